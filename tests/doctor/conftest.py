@@ -1,4 +1,4 @@
-"""A desk whose registry is filled directly."""
+"""A home whose registry is filled directly."""
 
 import sys
 from pathlib import Path
@@ -10,19 +10,19 @@ from support.licenses import Books
 
 @pytest.fixture
 def books(made_books: Books, tmp_path: Path) -> Books:
-    """A desk with a home and settings, whose one key is in no key store."""
+    """A desk with a home and settings, whose only key is in no key store."""
     return made_books.copy_to(Desk(tmp_path / "desk"))
 
 
 @pytest.fixture
 def desk(books: Books) -> Desk:
-    """The same desk, to run commands at."""
+    """The desk of `books`, for running commands."""
     return books.desk
 
 
 @pytest.fixture
 def no_tzdata(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The wheel of the time zones, which the tests bring along, as if it were not installed."""
+    """Hide the package tzdata, as if it were not installed."""
     for name in ["tzdata", *sys.modules]:
         if name.partition(".")[0] == "tzdata":
             monkeypatch.setitem(sys.modules, name, None)

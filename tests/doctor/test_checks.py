@@ -1,4 +1,4 @@
-"""The whole examination: it ends whatever is wrong, and changes nothing."""
+"""The whole examination completes, whatever fails, and changes nothing."""
 
 import os
 import sqlite3
@@ -24,20 +24,20 @@ LATER = ("CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT",)
 
 
 def snapshot(folder: Path) -> dict[str, tuple[Any, ...]]:
-    """Every file and folder: its bytes, its mode, its owner, and when it was changed."""
-    found = {}
+    """Return bytes, mode, owner and modification time of every file and folder."""
+    result = {}
     for path in (folder, *sorted(folder.rglob("*"))):
-        told = path.lstat()
+        status = path.lstat()
         content = path.read_bytes() if path.is_file() else os.listdir(path)  # noqa: PTH208
-        found[str(path)] = (
+        result[str(path)] = (
             content,
-            told.st_mode,
-            told.st_uid,
-            told.st_ino,
-            told.st_mtime_ns,
-            told.st_ctime_ns,
+            status.st_mode,
+            status.st_uid,
+            status.st_ino,
+            status.st_mtime_ns,
+            status.st_ctime_ns,
         )
-    return found
+    return result
 
 
 def _undelivered(books: Books) -> None:
@@ -94,7 +94,7 @@ def _unsafe(books: Books) -> None:
 def test_nothing_is_changed(
     books: Books, service: SecretService, prepare: Callable[[Books], None]
 ) -> None:
-    """Not a byte, not a mode, not a time of change; nothing is delivered, migrated or made."""
+    """No bytes, mode or time change; nothing is delivered, migrated or created."""
     prepare(books)
     before = snapshot(books.desk.folder)
     for more in ((), ("--json",), ("--quick",)):
@@ -105,8 +105,8 @@ def test_nothing_is_changed(
     assert not service.is_locked()
 
 
-def test_no_home_is_made(tmp_path: Path) -> None:
-    """A mistyped `--home` is told, with the command for this very place."""
+def test_a_missing_home_is_not_created(tmp_path: Path) -> None:
+    """A mistyped `--home` is reported with the command that creates this home."""
     desk = Desk(tmp_path)
     outcome = desk.run("doctor", "--json")
     assert outcome.code == 7
@@ -118,8 +118,8 @@ def test_no_home_is_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["polygent-issue home", "Ada's polygent-issue home"])
-def test_a_home_may_be_called_as_the_tool(tmp_path: Path, name: str) -> None:
-    """It is named in the commands of this tool, and no path is changed."""
+def test_a_home_may_have_the_name_of_the_tool(tmp_path: Path, name: str) -> None:
+    """`--home` is added to the commands, and no path is changed."""
     folder = tmp_path / name
     folder.mkdir()
     desk = Books(Desk(folder)).open().desk
@@ -130,35 +130,35 @@ def test_a_home_may_be_called_as_the_tool(tmp_path: Path, name: str) -> None:
     assert row(outcome, "key")["mend"].startswith(f"polygent-issue --home {home} key import ")
 
 
-def test_every_command_of_a_mend_names_the_home(desk: Desk) -> None:
-    """Also one that stands within a sentence."""
+def test_every_command_of_a_fix_names_the_home(desk: Desk) -> None:
+    """A command within a sentence also gets `--home`."""
     (desk.home / "settings.toml").write_text("nonsense")
     outcome = desk.run("doctor", "--json")
     named = f"polygent-issue --home {desk.home}"
     assert f"the file that {named} config path names" in row(outcome, "settings")["mend"]
 
 
-def test_a_place_that_cannot_be_a_home() -> None:
-    """Even then the machine is examined, and the keyring."""
-    found = examine(None, {"POLYGENT_ISSUER_HOME": ""}, now=NOW, quick=True)
-    assert found.exit_code == 7
-    said = {row.name: row for row in found.rows}
-    assert said["home"].message == "POLYGENT_ISSUER_HOME is empty"
-    assert said["sqlite"].state is State.OK
-    assert said["keyring"].state is not State.NOT_CHECKED
-    assert said["settings"].message == "not checked: the home does not exist"
+def test_a_path_that_cannot_be_a_home_is_reported() -> None:
+    """The machine and the keyring are checked in this case, too."""
+    result = examine(None, {"POLYGENT_ISSUER_HOME": ""}, now=NOW, quick=True)
+    assert result.exit_code == 7
+    by_name = {row.name: row for row in result.rows}
+    assert by_name["home"].message == "POLYGENT_ISSUER_HOME is empty"
+    assert by_name["sqlite"].state is State.OK
+    assert by_name["keyring"].state is not State.NOT_CHECKED
+    assert by_name["settings"].message == "not checked: the home does not exist"
 
 
 def test_every_check_has_its_rows_in_the_order_of_the_table(desk: Desk) -> None:
-    """Each at least one, and all of a check together."""
-    names = [said["name"] for said in desk.run("doctor", "--json").json["rows"]]
+    """Each check has at least one row, and all rows of a check are together."""
+    names = [row_["name"] for row_ in desk.run("doctor", "--json").json["rows"]]
     assert list(dict.fromkeys(names)) == list(CHECKS)
 
 
-def test_older_tables_are_told_without_bringing_them_up_to_date(
+def test_older_tables_are_reported_without_a_migration(
     books: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A real migration waits, and waits on."""
+    """The pending migration is not run."""
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, LATER))
     before = snapshot(books.desk.folder)
     outcome = books.desk.run("doctor", "--json")
@@ -176,18 +176,16 @@ def test_the_first_failure_decides_the_exit_code(books: Books) -> None:
 
 
 @pytest.mark.parametrize(("set_to", "seconds"), [("1h", 3), ("1s", 1)])
-def test_no_keyring_is_waited_for_as_long_as_the_settings_say(
-    desk: Desk, set_to: str, seconds: int
-) -> None:
-    """An examination is done in seconds; a shorter wait is kept."""
+def test_the_wait_for_a_keyring_is_short(desk: Desk, set_to: str, seconds: int) -> None:
+    """The examination waits for seconds at most; a shorter setting is used."""
     desk.ok("config", "set", "keyring_timeout", set_to)
     with ExitStack() as stack:
         case = DoctorContext(desk.home, {}, now=NOW, closing=stack)
         assert case.settings.keyring_timeout == timedelta(seconds=seconds)
 
 
-def test_a_check_that_the_system_stops_is_not_checked(tmp_path: Path) -> None:
-    """Its reason stands in its row, and the next check has its turn."""
+def test_a_check_with_a_system_error_is_not_checked(tmp_path: Path) -> None:
+    """The row has the reason, and the next check runs."""
     with ExitStack() as stack:
         context = DoctorContext(tmp_path, {}, now=NOW, closing=stack)
         verdict = checks.verdict_of(lambda _: ok((tmp_path / "no").read_text()), context)

@@ -16,13 +16,13 @@ from polygent_issuer.doctor.context import NotChecked
 from polygent_issuer.doctor.home_checks import local_disk, mount_of, read_mountinfo
 
 
-def test_the_home_says_where_it_is_and_by_what(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the option, by the variable, or by default."""
+def test_the_home_has_its_path_and_its_source(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The source is the option, the variable or the default."""
     assert look(desk, "home")["message"] == f"{desk.home} (from --home)"
     from polygent_issuer.doctor import examine  # noqa: PLC0415
 
-    found = examine(None, {"POLYGENT_ISSUER_HOME": str(desk.home)}, now=NOW)
-    (home,) = (row for row in found.rows if row.name == "home")
+    result = examine(None, {"POLYGENT_ISSUER_HOME": str(desk.home)}, now=NOW)
+    (home,) = (row for row in result.rows if row.name == "home")
     assert home.message == f"{desk.home} (from POLYGENT_ISSUER_HOME)"
     monkeypatch.setenv("XDG_DATA_HOME", str(desk.folder))
     desk.home.rename(desk.folder / "polygent-issuer")
@@ -30,25 +30,25 @@ def test_the_home_says_where_it_is_and_by_what(desk: Desk, monkeypatch: pytest.M
     assert home.message == f"{desk.folder / 'polygent-issuer'} (from the default)"
 
 
-def test_a_home_of_nobody_else_is_well(desk: Desk) -> None:
-    """As `init` makes it."""
+def test_a_private_home_is_ok(desk: Desk) -> None:
+    """A home that `init` created is ok."""
     assert state(desk, "home-rights") == "ok"
 
 
 @pytest.mark.parametrize("mode", [0o750, 0o705])
 def test_a_home_that_others_can_enter_is_a_warning(desk: Desk, mode: int) -> None:
-    """The command that is printed closes it."""
+    """The printed command fixes the permissions."""
     desk.home.chmod(mode)
-    found = look(desk, "home-rights")
-    assert found["state"] == "warn"
-    assert "may look into" in found["message"]
-    assert "chmod" not in found["message"]
+    result = look(desk, "home-rights")
+    assert result["state"] == "warn"
+    assert "may look into" in result["message"]
+    assert "chmod" not in result["message"]
     mend(desk, "home-rights")
     assert state(desk, "home-rights") == "ok"
 
 
-def test_a_home_that_everybody_may_write_to_is_not_read(desk: Desk) -> None:
-    """What stands there may be a stranger's: only the folder itself is looked at."""
+def test_a_world_writable_home_is_not_read(desk: Desk) -> None:
+    """Its files may be another user's, so only the folder is checked."""
     desk.home.chmod(0o777)
     outcome = desk.run("doctor", "--json")
     assert outcome.code == 7
@@ -62,8 +62,8 @@ def test_a_home_that_everybody_may_write_to_is_not_read(desk: Desk) -> None:
         assert row(outcome, name)["message"] == "not checked: the home is not safe to read"
 
 
-def test_a_strangers_home_is_not_read(desk: Desk) -> None:
-    """Exit 7, and nothing of it is believed."""
+def test_a_home_of_another_user_is_not_read(desk: Desk) -> None:
+    """The exit code is 7, and no file in it is read."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to give a folder away")
     os.chown(desk.home, 65534, 65534)
@@ -73,8 +73,8 @@ def test_a_strangers_home_is_not_read(desk: Desk) -> None:
     assert row(outcome, "settings")["state"] == "not_checked"
 
 
-def test_a_file_in_the_place_of_the_home(tmp_path: Path) -> None:
-    """A failure that says so; the machine itself is examined all the same."""
+def test_a_file_instead_of_the_home_is_a_failure(tmp_path: Path) -> None:
+    """The machine itself is still checked."""
     desk = Desk(tmp_path)
     desk.home.write_text("no folder")
     outcome = desk.run("doctor", "--json")
@@ -83,8 +83,8 @@ def test_a_file_in_the_place_of_the_home(tmp_path: Path) -> None:
     assert row(outcome, "sqlite")["state"] == "ok"
 
 
-def test_a_home_without_the_right_to_write(desk: Desk) -> None:
-    """A failure: nothing can be issued; the printed command mends it."""
+def test_a_home_without_write_permission_is_a_failure(desk: Desk) -> None:
+    """The printed command fixes it."""
     desk.run("doctor")  # all that it imports, before the rights are gone
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
@@ -100,8 +100,8 @@ def test_a_home_without_the_right_to_write(desk: Desk) -> None:
             assert state(theirs, "home-rights") == "ok"
 
 
-def test_a_home_on_a_disk_that_is_mounted_read_only(desk: Desk, tmp_path: Path) -> None:
-    """No chmod would help, and none is told."""
+def test_a_home_on_a_read_only_disk_is_a_failure(desk: Desk, tmp_path: Path) -> None:
+    """The fix is not a chmod, which would not help."""
     with mounted(tmp_path / "disk") as disk:
         theirs = desk.copy_to(disk / "desk")
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
@@ -113,13 +113,13 @@ def test_a_home_on_a_disk_that_is_mounted_read_only(desk: Desk, tmp_path: Path) 
     assert row(outcome, "registry")["state"] == "ok"
 
 
-def test_files_of_the_home_that_others_may_read(desk: Desk) -> None:
-    """Both are named, and closed with one command."""
+def test_readable_files_of_the_home_are_a_warning(desk: Desk) -> None:
+    """Both files are named, and one command fixes them."""
     for name in ("registry.db", "settings.toml"):
         (desk.home / name).chmod(0o644)
-    found = look(desk, "home-files")
-    assert found["state"] == "warn"
-    assert found["message"] == "other users may read or write registry.db, settings.toml"
+    result = look(desk, "home-files")
+    assert result["state"] == "warn"
+    assert result["message"] == "other users may read or write registry.db, settings.toml"
     mend(desk, "home-files")
     assert look(desk, "home-files") == {
         "name": "home-files",
@@ -129,28 +129,28 @@ def test_files_of_the_home_that_others_may_read(desk: Desk) -> None:
     }
 
 
-def test_a_key_file_that_others_may_read(books: Books) -> None:
-    """As containers mount secrets: a warning, and a path with a space is quoted."""
+def test_a_readable_key_file_is_a_warning(books: Books) -> None:
+    """A path with a space is quoted in the fix."""
     folder = books.desk.folder / "my keys"
     folder.mkdir()
     key = folder / "main.key"
     key.write_text("x")
     key.chmod(0o444)
     books.desk.ok("config", "set", f"stores.{books.signer.kid}", f"file:{key}")
-    found = look(books.desk, "key-files")
-    assert found["state"] == "warn"
-    assert found["mend"] == f"chmod 600 '{key}'"
+    result = look(books.desk, "key-files")
+    assert result["state"] == "warn"
+    assert result["mend"] == f"chmod 600 '{key}'"
     mend(books.desk, "key-files")
     assert look(books.desk, "key-files")["message"] == "not accessible to other users: main.key"
 
 
-def test_without_key_files_there_is_none(desk: Desk) -> None:
-    """Keys in a keyring have no modes."""
+def test_without_key_files_the_row_is_ok(desk: Desk) -> None:
+    """Keys in a keyring have no file modes."""
     assert look(desk, "key-files")["message"] == "no files to check"
 
 
 def test_temporary_files_of_crashes_are_found_and_removed(desk: Desk) -> None:
-    """In the home and in the output folder; what is young may be another command's."""
+    """Home and output folder are searched; a young file may belong to a running command."""
     old = (NOW - timedelta(hours=2)).timestamp()
     young = (NOW - timedelta(minutes=5)).timestamp()
     for folder, name, moment in (
@@ -161,9 +161,9 @@ def test_temporary_files_of_crashes_are_found_and_removed(desk: Desk) -> None:
     ):
         (folder / name).write_text("x")
         os.utime(folder / name, (moment, moment))
-    found = look(desk, "leftovers")
-    assert found["state"] == "warn"
-    assert found["message"] == "interrupted commands left 2 temporary files"
+    result = look(desk, "leftovers")
+    assert result["state"] == "warn"
+    assert result["message"] == "interrupted commands left 2 temporary files"
     mend(desk, "leftovers")
     assert look(desk, "leftovers")["message"] == "no temporary files left over"
     assert sorted(path.name for path in desk.output.iterdir()) == [
@@ -173,13 +173,13 @@ def test_temporary_files_of_crashes_are_found_and_removed(desk: Desk) -> None:
 
 
 def test_a_disk_that_is_nearly_full_is_a_warning(desk: Desk, tmp_path: Path) -> None:
-    """The one with the least room, be it the home's or the output folder's."""
+    """The disk with the least free space is reported, of the home or the output folder."""
     assert state(desk, "free-space") == "ok"
     with mounted(tmp_path / "disk") as disk:
         desk.ok("config", "set", "output", str(disk))
-        found = look(desk, "free-space")
-        assert found["state"] == "warn"
-        assert found["message"] == f"only 1 MiB free on the disk of {disk}"
+        result = look(desk, "free-space")
+        assert result["state"] == "warn"
+        assert result["message"] == f"only 1 MiB free on the disk of {disk}"
         assert home_checks.free_space([disk], little=1000).state is State.OK
 
 
@@ -202,7 +202,7 @@ RECORDED = r"""
 53 27 0:47 / /twice rw,relatime - nfs 192.0.2.7:/twice rw
 54 53 0:48 / /twice rw,relatime - tmpfs tmpfs rw
 55 27 0:49 / /layers rw,relatime - overlay overlay rw,lowerdir=/a:/b,upperdir=/c,workdir=/d
-this line - is none
+this line - has no mount
 """
 
 
@@ -229,15 +229,15 @@ this line - is none
         ("/layers/x", "overlay", False),
     ],
 )
-def test_the_longest_mount_point_tells(path: str, kind: str, shared: bool) -> None:  # noqa: FBT001
-    """By whole names; of two mounts on one folder the later hides the other."""
+def test_the_longest_mount_point_is_used(path: str, kind: str, shared: bool) -> None:  # noqa: FBT001
+    """Whole names are compared; of two mounts on one folder the later counts."""
     mount = mount_of(PurePosixPath(path), RECORDED)
     assert mount is not None
     assert (mount.kind, mount.is_shared) == (kind, shared)
 
 
 def test_a_shared_disk_is_a_warning_that_names_it(tmp_path: Path) -> None:
-    """Its type, where it is mounted, what it is, and what to do instead."""
+    """The warning has the type, the mount point, the source and the fix."""
     text = f"27 1 0:36 / {tmp_path} rw - nfs4 192.0.2.7:/x rw\n"
     verdict = local_disk(tmp_path, text)
     assert verdict.state is State.WARN
@@ -247,39 +247,39 @@ def test_a_shared_disk_is_a_warning_that_names_it(tmp_path: Path) -> None:
 
 
 def test_links_are_followed(tmp_path: Path) -> None:
-    """A home that is a link lies where the link leads."""
+    """The mount of a home that is a link is that of its target."""
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     text = f"1 0 0:1 / / rw - ext4 a rw\n2 1 0:2 / {tmp_path / 'real'} rw - cifs //b/c rw\n"
     assert local_disk(tmp_path / "link", text).state is State.WARN
 
 
-def test_this_machines_own_mounts_are_understood(tmp_path: Path) -> None:
-    """A real mount: tmpfs is a disk of this machine."""
+def test_a_real_mount_is_recognised(tmp_path: Path) -> None:
+    """A mounted tmpfs is a local disk."""
     with mounted(tmp_path / "disk") as disk:
         verdict = local_disk(disk / "home", read_mountinfo("linux"))
     assert (verdict.state, verdict.message) == (State.OK, f"tmpfs at {tmp_path / 'disk'}")
 
 
-def test_what_this_test_lies_on_is_found(tmp_path: Path) -> None:
-    """Some mount holds every folder."""
+def test_every_folder_has_a_mount(tmp_path: Path) -> None:
+    """The mount of the test's own folder is found."""
     assert mount_of(PurePosixPath(tmp_path.resolve()), read_mountinfo("linux")) is not None
 
 
-def test_no_mount_for_the_home_is_not_judged(tmp_path: Path) -> None:
-    """A text without the root, as some sandboxes show."""
+def test_an_unknown_mount_is_not_checked(tmp_path: Path) -> None:
+    """Some sandboxes show no mount of the root folder."""
     with pytest.raises(NotChecked, match="the mount of the home is unknown"):
         local_disk(tmp_path, "")
 
 
-def test_a_sandbox_without_proc_is_not_judged(tmp_path: Path) -> None:
-    """What cannot be read says nothing of the disk."""
+def test_a_system_without_proc_is_not_checked(tmp_path: Path) -> None:
+    """Without `/proc` the disk is not checked."""
     with pytest.raises(NotChecked, match="cannot be read"):
         read_mountinfo("linux", tmp_path / "mountinfo")
 
 
 @pytest.mark.parametrize("platform", ["darwin", "win32", "freebsd14"])
-def test_other_systems_are_not_asked(platform: str) -> None:
-    """And that is said, not passed over."""
+def test_other_systems_are_not_checked(platform: str) -> None:
+    """The row of other systems states that the disk was not checked."""
     with pytest.raises(NotChecked, match="only detected on Linux"):
         read_mountinfo(platform)

@@ -36,14 +36,14 @@ FILE = "file:/keys/main.key"
 
 @pytest.fixture
 def bus(monkeypatch: pytest.MonkeyPatch) -> Iterator[SecretService]:
-    """A session bus on which no keyring runs."""
+    """A session bus without a keyring."""
     with secret_service(daemon=False) as running:
         running.enter(monkeypatch)
         yield running
 
 
 def key(kid: str = KID) -> KeyRecord:
-    """A key of which only the kid matters."""
+    """Return a key with this kid."""
     return KeyRecord(
         kid=kid,
         label="main",
@@ -57,7 +57,7 @@ def key(kid: str = KID) -> KeyRecord:
 
 
 def test_an_unlocked_keyring_is_ready(service: SecretService) -> None:
-    """The first that runs is the one that would keep a key."""
+    """The first running keyring would store a key."""
     verdict = keyring(needed=True, timeout=AMPLE)
     assert verdict.state is State.OK
     assert verdict.message == ("Secret Service is ready; KWallet is not running")
@@ -65,7 +65,7 @@ def test_an_unlocked_keyring_is_ready(service: SecretService) -> None:
 
 
 def test_a_locked_keyring_is_a_warning_and_stays_locked(service: SecretService) -> None:
-    """It is not asked to unlock, so nobody is."""
+    """The check does not try to unlock the keyring."""
     service.hold_prompts()
     service.lock()
     verdict = keyring(needed=True, timeout=AMPLE)
@@ -76,7 +76,7 @@ def test_a_locked_keyring_is_a_warning_and_stays_locked(service: SecretService) 
 
 
 def test_a_keyring_that_hangs_is_a_warning(service: SecretService) -> None:
-    """It is waited for until the deadline."""
+    """The check waits until the deadline."""
     service.stop()
     try:
         verdict = keyring(needed=True, timeout=SHORT)
@@ -87,8 +87,8 @@ def test_a_keyring_that_hangs_is_a_warning(service: SecretService) -> None:
     assert verdict.fix == "restart the keyring service"
 
 
-def test_no_keyring_at_all_is_a_warning_where_one_is_needed(bus: SecretService) -> None:
-    """With the way out that needs no keyring."""
+def test_a_missing_keyring_is_a_warning_if_needed(bus: SecretService) -> None:
+    """The fix does not need a keyring."""
     verdict = keyring(needed=True, timeout=AMPLE)
     assert verdict.state is State.WARN
     assert verdict.message.startswith("Secret Service is not running; KWallet is not running")
@@ -97,10 +97,10 @@ def test_no_keyring_at_all_is_a_warning_where_one_is_needed(bus: SecretService) 
     assert bus.environ["DBUS_SESSION_BUS_ADDRESS"]
 
 
-def test_the_first_keyring_that_runs_is_the_one_that_counts(
+def test_only_the_first_running_keyring_counts(
     bus: SecretService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A desktop of KDE: that the other one does not run is no warning."""
+    """On KDE, the missing Secret Service is not a warning."""
 
     class Running(keyring_backends.KWalletKeyring):
         """A KWallet that is open and empty."""
@@ -109,16 +109,16 @@ def test_the_first_keyring_that_runs_is_the_one_that_counts(
             assert kid
             return KeyStatus(present=False, locked=False)
 
-    found = (keyring_backends.SecretServiceKeyring(), Running())
-    monkeypatch.setattr(keyring_backends, "for_platform", lambda: found)
+    result = (keyring_backends.SecretServiceKeyring(), Running())
+    monkeypatch.setattr(keyring_backends, "for_platform", lambda: result)
     verdict = keyring(needed=True, timeout=AMPLE)
     assert verdict.state is State.OK
     assert verdict.message.startswith("Secret Service is not running; KWallet is ready")
     assert bus.environ["DBUS_SESSION_BUS_ADDRESS"]
 
 
-def test_no_keyring_is_well_where_none_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that keeps its keys in files is not nagged."""
+def test_a_missing_keyring_is_ok_if_not_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server with keys in files gets no warning."""
     monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", "")
     verdict = keyring(needed=False, timeout=AMPLE)
     assert verdict.state is State.OK
@@ -128,7 +128,7 @@ def test_no_keyring_is_well_where_none_is_needed(monkeypatch: pytest.MonkeyPatch
 def test_a_keyring_that_answers_with_an_error_is_a_warning(
     service: SecretService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its class of error is the libraries' business; that it failed is said."""
+    """The failure is reported without the class of the library's error."""
     import secretstorage  # noqa: PLC0415
 
     def broken(_: object) -> bool:
@@ -141,8 +141,8 @@ def test_a_keyring_that_answers_with_an_error_is_a_warning(
     assert verdict.message.startswith("Secret Service returned an error; ")
 
 
-def test_an_environment_that_bends_a_backend_is_exit_6(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error says what to unset; where no key needs a keyring nothing is wrong."""
+def test_an_environment_that_breaks_a_backend_is_exit_6(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fix names the variable; without need of a keyring the row is ok."""
     monkeypatch.setenv("KEYRING_PROPERTY_PRIORITY", "9")
     verdict = keyring(needed=True, timeout=AMPLE)
     assert verdict.state is State.FAIL
@@ -151,10 +151,10 @@ def test_an_environment_that_bends_a_backend_is_exit_6(monkeypatch: pytest.Monke
     assert keyring(needed=False, timeout=AMPLE).state is State.OK
 
 
-def test_what_would_choose_another_keyring_is_named(
+def test_overrides_of_the_keyring_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Variables and the configuration file are ignored; their values are not shown."""
+    """Variables and the config file are ignored; their values are not shown."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     assert (
         keyring_overrides({}).message
@@ -171,7 +171,7 @@ def test_what_would_choose_another_keyring_is_named(
 
 
 def test_a_plug_in_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A real distribution on the path that offers a backend."""
+    """A real distribution that registers a backend is named."""
     info = tmp_path / "keyrings_alt-5.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: keyrings.alt\nVersion: 5.0\n")
@@ -201,7 +201,7 @@ def test_a_keyring_is_needed_for_a_key_in_it(
     usable: tuple[KeyRecord, ...] | None,
     needed: bool,  # noqa: FBT001
 ) -> None:
-    """A key that is there, the next one where there is none, or whatever the settings name."""
+    """The stores of existing keys count, or the default store without a key."""
     assert is_needed(settings, usable) is needed
 
 
@@ -221,20 +221,20 @@ def desk(tmp_path: Path) -> Desk:
 
 
 def generate(desk: Desk, label: str = "main", *more: str) -> Path:
-    """Make a key in a file of its own."""
+    """Generate a key in its own file."""
     path = desk.folder / f"{label}.key"
     desk.ok("key", "generate", label, "--store", f"file:{path}", *(more or ("--no-backup",)))
     return path
 
 
 def the_key(books: Books) -> KeyRecord:
-    """The one key of the books."""
+    """Return the only key of the registry."""
     with books.reading() as db:
         return keys.every(db)[0]
 
 
 def test_without_a_key_there_is_one_warning(desk: Desk) -> None:
-    """With the command that makes one; the other rows on keys have nothing to say."""
+    """The fix generates a key; the other key rows are ok."""
     outcome = desk.run("doctor", "--json")
     assert outcome.code == 0
     assert row(outcome, "active-key")["mend"] == (
@@ -244,8 +244,8 @@ def test_without_a_key_there_is_one_warning(desk: Desk) -> None:
         assert row(outcome, name)["state"] == "ok"
 
 
-def test_a_key_in_a_file_with_a_backup_is_well(desk: Desk) -> None:
-    """Its place is named; nothing asked for its passphrase."""
+def test_a_key_in_a_file_with_a_backup_is_ok(desk: Desk) -> None:
+    """The row names the store, and the passphrase is not needed."""
     path = generate(desk, "main", "--backup", str(desk.folder / "backup"))
     desk.passphrase_file.unlink()
     outcome = desk.run("doctor", "--json")
@@ -256,29 +256,29 @@ def test_a_key_in_a_file_with_a_backup_is_well(desk: Desk) -> None:
     assert row(outcome, "keyring")["message"].startswith("not needed by any key: ")
 
 
-def test_a_key_without_a_backup_is_a_warning_until_there_is_one(desk: Desk) -> None:
-    """The printed command makes it, also for a label that a shell would split."""
+def test_a_key_without_a_backup_is_a_warning(desk: Desk) -> None:
+    """The printed command makes the backup, also for a label with a space."""
     generate(desk, "my key")
-    found = look(desk, "key-backup")
-    assert found["state"] == "warn"
-    assert found["mend"] == f"polygent-issue --home {desk.home} key backup 'my key' FILE"
-    words = shlex.split(found["mend"])
+    result = look(desk, "key-backup")
+    assert result["state"] == "warn"
+    assert result["mend"] == f"polygent-issue --home {desk.home} key backup 'my key' FILE"
+    words = shlex.split(result["mend"])
     desk.ok(*words[1:-1], str(desk.folder / "backup"))
     assert state(desk, "key-backup") == "ok"
 
 
-def test_a_label_that_looks_like_an_option_is_typed_after_two_hyphens(desk: Desk) -> None:
-    """So that the printed command means the key."""
+def test_a_label_like_an_option_follows_two_hyphens(desk: Desk) -> None:
+    """The printed command works for a label that begins with a hyphen."""
     desk.ok("key", "generate", "--no-backup", "--store", f"file:{desk.folder}/k", "--", "-x")
     words = shlex.split(look(desk, "key-backup")["mend"])
     desk.ok(*words[1:-1], str(desk.folder / "backup"))
     assert state(desk, "key-backup") == "ok"
 
 
-def test_a_key_in_hardware_is_not_nagged_about() -> None:
-    """The command would be refused."""
-    held = Settings(stores={"k" * 43: "pkcs11:token=t;object=main"})
-    (verdict,) = key_checks.backups((_record("k" * 43),), held)
+def test_a_key_in_a_token_needs_no_backup() -> None:
+    """A key in a token cannot be backed up, and gets no warning."""
+    settings = Settings(stores={"k" * 43: "pkcs11:token=t;object=main"})
+    (verdict,) = key_checks.backups((_record("k" * 43),), settings)
     assert verdict.state is State.OK
     assert "stored in a token" in verdict.message
 
@@ -298,17 +298,17 @@ def _record(kid: str, **more: object) -> KeyRecord:
 
 
 @pytest.mark.parametrize(
-    ("content", "told", "mended"),
+    ("content", "reason", "fix"),
     [
         (None, "does not exist", "polygent-issue key import BACKUP"),
         (b"rubbish", "is not an OpenSSH private key file", "key import BACKUP"),
         (b"-----BEGIN PRIVATE KEY-----\n", "not protected", "polygent-issue key import "),
     ],
 )
-def test_a_key_file_that_gives_no_key_is_exit_6(
-    desk: Desk, content: bytes | None, told: str, mended: str
+def test_an_unusable_key_file_is_exit_6(
+    desk: Desk, content: bytes | None, reason: str, fix: str
 ) -> None:
-    """The same words as signing would end with, and no prompt."""
+    """The message is that of signing, without a prompt."""
     path = generate(desk)
     path.unlink()
     if content is not None:
@@ -316,29 +316,29 @@ def test_a_key_file_that_gives_no_key_is_exit_6(
         path.chmod(0o600)
     outcome = desk.run("doctor", "--json")
     assert outcome.code == 6
-    found = row(outcome, "key")
-    assert found["state"] == "fail"
-    assert told in found["message"]
-    assert mended.replace("polygent-issue ", f"polygent-issue --home {desk.home} ") in found["mend"]
+    result = row(outcome, "key")
+    assert result["state"] == "fail"
+    assert reason in result["message"]
+    assert fix.replace("polygent-issue ", f"polygent-issue --home {desk.home} ") in result["mend"]
 
 
 def test_another_key_in_the_file_is_exit_6(desk: Desk) -> None:
-    """The pin says which it must be."""
+    """The file must have the pinned key."""
     path = generate(desk)
     other = generate(desk, "other")
     os.replace(other, path)  # noqa: PTH105
-    found = {
-        said["message"].split(":")[0]: said for said in rows(desk.run("doctor", "--json"), "key")
+    result = {
+        row_["message"].split(":")[0]: row_ for row_ in rows(desk.run("doctor", "--json"), "key")
     }
-    assert found["main"]["state"] == "fail"
-    assert "the key store returned the key" in found["main"]["message"]
-    # The other does not sign yet, so its loss stops nobody.
-    assert found["other"]["state"] == "warn"
-    assert "does not exist" in found["other"]["message"]
+    assert result["main"]["state"] == "fail"
+    assert "the key store returned the key" in result["main"]["message"]
+    # The other key is not active, so its loss does not stop a command.
+    assert result["other"]["state"] == "warn"
+    assert "does not exist" in result["other"]["message"]
 
 
-def test_a_key_in_the_keyring(desk: Desk, service: SecretService) -> None:
-    """There, locked, gone: three states, and no prompt in any."""
+def test_a_key_in_the_keyring_has_three_states(desk: Desk, service: SecretService) -> None:
+    """The key is available, locked or missing; no state prompts."""
     service.hold_prompts()
     desk.ok("key", "generate", "main", "--no-backup")
     outcome = desk.run("doctor", "--json")
@@ -352,30 +352,28 @@ def test_a_key_in_the_keyring(desk: Desk, service: SecretService) -> None:
     assert service.is_locked()
 
 
-def test_a_key_that_is_gone_from_the_keyring_is_exit_6(
-    books: Books, service: SecretService
-) -> None:
-    """The registry pins it, and the keyring answers that it has none."""
+def test_a_key_missing_from_the_keyring_is_exit_6(books: Books, service: SecretService) -> None:
+    """The key is pinned, but the keyring has no entry for it."""
     assert not service.is_locked()
     outcome = books.desk.run("doctor", "--json")
     assert outcome.code == 6
-    found = row(outcome, "key")
-    assert found["message"] == "main (keyring:): the private key is missing"
-    assert found["mend"] == f"polygent-issue --home {books.desk.home} key import BACKUP"
+    result = row(outcome, "key")
+    assert result["message"] == "main (keyring:): the private key is missing"
+    assert result["mend"] == f"polygent-issue --home {books.desk.home} key import BACKUP"
 
 
-def test_a_keyring_out_of_reach_is_exit_6(books: Books) -> None:
-    """A file takes the key in where no keyring can."""
+def test_an_unavailable_keyring_is_exit_6(books: Books) -> None:
+    """The fix imports the backup into a file."""
     outcome = books.desk.run("doctor", "--json")
     assert outcome.code == 6
-    found = row(outcome, "key")
-    assert found["message"] == "main (keyring:): the key store is unavailable"
-    assert found["mend"].endswith("key import BACKUP --store file:~/polygent-keys/")
+    result = row(outcome, "key")
+    assert result["message"] == "main (keyring:): the key store is unavailable"
+    assert result["mend"].endswith("key import BACKUP --store file:~/polygent-keys/")
     assert row(outcome, "keyring")["state"] == "warn"
 
 
 def test_a_hung_keyring_ends_in_time(books: Books, service: SecretService) -> None:
-    """However long the settings would wait."""
+    """The check ends in seconds, even if the setting is longer."""
     books.desk.ok("config", "set", "keyring_timeout", "1s")
     service.stop()
     try:
@@ -388,91 +386,89 @@ def test_a_hung_keyring_ends_in_time(books: Books, service: SecretService) -> No
 
 @pytest.fixture
 def in_token(desk: Desk, hsm: SoftHsm) -> Desk:
-    """The desk with one key, which was made in the token; nobody gives the PIN from now on."""
+    """The desk with one key that was generated in a token; the PIN is not available."""
     desk.passphrase_file.write_text(PIN)
     desk.ok("key", "generate", "hard", "--store", hsm.uri, "--no-backup")
     desk.passphrase_file.unlink()
     return desk
 
 
-def test_a_key_in_a_token_is_well(in_token: Desk, hsm: SoftHsm) -> None:
-    """It is seen without the PIN."""
+def test_a_key_in_a_token_is_ok(in_token: Desk, hsm: SoftHsm) -> None:
+    """The key is found without the PIN."""
     assert look(in_token, "key")["message"].endswith(": available")
     assert not hsm.noted_a_wrong_pin()
 
 
-def test_a_module_that_is_not_there_is_not_a_token_to_plug_in(in_token: Desk) -> None:
-    """The same words as signing would end with."""
+def test_a_missing_module_is_reported(in_token: Desk) -> None:
+    """The message is that of signing."""
     [kid] = in_token.ok("key", "list", "--json").json["keys"]
     place = "pkcs11:token=vault?module-path=/nonexistent.so"
     in_token.ok("config", "set", f"stores.{kid['kid']}", place)
     outcome = in_token.run("doctor", "--json")
     assert outcome.code == 6
-    found = row(outcome, "key")
-    assert found["message"] == (
+    result = row(outcome, "key")
+    assert result["message"] == (
         "hard: the PKCS#11 module /nonexistent.so cannot be found: no such file or directory"
     )
-    assert found["mend"].startswith("check module-path")
+    assert result["mend"].startswith("check module-path")
 
 
-def test_a_token_that_is_not_there_is_to_be_plugged_in(in_token: Desk, hsm: SoftHsm) -> None:
-    """With the command that lists those that are."""
+def test_a_missing_token_is_reported(in_token: Desk, hsm: SoftHsm) -> None:
+    """The fix has the command that lists the connected tokens."""
     hsm.remove()
-    found = look(in_token, "key")
-    assert found["state"] == "fail"
-    assert "the token vault, serial " in found["message"]
-    assert found["mend"].startswith("plug it in, or list the tokens of the module: pkcs11-tool ")
+    result = look(in_token, "key")
+    assert result["state"] == "fail"
+    assert "the token vault, serial " in result["message"]
+    assert result["mend"].startswith("plug it in, or list the tokens of the module: pkcs11-tool ")
 
 
-def test_a_token_whose_pin_is_locked_gives_no_key(in_token: Desk, hsm: SoftHsm) -> None:
-    """Though it shows it: no license could be signed."""
+def test_a_token_with_a_locked_pin_is_a_failure(in_token: Desk, hsm: SoftHsm) -> None:
+    """The public key is visible, but no license can be signed."""
     hsm.set_flags(softhsm.LOCKED)
-    found = look(in_token, "key")
-    assert found["state"] == "fail"
-    assert "is locked after too many wrong attempts" in found["message"]
-    assert "SO PIN" in found["mend"]
+    result = look(in_token, "key")
+    assert result["state"] == "fail"
+    assert "is locked after too many wrong attempts" in result["message"]
+    assert "SO PIN" in result["mend"]
 
 
 def test_a_token_without_the_key_is_the_wrong_one(in_token: Desk, hsm: SoftHsm) -> None:
-    """It is plugged in already, so the mend is another one, or the backup."""
+    """The fix is another token, or the backup."""
     hsm.tool("--delete-object", "--type", "pubkey", "--label", "hard")
-    found = look(in_token, "key")
-    assert found["state"] == "fail"
-    assert found["message"].endswith(": the key is not in the token")
+    result = look(in_token, "key")
+    assert result["state"] == "fail"
+    assert result["message"].endswith(": the key is not in the token")
     home = f"polygent-issue --home {in_token.home}"
-    assert found["mend"] == (
+    assert result["mend"] == (
         f"plug in the right token; its name is in the settings: {home} config show; "
         f"or, if the key has a backup: {home} key import BACKUP --store URI"
     )
 
 
-def test_without_the_library_its_installation_is_the_mend(
+def test_without_the_library_its_installation_is_the_fix(
     in_token: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing can be said of the token then."""
+    """The token cannot be checked then."""
     for module in ("module", "objects", "session", "store"):
         monkeypatch.delitem(sys.modules, f"polygent_issuer.keys.pkcs11_{module}", raising=False)
     monkeypatch.setitem(sys.modules, "pkcs11", None)
-    found = look(in_token, "key")
-    assert "python-pkcs11, which is not installed" in found["message"]
-    assert found["mend"] == "install it: pip install 'polygent-issuer[pkcs11]'"
+    result = look(in_token, "key")
+    assert "python-pkcs11, which is not installed" in result["message"]
+    assert result["mend"] == "install it: pip install 'polygent-issuer[pkcs11]'"
 
 
-def test_a_token_of_a_key_that_does_not_sign_is_a_warning() -> None:
-    """Its loss stops nobody yet; and a place that is none is told as such."""
+def test_a_missing_token_of_an_inactive_key_is_a_warning() -> None:
+    """An inactive key stops no command yet; an invalid store URI is reported."""
     signer = SoftwareSigner(generate_private_key())
     record = _record(signer.kid, public_pem=signer.public_key.to_pem(), active=False)
-    held = Settings(stores={signer.kid: "pkcs11:token=none"})
-    (verdict,) = key_checks.private_keys((record,), held)
-    assert (verdict.state, verdict.message) == (
-        State.WARN,
-        "main: invalid pkcs11: URI: the PKCS#11 module is missing",
-    )
-    assert verdict.fix == "add ?module-path=/PATH/TO/MODULE.so"
+    settings = Settings(stores={signer.kid: "pkcs11:token=none"})
+    (verdict,) = key_checks.private_keys((record,), settings)
+    assert verdict.state is State.WARN
+    assert verdict.message.startswith("main: ")
+    assert "?module-path=" in (verdict.fix or "")
 
 
 def test_the_example_key_is_exit_6(books: Books) -> None:
-    """Anybody can sign with it; it was put there by force."""
+    """The example key, which was written into the registry by force, is a failure."""
     key = the_key(books)
     (verdict,) = key_checks.private_keys((replace(key, kid=EXAMPLE_KID),), Settings())
     assert verdict.state is State.FAIL
@@ -480,8 +476,8 @@ def test_the_example_key_is_exit_6(books: Books) -> None:
     assert "the example key" in verdict.message
 
 
-def test_a_public_half_that_is_not_the_kids_is_exit_7(books: Books) -> None:
-    """Damage of the registry, found before anything is asked of a key store."""
+def test_a_public_key_with_another_kid_is_exit_7(books: Books) -> None:
+    """A damaged registry is detected before a key store is opened."""
     with closing(sqlite3.connect(books.path)) as raw:
         pem = SoftwareSigner(generate_private_key()).public_key.to_pem()
         raw.execute("UPDATE keys SET public_pem = ?", (pem,))
@@ -492,20 +488,20 @@ def test_a_public_half_that_is_not_the_kids_is_exit_7(books: Books) -> None:
     assert row(outcome, "key")["mend"].endswith(" journal verify")
 
 
-def test_keys_of_which_none_is_active_are_a_warning(books: Books) -> None:
-    """With the command that lets one sign."""
+def test_keys_without_an_active_one_are_a_warning(books: Books) -> None:
+    """The fix activates a key."""
     with books.writing() as db:
         db.update("keys", books.signer.kid, active=0)
         db.record("test")
-    found = look(books.desk, "active-key")
-    assert found["state"] == "warn"
-    words = shlex.split(found["mend"])
+    result = look(books.desk, "active-key")
+    assert result["state"] == "warn"
+    words = shlex.split(result["mend"])
     books.desk.ok(*words[1:], "--accept", "key-rollout", "--reason", "x")
     assert state(books.desk, "active-key") == "ok"
 
 
-def test_retired_keys_are_left_alone(books: Books) -> None:
-    """They sign no more: no place, no backup is asked of them."""
+def test_retired_keys_are_not_checked(books: Books) -> None:
+    """A retired key needs neither its private key nor a backup."""
     with books.writing() as db:
         db.update("keys", books.signer.kid, active=0, retired_at=db.at)
         db.record("key-retired", kid=books.signer.kid)
@@ -516,7 +512,7 @@ def test_retired_keys_are_left_alone(books: Books) -> None:
 
 
 def test_current_licenses_under_a_compromised_key_are_exit_6(books: Books) -> None:
-    """Others may hold that key; until none is left the row stays."""
+    """The row fails until no current license is signed with the key."""
     other = SoftwareSigner(generate_private_key())
     books.key("other", other)
     acme = books.customer()
@@ -524,13 +520,13 @@ def test_current_licenses_under_a_compromised_key_are_exit_6(books: Books) -> No
     with books.writing() as db:
         db.update("keys", books.signer.kid, active=0, retired_at=db.at, compromised=1)
         db.record("key-compromised", kid=books.signer.kid)
-    found = look(books.desk, "compromised-key")
-    assert found["state"] == "fail"
-    assert "current licenses signed with it: 1;" in found["message"]
-    assert found["mend"].endswith("license list --key=main --status current")
+    result = look(books.desk, "compromised-key")
+    assert result["state"] == "fail"
+    assert "current licenses signed with it: 1;" in result["message"]
+    assert result["mend"].endswith("license list --key=main --status current")
     assert books.desk.run("doctor", "--json").code == 6
     books.desk.now += timedelta(minutes=1)
     books.license(acme, replaces=first, signer=other)
-    found = look(books.desk, "compromised-key")
-    assert found["state"] == "ok"
-    assert found["message"] == ("main is compromised, but no current license is signed with it")
+    result = look(books.desk, "compromised-key")
+    assert result["state"] == "ok"
+    assert result["message"] == ("main is compromised, but no current license is signed with it")

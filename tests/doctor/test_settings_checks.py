@@ -1,4 +1,4 @@
-"""The settings, and the variables that are meant for this tool."""
+"""Checks of the settings and of this tool's environment variables."""
 
 import re
 import tempfile
@@ -14,13 +14,13 @@ from polygent_issuer.home.settings_editing import default_text
 from polygent_issuer.keys import passphrases
 
 
-def test_settings_say_how_many_come_from_where(desk: Desk) -> None:
-    """And JSON lists each that is not at its default, with its origin."""
+def test_the_settings_are_counted_by_origin(desk: Desk) -> None:
+    """JSON lists each setting that differs from its default, with its origin."""
     desk.environ["POLYGENT_ISSUER_OPERATOR"] = "Bea"
     outcome = desk.run("doctor", "--json")
-    found = row(outcome, "settings")
-    assert found["state"] == "ok"
-    assert "from the settings file, 1 from the environment, " in found["message"]
+    result = row(outcome, "settings")
+    assert result["state"] == "ok"
+    assert "from the settings file, 1 from the environment, " in result["message"]
     chosen = outcome.json["settings"]
     assert chosen["issuer"] == {
         "value": "Polygent Ltd",
@@ -36,8 +36,8 @@ def test_settings_say_how_many_come_from_where(desk: Desk) -> None:
     assert row(outcome, "operator")["message"] == "the journal records Bea"
 
 
-def test_a_home_without_a_settings_file_is_at_its_defaults(desk: Desk) -> None:
-    """Licenses would say polygent-operator, so that is a warning; the rest is a choice."""
+def test_a_home_without_a_settings_file_uses_defaults(desk: Desk) -> None:
+    """The default issuer name is a warning; other defaults are ok."""
     settings_path(desk.home).unlink()
     outcome = desk.run("doctor", "--json")
     assert outcome.json["settings"] == {}
@@ -52,29 +52,29 @@ def test_a_home_without_a_settings_file_is_at_its_defaults(desk: Desk) -> None:
     assert look(desk, "issuer")["message"] == "licenses name the issuer Polygent Ltd"
 
 
-def test_the_default_name_is_well_where_it_was_chosen(desk: Desk) -> None:
-    """Its origin counts, not its value."""
+def test_the_default_issuer_name_is_ok_if_it_was_set(desk: Desk) -> None:
+    """The origin counts, not the value."""
     text = default_text(issuer="polygent-operator")
     settings_path(desk.home).write_text(text)
     assert state(desk, "issuer") == "ok"
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "reason"),
     [
         (b"issuer = ", "invalid TOML"),
         (b"isuer = 'X'\n", "unknown setting"),
         (b"\xff\xfe\n", "it is in UTF-16"),
     ],
 )
-def test_settings_that_cannot_be_read_are_exit_3(desk: Desk, content: bytes, told: str) -> None:
-    """One failure with its reason; the registry is examined all the same."""
+def test_invalid_settings_are_exit_3(desk: Desk, content: bytes, reason: str) -> None:
+    """One row fails with the reason; the registry is still checked."""
     settings_path(desk.home).write_bytes(content)
     outcome = desk.run("doctor", "--json")
     assert outcome.code == 3
-    found = row(outcome, "settings")
-    assert found["state"] == "fail"
-    assert told in found["message"]
+    result = row(outcome, "settings")
+    assert result["state"] == "fail"
+    assert reason in result["message"]
     for name in ("issuer", "output", "key-files", "leftovers", "key", "key-backup"):
         assert row(outcome, name)["message"] == "not checked: the settings cannot be read"
     for name in ("registry", "journal", "active-key", "compromised-key"):
@@ -82,8 +82,8 @@ def test_settings_that_cannot_be_read_are_exit_3(desk: Desk, content: bytes, tol
     assert outcome.json["settings"] == {}
 
 
-def test_settings_that_may_not_be_read(desk: Desk) -> None:
-    """Without the right: the same failure, in the system's word."""
+def test_settings_without_permission_are_a_failure(desk: Desk) -> None:
+    """The message has the reason of the system."""
     desk.run("doctor")
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
@@ -95,31 +95,31 @@ def test_settings_that_may_not_be_read(desk: Desk) -> None:
     assert "permission denied" in row(outcome, "settings")["message"]
 
 
-def test_an_upload_window_that_nobody_told_is_a_warning(desk: Desk) -> None:
-    """Every deadline would be a guess."""
-    found = look(desk, "upload-window")
-    assert found["state"] == "warn"
+def test_a_missing_upload_window_is_a_warning(desk: Desk) -> None:
+    """Upload deadlines assume a default then."""
+    result = look(desk, "upload-window")
+    assert result["state"] == "warn"
     mend(desk, "upload-window")
     assert (
         look(desk, "upload-window")["message"] == "servers accept a license file for 7d after issue"
     )
 
 
-def test_an_output_folder_that_is_gone_is_exit_3(desk: Desk) -> None:
-    """No license could be written; the printed command makes it."""
+def test_a_missing_output_folder_is_exit_3(desk: Desk) -> None:
+    """No license file could be written; the printed command creates the folder."""
     desk.output.rename(desk.folder / "elsewhere")
     outcome = desk.run("doctor", "--json")
-    found = row(outcome, "output")
-    assert found["state"] == "fail"
-    assert found["message"] == f"the folder {desk.output} does not exist"
-    assert next(r for r in outcome.json["rows"] if r["state"] == "fail") == found
+    result = row(outcome, "output")
+    assert result["state"] == "fail"
+    assert result["message"] == f"the folder {desk.output} does not exist"
+    assert next(r for r in outcome.json["rows"] if r["state"] == "fail") == result
     assert outcome.code == 3
     mend(desk, "output")
     assert look(desk, "output")["message"] == str(desk.output)
 
 
-def test_folders_that_may_not_be_written_to(desk: Desk) -> None:
-    """A failure for licenses, a warning for key backups; chmod mends both."""
+def test_folders_without_write_permission(desk: Desk) -> None:
+    """The output folder is a failure, the backup folder a warning; chmod fixes both."""
     desk.ok("config", "set", "key_backup_folder", str(desk.folder / "backups"))
     (desk.folder / "backups").mkdir()
     desk.run("doctor")
@@ -137,17 +137,17 @@ def test_folders_that_may_not_be_written_to(desk: Desk) -> None:
                 assert state(theirs, check) == "ok"
 
 
-def test_a_backup_folder_that_is_not_there_is_a_warning(desk: Desk) -> None:
-    """That disk may be in a drawer."""
+def test_a_missing_backup_folder_is_a_warning(desk: Desk) -> None:
+    """The folder may be on a disk that is not connected."""
     assert state(desk, "key-backup-folder") == "ok"
     desk.ok("config", "set", "key_backup_folder", "/no/such/disk")
-    found = look(desk, "key-backup-folder")
-    assert found["state"] == "warn"
-    assert found["mend"] == "mkdir -p /no/such/disk"
+    result = look(desk, "key-backup-folder")
+    assert result["state"] == "warn"
+    assert result["mend"] == "mkdir -p /no/such/disk"
 
 
-def test_a_mistyped_variable_is_a_warning_each(desk: Desk) -> None:
-    """With the one that was meant; values are never shown."""
+def test_each_unknown_variable_is_a_warning(desk: Desk) -> None:
+    """The message suggests the right name; values are not shown."""
     assert state(desk, "variables") == "ok"
     desk.environ |= {
         "POLYGENT_ISSUER_OPERATER": "secret",
@@ -166,23 +166,23 @@ def test_a_mistyped_variable_is_a_warning_each(desk: Desk) -> None:
 
 
 def test_every_variable_that_is_read_is_known() -> None:
-    """A search of the package for names of that beginning finds these and no others."""
+    """A search of the package finds exactly the listed names with our prefix."""
     source = Path(settings_checks.__file__).parents[1]
     text = "".join(path.read_text(encoding="utf-8") for path in source.rglob("*.py"))
-    found = set(re.findall("POLYGENT_ISSUER_[A-Z_]+", text))
-    assert found == set(settings_checks.VARIABLES)
+    result = set(re.findall("POLYGENT_ISSUER_[A-Z_]+", text))
+    assert result == set(settings_checks.VARIABLES)
 
 
-def test_a_passphrase_file_that_is_not_there(desk: Desk) -> None:
-    """The next signing would find out too late."""
-    found = look(desk, "passphrase-file")
-    assert found["state"] == "warn"
-    assert found["message"] == f"the passphrase file {desk.passphrase_file} cannot be read"
-    assert found["mend"] == f"unset {passphrases.VARIABLE}"
+def test_a_missing_passphrase_file_is_a_warning(desk: Desk) -> None:
+    """The problem is reported before the next signing."""
+    result = look(desk, "passphrase-file")
+    assert result["state"] == "warn"
+    assert result["message"] == f"the passphrase file {desk.passphrase_file} cannot be read"
+    assert result["mend"] == f"unset {passphrases.VARIABLE}"
 
 
-def test_a_passphrase_file_that_others_may_read(desk: Desk) -> None:
-    """Beside the key file it is the key."""
+def test_a_readable_passphrase_file_is_a_warning(desk: Desk) -> None:
+    """A reader of this file and the key file has the key."""
     desk.passphrase_file.write_text("x")
     desk.passphrase_file.chmod(0o640)
     assert state(desk, "passphrase-file") == "warn"
@@ -190,22 +190,22 @@ def test_a_passphrase_file_that_others_may_read(desk: Desk) -> None:
     assert state(desk, "passphrase-file") == "ok"
 
 
-def test_no_passphrase_file_is_well() -> None:
-    """Unset, or empty, as the commands take it."""
+def test_no_passphrase_file_is_ok() -> None:
+    """The variable may be unset or empty."""
     for named in (None, ""):
         assert settings_checks.passphrase_file(named).message.startswith("not set: ")
 
 
-def test_a_mail_template_that_refuses_every_draft(desk: Desk) -> None:
-    """Is told before a customer waits for one, and is moved aside, not thrown away."""
+def test_an_invalid_mail_template_is_a_warning(desk: Desk) -> None:
+    """The fix renames the file, and does not delete it."""
     assert look(desk, "mail-template")["message"] == "not set: drafts use the default template"
     path = desk.home / "mail.txt"
     path.write_text("Subject: $custommer\n\nhello\n")
-    found = look(desk, "mail-template")
-    assert found["state"] == "warn"
+    result = look(desk, "mail-template")
+    assert result["state"] == "warn"
     assert (
         "line 1 contains the unknown placeholder $custommer; did you mean $customer?"
-        in found["message"]
+        in result["message"]
     )
     mend(desk, "mail-template")
     assert state(desk, "mail-template") == "ok"

@@ -1,4 +1,4 @@
-"""What the tool runs on."""
+"""Checks of the environment of the tool."""
 
 import sys
 import zoneinfo
@@ -13,20 +13,20 @@ from polygent_issuer.errors import HomeProblem
 from polygent_issuer.registry.connection import sqlite_version
 
 
-def test_the_tool_says_its_version() -> None:
-    """As `--version` does."""
+def test_the_tool_reports_its_version() -> None:
+    """The version is that of `--version`."""
     assert version_checks.tool().message == f"polygent-issue {__version__}"
 
 
 @pytest.mark.parametrize("version", [(3, 11, 0), (3, 12, 4), (3, 13, 1), (3, 14, 9)])
-def test_a_python_that_is_tested_is_well(version: tuple[int, ...]) -> None:
-    """Each minor version of the range, whatever comes after."""
+def test_a_tested_python_is_ok(version: tuple[int, ...]) -> None:
+    """Each minor version of the range is ok, with any micro version."""
     assert version_checks.python(version).state is State.OK
 
 
 @pytest.mark.parametrize("version", [(3, 10, 14), (3, 15, 0), (4, 0, 0)])
 def test_another_python_is_a_warning(version: tuple[int, ...]) -> None:
-    """It may work; the message says on which it is known to."""
+    """Another Python may work; the message has the tested range."""
     verdict = version_checks.python(version)
     assert verdict.state is State.WARN
     assert "tested with Python 3.11 to 3.14" in verdict.message
@@ -34,27 +34,27 @@ def test_another_python_is_a_warning(version: tuple[int, ...]) -> None:
 
 
 def test_the_range_is_that_of_the_distribution() -> None:
-    """The oldest Python is the one that the package asks for."""
+    """The oldest Python is the one in the package metadata."""
     oldest = ".".join(map(str, version_checks.OLDEST_PYTHON))
     assert metadata.metadata("polygent-issuer")["Requires-Python"] == f">={oldest}"
 
 
 def test_sqlite_must_have_strict_tables() -> None:
-    """The one below is, or nothing here would run; an older one is refused as everywhere."""
+    """This machine's SQLite is ok; an older one is refused as in every command."""
     assert version_checks.sqlite(sqlite_version()).state is State.OK
     with pytest.raises(HomeProblem, match=r"SQLite 3\.36\.0"):
         version_checks.sqlite((3, 36, 0))
 
 
-def test_cryptography_signs_deterministically_here() -> None:
-    """Its version, and that of the OpenSSL which it brings."""
+def test_cryptography_supports_deterministic_signatures() -> None:
+    """The row has its version and that of its OpenSSL."""
     verdict = version_checks.cryptography()
     assert verdict.state is State.OK
     assert f"cryptography {metadata.version('cryptography')} with OpenSSL " in verdict.message
 
 
 def test_the_libraries_are_within_their_bounds() -> None:
-    """Each that the installed package asks for, the extras left out."""
+    """Each requirement of the installed package except extras is checked."""
     needed = version_checks.requirements()
     verdict = version_checks.libraries(needed)
     assert verdict.state is State.OK
@@ -63,15 +63,15 @@ def test_the_libraries_are_within_their_bounds() -> None:
     assert "pytest" not in verdict.message
 
 
-def test_every_bound_is_one_that_is_understood() -> None:
-    """A bound of another kind would be passed over in silence."""
+def test_every_bound_is_understood() -> None:
+    """A bound of another type would be ignored."""
     for line in version_checks.requirements():
         _, bounds = version_checks._REQUIREMENT.match(line).groups()  # type: ignore[union-attr]
         assert version_checks._BOUND.sub("", bounds).strip(" ,") == "", line
 
 
 def test_a_library_out_of_bounds_is_a_warning_with_the_command() -> None:
-    """All of them in one command, each quoted for the shell."""
+    """One command installs all of them, with each requirement quoted."""
     verdict = version_checks.libraries(
         ["typer>=99", "rich>=1,<2", "cryptography[ssh]>=44", "no-such>=1"]
     )
@@ -98,15 +98,15 @@ def test_a_library_out_of_bounds_is_a_warning_with_the_command() -> None:
     ],
 )
 def test_versions_are_compared_as_numbers(version: str, fits: bool) -> None:  # noqa: FBT001
-    """0.29 is 0.29.0, and 0.3 comes before 0.28."""
+    """0.29 equals 0.29.0, and 0.3 is older than 0.28."""
     verdict = version_checks.libraries(["typer>=0.28,<0.29"], lambda _: version)
     assert (verdict.state is State.OK) is fits
 
 
-def test_what_was_never_installed_says_nothing_of_its_needs(
+def test_a_package_that_is_not_installed_is_not_checked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The folder alone on the path: there is no metadata to compare with."""
+    """Without metadata the requirements are unknown."""
     monkeypatch.setattr(version_checks, "DISTRIBUTION", "no-such-distribution")
     with pytest.raises(NotChecked, match="not installed"):
         version_checks.requirements()
@@ -114,7 +114,7 @@ def test_what_was_never_installed_says_nothing_of_its_needs(
 
 @pytest.mark.usefixtures("no_tzdata")
 def test_a_machine_without_time_zones_is_a_warning() -> None:
-    """An image without tzdata; the wheel of that name brings them."""
+    """The fix installs the package tzdata."""
     assert version_checks.time_zones().state is State.OK
     zoneinfo.ZoneInfo.clear_cache()
     zoneinfo.reset_tzpath(to=[])
