@@ -87,7 +87,6 @@ TO_DO: set[str] = {
     "tests/guide",
     "tests/registry",
     "tests/runbooks",
-    "tests/sandbox",
     "tests/support",
 }
 

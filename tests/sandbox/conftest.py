@@ -10,7 +10,7 @@ from support.sandboxes import MACHINE, Sandbox
 
 @pytest.fixture
 def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
-    """A sandbox without a license, and an admin at it."""
+    """A sandbox without a license, with an admin signed in."""
     made = Sandbox(tmp_path)
     made.site.be_machine(MACHINE)
     made.sign_in("admin")

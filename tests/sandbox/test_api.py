@@ -1,4 +1,4 @@
-"""The endpoints under `/api/`, and what they would answer."""
+"""The endpoints under `/api/`, and the page of their responses."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from polygent_issuer.sandbox.guard import Access
 from polygent_issuer.sandbox.server import application
 
 
-def test_who_is_signed_in(sandbox: Sandbox) -> None:
+def test_sign_in_and_sign_out(sandbox: Sandbox) -> None:
     """Sign-in, current user and sign-out work without a license."""
     client = sandbox.client
     sandbox.forget_sign_in()
@@ -37,21 +37,21 @@ def test_who_is_signed_in(sandbox: Sandbox) -> None:
     [b"", b"[]", b"{}", b'{"user": "root"}', b'{"user": []}', b"\xff", b"[" * 60_000],
     ids=range(7),
 )
-def test_a_sign_in_of_nobody(sandbox: Sandbox, body: bytes) -> None:
-    """What names no user is 400, not an error of ours."""
+def test_a_sign_in_without_a_user_is_refused(sandbox: Sandbox, body: bytes) -> None:
+    """A body that names no user is answered with 400."""
     answer = sandbox.client.post("/api/sign-in", content=body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_request")
 
 
-def test_the_session_cookie_is_out_of_reach(sandbox: Sandbox) -> None:
-    """Of scripts and of other sites."""
+def test_the_session_cookie_is_protected(sandbox: Sandbox) -> None:
+    """Scripts and other sites cannot read the session cookie."""
     cookie = sandbox.client.post("/api/sign-in", json={"user": "admin"}).headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=strict" in cookie
 
 
-def test_two_sandboxes_sign_nobody_out(sandbox: Sandbox) -> None:
-    """A browser has one jar for every port of 127.0.0.1, so each has a cookie of its own."""
+def test_two_sandboxes_have_separate_sessions(sandbox: Sandbox) -> None:
+    """Cookies have the port in their name, since browsers share them between ports."""
     host = "127.0.0.1:8322"
     access = Access(f"http://{host}/")
     other = TestClient(
@@ -68,7 +68,7 @@ def test_two_sandboxes_sign_nobody_out(sandbox: Sandbox) -> None:
 
 
 def test_without_a_license_the_api_answers_503(sandbox: Sandbox) -> None:
-    """With a machine-readable reason; status, machine info and upload stay open."""
+    """The reason is machine-readable; status, machine info and upload still work."""
     answer = sandbox.client.get("/api/projects")
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "license_none")
     assert sandbox.client.get("/api/license").json()["state"] == "none"
@@ -78,22 +78,22 @@ def test_without_a_license_the_api_answers_503(sandbox: Sandbox) -> None:
     assert sandbox.client.get("/api/projects").status_code == 200
 
 
-def test_a_refused_upload(sandbox: Sandbox) -> None:
-    """400 with the code of the check that failed."""
+def test_a_refused_upload_is_400(sandbox: Sandbox) -> None:
+    """The error has the code of the failed check."""
     answer = sandbox.client.post("/api/license", content=b"no license")
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "malformed")
 
 
 def test_a_missing_feature_is_403_with_its_name(licensed: Sandbox) -> None:
-    """One that the license has answers."""
+    """An endpoint with a licensed feature responds normally."""
     answer = licensed.client.get("/api/planner")
     assert (answer.status_code, answer.json()["error"]["feature"]) == (403, "planner")
     assert licensed.client.get("/api/insights").json() == {"feature": "insights"}
     assert licensed.client.get("/api/features").json() == {"features": ["insights"]}
 
 
-def test_the_user_limit(licensed: Sandbox) -> None:
-    """One more than the limit is 400; who is active stays so."""
+def test_a_user_above_the_limit_is_refused(licensed: Sandbox) -> None:
+    """One user more than the limit is answered with 400; active users are not affected."""
     licensed.site.users = 24
     assert licensed.client.post("/api/users").json() == {"active": 25}
     answer = licensed.client.post("/api/users")
@@ -102,7 +102,7 @@ def test_the_user_limit(licensed: Sandbox) -> None:
 
 
 def test_an_agent_counts_while_its_socket_is_open(licensed: Sandbox) -> None:
-    """One host more than the cap is refused with the reason; a reconnect is not counted twice."""
+    """One host more than the limit is refused; a reconnect is not counted twice."""
     with (
         licensed.agent("deploy", "a"),
         licensed.agent("deploy", "a"),
@@ -114,8 +114,8 @@ def test_an_agent_counts_while_its_socket_is_open(licensed: Sandbox) -> None:
     assert licensed.site.license.hosts.connected(HostKind.DEPLOY) == 0
 
 
-def test_what_an_agent_sends_does_not_end_it(licensed: Sandbox) -> None:
-    """Text or bytes: it counts until its socket closes."""
+def test_messages_do_not_disconnect_an_agent(licensed: Sandbox) -> None:
+    """After text or bytes an agent counts until its socket closes."""
     with licensed.agent("deploy", "a") as socket:
         socket.send_text("x")
         socket.send_bytes(b"x")
@@ -123,8 +123,8 @@ def test_what_an_agent_sends_does_not_end_it(licensed: Sandbox) -> None:
     assert licensed.site.license.hosts.connected(HostKind.DEPLOY) == 0
 
 
-def test_an_agent_from_before_the_start_over(licensed: Sandbox) -> None:
-    """Its end takes away nobody who came since, however alike their connections look."""
+def test_an_agent_from_before_the_start_over_is_not_counted(licensed: Sandbox) -> None:
+    """Its disconnection does not affect newer agents."""
     first = licensed.issuer.file(1, fingerprint=licensed.site.home_fingerprint)
     with ExitStack() as before:
         before.enter_context(licensed.agent("deploy", "a"))
@@ -135,15 +135,15 @@ def test_an_agent_from_before_the_start_over(licensed: Sandbox) -> None:
             assert licensed.site.license.hosts.connected(HostKind.DEPLOY) == 1
 
 
-def test_an_agent_names_its_host(licensed: Sandbox) -> None:
-    """Two without a name are not one host."""
+def test_an_agent_must_name_its_host(licensed: Sandbox) -> None:
+    """Two agents without a name are refused, not counted as one host."""
     with pytest.raises(WebSocketDisconnect) as refused, licensed.agent("deploy", ""):
         pass
     assert refused.value.reason.startswith("bad_request")
 
 
-def test_an_agent_without_a_license(sandbox: Sandbox) -> None:
-    """Is refused at connect, with a license error, by the middleware."""
+def test_an_agent_without_a_license_is_refused(sandbox: Sandbox) -> None:
+    """The middleware refuses the connection with a license error."""
     with pytest.raises(WebSocketDenialResponse) as refused, sandbox.agent("session", "a"):
         pass
     assert refused.value.status_code == 503
@@ -151,7 +151,7 @@ def test_an_agent_without_a_license(sandbox: Sandbox) -> None:
 
 
 def test_a_new_sign_in_ends_the_other_sessions(licensed: Sandbox) -> None:
-    """Unless the license has `multiple-active-sessions`."""
+    """A license with `multiple-active-sessions` keeps them."""
     client, first = licensed.client, dict(licensed.client.cookies)
     client.post("/api/sign-in", json={"user": "admin"})
     second = dict(client.cookies)
@@ -168,7 +168,7 @@ def test_a_new_sign_in_ends_the_other_sessions(licensed: Sandbox) -> None:
 
 
 def test_sessions_are_bounded(licensed: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With `multiple-active-sessions` no sign-in ends another, until the oldest is one too many."""
+    """With `multiple-active-sessions` the oldest session ends at the limit."""
     monkeypatch.setattr(auth, "MOST_SESSIONS", 3)
     client = licensed.client
     several = licensed.issuer.file(
@@ -214,10 +214,10 @@ ENDPOINTS = [
 )
 @example(path="/api/sso-saml", before="", after="%0A", method="GET")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_no_path_is_an_error_of_ours(
+def test_no_path_is_an_internal_error(
     licensed: Sandbox, path: str, before: str, after: str, method: str
 ) -> None:
-    """Pages, controls and API answer any spelling of their paths, or say that there is none."""
+    """Any spelling of a path gets a page or a 404."""
     scope = {**http_scope(unquote(before + path + after), method=method)}
     cookies = "; ".join(f"{name}={value}" for name, value in licensed.client.cookies.items())
     scope["headers"] = [(b"host", HOST.encode()), (b"cookie", cookies.encode())]
@@ -230,7 +230,7 @@ def _cookie(cookies: dict[str, str]) -> dict[str, str]:
 
 
 def test_the_status_is_json(licensed: Sandbox) -> None:
-    """The status view for programs, with what is in use."""
+    """The JSON status has the license and the usage."""
     licensed.site.connect(HostKind.SESSION)
     status = json.loads(licensed.client.get("/api/license").text)
     assert status["state"] == "active"
@@ -239,12 +239,12 @@ def test_the_status_is_json(licensed: Sandbox) -> None:
 
 
 def answer(sandbox: Sandbox, method: str, path: str, feature: str | None = None) -> Answer:
-    """What the API would answer."""
+    """Return the response on the page."""
     return asyncio.run(api.answer(sandbox.site, method, path, feature=feature))
 
 
-def test_it_says_what_the_api_then_does(licensed: Sandbox) -> None:
-    """For each route that can be asked without changing anything."""
+def test_the_page_matches_the_api(licensed: Sandbox) -> None:
+    """Each route that changes nothing responds as shown on the page."""
     for step in ("1-days", "expiry", "-2-days"):
         general = asyncio.run(api.general(licensed.site))
         features = asyncio.run(api.features(licensed.site))
@@ -256,8 +256,8 @@ def test_it_says_what_the_api_then_does(licensed: Sandbox) -> None:
         licensed.move("clock", to=step)
 
 
-def test_asking_changes_nothing(licensed: Sandbox) -> None:
-    """Neither users nor hosts, though both limits are judged."""
+def test_trying_a_request_changes_nothing(licensed: Sandbox) -> None:
+    """Users and hosts are not changed, although both limits are checked."""
     licensed.site.users = 25
     licensed.site.connect(HostKind.DEPLOY)
     assert answer(licensed, "POST", "/api/users").code == "user_limit"
@@ -271,14 +271,14 @@ def test_asking_changes_nothing(licensed: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/planner", "api/planner/x", "//API/planner"])
-def test_any_path_can_be_asked(licensed: Sandbox, path: str) -> None:
-    """By the form, however it is spelled."""
+def test_any_path_can_be_tried(licensed: Sandbox, path: str) -> None:
+    """The form accepts a path in any spelling."""
     page = licensed.client.get("/sandbox", params={"path": path, "method": "GET"}).text
     assert page.count("feature_missing") == 15, "14 of the table, and the one that was asked"
 
 
-def test_any_feature_can_be_asked(licensed: Sandbox) -> None:
-    """For any path: the body is the one that an endpoint with this feature sends."""
+def test_any_feature_can_be_tried(licensed: Sandbox) -> None:
+    """The response is that of an endpoint which requires the feature."""
     query = {"path": "/api/x", "method": "GET", "feature": "planner"}
     page = licensed.client.get("/sandbox", params=query).text
     assert "&#34;feature&#34;: &#34;planner&#34;" in page
@@ -288,15 +288,15 @@ def test_any_feature_can_be_asked(licensed: Sandbox) -> None:
     assert answer(licensed, "GET", "/api/x", feature="insights").good
 
 
-def test_what_nobody_offers_is_not_asked(licensed: Sandbox) -> None:
-    """A method of nobody's, or no path: the page is there all the same."""
+def test_an_unknown_method_is_ignored(licensed: Sandbox) -> None:
+    """Without a valid method and path the page has no response."""
     page = licensed.client.get("/sandbox", params={"path": "/api/planner", "method": "BREW"}).text
     assert page.count("feature_missing") == 14
 
 
 @pytest.mark.parametrize("method", api.METHODS)
-def test_any_method_can_be_asked(licensed: Sandbox, method: str) -> None:
-    """A route that needs no license is exempt by its own method alone."""
+def test_any_method_can_be_tried(licensed: Sandbox, method: str) -> None:
+    """A route is exempt from the license only with its own method."""
     licensed.move("clock", to="expiry")
     exempt = answer(licensed, method, "/api/license").good
     assert exempt == (method in ("GET", "POST"))

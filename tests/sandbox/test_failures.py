@@ -1,4 +1,4 @@
-"""What is answered when something fails."""
+"""Responses to failures."""
 
 import pytest
 from support.sandboxes import Sandbox
@@ -6,8 +6,8 @@ from support.sandboxes import Sandbox
 from polygent_issuer.sandbox.guard import HEADERS
 
 
-def test_a_page_that_does_not_exist(licensed: Sandbox) -> None:
-    """Is a page that says so, with the way back; an endpoint that does not exist is JSON."""
+def test_an_unknown_page_is_reported(licensed: Sandbox) -> None:
+    """A page has a link back; an endpoint responds with JSON."""
     page = licensed.client.get("/nowhere")
     assert (page.status_code, "Back" in page.text) == (404, True)
     answer = licensed.client.get("/api/nowhere")
@@ -16,8 +16,8 @@ def test_a_page_that_does_not_exist(licensed: Sandbox) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (405, "method_not_allowed")
 
 
-def test_without_a_license_no_page_is_an_exception(sandbox: Sandbox) -> None:
-    """One that does not exist leads to the full-screen page, too."""
+def test_without_a_license_an_unknown_page_redirects(sandbox: Sandbox) -> None:
+    """It redirects to the full-screen page like every other page."""
     assert sandbox.client.get("/nowhere").url.path == "/license-expired"
 
 
@@ -36,10 +36,8 @@ FIELD = b'--x\r\nContent-Disposition: form-data; name="user.x"\r\n\r\na.b\r\n--x
     ],
     ids=range(5),
 )
-def test_a_form_that_cannot_be_read(
-    licensed: Sandbox, path: str, more: str, content: bytes
-) -> None:
-    """Is the sender's error, not ours: other parts, charsets, and more than the page sends."""
+def test_an_invalid_form_is_400(licensed: Sandbox, path: str, more: str, content: bytes) -> None:
+    """Other parts, charsets and too many fields are errors of the sender."""
     headers = {"content-type": "multipart/form-data; boundary=x" + more}
     answer = licensed.client.post(
         path, content=content.replace(b"--x--\r\n--x", b"--x"), headers=headers
@@ -48,10 +46,10 @@ def test_a_form_that_cannot_be_read(
     assert licensed.site.standing().active
 
 
-def test_a_database_that_fails(licensed: Sandbox) -> None:
-    """Is told with its code by pages and API, under every header; nothing passes meanwhile."""
+def test_a_failed_database_is_reported(licensed: Sandbox) -> None:
+    """Pages and API respond with its code and all headers; no request is allowed."""
     licensed.site.close()
-    licensed.at = licensed.at.replace(year=2028)  # the guard must be kept anew
+    licensed.at = licensed.at.replace(year=2028)  # the guard must be written again
     for path in ("/", "/settings/license", "/sandbox"):
         answer = licensed.client.get(path)
         assert (answer.status_code, "license_store_failed" in answer.text) == (503, True), path
@@ -62,8 +60,8 @@ def test_a_database_that_fails(licensed: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("host", ["polygent.example", "[", "a/b?c#d", "\xfc"])
-def test_the_pretended_host_leads_nowhere(licensed: Sandbox, host: str) -> None:
-    """It is judged and shown; no redirect and no path is made of it, whatever it is."""
+def test_the_simulated_host_is_never_a_target(licensed: Sandbox, host: str) -> None:
+    """The host is checked and shown, but not used in a redirect or a path."""
     licensed.move("host", host=host)
     answer = licensed.client.get("/settings/license/", follow_redirects=False)
     assert (answer.status_code, "location" in answer.headers) == (404, False)

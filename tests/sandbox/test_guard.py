@@ -1,4 +1,4 @@
-"""What every request passes first: only who opened a printed address uses the sandbox."""
+"""The checks of every request: only a browser with the printed address has access."""
 
 import asyncio
 import re
@@ -18,8 +18,8 @@ from polygent_issuer.sandbox.server import application
 @pytest.mark.parametrize(
     "host", ["evil.example", "127.0.0.1", "127.0.0.1:80", "localhost:8321.evil"]
 )
-def test_a_name_bound_to_the_loopback_reaches_nothing(sandbox: Sandbox, host: str) -> None:
-    """DNS rebinding: any other Host is answered 421, whatever the path."""
+def test_dns_rebinding_is_refused(sandbox: Sandbox, host: str) -> None:
+    """A request with any other Host is answered with 421 on all paths."""
     for path in ("/", "/api/license", "/style.css"):
         answer = sandbox.client.get(path, headers={"host": host})
         assert answer.status_code == 421
@@ -41,21 +41,21 @@ def test_a_name_bound_to_the_loopback_reaches_nothing(sandbox: Sandbox, host: st
     ],
 )
 def test_another_site_changes_nothing(licensed: Sandbox, headers: dict[str, str]) -> None:
-    """A POST that a page elsewhere makes is refused, with the admin's own cookie."""
+    """A POST from a page of another site is refused, even with the admin's cookie."""
     answer = licensed.client.post("/sandbox/clock", data={"to": "expiry"}, headers=headers)
     assert answer.status_code == 403
     assert licensed.site.standing().active
 
 
-def test_our_own_pages_do(licensed: Sandbox) -> None:
-    """What a browser sends from a page of ours passes."""
+def test_our_own_pages_can_change_something(licensed: Sandbox) -> None:
+    """A browser's request from one of our pages is allowed."""
     headers = {"sec-fetch-site": "same-origin", "origin": "http://127.0.0.1:8321"}
     licensed.client.post("/sandbox/clock", data={"to": "expiry"}, headers=headers)
     assert not licensed.site.standing().active
 
 
 def test_a_socket_of_another_site_is_closed(licensed: Sandbox) -> None:
-    """A browser sends Origin with every websocket, and no same-origin policy holds it back."""
+    """Browsers send Origin with every websocket, and no same-origin policy applies to them."""
     with (
         pytest.raises(WebSocketDisconnect),
         licensed.agent("session", "a", origin="http://evil.example"),
@@ -64,7 +64,7 @@ def test_a_socket_of_another_site_is_closed(licensed: Sandbox) -> None:
 
 
 def test_a_large_body_is_refused_however_it_is_declared(sandbox: Sandbox) -> None:
-    """64 KiB is enough for any license and its form."""
+    """The limit of 64 KiB is enough for a license and its form."""
 
     def chunks() -> Iterator[bytes]:
         for _ in range(MOST_BODY // 1024 + 1):
@@ -76,19 +76,19 @@ def test_a_large_body_is_refused_however_it_is_declared(sandbox: Sandbox) -> Non
     assert (declared.status_code, undeclared.status_code) == (413, 413)
     by_api = sandbox.client.post("/api/license", content=b"x" * (MOST_BODY + 1))
     assert (by_api.status_code, by_api.json()["error"]["code"]) == (413, "too_large")
-    assert "Too large" in declared.text, "a page of ours, with the way back"
+    assert "File too large" in declared.text, "a page of ours with a link back"
     assert "Sandbox controls" in declared.text
 
 
-def test_the_body_of_a_get_is_nobodys(licensed: Sandbox) -> None:
-    """However large: pages, API and the style sheet answer as without one."""
+def test_the_body_of_a_get_is_ignored(licensed: Sandbox) -> None:
+    """Pages, API and style sheet respond as without a body of any size."""
     for path in ("/", "/api/license", "/style.css"):
         answer = licensed.client.request("GET", path, content=b"x" * (MOST_BODY + 1))
         assert answer.status_code == 200, path
 
 
-def test_every_answer_lets_a_browser_load_and_frame_only_ours(licensed: Sandbox) -> None:
-    """CSP, nosniff and the rest, on pages, API, errors and the style sheet."""
+def test_every_response_has_the_security_headers(licensed: Sandbox) -> None:
+    """Pages, API, errors and style sheet have CSP, nosniff and the other headers."""
     for path in ("/", "/api/license", "/nowhere", "/style.css", "/sandbox"):
         answer = licensed.client.get(path)
         assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS
@@ -98,8 +98,8 @@ def test_every_answer_lets_a_browser_load_and_frame_only_ours(licensed: Sandbox)
     assert "http" not in page.replace(f"http://{licensed.site.host}", "")
 
 
-def test_who_goes_away_within_a_body_is_no_error(sandbox: Sandbox) -> None:
-    """Nothing is answered, nothing installed, and nothing raised."""
+def test_a_client_that_disconnects_is_not_an_error(sandbox: Sandbox) -> None:
+    """The server sends no response, installs nothing and raises nothing."""
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
@@ -127,7 +127,7 @@ def refuses(client: TestClient) -> bool:
 
 @pytest.mark.parametrize("path", ["/", "/sign-in", "/settings/license", "/sandbox", "/nowhere"])
 def test_without_the_cookie_every_page_is_the_same(licensed: Sandbox, path: str) -> None:
-    """It names neither machine nor license, and has no control; every header is there."""
+    """The page shows neither machine nor license nor controls, and has all headers."""
     answer = licensed.browser().get(path)
     assert (answer.status_code, ASKS in answer.text) == (403, True)
     for secret in ("form", "sha256:", "insights", "token=", "Acme"):
@@ -136,7 +136,7 @@ def test_without_the_cookie_every_page_is_the_same(licensed: Sandbox, path: str)
 
 
 def test_without_the_cookie_nothing_is_changed(licensed: Sandbox) -> None:
-    """No control, no sign-in, no upload, no agent; every user gets the style sheet."""
+    """Controls, sign-in, upload and agents are refused; only the style sheet is served."""
     other = licensed.browser()
     for control in ("clock", "users", "machine", "start-over", "address"):
         answer = other.post(f"/sandbox/{control}", data={"to": "expiry", "do": "add"})
@@ -157,8 +157,8 @@ def test_without_the_cookie_nothing_is_changed(licensed: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "HEAD", "PROPFIND"])
-def test_the_style_sheet_is_no_way_in(licensed: Sandbox, method: str) -> None:
-    """No method gets the app's page, which shows the site and an address that was asked for."""
+def test_the_style_sheet_gives_no_access(licensed: Sandbox, method: str) -> None:
+    """No method on its path returns a page of the app."""
     asked = {"back": "/sandbox"}
     licensed.client.post("/sandbox/address", data=asked, follow_redirects=False)
     other = TestClient(licensed.client.app, base_url=f"http://{HOST}")
@@ -170,7 +170,7 @@ def test_the_style_sheet_is_no_way_in(licensed: Sandbox, method: str) -> None:
 
 
 def test_an_address_works_once(sandbox: Sandbox) -> None:
-    """It leads to the first page without its token, and sets a cookie that no script can read."""
+    """It redirects to the first page without the token, and sets a cookie for HTTP only."""
     address = sandbox.access.new_address()
     first, second = sandbox.browser(), sandbox.browser()
     answer = first.get(address, follow_redirects=False)
@@ -184,7 +184,7 @@ def test_an_address_works_once(sandbox: Sandbox) -> None:
     assert second.get(address).status_code == 403
     assert refuses(second)
     again = first.get(address, follow_redirects=False)
-    assert (again.status_code, again.headers["location"]) == (303, "/"), "bookmarked, say"
+    assert (again.status_code, again.headers["location"]) == (303, "/"), "a bookmark still works"
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_an_address_works_once(sandbox: Sandbox) -> None:
     ],
 )
 def test_other_requests_do_not_use_up_the_token(sandbox: Sandbox, method: str, query: str) -> None:
-    """Another token, method or path gives no access, and the address still works afterwards."""
+    """Another token, method or path gives no access, and the address still works."""
     address = sandbox.access.new_address()
     token = address.rpartition("=")[2]
     other = sandbox.browser()
@@ -216,7 +216,7 @@ def test_other_requests_do_not_use_up_the_token(sandbox: Sandbox, method: str, q
 
 @pytest.mark.parametrize("value", ["", "x", "\xe9", "{}x", '"{}'])
 def test_another_cookie_gives_no_access(sandbox: Sandbox, value: str) -> None:
-    """Nor is the cookie of a sandbox that ran on this port before, or of another port."""
+    """The cookie of an earlier sandbox or of another port is refused."""
     cookie = sandbox.client.cookies[NAME]
     before = Access(f"http://{HOST}/")
     app = application(sandbox.site, hosts=[HOST], access=before)
@@ -235,7 +235,7 @@ def test_another_cookie_gives_no_access(sandbox: Sandbox, value: str) -> None:
 
 
 def test_a_new_address_for_another_browser(sandbox: Sandbox) -> None:
-    """The control shows it once; one that was made before, and not used, is void."""
+    """The control shows it once; an earlier unused address becomes invalid."""
     unused = sandbox.access.new_address()
     page = sandbox.move("address")
     shown = re.search(r"http://[^<\s]+", page)
@@ -244,11 +244,13 @@ def test_a_new_address_for_another_browser(sandbox: Sandbox) -> None:
     other = sandbox.browser()
     assert other.get(unused).status_code == 403
     assert other.get(shown[0]).status_code == 200
-    assert other.get("/api/me").json()["error"]["code"] == "not_signed_in", "access is no sign-in"
+    assert other.get("/api/me").json()["error"]["code"] == "not_signed_in", (
+        "access does not sign in"
+    )
 
 
-def test_where_the_new_address_is_shown(sandbox: Sandbox) -> None:
-    """On the page on which it was asked for."""
+def test_the_new_address_is_shown_on_the_same_page(sandbox: Sandbox) -> None:
+    """The address appears on the page with the button."""
     for back in ("/sandbox", "/license-expired", "//evil.example"):
         answer = sandbox.client.post("/sandbox/address", data={"back": back})
         assert answer.url.path == back.replace("//evil.example", "/sandbox")

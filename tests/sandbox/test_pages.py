@@ -11,18 +11,16 @@ from polygent_issuer.verifier import AllowedDomain
 PAGES = ("/", "/settings/license")
 
 
-def test_nobody_is_signed_in_at_first(sandbox: Sandbox) -> None:
-    """Every page leads to the sign-in."""
+def test_every_page_redirects_to_the_sign_in(sandbox: Sandbox) -> None:
+    """Without a session every page redirects to the sign-in."""
     sandbox.forget_sign_in()
     for path in (*PAGES, "/license-expired"):
         assert sandbox.client.get(path, follow_redirects=False).headers["location"] == "/sign-in"
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_without_a_license_every_page_leads_to_the_full_screen_one(
-    sandbox: Sandbox, path: str
-) -> None:
-    """And that one offers an admin both halves of the way out."""
+def test_without_a_license_every_page_redirects(sandbox: Sandbox, path: str) -> None:
+    """The full-screen page offers an admin the machine info and the upload."""
     answer = sandbox.client.get(path)
     assert answer.url.path == "/license-expired"
     assert "No license yet" in answer.text
@@ -30,8 +28,8 @@ def test_without_a_license_every_page_leads_to_the_full_screen_one(
     assert "Upload license" in answer.text
 
 
-def test_a_member_is_told_whom_to_ask(sandbox: Sandbox) -> None:
-    """And is offered nothing that only an admin can do."""
+def test_a_member_is_referred_to_an_admin(sandbox: Sandbox) -> None:
+    """The page offers a member no action of an admin."""
     sandbox.sign_in("member")
     page = sandbox.client.get("/").text
     assert "Please contact an admin" in page
@@ -40,7 +38,7 @@ def test_a_member_is_told_whom_to_ask(sandbox: Sandbox) -> None:
 
 
 def test_a_member_cannot_upload(sandbox: Sandbox) -> None:
-    """Nor by asking the server directly."""
+    """A direct request of a member is refused, too."""
     sandbox.sign_in("member")
     content = sandbox.issuer.file(1)
     by_page = sandbox.client.post("/license", files={"license": ("x.lic", content)})
@@ -50,15 +48,15 @@ def test_a_member_cannot_upload(sandbox: Sandbox) -> None:
 
 
 def test_after_the_upload_the_app_works_at_once(sandbox: Sandbox) -> None:
-    """The page that follows says so, and home is there."""
+    """The next page shows the result, and the home page works."""
     page = sandbox.upload(sandbox.issuer.file(1))
     assert "The license is installed" in page
     assert "insights" in sandbox.client.get("/").text
     assert sandbox.client.get("/license-expired").url.path == "/"
 
 
-def test_a_refused_upload_says_why(sandbox: Sandbox) -> None:
-    """With the code of the check, where the admin is; the license in force stays."""
+def test_a_refused_upload_shows_the_reason(sandbox: Sandbox) -> None:
+    """The page has the code of the check; the current license is not changed."""
     content = sandbox.issuer.file(1)
     tampered = content[:300] + (b"A" if content[300:301] != b"A" else b"B") + content[301:]
     page = sandbox.upload(tampered)
@@ -67,13 +65,13 @@ def test_a_refused_upload_says_why(sandbox: Sandbox) -> None:
     sandbox.upload(content)
     page = sandbox.upload(b"")
     assert "malformed" in page
-    assert "untouched" in page
+    assert "was not changed" in page
     assert sandbox.site.standing().active
-    assert "malformed" not in sandbox.client.get("/settings/license").text, "it is told once"
+    assert "malformed" not in sandbox.client.get("/settings/license").text, "it is shown once"
 
 
-def test_a_mangled_upload_says_what_to_do(sandbox: Sandbox) -> None:
-    """On the page and in the API: what the file is, and what to use instead."""
+def test_a_wrong_file_is_recognised(sandbox: Sandbox) -> None:
+    """Page and API name the type of the file, and the right file."""
     page = sandbox.upload(b"PK\x03\x04\x14\x00")
     assert "This is a ZIP archive: unpack it and use the .lic file in it." in page
     answer = sandbox.client.post("/api/license", content=b"\x78\x9f\x3e\x22")
@@ -81,8 +79,8 @@ def test_a_mangled_upload_says_what_to_do(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_what_became_of_an_upload_is_for_an_admin(sandbox: Sandbox, path: str) -> None:
-    """A member who looks in between sees nothing of it, and takes it from nobody."""
+def test_only_an_admin_sees_the_result_of_an_upload(sandbox: Sandbox, path: str) -> None:
+    """A member's request does not show it, and does not use it up."""
     if path == "/settings/license":
         sandbox.upload(sandbox.issuer.file(1))
     sandbox.site.install(b"nonsense")
@@ -92,8 +90,8 @@ def test_what_became_of_an_upload_is_for_an_admin(sandbox: Sandbox, path: str) -
     assert "malformed" in sandbox.client.get("/settings/license").text
 
 
-def test_a_refusal_is_told_letter_by_letter(sandbox: Sandbox) -> None:
-    """A kid that the operator looks for keeps its capitals, an instant its T and Z."""
+def test_a_refusal_is_shown_unchanged(sandbox: Sandbox) -> None:
+    """A kid keeps its capitals, a timestamp its T and Z."""
     stranger = Issuer()
     assert stranger.signer.kid in sandbox.upload(stranger.file(1))
     sandbox.at += timedelta(days=100)
@@ -101,12 +99,12 @@ def test_a_refusal_is_told_letter_by_letter(sandbox: Sandbox) -> None:
 
 
 def test_settings_show_the_status(licensed: Sandbox) -> None:
-    """License ID and customer, tier, expiry and days left, limits in use, features, machine."""
+    """The page has ID, customer, tier, expiry, days left, usage, features and machine."""
     page = licensed.client.get("/settings/license").text
-    held = licensed.site.standing().license
-    assert held is not None
+    license_ = licensed.site.standing().license
+    assert license_ is not None
     for text in (
-        held.jti,
+        license_.jti,
         "Acme GmbH",
         "Standard",
         "2027-01-06 08:00 UTC",
@@ -118,7 +116,7 @@ def test_settings_show_the_status(licensed: Sandbox) -> None:
 
 
 def test_settings_of_an_enterprise_license(sandbox: Sandbox) -> None:
-    """The allowed domain and the install log stand in place of the machine."""
+    """The page has the allowed domain and the install log instead of the machine."""
     domain = AllowedDomain.parse("*.acme.internal")
     sandbox.upload(sandbox.issuer.file(1, fingerprint=None, allowed_domain=domain))
     page = sandbox.client.get("/settings/license").text
@@ -127,8 +125,8 @@ def test_settings_of_an_enterprise_license(sandbox: Sandbox) -> None:
     assert "Machine ID" not in page
 
 
-def test_a_request_under_another_host_name_gets_the_page_and_no_state(sandbox: Sandbox) -> None:
-    """The verdict is on the request: the background goes on, and the right host works."""
+def test_another_host_name_is_refused_per_request(sandbox: Sandbox) -> None:
+    """The background continues, and the right host name works."""
     domain = AllowedDomain.parse("*.acme.internal")
     sandbox.upload(sandbox.issuer.file(1, fingerprint=None, allowed_domain=domain))
     sandbox.move("host", host="api.v2.acme.internal")
@@ -141,7 +139,7 @@ def test_a_request_under_another_host_name_gets_the_page_and_no_state(sandbox: S
 
 
 def test_whatever_is_shown_is_escaped(sandbox: Sandbox) -> None:
-    """A license may name its customer as it likes."""
+    """A customer name in a license may contain markup."""
     name = "<b>&\"'</b>"
     sandbox.upload(sandbox.issuer.file(1, customer=name))
     page = sandbox.client.get("/settings/license").text
@@ -151,8 +149,8 @@ def test_whatever_is_shown_is_escaped(sandbox: Sandbox) -> None:
     assert "<script>" not in sandbox.client.get("/sandbox").text
 
 
-def test_the_banner_comes_for_admins_as_the_date_nears(licensed: Sandbox) -> None:
-    """From 30 days before the expiry on; members are not troubled."""
+def test_admins_see_a_banner_before_the_expiry(licensed: Sandbox) -> None:
+    """It appears 30 days before the expiry; members do not see it."""
     assert "expires in" not in licensed.client.get("/").text
     licensed.move("clock", to="before-30")
     assert "The license expires in 30 days" in licensed.client.get("/").text

@@ -1,4 +1,4 @@
-"""The web server, and what it does while nobody asks; the command's tests run and stop it."""
+"""The web server and its background task; tests of the command start and stop it."""
 
 import asyncio
 import logging
@@ -13,8 +13,8 @@ from polygent_issuer.enforcement import Refusal
 from polygent_issuer.sandbox.server import BriefLog, application, hosts, listen
 
 
-def test_a_bug_is_a_line(caplog: pytest.LogCaptureFixture) -> None:
-    """No traceback reaches the terminal, and no text of the error, which may be a visitor's."""
+def test_a_bug_is_reported_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    """Neither a traceback nor the text of the error, which may be a visitor's, is printed."""
     logger = logging.getLogger("brief")
     logger.addFilter(BriefLog())
     try:
@@ -31,14 +31,14 @@ def test_a_bug_is_a_line(caplog: pytest.LogCaptureFixture) -> None:
     assert "\n" not in bug
 
 
-def test_only_the_loopback() -> None:
+def test_the_server_listens_on_loopback() -> None:
     """The socket is bound before anything is served."""
     with listen(0) as listening:
         assert listening.getsockname()[0] == "127.0.0.1"
 
 
-def test_the_port_that_browsers_leave_out() -> None:
-    """At port 80 the Host has none; at any other it must have ours."""
+def test_port_80_may_be_omitted() -> None:
+    """The Host must have the port, except port 80."""
     assert "127.0.0.1" in hosts(80)
     assert hosts(8321) == ("127.0.0.1:8321", "localhost:8321")
 
@@ -48,7 +48,7 @@ PATIENCE = 60
 
 
 class Queue:
-    """A background service that can be waited for."""
+    """A background service that tests can wait for."""
 
     def __init__(self) -> None:
         self.paused = Event()
@@ -63,26 +63,26 @@ class Queue:
 
 
 def test_services_pause_at_the_expiry_without_a_request(licensed: Sandbox) -> None:
-    """A license that ends at night pauses the queue at night."""
-    held = licensed.site.standing().license
-    assert held is not None
+    """The queue pauses at the expiry without any request."""
+    license_ = licensed.site.standing().license
+    assert license_ is not None
     queue = Queue()
     licensed.site.license.listen(queue, licensed.site.now())
     with TestClient(
         application(licensed.site, hosts=[HOST], access=licensed.access, tick_every=0.001)
     ):
-        licensed.at = held.expires_at
+        licensed.at = license_.expires_at
         assert queue.paused.wait(PATIENCE)
     assert queue.reason is not None
     assert queue.reason.code == "license_expired"
 
 
-def test_a_tick_sends_what_is_due(licensed: Sandbox) -> None:
-    """The daily run comes with the first tick after a 09:00, and not with the next ones."""
-    held = licensed.site.standing().license
-    assert held is not None
+def test_a_tick_sends_due_alerts(licensed: Sandbox) -> None:
+    """The first tick after 09:00 runs the alerts, and the next ones do not."""
+    license_ = licensed.site.standing().license
+    assert license_ is not None
     licensed.site.tick()
-    licensed.at = held.expires_at - timedelta(days=7)
+    licensed.at = license_.expires_at - timedelta(days=7)
     for _ in range(3):
         licensed.site.tick()
     alerts = [run.alert.milestone for _, run in licensed.site.mails if run.alert]

@@ -1,7 +1,7 @@
-"""The whole story of a customer, in a real browser, with the real command line on the other side.
+"""The whole story of a customer, in a real browser, with the real command line.
 
-The sandbox is a process of its own, whose clock is moved by its control strip; the operator's
-commands run at the time that the sandbox then has.
+The sandbox is a separate process whose control strip sets its clock. The operator's commands run at
+the time of that clock.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
-    """The operator's, with a key, this very day."""
+    """The operator's desk with a key, at the current time."""
     made = Desk(tmp_path, now=datetime.now(UTC)).set_up()
     made.ok("key", "export-public", "--output", str(tmp_path / "public.pem"))
     return made
@@ -38,14 +38,14 @@ def visitor(desk: Desk) -> Iterator[Visitor]:
 
 
 def issued(desk: Desk, visitor: Visitor, *command: str) -> Path:
-    """What the operator issues at the time of the server."""
+    """Issue a license at the time of the server."""
     desk.now = visitor.clock
     licenses = desk.ok(*command, "--json", "--yes").json["licenses"]
     return Path(licenses[-1]["file"])
 
 
 def tampered(file: Path) -> Path:
-    """A copy with one letter of its payload changed."""
+    """Return a copy with one changed character in its payload."""
     text = file.read_text()
     middle = len(text) // 2
     copy = file.with_name("tampered.lic")
@@ -58,7 +58,7 @@ CONSENT = ("--reason", "the story")
 
 
 def test_a_standard_customer(desk: Desk, visitor: Visitor) -> None:
-    """Expired page, machine info, sign, upload, alerts, expiry, renewal, another machine."""
+    """The steps: expired page, machine info, sign, upload, alerts, expiry, renewal, new machine."""
     assert visitor.title == "No license yet"
     document = visitor.download()
     first = issued(desk, visitor, "sign", "--machine-info", str(document), *TERMS)
@@ -97,7 +97,7 @@ def test_a_standard_customer(desk: Desk, visitor: Visitor) -> None:
 
 
 def test_a_clock_that_once_ran_ahead(desk: Desk, visitor: Visitor) -> None:
-    """Set right again it looks set back; a newly issued license is the way out."""
+    """A corrected clock looks set back; a newly issued license fixes it."""
     document = visitor.download()
     visitor.upload(issued(desk, visitor, "sign", "--machine-info", str(document), *TERMS))
     visitor.press("30 d")
@@ -111,16 +111,16 @@ def test_a_clock_that_once_ran_ahead(desk: Desk, visitor: Visitor) -> None:
 
 
 def test_an_enterprise_customer(desk: Desk, visitor: Visitor) -> None:
-    """A wrong domain refuses the request, until the license is reissued for the right one."""
+    """Requests to another domain are refused until the license is reissued for it."""
     enterprise = ("--customer", "Globex", "--tier", "enterprise", "--plan", "enterprise-annual")
     domain = ("--allowed-domain", "*.globex.internal")
     visitor.upload(issued(desk, visitor, "sign", *enterprise, *domain))
     assert "*.globex.internal" in visitor.text
     assert "Install log" in visitor.text
 
-    visitor.enter("Requests are for host", "polygent.globex.example")
+    visitor.enter("Host name of requests", "polygent.globex.example")
     assert visitor.title == "License domain mismatch"
-    assert "background running" in visitor.strip, "one request is no state"
+    assert "background running" in visitor.strip, "a request does not change the state"
     reissue = ("reissue", "globex", "--allowed-domain", "*.globex.example")
     visitor.upload(issued(desk, visitor, *reissue))
     visitor.press("Home")
@@ -128,9 +128,9 @@ def test_an_enterprise_customer(desk: Desk, visitor: Visitor) -> None:
 
 
 def test_the_api_under_the_same_controls(desk: Desk, visitor: Visitor) -> None:
-    """What programs are answered, asked on the page, as users and hosts come and the end nears."""
+    """The page of API responses changes with users, hosts and the clock."""
     visitor.press("API responses")
-    visitor.press("Ask")
+    visitor.press("Try")
     assert '"code": "license_none"' in visitor.text
     visitor.press("← Back to the product")
     document = visitor.download()
@@ -142,16 +142,16 @@ def test_the_api_under_the_same_controls(desk: Desk, visitor: Visitor) -> None:
     assert "Users\n4 of 25" in visitor.text
     assert "Deploy hosts\n1 of 5" in visitor.text
     visitor.press("API responses")
-    visitor.choose("The endpoint needs", "sso-saml")
-    visitor.press("Ask")
+    visitor.choose("Required feature", "sso-saml")
+    visitor.press("Try")
     assert '"feature": "sso-saml"' in visitor.text
     visitor.press("At expiry")
-    visitor.press("Ask")
+    visitor.press("Try")
     assert '"code": "license_expired"' in visitor.text
 
 
-def test_a_narrow_window(desk: Desk, visitor: Visitor) -> None:
-    """No page is wider than its window, whatever long words it shows."""
+def test_no_page_is_wider_than_its_window(desk: Desk, visitor: Visitor) -> None:
+    """Long words do not widen a page in a narrow window."""
     document = visitor.download()
     visitor.upload(issued(desk, visitor, "sign", "--machine-info", str(document), *TERMS))
     visitor.narrow()
@@ -166,7 +166,7 @@ def test_a_narrow_window(desk: Desk, visitor: Visitor) -> None:
 
 
 def test_a_member_cannot_upload(visitor: Visitor) -> None:
-    """The page offers it to admins alone."""
+    """Only admins see the upload form."""
     assert visitor.has("Upload license")
     visitor.press("Sign out")
     visitor.press("Sign in as member")
@@ -175,8 +175,8 @@ def test_a_member_cannot_upload(visitor: Visitor) -> None:
     assert "Please contact an admin" in visitor.text
 
 
-def test_another_browser(visitor: Visitor, tmp_path: Path) -> None:
-    """It has no access until it opens an address of its own, which works once."""
+def test_another_browser_needs_its_own_address(visitor: Visitor, tmp_path: Path) -> None:
+    """It has no access until it opens a new address, which works once."""
     assert "token" not in visitor.address
     url = visitor.address.rpartition("/")[0] + "/"
     with chromium(tmp_path) as driver:
