@@ -86,7 +86,6 @@ TO_DO: set[str] = {
     "tests/faults",
     "tests/guide",
     "tests/registry",
-    "tests/runbooks",
     "tests/support",
 }
 

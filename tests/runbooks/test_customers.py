@@ -1,4 +1,4 @@
-"""The runbook of two customers who are one."""
+"""The runbook for merging two customers."""
 
 import pytest
 from support.cli import Desk
@@ -6,7 +6,7 @@ from support.runbooks import blocks, walk
 
 
 def test_two_customers_merge(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was theirs is one customer's, under both names; the new file says so."""
+    """All licenses belong to one customer with both names; the reissued file has the new one."""
     monkeypatch.chdir(desk.folder)
     desk.ok("sign", "--machine-info", desk.machine_info(customer="Acme"))
     other = desk.machine_info("gx.json", customer="Globex", hostname="gx", fingerprint="ce" * 32)

@@ -1,4 +1,4 @@
-"""Runbooks for places without a desktop, and for a second pair of hands."""
+"""Runbooks for a server, a container and a second operator."""
 
 import shutil
 from pathlib import Path
@@ -13,7 +13,7 @@ NO_KEYRING = {"DBUS_SESSION_BUS_ADDRESS": ""}
 
 @pytest.fixture
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    """A machine without a keyring and without a home; a customer's document has come."""
+    """A machine without a keyring and without a home, with a customer's document."""
     desk = Desk(tmp_path, environ=dict(NO_KEYRING))
     desk.machine_info("machine-info.json", customer="Acme")
     desk.environ["POLYGENT_ISSUER_PASSPHRASE_FILE"] = ""
@@ -22,7 +22,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
 
 
 def test_a_server_without_a_desktop(bare: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Key in a file, passphrase from a command or a file, a license, and who is due as JSON."""
+    """The key is in a file, its passphrase comes from a command or a file, and lists are JSON."""
     monkeypatch.setenv("HOME", str(bare.folder))
     (bare.folder / "licenses").mkdir()
     (bare.folder / "passphrase").write_text(PASSPHRASE)
@@ -38,7 +38,7 @@ def test_a_server_without_a_desktop(bare: Desk, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_container(bare: Desk, tmp_path: Path) -> None:
-    """The secrets are mounted 0444 and read-only; the key stays where it is."""
+    """The secrets are mounted read-only with mode 0444, and the key is not copied."""
     made = Desk(tmp_path / "elsewhere", environ=dict(NO_KEYRING))
     made.folder.mkdir()
     made.set_up()
@@ -52,7 +52,7 @@ def test_a_container(bare: Desk, tmp_path: Path) -> None:
     bare.environ["POLYGENT_ISSUER_PASSPHRASE_FILE"] = str(secrets / "passphrase")
     (block,) = blocks("A container, or CI")
     taken, _, signed, health = walk(bare, block, {"/run/secrets": str(secrets)})
-    assert f"private half  file:{secrets}/main.key\n" in taken.text
+    assert f"  file:{secrets}/main.key\n" in taken.text
     assert "other users can read the key file" in taken.err
     assert "other users can read the passphrase file" in signed.err
     assert "0 failures" in health.text
@@ -62,7 +62,7 @@ def test_a_container(bare: Desk, tmp_path: Path) -> None:
 
 
 def test_a_second_operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The deputy issues from a copy; what she did comes back, and the journal tells who did it."""
+    """A deputy issues from a copy; the licenses are imported back with the deputy's name."""
     ada, grace = (Desk(tmp_path / name, environ=dict(NO_KEYRING)) for name in ("ada", "grace"))
     for desk in (ada, grace):
         desk.folder.mkdir()

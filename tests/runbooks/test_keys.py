@@ -1,4 +1,4 @@
-"""From the first key to the second, and away from a leaked one: the runbooks, walked."""
+"""The runbooks for the first key, the second key and a leaked key."""
 
 import shlex
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from support.runbooks import blocks, lines
 from polygent_issuer.keys.signer import SoftwareSigner
 from polygent_issuer.verifier import KeySet, License, LicenseError, Limits, Tier, Verifier, jws
 
-# 1f3a9c2e stands for whichever license it is.
+# In the guide, 1f3a9c2e is any license.
 PREPARE, CHANGE, LATER = map(lines, blocks("A change of key"))
 LEAKED, (REISSUE,), (RENEWED_SET,) = map(lines, blocks("A leaked key"))
 NEW_KEY, SWITCH = map(lines, blocks("A lost key without a backup"))
@@ -23,7 +23,7 @@ FINGERPRINT = "sha256:" + "ab" * 32
 
 @pytest.fixture
 def acme(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    """A desk that keeps keys in files, with Acme's first license."""
+    """A desk with keys in files, and Acme's first license."""
     monkeypatch.chdir(desk.folder)
     desk.ok("config", "set", "store", f"file:{desk.folder}/keys/")
     sign(desk, "Acme", "ab" * 32)
@@ -31,14 +31,14 @@ def acme(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
 
 
 def sign(desk: Desk, customer: str, fingerprint: str) -> tuple[str, bytes]:
-    """Sign a customer's license; its ID and its file."""
+    """Sign a license; return its ID and its file."""
     document = desk.machine_info(customer=customer, fingerprint=f"sha256:{fingerprint}")
     (issued,) = desk.ok("sign", "--machine-info", document, "--json").json["licenses"]
     return issued["id"], Path(issued["file"]).read_bytes()
 
 
 def walk(desk: Desk, *typed: str, license_id: str = "", options: Iterable[str] = ()) -> Outcome:
-    """Run commands as the guide prints them; what the last one said."""
+    """Run commands of the guide; return the output of the last one."""
     for line in typed:
         program, *argv = shlex.split(line.replace("1f3a9c2e", license_id[:8]))
         assert program == "polygent-issue"
@@ -47,7 +47,7 @@ def walk(desk: Desk, *typed: str, license_id: str = "", options: Iterable[str] =
 
 
 def current(desk: Desk) -> dict[str, bytes]:
-    """The files of all current licenses, by ID."""
+    """Return the files of all current licenses by ID."""
     listed = desk.ok("license", "list", "--status", "current", "--json").json["licenses"]
     return {
         each["id"]: desk.ok("license", "export", each["id"], "-o", "-", "--quiet").out
@@ -56,7 +56,7 @@ def current(desk: Desk) -> dict[str, bytes]:
 
 
 def verdict(keys: KeySet, file: bytes, desk: Desk, fingerprint: str = FINGERPRINT) -> str:
-    """What a server with these keys says of a file: accepted, or the code of its refusal."""
+    """Return `accepted`, or the code with which a server with these keys refuses a file."""
     try:
         Verifier(keys).verify(file, now=desk.now, fingerprint=fingerprint)
     except LicenseError as refused:
@@ -65,7 +65,7 @@ def verdict(keys: KeySet, file: bytes, desk: Desk, fingerprint: str = FINGERPRIN
 
 
 def forge(desk: Desk) -> bytes:
-    """What whoever took the key file can make of it: a year before it was taken, if they like."""
+    """Sign a license with a stolen key, dated a year before the theft."""
     thief = SoftwareSigner(opened(desk.folder / "main.key"))
     forged = License(
         iss="Polygent Ltd",
@@ -83,11 +83,11 @@ def forge(desk: Desk) -> bytes:
 
 
 def test_from_the_first_key_to_the_second(acme: Desk) -> None:
-    """Old files stay good, new ones are of the new key, and no server is surprised."""
+    """Old files stay valid, new ones are signed with the new key, and servers accept both."""
     (old_file,) = current(acme).values()
     old_server = KeySet.from_pem(acme.ok("key", "export-public", "main").out)
 
-    # Servers learn both halves while the first key signs on.
+    # Servers get both public keys while the first key stays active.
     walk(acme, *PREPARE)
     server = KeySet.from_jwks((acme.folder / "keys.json").read_bytes())
     assert len(server) == 2
@@ -98,11 +98,11 @@ def test_from_the_first_key_to_the_second(acme: Desk) -> None:
     ).json["licenses"]
     assert verdict(server, Path(by_second["file"]).read_bytes(), acme) == "accepted"
 
-    # The change itself is a decision: without consent nothing changes.
+    # The activation needs consent.
     refused = acme.run("key", "use", "second", "--json")
     assert (refused.code, refused.json["error"]["code"]) == (4, "consent_needed")
     retired = walk(acme, *CHANGE)
-    assert "signs instead     second\n" in retired.text
+    assert "active key        second\n" in retired.text
     events = acme.ok("journal", "show", "--json").json["rows"][-2:]
     assert [(row["event"], row["accepted"], row["reason"]) for row in events] == [
         ("key-activated", ["key-rollout"], "every server has keys.json"),
@@ -116,13 +116,13 @@ def test_from_the_first_key_to_the_second(acme: Desk) -> None:
     shown = walk(acme, LATER[0])
     assert "was signed with main, which is retired; it stays valid until" in shown.text
     assert "key            second (" in shown.text
-    assert walk(acme, LATER[1]).text == "no license matches\n"
+    assert walk(acme, LATER[1]).text == "no licenses match\n"
     new_file = next(
         file for file in current(acme).values() if verdict(server, file, acme) == "accepted"
     )
     assert verdict(old_server, new_file, acme) == "unknown_key"
 
-    # A server that was forgotten: seen here as it sees itself.
+    # The result of a server that did not get the new key.
     (acme.folder / "new.lic").write_bytes(new_file)
     (acme.folder / "old.pem").write_bytes(acme.ok("key", "export-public", "main").out)
     seen = acme.run("verify", "new.lic", "--public-key", "old.pem")
@@ -132,7 +132,7 @@ def test_from_the_first_key_to_the_second(acme: Desk) -> None:
 
 
 def test_a_lost_key_without_a_backup(acme: Desk) -> None:
-    """Nothing can be signed until the new key is active; the old file works to its end."""
+    """Nothing can be signed until a new key is active; old files stay valid until they expire."""
     (old_file,) = current(acme).values()
     (acme.folder / "main.key").unlink()
     refused = acme.run("renew", "acme", "--accept", "not-due", "--reason", "a test", "--json")
@@ -145,13 +145,13 @@ def test_a_lost_key_without_a_backup(acme: Desk) -> None:
     assert [verdict(server, file, acme) for file in (old_file, new_file)] == ["accepted"] * 2
 
 
-def test_the_old_key_stays_in_the_set_while_its_files_run(acme: Desk) -> None:
-    """Retired is not dropped; key show says from when on no server needs its public half."""
+def test_servers_keep_a_retired_key_while_its_files_are_valid(acme: Desk) -> None:
+    """`key show` has the date from which servers do not need the key."""
     walk(acme, *PREPARE, *CHANGE)
     acme.ok("key", "export-public", "--all", "-o", "set.json")
     assert len(KeySet.from_jwks((acme.folder / "set.json").read_bytes())) == 2
     hanging = walk(acme, LATER[2]).text
-    assert "they are: polygent-issue license list --status current --key=main\n" in hanging
+    assert "polygent-issue license list --status current --key=main\n" in hanging
     acme.now += timedelta(days=300)
     walk(acme, LATER[0])
     replaced = walk(acme, LATER[2]).text
@@ -164,8 +164,8 @@ def test_the_old_key_stays_in_the_set_while_its_files_run(acme: Desk) -> None:
     assert len(KeySet.from_jwks(acme.ok("key", "export-public", "--all").out)) == 2
 
 
-def test_away_from_a_leaked_key(acme: Desk) -> None:
-    """Forged files are believed until a server drops the key; then only new files are."""
+def test_a_leaked_key_is_replaced(acme: Desk) -> None:
+    """Servers accept forged files until the key is removed; then only new files are valid."""
     _, globex = sign(acme, "Globex", "cd" * 32)
     files = {"ab" * 32: next(f for f in current(acme).values() if f != globex), "cd" * 32: globex}
     forged = forge(acme)
@@ -179,17 +179,17 @@ def test_away_from_a_leaked_key(acme: Desk) -> None:
     listed = walk(acme, *LEAKED[1:], options=()).text
     assert len(listed.splitlines()) == 3
 
-    # The way out of each is what key retire prints.
+    # `key retire` prints the command for each license.
     mends = acme.ok("key", "retire", "main", "--compromised", "--json").json["licenses"]
     assert [each["customer"] for each in mends] == ["acme", "globex"]
     assert mends[0]["mend"] == REISSUE.replace("1f3a9c2e", mends[0]["id"][:8])
-    told = walk(acme, mends[0]["mend"]).text
-    assert "was signed with main, which is compromised; it works only on servers that" in told
+    text = walk(acme, mends[0]["mend"]).text
+    assert "was signed with main, which is compromised; it works only on servers that" in text
     walk(acme, mends[1]["mend"])
     assert acme.ok("key", "retire", "main", "--json").json["licenses"] == []
 
     outcome = walk(acme, RENEWED_SET)
-    assert "left out, since others may hold them: main" in outcome.err
+    assert "compromised keys left out: main" in outcome.err
     after = KeySet.from_jwks((acme.folder / "keys.json").read_bytes())
     assert verdict(after, forged, acme) == "unknown_key"
     renewed = {jws.parse(file).payload: file for file in current(acme).values()}
@@ -199,12 +199,12 @@ def test_away_from_a_leaked_key(acme: Desk) -> None:
         assert verdict(after, file, acme, named) == "unknown_key"
         verdicts = [verdict(after, new, acme, named) for new in renewed.values()]
         assert sorted(verdicts) == ["accepted", "machine_mismatch"]
-        # A server that only has the old set refuses what is new.
+        # A server with only the old keys refuses new files.
         assert {verdict(before, new, acme, named) for new in renewed.values()} == {"unknown_key"}
 
 
-def test_a_forged_file_is_told_from_ours(acme: Desk) -> None:
-    """By its very bytes: ours is issued again, what was never issued here is a forgery."""
+def test_a_forged_file_differs_from_an_issued_one(acme: Desk) -> None:
+    """The bytes decide: an issued file is reissued, and any other is a forgery."""
     ((license_id, ours),) = current(acme).items()
     (acme.folder / "ours.lic").write_bytes(b"\xef\xbb\xbf" + ours.rstrip() + b"\r\n")
     (acme.folder / "forged.lic").write_bytes(forge(acme))
@@ -217,8 +217,8 @@ def test_a_forged_file_is_told_from_ours(acme: Desk) -> None:
         assert file["compromised_key"]["label"] == "main"
         assert file["compromised_key"]["since"] == "2026-11-30T09:30:00Z"
         row = next(row for row in file["checks"] if row["outcome"] == "failed")
-        told = "it names the key main, which is marked as compromised since 2026-11-30T09:30:00Z"
-        assert row["message"].startswith(told)
+        reason = "it names the key main, which is marked as compromised since 2026-11-30T09:30:00Z"
+        assert row["message"].startswith(reason)
     failed = [
         next(row for row in file["checks"] if row["outcome"] == "failed")
         for file in (first, second)
@@ -234,7 +234,7 @@ def test_a_forged_file_is_told_from_ours(acme: Desk) -> None:
     as_json = acme.ok("inspect", "forged.lic", "--json").json
     assert (as_json["authentic"], as_json["compromised_key"]["label"]) == (False, "main")
 
-    # Once it was issued again, its successor is what the customer needs.
+    # After the reissue the customer needs the new file.
     walk(acme, *LEAKED[2:4], REISSUE, license_id=license_id)
     (new_id,) = current(acme)
     text = acme.run("verify", "ours.lic").text
@@ -244,7 +244,7 @@ def test_a_forged_file_is_told_from_ours(acme: Desk) -> None:
 
 
 def test_an_old_file_is_not_sent(acme: Desk) -> None:
-    """The commands that send say which one makes the file that is to be sent."""
+    """The commands that send a file name the command that issues the right one."""
     (license_id,) = current(acme)
     walk(acme, LEAKED[0])
     mend = (

@@ -1,7 +1,7 @@
-"""The topic *backup*, walked line by line: a lost laptop, with and without a backup.
+"""The guide topic *backup*, line by line: a lost laptop with and without a backup.
 
-Each block is a script of a real shell with the installed command, in a home directory of its own
-for each machine; only the paths of the sticks are others.
+A real shell runs each block with the installed command. Each machine has its own home directory;
+only the paths of the USB sticks are replaced.
 """
 
 import os
@@ -24,14 +24,14 @@ LOST_LAPTOP, NO_BACKUP, LOST_REGISTRY = blocks("A lost laptop")
 
 @dataclass
 class Laptop:
-    """A machine of one's own: its home directory, its keyring, and the sticks in it."""
+    """A machine with a home directory, a keyring and USB sticks."""
 
     home: Path
     sticks: Path
     environ: dict[str, str]
 
     def types(self, block: str, code: int = 0) -> str:
-        """Type a block of the guide; return what the commands printed."""
+        """Run a block of the guide; return the output."""
         lines = (line.removeprefix("$ ") for line in block.splitlines())
         script = "\n".join(lines).replace("/media", str(self.sticks))
         bin_folder = Path(sys.executable).parent
@@ -56,7 +56,7 @@ class Laptop:
 
 @pytest.fixture
 def sticks(tmp_path: Path) -> Path:
-    """What is not lost with the laptop."""
+    """The USB sticks, which are not lost with the laptop."""
     for name in ("safe", "notes", "sent"):
         (tmp_path / "media" / name).mkdir(parents=True)
     (tmp_path / "media" / "passphrase").write_text(f"{PASSPHRASE}\n")
@@ -82,7 +82,7 @@ def old(tmp_path: Path, sticks: Path) -> Iterator[Laptop]:
 
 @pytest.fixture
 def new(tmp_path: Path, sticks: Path, old: Laptop) -> Iterator[Laptop]:
-    """Another machine; the licenses that were sent come out of the mail."""
+    """The new laptop, with the sent licenses from the mail program."""
     with secret_service() as service:
         laptop = Laptop(tmp_path / "new", sticks, dict(service.environ))
         laptop.home.mkdir()
@@ -95,36 +95,36 @@ RENEW = (
 )
 
 
-def goes_on(laptop: Laptop) -> None:
-    """Both customers are renewed, under the same issuer, by the same key."""
+def renewals_work(laptop: Laptop) -> None:
+    """Check that both customers are renewed with the same issuer and key."""
     for customer in ("acme", "globex"):
-        said = laptop.types(RENEW.format(customer))
-        assert "main (" in said
-        assert " → polygent-operator" not in said
+        output = laptop.types(RENEW.format(customer))
+        assert "main (" in output
+        assert " → polygent-operator" not in output
     laptop.types("polygent-issue journal verify")
 
 
 def test_a_lost_laptop_with_a_backup(new: Laptop) -> None:
-    """What was issued after the backup comes from the mail; renewals go on."""
-    said = new.types(LOST_LAPTOP)
-    assert "restored the registry" in said
-    assert "imported 1 license" in said
-    assert "journal and registry are intact" in said
-    goes_on(new)
+    """Licenses issued after the backup are imported from the mail; renewals work."""
+    output = new.types(LOST_LAPTOP)
+    assert "restored the registry" in output
+    assert "imported 1 license" in output
+    assert "journal and registry are intact" in output
+    renewals_work(new)
 
 
 def test_a_lost_laptop_without_a_backup(new: Laptop) -> None:
-    """Key and files are enough."""
-    said = new.types(NO_BACKUP)
-    assert "imported 2 licenses" in said
-    goes_on(new)
+    """The key backup and the license files are sufficient."""
+    output = new.types(NO_BACKUP)
+    assert "imported 2 licenses" in output
+    renewals_work(new)
 
 
 def test_a_lost_registry(old: Laptop) -> None:
-    """The home and the key are there; the registry alone is gone."""
+    """The home and the key exist, and only the registry is missing."""
     (old.sticks / "sent").rename(old.home / "sent")
     path = old.types("polygent-issue config path").strip()
     (Path(path).parent / "registry.db").unlink()
     assert "polygent-issue registry import" in old.types("polygent-issue init", code=7)
     assert "imported 2 licenses" in old.types(LOST_REGISTRY)
-    goes_on(old)
+    renewals_work(old)

@@ -1,6 +1,6 @@
-"""What changes in the life of a license, walked by the commands of the guide.
+"""Runbooks for changes of a license, with the commands of the guide.
 
-After each walk the new file is judged by the library, as the customer's server would do it.
+At the end of each the library checks the new file like the customer's server.
 """
 
 import shlex
@@ -30,7 +30,7 @@ THE_MACHINE_CHANGED, ONE_OF_SEVERAL_MACHINES_CHANGED = blocks("The machine chang
 
 @pytest.fixture
 def office(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    """A desk in whose folder the customer's mails were saved."""
+    """A desk with the mails of customers in its folder."""
     desk.machine_info("machine-info.json", fingerprint=OLD, hostname="prod", customer="Acme")
     desk.machine_info("new-machine-info.json", fingerprint=NEW, hostname="prod", customer="Acme")
     monkeypatch.chdir(desk.folder)
@@ -38,24 +38,24 @@ def office(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
 
 
 def licenses(desk: Desk, customer: str = "acme", **having: Any) -> list[dict[str, Any]]:
-    """A customer's licenses, those with these members."""
+    """Return the licenses of a customer with these members."""
     listed = desk.ok("license", "list", "--customer", customer, "--json").json["licenses"]
     return [each for each in listed if having.items() <= each.items()]
 
 
-def only(found: list[Any]) -> Any:
-    """The one there is."""
-    [one] = found
+def only(values: list[Any]) -> Any:
+    """Return the only element."""
+    [one] = values
     return one
 
 
 def bytes_of(desk: Desk, license_id: str) -> bytes:
-    """A license's file as the customer got it."""
+    """Return the file of a license as the customer received it."""
     return desk.ok("license", "export", license_id, "--output", "-").out
 
 
 def verdict(desk: Desk, license_id: str, **server: Any) -> str:
-    """What a server says of a license now: `ok`, or the code of the check that fails."""
+    """Return `ok`, or the code of the failed check on a server."""
     keys = KeySet.from_pem(desk.ok("key", "export-public").out)
     try:
         Verifier(keys).verify(bytes_of(desk, license_id), **{"now": desk.now, **server})
@@ -65,7 +65,7 @@ def verdict(desk: Desk, license_id: str, **server: Any) -> str:
 
 
 def test_a_trial_becomes_a_contract(office: Desk) -> None:
-    """In the middle of the trial: a year from its end, with the plan's terms and no question."""
+    """During the trial: a year from its end, with the terms of the plan, and no prompt."""
     office.ok("sign", "--machine-info", "machine-info.json", "--plan", "trial")
     office.now += timedelta(days=12)
     preview, issued, verified = walk(office, A_TRIAL_BECOMES_A_CONTRACT)
@@ -86,7 +86,7 @@ def test_a_trial_becomes_a_contract(office: Desk) -> None:
 
 
 def shown(desk: Desk, **having: Any) -> list[dict[str, Any]]:
-    """Acme's licenses as `license show` has them."""
+    """Return Acme's licenses from `license show`."""
     return [
         desk.ok("license", "show", each["id"], "--json").json["license"]
         for each in licenses(desk, **having)
@@ -94,7 +94,7 @@ def shown(desk: Desk, **having: Any) -> list[dict[str, Any]]:
 
 
 def test_a_contract_from_today(office: Desk) -> None:
-    """`--from now` is a decision: the rest of the trial goes without a question."""
+    """With `--from now` the rest of the trial is dropped without a prompt."""
     office.ok("sign", "--machine-info", "machine-info.json", "--plan", "trial")
     office.now += timedelta(days=12)
     outcome = office.ok("renew", "acme", "--plan", "standard-annual", "--from", "now", "--json")
@@ -102,8 +102,8 @@ def test_a_contract_from_today(office: Desk) -> None:
     assert (issued["last_full_day"], issued["findings"]) == ("2027-12-12", [])
 
 
-def test_a_trial_is_not_renewed_by_itself(office: Desk) -> None:
-    """Exit 3 with both ways out; the printed one makes the trial longer and nothing else."""
+def test_a_trial_is_not_renewed_automatically(office: Desk) -> None:
+    """Exit 3 names two commands; the printed one changes only the expiry of the trial."""
     office.ok("sign", "--machine-info", "machine-info.json", "--plan", "trial")
     refused = office.run("renew", "acme")
     assert refused.code == 3
@@ -116,15 +116,15 @@ def test_a_trial_is_not_renewed_by_itself(office: Desk) -> None:
 
 
 def test_a_long_trial_is_not_too_early(office: Desk) -> None:
-    """A contract may come whenever the customer signs it; `not-due` is for contracts."""
+    """A contract may be issued at any time of a trial; `not-due` applies to contracts only."""
     office.ok("sign", "--machine-info", "machine-info.json", "--plan", "trial", "--term", "6mo")
     outcome = office.ok("renew", "acme", "--plan", "standard-annual", "--json")
     assert only(outcome.json["licenses"])["findings"] == []
     assert office.run("renew", "acme").code == 4
 
 
-def test_a_trial_that_has_run_out(office: Desk) -> None:
-    """The contract starts on the day it is issued."""
+def test_an_expired_trial_becomes_a_contract(office: Desk) -> None:
+    """The contract starts on the day of issue."""
     office.ok("sign", "--machine-info", "machine-info.json", "--plan", "trial")
     office.now += timedelta(days=45)
     assert "renew acme --license" in office.ok("expiring").text
@@ -133,7 +133,7 @@ def test_a_trial_that_has_run_out(office: Desk) -> None:
 
 
 def test_the_machine_changed(office: Desk) -> None:
-    """The new server takes the new file and no other; the old file cannot be called back."""
+    """The new server accepts only the new file; the old file cannot be revoked."""
     office.ok("sign", "--machine-info", "machine-info.json")
     old = only(licenses(office))
     checked, issued, verified = walk(office, THE_MACHINE_CHANGED)
@@ -154,7 +154,7 @@ def test_the_machine_changed(office: Desk) -> None:
 
 
 def test_one_of_several_machines_changed(office: Desk) -> None:
-    """A document says not whose place it takes: exit 5 names the machines, a label decides."""
+    """The document does not name the old machine, so exit 5 lists them; a label decides."""
     office.ok("sign", "--machine-info", "machine-info.json")
     second = office.machine_info("2.json", fingerprint=SECOND, hostname="test", customer="Acme")
     office.ok("sign", "--machine-info", second, "--customer", "acme", *CONSENT)
@@ -170,14 +170,14 @@ def test_one_of_several_machines_changed(office: Desk) -> None:
 
 @pytest.fixture
 def globex(office: Desk) -> Desk:
-    """An enterprise with a domain."""
+    """An enterprise customer with a domain."""
     argv = ("--tier", "enterprise", "--allowed-domain", "*.globex.internal")
     office.ok("sign", "--customer", "Globex", *argv)
     return office
 
 
 def test_the_domain_changed(globex: Desk) -> None:
-    """Hosts of the new name are accepted, those of the old one no more."""
+    """Hosts of the new domain are accepted, those of the old one are refused."""
     issued, verified = walk(globex, THE_DOMAIN_CHANGED)
     assert "allowed domain  *.globex.internal → *.new.internal\n" in issued.text
     assert ": accepted\n" in verified.text
@@ -188,36 +188,36 @@ def test_the_domain_changed(globex: Desk) -> None:
 
 
 def test_any_domain(globex: Desk) -> None:
-    """`--no-allowed-domain` lets every host in; the preview says what that means, once."""
+    """`--no-allowed-domain` allows every host; the preview explains that once."""
     text = globex.ok("reissue", "globex", "--no-allowed-domain").text
-    told = [line.strip() for line in text.splitlines() if "allowed domain" in line]
-    assert told == ["allowed domain  *.globex.internal → any: the file works for whoever holds it"]
+    lines = [line.strip() for line in text.splitlines() if "allowed domain" in line]
+    assert lines == ["allowed domain  *.globex.internal → any: the file works for whoever holds it"]
     new = only(licenses(globex, "globex", status="current"))
     assert verdict(globex, new["id"], host="anything.example") == "ok"
     assert "allowed domain  any: the file" in globex.ok("reissue", "globex", "--dry-run").text
 
 
 @pytest.mark.parametrize("typed", ["https://api.new.internal", "*.New.internal.", "a b", "x_y.z"])
-def test_what_is_no_domain(globex: Desk, typed: str) -> None:
-    """Exit 3 shows how one is written; nothing is issued."""
+def test_an_invalid_domain_is_refused(globex: Desk, typed: str) -> None:
+    """Exit 3 shows the syntax, and nothing is issued."""
     refused = globex.run("reissue", "globex", "--allowed-domain", typed)
     assert refused.code == 3
-    assert "write it like api.acme.internal or *.acme.internal" in refused.err
+    assert "api.acme.internal or *.acme.internal" in refused.err
     assert len(licenses(globex, "globex")) == 1
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "expected"),
     [
         ("2027-03-31", "2027-04-01T00:00:00Z → 2027-12-01T00:00:00Z"),
         ("2028-11-30", "2028-12-01T00:00:00Z → 2027-12-01T00:00:00Z"),
     ],
 )
-def test_a_wrong_expiry(office: Desk, wrong: str, told: str) -> None:
-    """Too early or too late: the named day is covered to its end, and it was named: no question."""
+def test_a_wrong_expiry_is_corrected(office: Desk, wrong: str, expected: str) -> None:
+    """The given day is the last full day; it was named, so nothing is asked."""
     office.ok("sign", "--machine-info", "machine-info.json", "--expires", wrong)
     issued, verified = walk(office, A_WRONG_EXPIRY)
-    assert told in issued.text
+    assert expected in issued.text
     assert ": accepted\n" in verified.text
     new = only(licenses(office, status="current"))
     end = datetime(2027, 12, 1, tzinfo=UTC)
@@ -229,7 +229,7 @@ def test_a_wrong_expiry(office: Desk, wrong: str, told: str) -> None:
 
 
 def test_standard_becomes_enterprise(office: Desk) -> None:
-    """In the middle of the term, to the same day: any machine, under the domain's hosts."""
+    """During the term, with the same expiry: any machine, on the hosts of a domain."""
     office.ok("sign", "--machine-info", "machine-info.json")
     old = only(licenses(office))
     issued, verified = walk(office, STANDARD_BECOMES_ENTERPRISE)
@@ -245,7 +245,7 @@ def test_standard_becomes_enterprise(office: Desk) -> None:
 
 @pytest.fixture
 def cluster(office: Desk) -> Desk:
-    """Acme's two machines; the second one is licensed half a year longer."""
+    """Acme with two machines; the license of the second expires half a year later."""
     office.ok("sign", "--machine-info", "machine-info.json")
     second = office.machine_info("2.json", fingerprint=SECOND, hostname="test", customer="Acme")
     argv = ("--customer", "acme", "--term", "18mo", *CONSENT)
@@ -254,8 +254,8 @@ def cluster(office: Desk) -> Desk:
 
 
 def test_several_machines_become_enterprise(cluster: Desk) -> None:
-    """One license until the last of them would have ended; it is accepted on all of them."""
-    olds = licenses(cluster)
+    """One license until the later expiry is accepted on both machines."""
+    replaced = licenses(cluster)
     preview, issued, listed, verified = walk(cluster, SEVERAL_MACHINES_BECOME_ENTERPRISE)
     assert "users                             25 + 25 → 250\n" in preview.text
     assert "users                             25 + 25 → 300\n" in issued.text
@@ -267,15 +267,15 @@ def test_several_machines_become_enterprise(cluster: Desk) -> None:
         assert verdict(cluster, new["id"], fingerprint=fingerprint) == "ok"
     rows = cluster.ok("journal", "show", "--customer", "acme", "--json").json["rows"]
     row = only([row for row in rows if row["event"] == "license-reissued"])
-    assert row["details"]["replaces"] == [old["id"] for old in olds]
-    for old in olds:
+    assert row["details"]["replaces"] == [old["id"] for old in replaced]
+    for old in replaced:
         Path("old.lic").write_bytes(bytes_of(cluster, old["id"]))
         wrong = cluster.run("verify", "old.lic", "--at", "2029-01-01")
         assert f"this license was replaced by {new['id'][:8]}" in wrong.text
 
 
 def test_enterprise_becomes_standard(office: Desk) -> None:
-    """A machine must be said, and what goes needs consent; the known machine keeps its label."""
+    """A machine is required, and losses need consent; the machine keeps its label."""
     office.ok("sign", "--machine-info", "machine-info.json")
     walk(office, STANDARD_BECOMES_ENTERPRISE)
     refused = office.run("reissue", "acme", "--plan", "standard-annual", "--no-allowed-domain")
