@@ -83,7 +83,6 @@ TO_DO: set[str] = {
     "tests/cli/flows",
     "tests/cli/output",
     "tests/contract",
-    "tests/faults",
     "tests/guide",
     "tests/registry",
     "tests/support",

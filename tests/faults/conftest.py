@@ -1,4 +1,4 @@
-"""Desks to be copied, errands at them, and the process that forks commands."""
+"""Desks, commands for fault injection, and the process that forks commands."""
 
 import os
 import tempfile
@@ -16,13 +16,13 @@ from support.twenty import due, mixed
 
 @pytest.fixture
 def desk(made_desk: Desk, tmp_path: Path) -> Desk:
-    """A desk with a home, settings and one signing key, of the test's own."""
+    """A desk with a home, settings and one signing key."""
     return made_desk.copy_to(tmp_path / "desk")
 
 
 @pytest.fixture(scope="session")
 def forks(made_desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
-    """A process that forks commands and has imported what they need."""
+    """A process that forks commands and has imported their modules."""
     folder = tmp_path_factory.mktemp("forks")
     warm = made_desk.copy_to(folder / "warm")
     with open_forks(folder) as running:
@@ -46,7 +46,7 @@ def forks(made_desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.fixture
 def errands(desk: Desk, forks: Forks, tmp_path: Path) -> Errands:
-    """The errands by name."""
+    """The commands for fault injection, by name."""
 
     def errand(name: str) -> Errand:
         return prepare((ERRANDS | BATCHES)[name], desk, forks, tmp_path / "order")
@@ -63,7 +63,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def open_desk(made_desk: Desk) -> Iterator[Desk]:
-    """A desk where every user can reach it; pytest's own folders are for one user."""
+    """A desk that every user can reach; pytest's own folders are for one user."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to become another user")
     with tempfile.TemporaryDirectory() as name:

@@ -1,13 +1,11 @@
-"""Cut the power while a batch of twenty is under way, and judge what the disk then holds.
+"""Cut the power during a batch of twenty, and check the content of the disk.
 
-    PYTHONPATH=tests python tests/faults/power_cuts.py [CUTS]
-
-Needs root, for it mounts an ext4 image; no test run does this. The batch is stopped after one of
-its calls that write, sync, name or remove; the image is copied, which has nothing of what is only
-in the page cache, and mounted as after a restart. What was acknowledged must be there, and the same
-command must make every item be there exactly once. At every other cut somebody else had just synced
-a file of theirs, which writes the names of ours too. The calls are drawn by chance, always the
-same, CUTS (100) for each batch; `all` tries every one.
+Run as root, since it mounts an ext4 image: `PYTHONPATH=tests python tests/faults/power_cuts.py
+[CUTS]`. No test run includes it. The batch is stopped after one of its calls that write, sync, name
+or remove. The image is copied, without the page cache, and mounted as after a restart. Acknowledged
+items must exist, and the same command must complete the batch with each item exactly once. At every
+other cut another process has just synced its own file, which also writes the names of our files.
+CUTS (100 for each batch) random calls with a fixed seed are tried; `all` tries every call.
 """
 
 import random
@@ -35,9 +33,9 @@ _CUTS = 100
 
 
 def main(cuts: int | None) -> int:
-    """Cut each batch so many times, or at every call; how many promises were broken."""
-    file_store.ROUNDS = 1  # type: ignore[misc] # 64 take half a second each
-    found: list[Tried] = []
+    """Cut each batch CUTS times, or at every call; return the number of broken promises."""
+    file_store.ROUNDS = 1  # type: ignore[misc] # 64 rounds take half a second each
+    results: list[Tried] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for each in ("forks", "made"):
@@ -47,9 +45,9 @@ def main(cuts: int | None) -> int:
             for get_ready in (due, mixed):
                 warm = made.copy_to(folder / get_ready.__name__)
                 forks.warm_up(warm, *get_ready(warm))
-            found += (cut_batch(batch, made, folder, forks, cuts) for batch in BATCHES)
-    write_batches(found)
-    return sum(tried.broken.total() for tried in found)
+            results += (cut_batch(batch, made, folder, forks, cuts) for batch in BATCHES)
+    write_batches(results)
+    return sum(tried.broken.total() for tried in results)
 
 
 def cut_batch(name: str, made: Desk, folder: Path, forks: Forks, cuts: int | None) -> Tried:
@@ -72,7 +70,7 @@ def cut_batch(name: str, made: Desk, folder: Path, forks: Forks, cuts: int | Non
 
 
 def calls(errand: Errand, disk: LoopDisk, forks: Forks) -> list[Fault]:
-    """A stop after each of the batch's calls."""
+    """Return a stop after each call of the batch."""
     disk.put_back()
     never = [Fault(calls=kind, what="signal=STOP", number=65535) for kind in CALLS]
     outcome, _ = errand.run(forks, faults=never)
@@ -89,12 +87,12 @@ def calls(errand: Errand, disk: LoopDisk, forks: Forks) -> list[Fault]:
 def cut_once(
     errand: Errand, disk: LoopDisk, forks: Forks, before: Held, *, stop: Fault, number: int
 ) -> Aftermath:
-    """Cut the power after one call, and judge what is there after the restart."""
-    said = b""
+    """Cut the power after one call, and check the disk after the restart."""
+    output = b""
 
     def cut() -> None:
-        nonlocal said
-        said = forks.said()
+        nonlocal output
+        output = forks.said()
         if number % 2:
             disk.sync_another_file()
         disk.cut()
@@ -103,7 +101,7 @@ def cut_once(
     try:
         errand.run_around(forks, stop=stop, meanwhile=cut)
         disk.restart()
-        after = errand.judge(before, Outcome(code=KILLED, out=said, err=""))
+        after = errand.judge(before, Outcome(code=KILLED, out=output, err=""))
         after.go_on(errand.task.argv, number)
     finally:
         disk.unmount()

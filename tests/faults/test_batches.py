@@ -1,11 +1,10 @@
-r"""Killed or refused at any call, a batch has done what it acknowledged, and goes on from there.
+r"""A batch that is killed or fails at any call keeps its acknowledged items and continues later.
 
-Twenty items; after each fault the same command is given again (`support.batch_aftermath`). By
-default a part of the points is tried, always the same. All of them, about half an hour:
-
-    POLYGENT_FAULTS=full pytest -m slow tests/faults/test_batches.py --junitxml=batches.xml \
-        -o junit_family=xunit1
-    PYTHONPATH=tests python -m support.fault_figures batches.xml
+A batch has twenty items; after each fault the same command is run again
+(`support.batch_aftermath`). By default a fixed part of the points is tried. All of them take about
+half an hour: `POLYGENT_FAULTS=full pytest -m slow tests/faults/test_batches.py
+--junitxml=batches.xml -o junit_family=xunit1`, then `PYTHONPATH=tests python -m
+support.fault_figures batches.xml`.
 """
 
 import os
@@ -28,8 +27,8 @@ from support.users import give
 
 pytestmark = pytest.mark.slow
 
-# Of three groups, of one, without links, and into an archive: before and after each COMMIT, in
-# the midst of the names, and what is cleared away in the end.
+# Batches of three groups, of one group, without links, and into an archive. The calls are before
+# and after each COMMIT, while names are linked, and at the final clean-up.
 SOME: dict[str, dict[str, Sequence[int]]] = {
     "renew many": {
         "pwrite64": (3, 40, 90),
@@ -69,7 +68,7 @@ def test_every_call(
     *,
     record_property: Callable[[str, object], None],
 ) -> None:
-    """What was acknowledged is there, and again makes every item be there exactly once."""
+    """Acknowledged items exist, and a second run completes each item exactly once."""
     swept = sweep_each(errands(name), forks, what, SOME[name])
     broken = Counter(map(kind, swept.broken))
     tried = Tried(name=name, points=swept.points, acknowledged=swept.acknowledged, broken=broken)
@@ -78,8 +77,8 @@ def test_every_call(
     assert not swept.broken, "\n".join(swept.broken)
 
 
-def test_a_folder_that_may_not_be_read(open_desk: Desk, forks: Forks) -> None:
-    """Where only the syncing of each file can be asked for, that is done."""
+def test_a_folder_that_cannot_be_read_is_synced_by_file(open_desk: Desk, forks: Forks) -> None:
+    """If the folder cannot be synced, each file is."""
     argv = due(open_desk)
     give_away(open_desk)
     open_desk.output.chmod(0o300)

@@ -1,7 +1,7 @@
-"""Every command on a damaged registry: exit 7, or what the rows that can be read say; never a bug.
+"""Every command on a damaged registry reads the intact rows or exits with 7; never with a bug.
 
-By default a part of the corruptions is tried. All of them:
-POLYGENT_FAULTS=full pytest -m slow tests/faults/test_damaged_registry.py
+By default a part of the corruptions is tried. All of them: `POLYGENT_FAULTS=full pytest -m slow
+tests/faults/test_damaged_registry.py`.
 """
 
 import random
@@ -30,7 +30,7 @@ RESTORE = ("--accept", "registry-rollback", "--accept", "clock-behind", "--reaso
 
 
 def machine(desk: Desk, customer: str, number: int) -> str:
-    """Write the document of a customer's machine; its path."""
+    """Write the document of a customer's machine; return its path."""
     return desk.machine_info(
         f"{number}.json",
         customer=customer,
@@ -42,7 +42,7 @@ def machine(desk: Desk, customer: str, number: int) -> str:
 
 @pytest.fixture(scope="module")
 def worked_once(made_desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    """A desk whose registry has rows in every table but the outbox, to be copied."""
+    """A desk with rows in every table except the outbox, to be copied."""
     desk = made_desk.copy_to(tmp_path_factory.mktemp("worked") / "desk")
     for number, customer in enumerate(("Acme", "Globex", "Initech"), start=1):
         desk.ok("sign", "--machine-info", machine(desk, customer, number))
@@ -66,7 +66,7 @@ def worked_once(made_desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> De
 
 @pytest.fixture
 def worked(worked_once: Desk, tmp_path: Path) -> Desk:
-    """A desk of the test's own; a year has passed, and one license still waits for its place."""
+    """A copy of the desk; a year has passed, and one license is in the outbox."""
     desk = worked_once.copy_to(tmp_path / "desk")
     desk.now = NOW + timedelta(days=340)
     machine(desk, "Newcomer", 9)
@@ -79,14 +79,14 @@ def worked(worked_once: Desk, tmp_path: Path) -> Desk:
 
 
 def current(desk: Desk, customer: str) -> str:
-    """Return the id of the customer's current license."""
+    """Return the ID of the customer's current license."""
     argv = ("license", "list", "--json", "--customer", customer, "--status", "current")
     [record] = desk.ok(*argv).json["licenses"]
     return str(record["id"])
 
 
 def commands(desk: Desk) -> list[Sequence[str]]:
-    """Every command that looks into the registry, some in several ways."""
+    """Return every command that reads the registry, some with several options."""
     folder, license_id = str(desk.folder), current(desk, "acme")
     file = str(min(desk.output.glob("*.lic")))
     new, rows = f"{folder}/9.json", f"{folder}/rows.csv"
@@ -146,7 +146,7 @@ def commands(desk: Desk) -> list[Sequence[str]]:
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_no_damage_is_a_bug(worked: Desk, tmp_path: Path, part: int) -> None:
-    """On any damaged file each command does its work or ends with one error of ours."""
+    """On any damaged file each command succeeds or ends with one of our errors."""
     order, registry = tmp_path / "order", worked.home / "registry.db"
     shutil.copytree(worked.folder, order)
     corruptions = Corruptions(registry.read_bytes(), journal=True)
@@ -195,7 +195,7 @@ def test_no_damage_is_a_bug(worked: Desk, tmp_path: Path, part: int) -> None:
     ],
 )
 def test_the_damage_is_named(worked: Desk, statement: str, argv: tuple[str, ...], row: str) -> None:
-    """Exit 7 with table and row where a row is to blame, and the command to run next."""
+    """Exit 7 names the table, the row if there is one, and the next command."""
     license_id = current(worked, "acme")
     with tampering(worked.home / "registry.db") as raw:
         raw.execute("PRAGMA ignore_check_constraints = ON")

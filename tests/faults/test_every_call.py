@@ -1,17 +1,12 @@
-r"""Killed or refused at any call, a command keeps its promise, and so do the commands after it.
+r"""A command that is killed or fails at any call keeps its promise, and so do later commands.
 
-For each kind of call that writes, syncs, names or removes, the first such call of the command meets
-the fault, then the second, and so on until the command ends without meeting it. After each the
-whole promise is judged (`support.aftermath`, `support.key_aftermath`), and the operator goes on
-working.
-
-By default a part of the points is tried, always the same. All of them, some minutes:
-
-    POLYGENT_FAULTS=full pytest -m slow tests/faults/test_every_call.py --junitxml=points.xml \
-        -o junit_family=xunit1
-    PYTHONPATH=tests python -m support.fault_figures points.xml
-
-The second line says how many points each errand was tried at, and what was broken there.
+For each kind of call that writes, syncs, names or removes, the fault happens at the first such
+call, then at the second, and so on until the command ends without it. After each fault the whole
+promise is checked (`support.aftermath`, `support.key_aftermath`), and the operator continues. By
+default a fixed part of the points is tried. All of them take some minutes: `POLYGENT_FAULTS=full
+pytest -m slow tests/faults/test_every_call.py --junitxml=points.xml -o junit_family=xunit1`. Then
+`PYTHONPATH=tests python -m support.fault_figures points.xml` prints the number of points and of
+broken promises.
 """
 
 import subprocess
@@ -32,8 +27,8 @@ from support.sweeping import KINDS, sweep_each
 pytestmark = pytest.mark.slow
 
 MKDIR = "?mkdir,mkdirat"
-# Which calls are tried by default. Of SQLite's many writes and of the opened files it matters
-# between which two syncs they are; the last ones come after the commit.
+# The calls that are tried by default. For SQLite's many writes and for opened files only their
+# place between two syncs matters; the last ones come after the commit.
 SOME: dict[str, dict[str, Sequence[int]]] = {
     "sign": {
         "pwrite64": range(2, 100, 12),
@@ -115,7 +110,7 @@ def test_every_call(
     *,
     record_property: Callable[[str, object], None],
 ) -> None:
-    """Nothing happened, or all of it, and whoever comes next is told what is there."""
+    """A command has no effect or its whole effect, and the next command reports the state."""
     swept = sweep_each(errands(name), forks, what, SOME[name])
     for key, value in (("errand", name), ("points", swept.points), ("broken", len(swept.broken))):
         record_property(key, value)
@@ -126,7 +121,7 @@ def test_every_call(
     "fault", [Fault(calls=LINK, what=KINDS[0]), Fault(calls="fsync", what=KINDS[1])]
 )
 def test_a_whole_process(desk: Desk, tmp_path: Path, fault: Fault) -> None:
-    """The installed command from its very start, not a fork: the same promise."""
+    """The installed command keeps the promise from its start, not only a fork."""
     machine(desk, "globex", 1)
     argv = ("sign", "--machine-info", desk.machine_info(), *ANY_TIME)
     before = held(desk)

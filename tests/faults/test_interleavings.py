@@ -1,8 +1,8 @@
-"""Two and three commands at one registry, in every order of their steps, one killed at any point.
+"""Two and three commands on one registry, in every order of their steps, one killed at any point.
 
-Each order is walked on a registry of its own, a real SQLite file. Afterwards one more command runs,
-and then there is one current license of a scope, nothing that was acknowledged is lost, nothing was
-issued twice, every file is delivered, and the journal is whole.
+Each order runs on its own real SQLite file. Afterwards one more command runs. Then each scope has
+one current license, no acknowledged license is lost, none is issued twice, every file is delivered,
+and the journal is intact.
 """
 
 import random
@@ -54,7 +54,7 @@ FIRST = license_id(1)
 SEEDS = 12
 HASTE = 0.7
 LATER = NOW + timedelta(days=350)
-# What a command may be refused with that decides after the other has committed.
+# The allowed errors of a command that decides after the other has committed.
 REFUSALS = {
     "sign": {"invalid_terms"},
     "renew": {"consent_needed", "not_found", "input_refused"},
@@ -83,18 +83,18 @@ class Stepping:
         return self._inner.sign(data)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing."""
 
 
 @dataclass
 class Place:
-    """A registry of its own for one order, and what its commands came to."""
+    """A registry for one order, and the outcomes of its commands."""
 
     office: Office
     names: tuple[str, ...]
 
     def command(self, number: int) -> Callable[[], Any]:
-        """The command of this number, with a connection and ids of its own."""
+        """Return the command with this number, with its own connection and ids."""
         work = getattr(self, f"_{self.names[number]}")
 
         def run() -> Any:
@@ -163,7 +163,7 @@ class Place:
 
 @pytest.fixture(scope="module")
 def template() -> Iterator[Office]:
-    """Acme and Beta, each with a license for a machine that ends in 15 days."""
+    """Acme and Beta, each with a license for a machine that expires in 15 days."""
     folder = Path("/dev/shm")  # noqa: S108 - memory: 10,000 registries are made and thrown away
     with (
         tempfile.TemporaryDirectory(dir=folder if folder.is_dir() else None) as name,
@@ -180,7 +180,7 @@ def template() -> Iterator[Office]:
 def walk(
     template: Office, names: tuple[str, ...], choose: Callable[[list[Choice]], Choice]
 ) -> None:
-    """Walk one order, and judge what came of it."""
+    """Run one order and check the result."""
     with tempfile.TemporaryDirectory(dir=template.folder) as folder:
         path = Path(folder) / REGISTRY_FILE
         shutil.copy(template.registry.path, path)
@@ -197,7 +197,7 @@ def walk(
 
 
 def judge(office: Office, names: tuple[str, ...], ended: list[Any]) -> None:
-    """What holds in every order."""
+    """Check the invariants of every order."""
     acknowledged = {}
     for name, end in zip(names, ended, strict=True):
         for each in _outcomes(name, end):
@@ -226,18 +226,18 @@ def judge(office: Office, names: tuple[str, ...], ended: list[Any]) -> None:
     replaced = Counter(each.replaced_by for each in every.values() if each.replaced_by)
     assert set(replaced.values()) <= {1}
     first = {"sign": 1, "batch": 2}
-    committed = len(new) - 1  # without the one of `_deliver`
+    committed = len(new) - 1  # except that of `_deliver`
     assert committed <= sum(first.get(name, 1) for name in names if name != "retire")
     assert committed >= len(acknowledged)
     if not any(isinstance(end, Crashed) for end in ended):
         assert committed == len(acknowledged)
         assert any(not isinstance(end, BaseException) for end in ended), ended
-    if names in [("sign", "renew"), ("sign", "reissue"), ("sign", "batch")]:  # of two scopes
+    if names in [("sign", "renew"), ("sign", "reissue"), ("sign", "batch")]:  # in two scopes
         assert not any(isinstance(end, IssuerError) for end in ended), ended
 
 
 def _outcomes(name: str, end: Any) -> Iterator[Any]:
-    """What a command acknowledged; it ended well, or was stopped for a reason that it may have."""
+    """Return the acknowledged results; a command succeeds or stops for an allowed reason."""
     if isinstance(end, Crashed):
         return
     if isinstance(end, BaseException):
@@ -254,25 +254,25 @@ def _outcomes(name: str, end: Any) -> Iterator[Any]:
 
 
 def _deliver(office: Office) -> None:
-    """The next command: a license for a third customer."""
+    """Run the next command: a license for a third customer."""
     theirs = office.document("sha256:" + "ef" * 32)
     office.publish(lambda db: office.first(db, number=0xFF, customer="Gamma", document=theirs))
 
 
 @pytest.mark.parametrize("names", [*combinations_with_replacement(COMMANDS, 2)], ids="-".join)
 def test_every_order_of_two(template: Office, names: tuple[str, str]) -> None:
-    """Each step of one between any two of the other, and one of both killed at any point."""
+    """All orders of the steps of two commands, with either one killed at any point."""
     walked = stepping.every_order(lambda choose: walk(template, names, choose))
     assert walked >= 10
 
 
 @pytest.mark.parametrize("names", [*combinations_with_replacement(COMMANDS, 3)], ids="-".join)
 def test_some_orders_of_three(template: Office, names: tuple[str, ...]) -> None:
-    """Orders that fixed seeds choose; in most of them one command is late, and may be killed."""
+    """Orders from fixed seeds; in most of them one command is late, and may be killed."""
     for seed in range(SEEDS):
         chance = random.Random(f"{names} {seed}")  # noqa: S311 - no secret
 
-        slow = chance.choice([None, *range(3)])  # the others overtake it, and then it is killed
+        slow = chance.choice([None, *range(3)])  # overtaken by the others, then killed
 
         def choose(
             choices: list[Choice], chance: random.Random = chance, slow: int | None = slow

@@ -1,4 +1,4 @@
-"""A sweep that finds nothing says nothing: each broken promise is found where it is made."""
+"""The checks of the fault tests detect each broken promise."""
 
 from collections import Counter
 from dataclasses import replace
@@ -25,7 +25,7 @@ FAILED = Outcome(code=1, out=b"", err="error: x\nTraceback")
 
 
 def run_well(errand: Errand, forks: Forks) -> tuple[Held, Outcome]:
-    """Let no fault come upon an errand, whose judgement then finds nothing."""
+    """Run a command without a fault; its check finds no problem."""
     before = errand.begin()
     outcome, _ = errand.run(forks)
     assert errand.judge(before, outcome).problems == []
@@ -33,12 +33,12 @@ def run_well(errand: Errand, forks: Forks) -> tuple[Held, Outcome]:
 
 
 def kinds(after: Aftermath) -> set[str]:
-    """The problems without their particulars."""
+    """Return the problems without details."""
     return {problem.partition(":")[0] for problem in after.problems}
 
 
-def test_of_issuing(errands: Errands, forks: Forks) -> None:
-    """A file cut short, or gone; a temporary one; a traceback; two licenses of one command."""
+def test_the_check_of_issuing(errands: Errands, forks: Forks) -> None:
+    """It detects a cut or missing file, a temporary file, a traceback, and two licenses."""
     errand = errands("sign")
     before, done = run_well(errand, forks)
     [file] = errand.desk.output.glob("*.lic")
@@ -57,8 +57,8 @@ def test_of_issuing(errands: Errands, forks: Forks) -> None:
     assert "2 licenses of one command" in errand.judge(before, done).problems
 
 
-def test_of_a_change(errands: Errands, forks: Forks) -> None:
-    """Half of it; done though it says nothing; not done though it says so; other settings."""
+def test_the_check_of_a_change(errands: Errands, forks: Forks) -> None:
+    """It detects a partial, an unreported, or a missing change, and changed settings."""
     errand = errands("license retire")
     before, done = run_well(errand, forks)
     assert errand.done is not None
@@ -71,14 +71,14 @@ def test_of_a_change(errands: Errands, forks: Forks) -> None:
     assert "settings" in kinds(errand.judge(before, FAILED))
 
 
-def test_of_a_new_key(errands: Errands, forks: Forks) -> None:
-    """A private half that is gone, cut short, open to others or not sealed; torn settings."""
+def test_the_check_of_a_new_key(errands: Errands, forks: Forks) -> None:
+    """It detects a missing, cut, readable or unencrypted private key, and broken settings."""
     errand = errands("key generate")
     before, done = run_well(errand, forks)
     file = errand.desk.folder / KEYS / "second.key"
     sealed = file.read_bytes()
 
-    def found() -> set[str]:
+    def problem_kinds() -> set[str]:
         after = errand.judge(before, done)
         assert isinstance(after, KeyAftermath)
         after.judge_keys()
@@ -87,27 +87,27 @@ def test_of_a_new_key(errands: Errands, forks: Forks) -> None:
     def pinned(problem: str) -> bool:
         return problem.endswith("has no")
 
-    assert found() == set()
+    assert problem_kinds() == set()
     file.write_bytes(sealed[: len(sealed) // 2])
-    assert "half a key" in found()
+    assert "half a key" in problem_kinds()
     file.unlink()
-    assert any(pinned(problem) for problem in found())
+    assert any(pinned(problem) for problem in problem_kinds())
     file.write_bytes(sealed)
-    assert found() == {"others may read"}
+    assert problem_kinds() == {"others may read"}
     file.chmod(0o600)
     key = opened(file)
     plain = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     (errand.desk.home / "left").write_bytes(plain)
-    assert found() == {"a private key"}
+    assert problem_kinds() == {"a private key"}
     (errand.desk.home / "left").unlink()
     with settings_path(errand.desk.home).open("a") as settings:
         settings.write("# torn\n")
-    assert "settings: b'issuer" not in found()
-    assert any(problem.startswith("settings:") for problem in found())
+    assert "settings: b'issuer" not in problem_kinds()
+    assert any(problem.startswith("settings:") for problem in problem_kinds())
 
 
-def test_of_a_batch(errands: Errands, forks: Forks) -> None:
-    """What was acknowledged and is cut short, or gone; one that is issued twice."""
+def test_the_check_of_a_batch(errands: Errands, forks: Forks) -> None:
+    """It detects a cut or missing acknowledged file, and an item that is issued twice."""
     errand = errands("renew many")
     before, done = run_well(errand, forks)
     licenses = list(acknowledged(done.out))
@@ -124,9 +124,9 @@ def test_of_a_batch(errands: Errands, forks: Forks) -> None:
     after.go_on(errand.task.argv, 1)
     assert "twice" in map(kind, after.problems)
     errand.begin()
-    found = errand.judge(before, done).problems
-    assert "exit 0, and it is not done" in found
-    assert sum(problem.startswith("acknowledged and lost") for problem in found) == ITEMS
+    problems = errand.judge(before, done).problems
+    assert "exit 0, and it is not done" in problems
+    assert sum(problem.startswith("acknowledged and lost") for problem in problems) == ITEMS
 
 
 REPORT = """<testsuites><testsuite>
@@ -137,8 +137,8 @@ REPORT = """<testsuites><testsuite>
 <testcase name="c"/>%s</testsuite></testsuites>"""
 
 
-def test_of_the_figures(tmp_path: Path) -> None:
-    """They are sums; a test that failed before it could say how far it came makes them void."""
+def test_the_figures_are_sums(tmp_path: Path) -> None:
+    """A test that failed before it recorded its figures makes them invalid."""
     report = tmp_path / "points.xml"
     report.write_text(REPORT % "")
     assert figures(report) == [("sign", 7, 1), ("together", 7, 1)]
@@ -147,12 +147,16 @@ def test_of_the_figures(tmp_path: Path) -> None:
         figures(report)
 
 
-def test_of_the_figures_of_batches(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What one test records of a batch comes back, added up, as a row of the table."""
+def test_the_figures_of_batches_are_sums(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The recorded figures of batches are added up in a row of the table."""
     broken = Counter({kind: number for number, kind in enumerate(BROKEN)})
     tried = Tried(name="apply", points=3, acknowledged=40, broken=broken)
-    said = "".join(f'<property name="{k}" value="{v}"/>' for k, v in tried.properties().items())
-    case = f'<testcase name="a"><properties>{said}</properties></testcase>'
+    properties = "".join(
+        f'<property name="{k}" value="{v}"/>' for k, v in tried.properties().items()
+    )
+    case = f'<testcase name="a"><properties>{properties}</properties></testcase>'
     report = tmp_path / "points.xml"
     report.write_text(f"<testsuites><testsuite>{2 * case}</testsuite></testsuites>")
     write_batches(batches(report))

@@ -1,4 +1,4 @@
-"""What a machine may lack, for the commands after `sign`: room, a stdout, rights."""
+"""Limits of a machine for the commands after `sign`: space, stdout, permissions."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ STDOUT = "what was done is kept: polygent-issue journal show"
 @pytest.mark.parametrize("size", [300, 900, 5000, 50_000, 150_000] if FULL else [300, 900])
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_limit_on_file_sizes(errands: Errands, forks: Forks, name: str, size: int) -> None:
-    """`ulimit -f`: the kernel cuts a write short in the middle and refuses the next."""
+    """With `ulimit -f` the kernel cuts a write short and refuses the next one."""
     errand = errands(name)
     before = errand.begin()
     outcome, _ = errand.run(forks, limits=Limits(file_size=size))
@@ -37,7 +37,7 @@ def test_a_limit_on_file_sizes(errands: Errands, forks: Forks, name: str, size: 
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_full_stdout(errands: Errands, forks: Forks, name: str) -> None:
-    """`> /dev/full`: it is done, exit 8 says that the report was not, and where to look."""
+    """With `> /dev/full` the command succeeds, and exit 8 reports where to look."""
     errand = errands(name)
     before = errand.begin()
     outcome, _ = errand.run(forks, limits=Limits(stdout="/dev/full"))
@@ -52,8 +52,8 @@ def test_a_full_stdout(errands: Errands, forks: Forks, name: str) -> None:
 
 @pytest.mark.parametrize("way", ["closed", "pipe"])
 @pytest.mark.parametrize("name", [*WRITERS[:1], "license retire", "key generate"])
-def test_a_stdout_that_is_gone(errands: Errands, name: str, way: str) -> None:
-    """`>&-` and `| true`: as on a full one; and no file is taken for stdout."""
+def test_a_closed_stdout(errands: Errands, name: str, way: str) -> None:
+    """With `>&-` or `| true` the result is that of a full stdout; no file is taken for stdout."""
     errand = errands(name)
     before = errand.begin()
     done = _without_stdout(errand.desk, errand.task.argv, way)
@@ -64,14 +64,14 @@ def test_a_stdout_that_is_gone(errands: Errands, name: str, way: str) -> None:
 
 @pytest.mark.parametrize("way", ["closed", "pipe", "full"])
 @pytest.mark.parametrize("what", ["license export", "key export-public"])
-def test_what_was_asked_for_on_stdout(desk: Desk, what: str, way: str) -> None:
-    """A license or a public key that nobody received: exit 8, and nothing says otherwise."""
+def test_a_file_that_stdout_did_not_receive(desk: Desk, what: str, way: str) -> None:
+    """A license or a public key on a failed stdout gives exit 8."""
     signed = desk.ok("sign", "--machine-info", desk.machine_info(), "--json").json["licenses"][0]
     before = held(desk)
     argv = (*what.split(), *((signed["id"],) if what == "license export" else ()), "-o", "-")
     done = _without_stdout(desk, argv, way)
     assert done.code == ExitCode.OUTPUT, done
-    assert held(desk).rows == before.rows, "no journal row tells of an export"
+    assert held(desk).rows == before.rows, "an export has no journal row"
     assert desk.ok(*argv).out
 
 
@@ -96,7 +96,7 @@ def _without_stdout(desk: Desk, argv: tuple[str, ...], way: str) -> Outcome:
 
 @pytest.mark.parametrize("place", ["home", "home/registry.db", "out", "keys"])
 @pytest.mark.parametrize("name", WRITERS)
-def test_rights_that_lack(
+def test_missing_permissions(
     open_desk: Desk,
     forks: Forks,
     tmp_path: Path,
@@ -104,7 +104,7 @@ def test_rights_that_lack(
     name: str,
     place: str,
 ) -> None:
-    """An ordinary user who may only read there: done, or refused with nothing changed."""
+    """A user with read access succeeds, or is refused without changes."""
     errand = prepare(ERRANDS[name], open_desk, forks, tmp_path / "order")
     desk = errand.desk
     errand.begin()
@@ -140,7 +140,7 @@ def test_a_full_disk(
     name: str,
     pages: int,
 ) -> None:
-    """Everything on a disk with this many free pages of 4 KiB; then there is room again."""
+    """Some free pages of 4 KiB are left on the disk, and later there is space again."""
     desk = made_desk.copy_to(disk / "desk")
     errand = prepare(ERRANDS[name], desk, forks, tmp_path / "order")
     before = errand.begin()
@@ -170,7 +170,7 @@ READERS = (
 
 @pytest.mark.power
 def test_a_read_only_home(made_desk: Desk, disk: Path, forks: Forks, tmp_path: Path) -> None:
-    """Everything can be read there; whatever would write is refused, and nothing is changed."""
+    """Everything can be read; a command that would write is refused."""
     desk = made_desk.copy_to(disk / "desk")
     retire = ERRANDS["license retire"](desk, forks).argv
     renew = ("renew", "acme-gmbh", "--accept", "not-due", "--reason", "asked for")

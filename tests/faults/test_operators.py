@@ -1,4 +1,4 @@
-"""Several operators at one registry at the same moment: each command is whole, and none is lost."""
+"""Several operators at one registry at the same time: each command is complete, none is lost."""
 
 from collections import Counter
 from datetime import timedelta
@@ -26,19 +26,19 @@ ROWS = 100 if FULL else 20
 
 
 def judge(desk: Desk, *, licenses: int, current: int) -> None:
-    """As many licenses as should be, all of them delivered, and an unbroken journal."""
-    found = held(desk)
-    assert found.problems == ()
-    assert (len(found.files), len(found.current)) == (licenses, current)
+    """Check the number of licenses, that all are delivered, and the journal."""
+    state = held(desk)
+    assert state.problems == ()
+    assert (len(state.files), len(state.current)) == (licenses, current)
     assert sorted(path.read_bytes() for path in desk.output.iterdir()) == sorted(
-        found.files.values()
+        state.files.values()
     )
     assert litter_in(desk.output) == []
     assert NAMED not in desk.run("customer", "list").err
 
 
 def test_different_customers_at_once(desk: Desk, forks: Forks) -> None:
-    """Eight signed at once are eight licenses; each waits for the others, none is refused."""
+    """Eight commands issue eight licenses; they wait for each other, and none is refused."""
     documents = [
         desk.machine_info(
             f"{number}.json", customer=f"Customer {number * 111}", fingerprint=f"{number + 1:064x}"
@@ -51,7 +51,7 @@ def test_different_customers_at_once(desk: Desk, forks: Forks) -> None:
 
 
 def test_the_same_renewal_at_once(desk: Desk, forks: Forks) -> None:
-    """One wins; for the others the registry has changed, or the renewal is no longer due."""
+    """One succeeds; the others report a changed registry or that it is not due."""
     desk.ok("sign", "--machine-info", desk.machine_info())
     desk.now += timedelta(days=350)
     ended = forks.together([(desk, ("renew", "acme-gmbh"))] * OPERATORS)
@@ -67,7 +67,7 @@ def test_the_same_renewal_at_once(desk: Desk, forks: Forks) -> None:
 
 
 def test_the_same_first_license_at_once(desk: Desk, forks: Forks) -> None:
-    """A new customer's document in eight hands becomes one customer and one license."""
+    """Eight commands with one document make one customer and one license."""
     path = desk.machine_info()
     ended = forks.together([(desk, ("sign", "--machine-info", path))] * OPERATORS)
     codes = Counter(outcome.code for outcome in ended)
@@ -78,7 +78,7 @@ def test_the_same_first_license_at_once(desk: Desk, forks: Forks) -> None:
 
 
 def test_a_command_that_is_overtaken_after_its_commit(desk: Desk, forks: Forks) -> None:
-    """The other delivers its license and sweeps its temporary file: fine with both."""
+    """Another command delivers its license and removes its temporary file."""
     mine = desk.machine_info()
     theirs = desk.machine_info("globex.json", customer="Globex", fingerprint="1e" * 32)
     overtaken = forks.run_around(
@@ -92,7 +92,7 @@ def test_a_command_that_is_overtaken_after_its_commit(desk: Desk, forks: Forks) 
 
 
 def document(desk: Desk, number: int) -> str:
-    """A document of a customer whose name is like nobody else's; its path."""
+    """Write a document for a customer with a unique name; return its path."""
     name = sha256(str(number).encode()).hexdigest()[:12]
     return desk.machine_info(
         f"{number}.json", customer=f"Customer {name}", fingerprint=f"sha256:{number + 1:064x}"
@@ -100,12 +100,12 @@ def document(desk: Desk, number: int) -> str:
 
 
 def events(desk: Desk) -> Counter[str]:
-    """How often the journal tells of what."""
+    """Return the number of journal rows by event."""
     return Counter(row["event"] for row in desk.ok("journal", "show", "--json").json["rows"])
 
 
 def test_many_issues_of_each(desk: Desk, forks: Forks) -> None:
-    """Eight operators issue one license after the other: none is lost, none is there twice."""
+    """Eight operators issue several licenses each: none is lost or duplicated."""
     people = [
         (desk, [("sign", "--machine-info", document(desk, at * ISSUES + n)) for n in range(ISSUES)])
         for at in range(OPERATORS)
@@ -118,22 +118,22 @@ def test_many_issues_of_each(desk: Desk, forks: Forks) -> None:
 
 @pytest.mark.parametrize("group", [7, None])
 def test_the_same_file_at_once(desk: Desk, forks: Forks, group: int | None) -> None:
-    """Eight apply one file: each row is issued by exactly one of them, the others see *keep*."""
+    """Eight commands apply one file: one issues each row, the others report *keep*."""
     argv = apply(desk, [row(desk, number) for number in range(ROWS)])
     ended = forks.together([(desk, argv)] * OPERATORS, group)
     assert [outcome.code for outcome in ended] == [0] * OPERATORS, ended
-    done, kept = Counter[str](), Counter[str]()
+    done, unchanged = Counter[str](), Counter[str]()
     for members in chain.from_iterable(said(outcome.out) for outcome in ended):
         if "outcome" in members:
-            (done if members["outcome"] == "done" else kept)[members["item"]] += 1
+            (done if members["outcome"] == "done" else unchanged)[members["item"]] += 1
     assert sorted(done.values()) == [1] * ROWS
-    assert sorted(kept.values()) == [OPERATORS - 1] * ROWS
+    assert sorted(unchanged.values()) == [OPERATORS - 1] * ROWS
     judge(desk, licenses=ROWS, current=ROWS)
     assert events(desk)["license-signed"] == ROWS
 
 
 def test_different_commands_at_once(desk: Desk, forks: Forks) -> None:
-    """Whoever is overtaken is told so and does it again; nobody waits for ever, nothing is lost."""
+    """An overtaken command reports it and can be repeated; none hangs, nothing is lost."""
     desk.ok("key", "generate", "second", "--store", f"file:{desk.folder}/second", "--no-backup")
     known = [
         desk.ok("sign", "--machine-info", document(desk, number), "--json").json["licenses"][0]
@@ -167,7 +167,7 @@ def test_different_commands_at_once(desk: Desk, forks: Forks) -> None:
     assert again == []
     judge(desk, licenses=6 * ROUNDS, current=3 * ROUNDS)
     written = events(desk) - before
-    assert 1 <= written.pop("key-activated") <= ROUNDS  # none by who finds it active already
+    assert 1 <= written.pop("key-activated") <= ROUNDS  # no row if the key is active already
     one_each = ("signed", "renewed", "reissued", "retired")
     assert written == {"customer-edited": ROUNDS} | {f"license-{e}": ROUNDS for e in one_each}
     assert desk.ok("config", "show").code == 0

@@ -1,10 +1,9 @@
-"""Killed or refused at any call, backup, restoration and import leave a whole registry.
+"""Backup, restore and import that are killed or fail at any call leave an intact registry.
 
-For each kind of call that writes, syncs, names or removes, the first such call meets the fault,
-then the second, and so on until the command ends without meeting it. By default a part of the
-points is tried. All of them:
-
-    POLYGENT_FAULTS=full pytest -m slow tests/faults/test_registry_faults.py
+For each kind of call that writes, syncs, names or removes, the fault happens at the first such
+call, then at the second, and so on until the command ends without it. By default a part of the
+points is tried. All of them: `POLYGENT_FAULTS=full pytest -m slow
+tests/faults/test_registry_faults.py`.
 """
 
 import os
@@ -38,12 +37,12 @@ CALLS: dict[str, Sequence[int]] = {
 
 
 def points(calls: str) -> Sequence[int]:
-    """The numbers of the calls that are tried."""
+    """Return the numbers of the calls to try."""
     return range(1, 500) if FULL else CALLS[calls]
 
 
 def state(path: Path) -> tuple[int, str, int]:
-    """Head and number of licenses of a registry that must stand."""
+    """Return the journal head and the number of licenses of an intact registry."""
     with Registry.open(path) as registry, registry.reading() as db:
         assert journal_check.verify(db).problems == ()
         return *journal.head(db), sum(1 for _ in licenses.select(db))
@@ -51,7 +50,7 @@ def state(path: Path) -> tuple[int, str, int]:
 
 @pytest.fixture
 def worked(desk: Desk) -> Desk:
-    """A desk with a backup, a license that is newer, and the files of both."""
+    """A desk with a backup, a newer license, and the files of both."""
     desk.ok("sign", "--machine-info", desk.machine_info())
     desk.ok("key", "export-public", "-o", str(desk.folder / "public.pem"))
     desk.ok("registry", "backup", str(desk.folder / "b.db"))
@@ -61,17 +60,17 @@ def worked(desk: Desk) -> Desk:
 
 
 def put_back(desk: Desk, order: Path) -> None:
-    """Undo whatever happened at the desk."""
+    """Restore the files of the desk."""
     shutil.rmtree(desk.folder)
     shutil.copytree(order, desk.folder)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("calls", CALLS)
-def test_a_restoration_is_whole_or_not_there(
+def test_a_restore_is_complete_or_has_no_effect(
     worked: Desk, forks: Forks, tmp_path: Path, calls: str, kind: str
 ) -> None:
-    """The old registry or the backup, never half of either; what was there is never gone."""
+    """The registry is the old one or the backup, and the old one is never lost."""
     path, order = worked.home / "registry.db", tmp_path / "order"
     shutil.copytree(worked.folder, order)
     before, content = state(path), path.read_bytes()
@@ -87,8 +86,8 @@ def test_a_restoration_is_whole_or_not_there(
         assert outcome.code != 1, outcome
         assert restored or outcome.code != 0
         if restored:
-            (kept,) = worked.home.glob("registry.db.before-restore-*Z")
-            assert kept.read_bytes() == content
+            (copy,) = worked.home.glob("registry.db.before-restore-*Z")
+            assert copy.read_bytes() == content
         if outcome.code != KILLED and not restored:
             assert sorted(tree(worked.home)) == ["registry.db", "settings.toml"], (number, outcome)
         worked.ok(*command)
@@ -101,8 +100,8 @@ def test_a_restoration_is_whole_or_not_there(
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("calls", CALLS)
-def test_a_backup_is_whole_or_not_there(worked: Desk, forks: Forks, calls: str, kind: str) -> None:
-    """Under its name lies all of it or nothing; the registry stands."""
+def test_a_backup_is_complete_or_missing(worked: Desk, forks: Forks, calls: str, kind: str) -> None:
+    """The backup path has the whole backup or no file; the registry is intact."""
     path = worked.home / "registry.db"
     for number in points(calls):
         target = worked.folder / f"backup-{number}.db"
@@ -124,7 +123,7 @@ def test_a_backup_is_whole_or_not_there(worked: Desk, forks: Forks, calls: str, 
 def test_an_import_is_all_or_nothing(
     worked: Desk, forks: Forks, tmp_path: Path, calls: str, kind: str
 ) -> None:
-    """One transaction: none of the files, or all of them; again does the rest."""
+    """One transaction imports all files or none; a second run completes it."""
     worked.ok("registry", "restore", str(worked.folder / "b.db"), *ACCEPT)
     path, order = worked.home / "registry.db", tmp_path / "order"
     shutil.copytree(worked.folder, order)

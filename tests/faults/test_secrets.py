@@ -1,8 +1,8 @@
-"""The key and the passphrase go nowhere: not for a moment, not into a file that is gone later.
+"""The key and the passphrase are never disclosed, not even in a temporary file.
 
-Every command is a process under strace, which notes each byte that leaves it: files, sockets (the
-Secret Service), stdout and stderr, and the arguments and environment of whatever it starts. That
-and every file that remains is searched.
+Each command runs with strace, which records every byte that leaves the process: files, sockets (the
+Secret Service), stdout and stderr, and the arguments and environment of child processes. These
+records and every remaining file are searched.
 """
 
 import sys
@@ -35,10 +35,10 @@ ACCEPTED = (
 
 
 class Story:
-    """Commands at a desk, watched."""
+    """Commands at a desk, with recorded output."""
 
     def __init__(self, desk: Desk, environ: dict[str, str]) -> None:
-        """Take a desk whose folder is there; `environ` reaches the Secret Service."""
+        """Use a desk whose folder exists; `environ` reaches the Secret Service."""
         self.desk = desk
         self.watch = Watch(desk.folder, environ)
         (desk.folder / "passphrase").write_text(SECRET + "\n")
@@ -46,7 +46,7 @@ class Story:
         desk.output.mkdir()
 
     def does(self, *argv: str, code: int = 0) -> bytes:
-        """Run a command that must end so; what it said."""
+        """Run a command and check its exit code; return its output."""
         home = str(self.desk.home)
         done = self.watch.run(sys.executable, "-c", QUICKLY, "--home", home, *argv)
         assert done.returncode == code, (argv, done)
@@ -54,7 +54,7 @@ class Story:
         return done.stdout + done.stderr
 
     def issues(self, number: int) -> None:
-        """A license and its renewal, at once and with every form of output."""
+        """Issue a license and renew it, with every form of output."""
         document = self.desk.machine_info(
             f"{number}.json", customer=f"Customer {number}", fingerprint=f"{number + 1:064x}"
         )
@@ -62,7 +62,7 @@ class Story:
         self.does("renew", f"customer-{number}", *PASSPHRASE, *ACCEPTED, "--debug", "-o", "-")
 
     def judge(self, *keys: ec.EllipticCurvePrivateKey) -> None:
-        """The passphrase is in its own file alone, and the keys are nowhere."""
+        """Check that the passphrase is only in its own file, and the keys are nowhere."""
         everything = {**self.watch.seen, **tree(self.desk.folder)}
         assert {"home/registry.db", "home/settings.toml"} <= set(everything)
         assert places(everything, forms_of(SECRET.encode())) == {"passphrase"}
@@ -72,7 +72,7 @@ class Story:
 
 @pytest.fixture
 def story(tmp_path: Path) -> Iterator[Story]:
-    """A desk of one's own, before a real Secret Service."""
+    """A desk with a real Secret Service."""
     folder = tmp_path / "desk"
     folder.mkdir()
     with secret_service() as service:
@@ -80,7 +80,7 @@ def story(tmp_path: Path) -> Iterator[Story]:
 
 
 def test_a_key_in_a_file(story: Story) -> None:
-    """From `init` to `renew`, and with a wrong passphrase and a damaged file in between."""
+    """All commands from `init` to `renew`, with a wrong passphrase and a damaged file."""
     folder = story.desk.folder
     store = f"file:{folder / 'main.key'}"
     story.does("init", "--issuer", "Polygent Ltd", "--output", str(story.desk.output))
@@ -95,16 +95,16 @@ def test_a_key_in_a_file(story: Story) -> None:
     sealed = (folder / "main.key").read_bytes()
     for number, damaged in enumerate(damages(sealed, key)):
         (folder / "main.key").write_bytes(damaged)
-        said = story.does(*sign, *PASSPHRASE, code=6)
-        assert b"Traceback" in said, "with --debug it is shown"
-        assert damaged.split(b"\n")[1][:20] not in said, number
+        output = story.does(*sign, *PASSPHRASE, code=6)
+        assert b"Traceback" in output, "--debug shows it"
+        assert damaged.split(b"\n")[1][:20] not in output, number
     (folder / "main.key").write_bytes(sealed)
     story.does("journal", "show", "--json")
     story.judge(key)
 
 
 def damages(sealed: bytes, key: ec.EllipticCurvePrivateKey) -> Iterator[bytes]:
-    """A key file that is cut off, has a flipped bit, is another's, or of a form not kept there."""
+    """Return key files that are cut, changed, of another key, or in another format."""
     yield sealed[: len(sealed) // 2]
     middle = len(sealed) - 120
     yield sealed[:middle] + bytes([sealed[middle] ^ 2]) + sealed[middle + 1 :]
@@ -116,7 +116,7 @@ def damages(sealed: bytes, key: ec.EllipticCurvePrivateKey) -> Iterator[bytes]:
 
 
 def test_a_key_in_the_keyring(story: Story) -> None:
-    """Nothing of it is readable on its way to the Secret Service either."""
+    """The key is not readable on its way to the Secret Service."""
     folder = story.desk.folder
     story.does("init", "--issuer", "Polygent Ltd", "--output", str(story.desk.output))
     story.does("key", "generate", "main", "--backup", "backup", *PASSPHRASE)
@@ -131,7 +131,7 @@ def test_a_key_in_the_keyring(story: Story) -> None:
 
 
 def key_id(story: Story) -> bytes:
-    """The kid, by which the keyring's entry is found."""
+    """Return the kid, which identifies the keyring entry."""
     keys: list[dict[str, Any]] = story.desk.ok("key", "list", "--json").json["keys"]
     return str(keys[0]["kid"]).encode()
 
@@ -150,16 +150,16 @@ LEAKS = {
 
 
 @pytest.mark.parametrize("leak", LEAKS)
-def test_the_watch_sees_a_leak(tmp_path: Path, leak: str) -> None:
-    """A search that finds nothing says nothing: whatever way a secret takes, it is found."""
+def test_the_search_finds_a_leak(tmp_path: Path, leak: str) -> None:
+    """A secret is found on each way out of the process."""
     (tmp_path / "desk").mkdir()
     (tmp_path / "secret").write_text(SECRET)
     watch = Watch(tmp_path / "desk", {"LC_ALL": "C.UTF-8"})
     code = f"import os, pathlib; secret = pathlib.Path('../secret').read_text(); {LEAKS[leak]}"
     watch.run(sys.executable, "-c", code)
-    found = places(watch.seen, forms_of(SECRET.encode()))
+    matches = places(watch.seen, forms_of(SECRET.encode()))
     call = {"environment": "execve", "split": "write"}.get(leak, leak)
-    assert any(call in place for place in found), watch.seen
+    assert any(call in place for place in matches), watch.seen
     assert places(watch.seen, forms_of(b"something else entirely")) == set()
 
 
@@ -168,21 +168,21 @@ def test_the_watch_sees_a_leak(tmp_path: Path, leak: str) -> None:
     "form", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL, PrivateFormat.OpenSSH]
 )
 def test_the_search_knows_every_encoding_of_a_key(encoding: Encoding, form: PrivateFormat) -> None:
-    """PEM with its line ends, DER, hexadecimal, base64 of either, a number in decimal."""
+    """The search finds PEM, DER, hexadecimal, base64 and decimal encodings."""
     if form is PrivateFormat.OpenSSH and encoding is Encoding.DER:
         encoding = Encoding.PEM
     for _ in range(20):
         key = ec.generate_private_key(ec.SECP256R1())
         data = key.private_bytes(encoding, form, NoEncryption())
-        held = {
+        encodings = {
             "itself": data,
             "hex": data.hex().encode(),
             "shown": repr(data).encode(),
             "number": str(key.private_numbers().private_value).encode(),
         }
         if encoding is Encoding.PEM:
-            del held["hex"], held["shown"]
+            del encodings["hex"], encodings["shown"]
         other = ec.generate_private_key(ec.SECP256R1()).private_bytes(
             encoding, form, NoEncryption()
         )
-        assert places({**held, "other": other}, forms_of_key(key)) == set(held)
+        assert places({**encodings, "other": other}, forms_of_key(key)) == set(encodings)

@@ -1,4 +1,4 @@
-"""What a machine may lack: room on the disk, a stdout, rights. `sign` keeps its promise there."""
+"""`sign` keeps its promise without disk space, stdout or permissions."""
 
 import os
 import subprocess
@@ -20,17 +20,19 @@ FULL = "/dev/full"
 
 
 def sign(desk: Desk) -> tuple[str, ...]:
-    """A command line."""
+    """Return a command line."""
     return ("sign", "--machine-info", desk.machine_info())
 
 
-def problems_after(desk: Desk, run: Callable[[], Outcome], mend: Callable[[], object]) -> list[str]:
-    """Which promises a command breaks, at once or as work goes on when the lack is mended."""
+def problems_after(
+    desk: Desk, run: Callable[[], Outcome], remove_limit: Callable[[], object]
+) -> list[str]:
+    """Return the promises that a command breaks, at once or after the limit is removed."""
     argv = sign(desk)
     other = desk.machine_info("globex.json", customer="Globex", fingerprint="1e" * 32)
     before = held(desk)
     outcome = run()
-    mend()
+    remove_limit()
     after = IssueAftermath(desk, before, outcome)
     if not after.new:
         after.repeat(*argv)
@@ -40,7 +42,7 @@ def problems_after(desk: Desk, run: Callable[[], Outcome], mend: Callable[[], ob
 
 @pytest.mark.parametrize("size", [300, 900, 5000, 50_000, 150_000, 170_000])
 def test_a_limit_on_file_sizes(desk: Desk, forks: Forks, size: int) -> None:
-    """`ulimit -f`: the kernel cuts a write short in the middle and refuses the next."""
+    """With `ulimit -f` the kernel cuts a write short and refuses the next one."""
     limits = Limits(file_size=size)
 
     def run() -> Outcome:
@@ -52,10 +54,10 @@ def test_a_limit_on_file_sizes(desk: Desk, forks: Forks, size: int) -> None:
 @pytest.mark.power
 @pytest.mark.parametrize("pages", range(0, 40, 2))
 def test_a_full_disk(made_desk: Desk, disk: Path, forks: Forks, pages: int) -> None:
-    """Home and output folder on a disk with this many free pages of 4 KiB."""
+    """Home and output folder are on a disk with some free pages of 4 KiB."""
     desk = made_desk.copy_to(disk / "desk")
     argv = sign(desk)
-    desk.machine_info("globex.json")  # takes its room beforehand
+    desk.machine_info("globex.json")  # takes its space before
     filler = disk / "filler"
     free = os.statvfs(disk)
     filler.write_bytes(b"f" * (free.f_bavail - pages) * free.f_frsize)
@@ -68,7 +70,7 @@ def test_a_full_disk(made_desk: Desk, disk: Path, forks: Forks, pages: int) -> N
 
 @pytest.mark.power
 def test_a_read_only_disk(made_desk: Desk, disk: Path, forks: Forks) -> None:
-    """The output folder's disk is mounted read-only: exit 8 before anything is signed."""
+    """The disk of the output folder is read-only: exit 8 before anything is signed."""
     desk = made_desk.copy_to(disk.parent / "desk")
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
     outcome, _ = forks.run(desk, *sign(desk), "--output", str(disk))
@@ -78,7 +80,7 @@ def test_a_read_only_disk(made_desk: Desk, disk: Path, forks: Forks) -> None:
 
 
 def test_the_license_itself_on_a_full_stdout(desk: Desk, forks: Forks) -> None:
-    """`-o - > /dev/full`: kept, named by this and the next command, and had with `export`."""
+    """The license is stored, reported by this and the next command, and can be exported."""
     outcome, _ = forks.run(desk, *sign(desk), "-o", "-", limits=Limits(stdout=FULL))
     assert outcome.code == ExitCode.OUTPUT
     assert "no space left" in outcome.err.lower()
@@ -90,7 +92,7 @@ def test_the_license_itself_on_a_full_stdout(desk: Desk, forks: Forks) -> None:
 
 
 def test_the_report_on_a_full_stdout(desk: Desk, forks: Forks) -> None:
-    """The file is delivered, and exit 8 says that the report was not."""
+    """The file is delivered, and exit 8 reports the failed output."""
     outcome, _ = forks.run(desk, *sign(desk), limits=Limits(stdout=FULL))
     assert outcome.code == ExitCode.OUTPUT
     assert "what was done is kept" in outcome.err
@@ -101,8 +103,8 @@ def test_the_report_on_a_full_stdout(desk: Desk, forks: Forks) -> None:
 
 @pytest.mark.parametrize("way", ["closed", "pipe"])
 @pytest.mark.parametrize("output", ["stdout", "folder"])
-def test_a_stdout_that_is_gone(desk: Desk, way: str, output: str) -> None:
-    """`>&-` and `| true`: as on a full one; and no file is taken for stdout."""
+def test_a_closed_stdout(desk: Desk, way: str, output: str) -> None:
+    """With `>&-` or `| true` the result is that of a full stdout; no file is taken for stdout."""
     argv = [*sign(desk), *ANY_TIME, *(("-o", "-") if output == "stdout" else ())]
     command = [sys.executable, "-m", "polygent_issuer", "--home", str(desk.home), *argv]
     if way == "closed":
@@ -135,10 +137,10 @@ def test_a_stdout_that_is_gone(desk: Desk, way: str, output: str) -> None:
         ("m.json", 0o000, ExitCode.INPUT, "permission denied"),
     ],
 )
-def test_rights_that_lack(
+def test_missing_permissions(
     their_desk: Desk, forks: Forks, place: str, mode: int, code: int, *, says: str
 ) -> None:
-    """An ordinary user without a right: the exit says whose matter it is; nothing is issued."""
+    """The exit code names the cause, and nothing is issued."""
     desk = their_desk
     path = desk.folder / place
     usual = path.stat().st_mode
@@ -157,7 +159,7 @@ def test_rights_that_lack(
 
 
 def test_the_home_of_another_user(their_desk: Desk, forks: Forks) -> None:
-    """Whoever it belongs to decides what is signed there: refused, for root too."""
+    """Its owner decides what is signed, so the command is refused, also for root."""
     outcome, _ = forks.run(their_desk, "sign", "--machine-info", str(their_desk.folder / "m.json"))
     assert outcome.code == ExitCode.REGISTRY
     assert f"belongs to another user (uid {NOBODY}" in outcome.err
