@@ -85,7 +85,6 @@ TO_DO: set[str] = {
     "tests/contract",
     "tests/guide",
     "tests/registry",
-    "tests/support",
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 from support.batch_errands import BATCHES
 from support.cli import Desk
 from support.disks import mounted
-from support.errands import ERRANDS, Errand, Errands, give_away, prepare
+from support.errands import ERRANDS, Errand, Errands, give_to_nobody, prepare
 from support.forks import Forks, open_forks
 from support.twenty import due, mixed
 
@@ -75,5 +75,5 @@ def open_desk(made_desk: Desk) -> Iterator[Desk]:
 def their_desk(open_desk: Desk) -> Desk:
     """A desk that belongs to an ordinary user."""
     open_desk.machine_info()
-    give_away(open_desk)
+    give_to_nobody(open_desk)
     return open_desk

@@ -92,7 +92,7 @@ def cut_once(
 
     def cut() -> None:
         nonlocal output
-        output = forks.said()
+        output = forks.stdout()
         if number % 2:
             disk.sync_another_file()
         disk.cut()

@@ -16,7 +16,7 @@ import pytest
 from support.batch_aftermath import acknowledged, kind
 from support.batch_errands import BATCHES
 from support.cli import Desk
-from support.errands import Errands, give_away
+from support.errands import Errands, give_to_nobody
 from support.fault_figures import Tried
 from support.forks import NOBODY, Forks, Limits
 from support.held import held
@@ -80,7 +80,7 @@ def test_every_call(
 def test_a_folder_that_cannot_be_read_is_synced_by_file(open_desk: Desk, forks: Forks) -> None:
     """If the folder cannot be synced, each file is."""
     argv = due(open_desk)
-    give_away(open_desk)
+    give_to_nobody(open_desk)
     open_desk.output.chmod(0o300)
     outcome, _ = forks.run(open_desk, *argv, limits=Limits(user=NOBODY))
     open_desk.output.chmod(0o700)

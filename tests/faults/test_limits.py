@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import Desk, Outcome
-from support.errands import ERRANDS, Errands, give_away, prepare
+from support.errands import ERRANDS, Errands, give_to_nobody, prepare
 from support.forks import ANY_TIME, NOBODY, Forks, Limits
 from support.held import held, litter_in
 from support.keys import tree
@@ -108,7 +108,7 @@ def test_missing_permissions(
     errand = prepare(ERRANDS[name], open_desk, forks, tmp_path / "order")
     desk = errand.desk
     errand.begin()
-    give_away(desk)
+    give_to_nobody(desk)
     target = desk.folder / place
     if not target.exists():
         return

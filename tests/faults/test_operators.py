@@ -7,7 +7,7 @@ from itertools import chain
 
 import pytest
 from support.aftermath import NAMED
-from support.batch_aftermath import said
+from support.batch_aftermath import json_objects
 from support.cli import Desk
 from support.forks import Forks
 from support.held import held, litter_in
@@ -123,7 +123,7 @@ def test_the_same_file_at_once(desk: Desk, forks: Forks, group: int | None) -> N
     ended = forks.together([(desk, argv)] * OPERATORS, group)
     assert [outcome.code for outcome in ended] == [0] * OPERATORS, ended
     done, unchanged = Counter[str](), Counter[str]()
-    for members in chain.from_iterable(said(outcome.out) for outcome in ended):
+    for members in chain.from_iterable(json_objects(outcome.out) for outcome in ended):
         if "outcome" in members:
             (done if members["outcome"] == "done" else unchanged)[members["item"]] += 1
     assert sorted(done.values()) == [1] * ROWS

@@ -1,1 +1,1 @@
-"""What the tests need of the machine: real tools, a real Secret Service."""
+"""Support code of the tests: desks, registries, faults, terminals, tokens and servers."""

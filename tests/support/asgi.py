@@ -1,4 +1,4 @@
-"""ASGI spoken directly, and a real server on a socket of its own."""
+"""Direct ASGI calls, and a real server on its own socket."""
 
 import asyncio
 import socket
@@ -14,7 +14,7 @@ from polygent_issuer.enforcement.asgi import App
 
 
 def http_scope(path: str, *, method: str = "GET", **more: Any) -> dict[str, Any]:
-    """A request as a server hands it to an app."""
+    """Return the scope of a request, as a server passes it to an app."""
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
@@ -31,12 +31,12 @@ def http_scope(path: str, *, method: str = "GET", **more: Any) -> dict[str, Any]
 
 
 def websocket_scope(path: str, **more: Any) -> dict[str, Any]:
-    """A websocket likewise."""
+    """Return the scope of a websocket."""
     return {**http_scope(path), "type": "websocket", "scheme": "ws", "subprotocols": [], **more}
 
 
 def messages(app: App, scope: MutableMapping[str, Any], first: str) -> list[Any]:
-    """All that an app sends when it receives one message."""
+    """Return all messages that an app sends after it receives one."""
     sent: list[Any] = []
 
     async def receive() -> MutableMapping[str, Any]:
@@ -54,12 +54,12 @@ async def _awaited(app: App, *arguments: Any) -> None:
 
 
 def status(app: App, scope: MutableMapping[str, Any]) -> int:
-    """The status that a request is answered with."""
+    """Return the status of the response to a request."""
     return int(messages(app, scope, "http.request")[0]["status"])
 
 
 def asked(app: App, method: str, path: str, **how: Any) -> httpx2.Response:
-    """The answer that an ordinary client gets."""
+    """Return the response that an HTTP client gets."""
 
     async def ask() -> httpx2.Response:
         transport = httpx2.ASGITransport(app)
@@ -71,7 +71,7 @@ def asked(app: App, method: str, path: str, **how: Any) -> httpx2.Response:
 
 @contextmanager
 def served(app: App) -> Iterator[int]:
-    """The port on which uvicorn serves an app."""
+    """Serve an app with uvicorn; yield the port."""
     listening = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(app, ws="wsproto", log_config=None, lifespan="off")
     server = uvicorn.Server(config)
@@ -86,7 +86,7 @@ def served(app: App) -> Iterator[int]:
 
 
 def spoken(port: int, *lines: str) -> bytes:
-    """The first bytes that a server answers to a request, as it stands."""
+    """Send a raw request; return the first bytes of the response."""
     with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
         client.sendall("\r\n".join([*lines, "", ""]).encode())
         return client.recv(65_536)

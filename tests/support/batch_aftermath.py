@@ -1,7 +1,8 @@
-"""Whether a batch that met a fault keeps its promise.
+"""Checks of a desk after a fault in a batch.
 
-What it acknowledged is there: license row, journal row, and the whole file. The same command again
-does the rest, and then every item is issued exactly once, nothing waits, and nothing is left over.
+An acknowledged license has its row, its journal row and its complete file. The same command again
+does the rest. Then every item is issued exactly once, the outbox is empty, and no temporary file is
+left.
 """
 
 import json
@@ -18,12 +19,12 @@ from support.twenty import BUNDLE, ITEMS
 
 _ENDS = {
     *(ExitCode.DONE, ExitCode.REGISTRY, ExitCode.OUTPUT, ExitCode.BATCH, ExitCode.INTERRUPTED),
-    *(ExitCode.INPUT, ExitCode.KEY),  # the fault came upon what it reads, or upon the key's file
+    *(ExitCode.INPUT, ExitCode.KEY),  # the fault hit an input file or the key file
 }
 
 
-def said(out: bytes) -> Iterator[dict[str, Any]]:
-    """The JSON objects of a stdout, up to one that a fault cut short."""
+def json_objects(out: bytes) -> Iterator[dict[str, Any]]:
+    """Yield the JSON objects of stdout, up to one that a fault truncated."""
     text, at = out.decode(), 0
     while at < len(text):
         try:
@@ -35,23 +36,23 @@ def said(out: bytes) -> Iterator[dict[str, Any]]:
 
 
 def acknowledged(out: bytes) -> Iterator[dict[str, Any]]:
-    """The licenses that a batch said are done."""
-    for members in said(out):
+    """Yield the licenses that a batch reported as done."""
+    for members in json_objects(out):
         if members.get("outcome") == "done":
             yield from members["licenses"]
 
 
 def kind(problem: str) -> str:
-    """Which of the promises a problem breaks: `lost`, `twice`, `torn`, else `repair`."""
-    told = (("lost", "lost|acknowledged"), ("twice", "licenses|issues"), ("torn", "half a file"))
-    return next((name for name, words in told if re.search(words, problem)), "repair")
+    """Return the kind of a problem: `lost`, `twice`, `torn`, else `repair`."""
+    kinds = (("lost", "lost|acknowledged"), ("twice", "licenses|issues"), ("torn", "half a file"))
+    return next((name for name, words in kinds if re.search(words, problem)), "repair")
 
 
 class BatchAftermath(Aftermath):
-    """The judgement of one desk after a batch of twenty items into its output folder."""
+    """The checks of one desk after a batch of twenty items into its output folder."""
 
     def go_on(self, argv: tuple[str, ...], number: int) -> None:
-        """The same again does the rest, once more does nothing; then the next customer."""
+        """Repeat the batch, which does the rest, and again, which does nothing; then sign."""
         again = self.desk.run(*argv)
         self.expect(again.code == 0, f"again: {again}")
         self.after = held(self.desk)
@@ -63,14 +64,14 @@ class BatchAftermath(Aftermath):
         self.sign_for_another(number)
 
     def _judge_end(self) -> None:
-        """Every item exactly once, and nothing that anybody has to mend."""
+        """Check that every item is issued exactly once, and that nothing needs a repair."""
         after, new = self.after, self.after.files.keys() - self.before.files.keys()
         self.expect(len(new) == ITEMS, f"{len(new)} licenses of {ITEMS} items")
         self.expect(after.current == new, f"{len(after.current)} current licenses")
         self.expect(not after.problems, f"journal verify: {after.problems}")
         self.expect(not after.pending, f"{len(after.pending)} in the outbox")
         for license_id in after.files:
-            self.expect(self.lies_in_place(license_id), f"{license_id[:8]} never delivered")
+            self.expect(self.is_in_place(license_id), f"{license_id[:8]} never delivered")
         self._judge_files(set())
 
     def _judge_outcome(self) -> None:
@@ -86,27 +87,27 @@ class BatchAftermath(Aftermath):
         for each in acknowledged(self.outcome.out):
             self.acknowledged += 1
             license_id = each["id"]
-            kept = self.after.files.get(license_id)
-            self.expect(kept is not None, f"acknowledged and lost: {license_id}")
+            stored = self.after.files.get(license_id)
+            self.expect(stored is not None, f"acknowledged and lost: {license_id}")
             self.expect(f'"license":"{license_id}"'.encode() in journal, f"no row: {license_id}")
-            self.expect(self._has_file(each, kept), f"acknowledged without file: {license_id}")
+            self.expect(self._has_file(each, stored), f"acknowledged without file: {license_id}")
 
-    def _has_file(self, license_: dict[str, Any], kept: bytes | None) -> bool:
+    def _has_file(self, license_: dict[str, Any], stored: bytes | None) -> bool:
         path = Path(license_["file"])
-        return path.is_file() and path.read_bytes() == kept
+        return path.is_file() and path.read_bytes() == stored
 
 
 class BundleAftermath(BatchAftermath):
-    """The judgement of one desk after a batch of twenty items into one archive."""
+    """The checks of one desk after a batch of twenty items into one archive."""
 
-    def lies_in_place(self, license_id: str) -> bool:
-        """Whether it is in the archive, or in the output folder as those of other commands."""
+    def is_in_place(self, license_id: str) -> bool:
+        """Return whether the file is in the archive, or in the output folder."""
         name, file = f"-{license_id[:8]}.lic", self.after.files[license_id]
-        found = [data for entry, data in self._entries() if entry.endswith(name)]
-        return found == [file] if found else super().lies_in_place(license_id)
+        entries = [data for entry, data in self._entries() if entry.endswith(name)]
+        return entries == [file] if entries else super().is_in_place(license_id)
 
     def sign_for_another(self, number: int, *options: str) -> None:
-        """Settle; the next archive beside this one leaves no litter there either."""
+        """Sign; then write another archive next to this one, which leaves no temporary file."""
         super().sign_for_another(number, *options)
         names = ("customer-6b86b273ff34", "customer-d4735e3a265e")
         consent = ("--accept", "not-due", "--reason", "asked for")
@@ -114,7 +115,7 @@ class BundleAftermath(BatchAftermath):
         outcome = self.desk.run("renew", *names, "--bundle", other, *consent)
         self.expect(outcome.code == 0, f"the next archive: {outcome}")
         litter = litter_in(self.desk.folder)
-        self.expect(not litter, f"left beside the archive: {litter}")
+        self.expect(not litter, f"left next to the archive: {litter}")
 
     def _entries(self) -> list[tuple[str, bytes]]:
         path = self.desk.folder / BUNDLE
@@ -128,13 +129,13 @@ class BundleAftermath(BatchAftermath):
         named = f"{waiting:,} license" in self._next.err
         for license_id in self.after.files:
             self.expect(
-                self.lies_in_place(license_id) or (license_id in self.after.pending and named),
-                f"{license_id[:8]} is neither delivered nor named",
+                self.is_in_place(license_id) or (license_id in self.after.pending and named),
+                f"{license_id[:8]} is neither delivered nor reported",
             )
 
-    def _has_file(self, license_: dict[str, Any], kept: bytes | None) -> bool:  # noqa: ARG002
-        """What an archive will hold is durable in the registry, and waits there."""
-        return license_["id"] in self.after.pending or self.lies_in_place(license_["id"])
+    def _has_file(self, license_: dict[str, Any], stored: bytes | None) -> bool:  # noqa: ARG002
+        """Return whether it is pending in the registry or in the archive."""
+        return license_["id"] in self.after.pending or self.is_in_place(license_["id"])
 
 
 def _bodies(row: tuple[object, ...]) -> Iterator[bytes]:

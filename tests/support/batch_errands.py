@@ -1,4 +1,4 @@
-"""Batches as command lines that meet faults: into a folder, or an archive, in groups or at once."""
+"""Batches for tests of faults: into a folder or an archive, in one group or in several."""
 
 from collections.abc import Callable
 from dataclasses import replace

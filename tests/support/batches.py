@@ -1,4 +1,4 @@
-"""Batches of an office: jobs, and a run that carries them out."""
+"""Batches of an office: jobs, and a runner."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -27,21 +27,21 @@ from support.crowd import new_ids, settle
 from support.office import NOW, Office
 
 SOON = NOW + timedelta(days=20)
-"""When the licenses of a crowd end, if a test says nothing else."""
+"""Default expiry of the licenses of a crowd."""
 MONTH = timedelta(days=30)
 
 
-def accepting(*codes: FindingCode, reason: str | None = "said so") -> Consent:
-    """Consent to some findings."""
+def accepting(*codes: FindingCode, reason: str | None = "agreed") -> Consent:
+    """Return consent to some findings."""
     return Consent(accepted=frozenset(codes), reason=reason)
 
 
 @dataclass
 class Batches:
-    """What is done many times in an office.
+    """Batches of an office.
 
     Attributes:
-        unlocked: how often the key was asked for.
+        unlocked: how often the key was unlocked.
     """
 
     office: Office
@@ -52,7 +52,7 @@ class Batches:
     def crowd(
         self, count: int, *, first: int = 1, expires_at: datetime = SOON, **more: Any
     ) -> None:
-        """Let customers have licenses that were issued a year ago."""
+        """Add customers with licenses issued a year ago."""
         settle(
             self.office.registry,
             self.office.signer,
@@ -63,7 +63,7 @@ class Batches:
         )
 
     def renewals(self, **more: Any) -> Renewals:
-        """How renewals are decided here."""
+        """Return the decider of renewals."""
         given: dict[str, Any] = {
             "settings": self.office.settings,
             "now": self.now,
@@ -76,11 +76,11 @@ class Batches:
         return Renewals(**{**given, **more})
 
     def due(self, **more: Any) -> Iterable[Job]:
-        """Every license that is due."""
+        """Return a job for every license that is due."""
         return self.renewals(**more).due(self.office.registry)
 
     def rows(self, text: str, *, name: str = "plan.toml", **more: Any) -> Iterable[Job]:
-        """What an apply file wants, beside which there may be documents."""
+        """Return the jobs of an apply file in the office's folder."""
         path = self.office.folder / name
         path.write_text(text)
         given: dict[str, Any] = {
@@ -96,12 +96,12 @@ class Batches:
         return RowDecider(**{**given, **more}).jobs(RowFile.read(str(path)).rows)
 
     def unlock(self) -> Mapping[str, Signer]:
-        """Give the only key, and count."""
+        """Return the only key, and count the calls."""
         self.unlocked += 1
         return {self.office.signer.kid: self.office.signer}
 
     def run(self, registry: Registry | None = None, **more: Any) -> BatchRunner:
-        """A run into the office's folder."""
+        """Return a runner that writes into the office's folder."""
         given: dict[str, Any] = {
             "unlock": self.unlock,
             "destination": self.office.output,
@@ -111,7 +111,7 @@ class Batches:
         return BatchRunner(registry or self.office.registry, **{**given, **more})
 
     def done(self, jobs: Iterable[Job], **more: Any) -> list[Outcome]:
-        """Carry jobs out to the end."""
+        """Run jobs to the end."""
         return list(self.run(**more).outcomes(jobs))
 
     def preview(self, jobs: Iterable[Job], **more: Any) -> tuple[Preview, list[PreviewItem]]:
@@ -122,40 +122,40 @@ class Batches:
         return total, items
 
     def current(self, slug: str) -> list[LicenseRecord]:
-        """The current licenses of a customer."""
+        """Return the current licenses of a customer."""
         with self.office.registry.reading() as db:
             return list(licenses.current(db, customers.find(db, slug)))
 
     def licenses(self) -> list[LicenseRecord]:
-        """Every license that was ever issued."""
+        """Return every license in the registry."""
         with self.office.registry.reading() as db:
             return list(licenses.select(db))
 
     def pending(self) -> list[str]:
-        """The licenses in the outbox."""
+        """Return the license IDs in the outbox."""
         with self.office.registry.reading() as db:
             return [row.license_id for row in outbox.pending(db)]
 
     def sound(self) -> bool:
-        """Whether the journal stands, and each file in the folder is of a license once."""
+        """Return whether the journal is intact, and each file is that of one license."""
         with self.office.registry.reading() as db:
             assert journal_check.verify(db).problems == ()
-            kept = {record.file for record in licenses.select(db)}
+            stored = {record.file for record in licenses.select(db)}
         files = [path.read_bytes() for path in self.files()]
-        return len(set(files)) == len(files) and kept.issuperset(files)
+        return len(set(files)) == len(files) and stored.issuperset(files)
 
     def files(self) -> list[Path]:
-        """What is in the folder, hidden files too."""
+        """Return the files in the folder, including hidden ones."""
         return sorted((self.office.folder / "out").iterdir())
 
 
 def words(outcomes: Iterable[Outcome]) -> list[str]:
-    """Each outcome in a word: an action, `keep`, or an error's code."""
+    """Return a word for each outcome: an action, `keep`, or an error's code."""
     return [_word(outcome) for outcome in outcomes]
 
 
 def errors(outcomes: Iterable[Outcome]) -> dict[str, str]:
-    """The codes of what failed, by place."""
+    """Return the error codes of failed jobs, by place."""
     return {each.job.place: each.error.code for each in outcomes if isinstance(each, Failed)}
 
 

@@ -1,4 +1,4 @@
-"""A real, headless Chromium, and the sandbox as a real process for it to look at."""
+"""A real, headless Chromium, and the sandbox as a real process."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ _PATIENCE = 60
 
 @contextmanager
 def sandbox_process(*options: str) -> Iterator[str]:
-    """`polygent-issue sandbox` on a free port; the address that it prints, which opens once."""
+    """Run `polygent-issue sandbox` on a free port; yield its address, which opens once."""
     command = (sys.executable, "-m", "polygent_issuer", "sandbox", "--port", "0", "--json")
     with subprocess.Popen([*command, *options], stdout=subprocess.PIPE) as process:
         try:
@@ -36,10 +36,10 @@ def sandbox_process(*options: str) -> Iterator[str]:
 
 @contextmanager
 def chromium(downloads: Path) -> Iterator[webdriver.Chrome]:
-    """A browser that saves what it downloads to a folder."""
+    """Start a browser that saves downloads to a folder."""
     options = webdriver.ChromeOptions()
     options.binary_location = require_tool("chromium", "chromium")
-    # As root in a container there is neither a sandbox of Chromium's own nor much /dev/shm.
+    # Chromium's own sandbox does not work as root in a container, and /dev/shm is small there.
     for each in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "window-size=1360,900"):
         options.add_argument(f"--{each}")
     options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
@@ -52,7 +52,7 @@ def chromium(downloads: Path) -> Iterator[webdriver.Chrome]:
 
 
 class Visitor:
-    """Somebody at the sandbox's pages."""
+    """A visitor of the sandbox's pages."""
 
     def __init__(self, driver: webdriver.Chrome, address: str, downloads: Path) -> None:
         """Open the address that the terminal shows."""
@@ -66,12 +66,12 @@ class Visitor:
         self._driver.get(self._url.rstrip("/") + path)
 
     def press(self, text: str) -> None:
-        """Press the button, or follow the link, that says so, to the page that follows."""
+        """Press the button, or follow the link, with this text, and wait for the next page."""
         with self._next_page():
             self._clickable(text).click()
 
     def follow(self, text: str) -> None:
-        """Follow the link that says so, within the page."""
+        """Follow the link with this text within the page."""
         self._clickable(text).click()
 
     def enter(self, label: str, text: str) -> None:
@@ -80,7 +80,7 @@ class Visitor:
             self.fill(label, text).send_keys(Keys.ENTER)
 
     def has(self, text: str) -> bool:
-        """Whether there is such a button or link."""
+        """Return whether there is a button or link with this text."""
         path = f"//*[self::button or self::a][normalize-space()='{text}']"
         return bool(self._driver.find_elements(By.XPATH, path))
 
@@ -94,7 +94,7 @@ class Visitor:
         return element
 
     def choose(self, label: str, option: str) -> None:
-        """Choose what the field with this label offers."""
+        """Choose an option of the field with this label."""
         field = self._find(f"//label[starts-with(normalize-space(), '{label}')]/select")
         Select(field).select_by_visible_text(option)
 
@@ -104,7 +104,7 @@ class Visitor:
         self.press("Upload license")
 
     def download(self) -> Path:
-        """Press *Download machine info*; the file."""
+        """Press *Download machine info*; return the file."""
         target = self._downloads / "machine-info.json"
         target.unlink(missing_ok=True)
         self._clickable("Download machine info").click()
@@ -123,27 +123,27 @@ class Visitor:
 
     @property
     def text(self) -> str:
-        """What the page of the product says."""
+        """The text of the product's page."""
         return self._find("//div[@class='product']").text
 
     def narrow(self) -> None:
-        """Make the window as narrow as Chromium makes one."""
+        """Make the window as narrow as Chromium allows."""
         self._driver.set_window_size(400, 800)
 
     @property
     def overflows(self) -> bool:
-        """Whether the page is wider than its window."""
+        """True if the page is wider than its window."""
         wider = "let root = document.documentElement; return root.scrollWidth > root.clientWidth"
         return bool(self._driver.execute_script(wider))
 
     @property
     def strip(self) -> str:
-        """What the control strip says."""
+        """The text of the control strip."""
         return self._find("//aside").text
 
     @property
     def clock(self) -> datetime:
-        """The server's clock, to the minute above."""
+        """The server's clock, rounded up to the minute."""
         value = self._driver.find_element(By.ID, "at").get_attribute("value")
         return datetime.fromisoformat(str(value)).replace(tzinfo=UTC) + timedelta(minutes=1)
 
@@ -154,8 +154,8 @@ class Visitor:
         WebDriverWait(self._driver, _PATIENCE).until(staleness_of(before))
 
     def _clickable(self, text: str) -> WebElement:
-        says = f"normalize-space()='{text}' or @aria-label='{text}'"
-        return self._find(f"//*[self::button or self::a][{says}]")
+        has_text = f"normalize-space()='{text}' or @aria-label='{text}'"
+        return self._find(f"//*[self::button or self::a][{has_text}]")
 
     def _find(self, path: str) -> WebElement:
         return self._driver.find_element(By.XPATH, path)

@@ -1,4 +1,4 @@
-"""A desk with a home of its own, at which commands are run in this process."""
+"""A desk: a home, an output folder and a clock, with commands run in this process."""
 
 import io
 import json
@@ -27,7 +27,7 @@ PASSPHRASE = "correct horse battery staple"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a command ended and what it wrote."""
+    """The exit code and the output of a command."""
 
     code: int
     out: bytes
@@ -36,24 +36,24 @@ class Outcome:
 
     @property
     def text(self) -> str:
-        """What stdout carries, as text."""
+        """Stdout as text."""
         return self.out.decode()
 
     @property
     def json(self) -> dict[str, Any]:
-        """What stdout carries, which must be one JSON object of our schema."""
+        """Stdout, which must be one JSON object of the schema."""
         members: dict[str, Any] = json.loads(self.out)
         json_schema.check(self.argv, members)
         return members
 
     @property
     def json_lines(self) -> list[dict[str, Any]]:
-        """What stdout carries, which must be an object of our schema on each line, in ASCII."""
+        """Stdout, which must be a JSON object of the schema on each line, in ASCII."""
         assert self.out.isascii()
-        found = [json.loads(line) for line in self.text.splitlines()]
-        for each in found:
+        objects = [json.loads(line) for line in self.text.splitlines()]
+        for each in objects:
             json_schema.check(self.argv, each)
-        return found
+        return objects
 
 
 @dataclass
@@ -66,21 +66,21 @@ class Desk:
 
     @property
     def argv(self) -> tuple[str, ...]:
-        """How a command for its home begins."""
+        """The beginning of a command for its home."""
         return ("polygent-issue", "--home", str(self.home))
 
     @property
     def home(self) -> Path:
-        """Where settings and registry are."""
+        """The folder of settings and registry."""
         return self.folder / "home"
 
     @property
     def output(self) -> Path:
-        """Where licenses go."""
+        """The output folder for licenses."""
         return self.folder / "out"
 
     def run(self, *argv: str, stdin: bytes = b"", after: timedelta = timedelta()) -> Outcome:
-        """Run a command; `after` lets time pass first, for this and later commands."""
+        """Run a command; `after` moves the clock first, for this and later commands."""
         self.now += after
         with streams(stdin) as (out, err):
             code = run(["--home", str(self.home), *argv], now=self.now, environ=self._environ())
@@ -93,7 +93,7 @@ class Desk:
         return outcome
 
     def set_up(self) -> "Desk":
-        """Make the home, the output folder, and one key in a passphrase-protected file."""
+        """Create the home, the output folder, and one key in an encrypted file."""
         self.output.mkdir()
         self.passphrase_file.write_text(PASSPHRASE + "\n")
         self.passphrase_file.chmod(0o600)
@@ -105,14 +105,14 @@ class Desk:
         return self
 
     def copy_to(self, folder: Path) -> "Desk":
-        """The same home in another folder: a test of its own without making a key anew."""
+        """Copy the desk to another folder, which is faster than creating one."""
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
         settings = folder / "home" / "settings.toml"
         settings.write_text(settings.read_text().replace(str(self.folder), str(folder)))
         return Desk(folder)
 
     def hasten(self) -> None:
-        """Encrypt the key file again with fewer rounds: 0.6 s a guess is long for each test."""
+        """Encrypt the key file again with one round: the default takes 0.6 s for each use."""
         path = self.folder / "main.key"
         key = load_ssh_private_key(path.read_bytes(), PASSPHRASE.encode())
         builder = PrivateFormat.OpenSSH.encryption_builder().kdf_rounds(1)
@@ -125,7 +125,7 @@ class Desk:
         return self.folder / "passphrase"
 
     def machine_info(self, name: str = "m.json", **members: Any) -> str:
-        """Write a fresh `machine-info.json`; its path."""
+        """Write a fresh `machine-info.json`; return its path."""
         document = {
             "format": "polygent-machine-info/1",
             "fingerprint": "sha256:" + "ab" * 32,
@@ -139,13 +139,13 @@ class Desk:
         return str(path)
 
     def _environ(self) -> dict[str, str]:
-        given = {"POLYGENT_ISSUER_PASSPHRASE_FILE": str(self.passphrase_file)}
-        return {"PATH": os.environ["PATH"], **given, **self.environ}
+        secret = {"POLYGENT_ISSUER_PASSPHRASE_FILE": str(self.passphrase_file)}
+        return {"PATH": os.environ["PATH"], **secret, **self.environ}
 
 
 @contextmanager
 def streams(stdin: bytes) -> Iterator[tuple[io.BytesIO, io.BytesIO]]:
-    """Replace the standard streams; what stdout and stderr then get."""
+    """Replace the standard streams; yield the buffers of stdout and stderr."""
     out, err = io.BytesIO(), io.BytesIO()
     before = sys.stdin, sys.stdout, sys.stderr
     sys.stdin = io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")

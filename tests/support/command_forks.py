@@ -1,12 +1,12 @@
-"""A process that has everything imported and forks the commands it is asked for.
+"""A process with all imports done, which forks commands on request.
 
     python -m support.command_forks GATE
 
-Starting Python costs several times what `sign` does, and a sweep over its system calls needs a
-process for each. A fork makes the calls of the command alone, so their numbers start with it.
+Starting Python takes several times as long as `sign`, and a sweep over its system calls needs a
+process for each. A fork makes only the calls of the command, so their numbers start with it.
 
-Orders come as lines of JSON on stdin, each answered by one on stdout. A fork that was started
-waits for a byte from the descriptor GATE before it does anything.
+Each order is a line of JSON on stdin, and its answer a line on stdout. A started fork waits for a
+byte from the descriptor GATE before it does anything.
 """
 
 import ctypes
@@ -29,7 +29,7 @@ _PR_SET_PTRACER = 0x59616D61
 
 
 def main(gate: int) -> None:
-    """Do as ordered until stdin ends; what is sealed here takes one round of bcrypt."""
+    """Execute orders until stdin ends; keys are encrypted with one round of bcrypt."""
     file_store.ROUNDS = 1  # type: ignore[misc] # 64 take half a second each
     for line in sys.stdin:
         order = json.loads(line)
@@ -40,20 +40,20 @@ def main(gate: int) -> None:
 
 
 def _start(order: Order, gate: int) -> int:
-    """Fork a command that waits at the gate; its process id, once it does."""
-    ready, told = os.pipe()
+    """Fork a command; return its process ID when it waits at the gate."""
+    ready, signal_ready = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(ready)
-        _be(order, gate, told)
-    os.close(told)
+        _be(order, gate, signal_ready)
+    os.close(signal_ready)
     os.read(ready, 1)
     os.close(ready)
     return pid
 
 
 def _wait(_order: Order) -> dict[str, int]:
-    """How each command ended that was started: its exit code, or minus the signal."""
+    """Return the exit code of each started command, or minus the signal that ended it."""
     ended: dict[str, int] = {}
     while True:
         try:
@@ -64,18 +64,18 @@ def _wait(_order: Order) -> dict[str, int]:
 
 
 def _warm(order: Order) -> int:
-    """Run a command in this very process, so that what it imports is there for the forks."""
-    kept = [os.dup(number) for number in (1, 2)]
+    """Run a command in this process, so that the forks share its imports."""
+    copies = [os.dup(number) for number in (1, 2)]
     _redirect(order)
     code = _run(order)
-    for number, copy in zip((1, 2), kept, strict=True):
+    for number, copy in zip((1, 2), copies, strict=True):
         os.dup2(copy, number)
         os.close(copy)
     return code
 
 
-def _be(order: Order, gate: int, told: int) -> None:
-    """Be the command, to the end of the process."""
+def _be(order: Order, gate: int, ready: int) -> None:
+    """Run the command in this fork, and exit."""
     code = 70
     try:
         _redirect(order)
@@ -92,8 +92,8 @@ def _be(order: Order, gate: int, told: int) -> None:
             numbers = count(first_id)
             uuid.uuid4 = lambda: uuid.UUID(int=next(numbers) << 96 | 4 << 76 | 2 << 62)
         if (group := order["group"]) is not None:
-            batch.MAX_GROUP_SIZE = group  # type: ignore[misc] # twenty items would be a single one
-        os.write(told, b"r")
+            batch.MAX_GROUP_SIZE = group  # type: ignore[misc] # else twenty items are one group
+        os.write(ready, b"r")
         os.read(gate, 1)
         code = _run(order)
     finally:
@@ -120,12 +120,12 @@ def _run(order: Order) -> int:
     try:
         sys.stdout.flush()
     except OSError:
-        return 120  # as the interpreter has it when its last flush fails
+        return 120  # as the interpreter does when its last flush fails
     return code
 
 
 def _let_strace_attach() -> None:
-    """Where only ancestors may trace a process (Yama), say that anybody of this user may."""
+    """Allow any process of this user to trace this one, where Yama allows only ancestors."""
     ctypes.CDLL(None).prctl(_PR_SET_PTRACER, ctypes.c_ulong(2**64 - 1), 0, 0, 0)
 
 

@@ -1,4 +1,4 @@
-"""Damaged copies of a SQLite file: wrong bits, lost pages, and rows that no table would accept."""
+"""Damaged copies of a SQLite file: flipped bits, lost pages, and invalid rows."""
 
 import json
 import re
@@ -45,18 +45,18 @@ Damage = Callable[[Random], bytes]
 
 @dataclass(frozen=True)
 class Corruptions:
-    """The ways in which one intact file is damaged; `damage` is the same for the same number.
+    """Ways to damage a file; `damage` returns the same for the same number.
 
     Attributes:
-        intact: the file's bytes.
-        journal: whether it has a journal, whose rows are JSON within a chain of hashes.
+        intact: the bytes of the file.
+        journal: whether it has a journal, whose rows are JSON in a hash chain.
     """
 
     intact: bytes
     journal: bool = False
 
     def damage(self, number: int) -> tuple[str, bytes]:
-        """Return what was done, and the damaged file."""
+        """Return the name of the damage, and the damaged file."""
         chance = Random(number)  # noqa: S311 - no secret
         ways: list[Damage] = [
             *(self._bits, self._bytes, self._cut, self._page, self._no_utf8, self._word),
@@ -202,7 +202,7 @@ class Corruptions:
 
     @cached_property
     def _loose(self) -> tuple[bytes, Sequence[Any]]:
-        """The same rows in tables without rules, and the rules."""
+        """The same rows in tables without constraints, and the schema with them."""
         with closing(_open(self.intact)) as raw:
             rules = raw.execute("SELECT * FROM sqlite_schema").fetchall()
             raw.execute("PRAGMA writable_schema = ON")
@@ -227,7 +227,7 @@ class Corruptions:
 
 
 def _row_number(table: str) -> str:
-    return "seq" if table == "row_journal" else "rowid"  # it is WITHOUT ROWID
+    return "seq" if table == "row_journal" else "rowid"  # this table is WITHOUT ROWID
 
 
 def _open(data: bytes) -> sqlite3.Connection:
@@ -244,7 +244,7 @@ def _cast(chance: Random) -> tuple[tuple[object, str], ...]:
 
 
 def _other_json(body: Any, chance: Random) -> bytes:
-    """The body with one value changed, or one name left out, somewhere."""
+    """Return the body with one value changed, or one member removed."""
     place, name = body, chance.choice(list(body))
     while isinstance(place[name], dict) and place[name] and chance.random() < 0.8:
         place = place[name]

@@ -1,4 +1,4 @@
-"""Many customers at once, each with a license that is really signed, written in one transaction."""
+"""Many customers, each with a signed license, written in one transaction."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -14,17 +14,17 @@ from support.cli import PASSPHRASE, Desk
 
 
 def fingerprint(number: int) -> str:
-    """The machine of a customer of the crowd."""
+    """Return the fingerprint of a customer's machine."""
     return f"sha256:{number:064x}"
 
 
 def old_id(number: int) -> str:
-    """The license that a customer of the crowd has."""
+    """Return the ID of a customer's license."""
     return f"{number:08x}-0000-4000-8000-00000000c0de"
 
 
 def new_ids(first: int = 1) -> Iterator[str]:
-    """IDs for the licenses that follow, one after the other."""
+    """Yield IDs for the next licenses."""
     while True:
         yield f"{first:08x}-0000-4000-9000-000000000000"
         first += 1
@@ -40,11 +40,11 @@ def settle(
     term: str | None = "1y",
     plan: str | None = "standard-annual",
 ) -> None:
-    """Let customers `c1`, `c2`, … have a license each, for a machine called `prod-1`.
+    """Add customers `c1`, `c2`, … with a license each, for a machine `prod-1`.
 
     Args:
-        signer: its key is pinned already.
-        now: when the licenses were issued.
+        signer: its key must be pinned.
+        now: the time of issue.
     """
     with registry.writing(now=now, actor=actor("Ada")) as db:
         for number in numbers:
@@ -52,10 +52,10 @@ def settle(
 
 
 def settle_at(desk: Desk, numbers: range, *, ends_in: int = 20, **more: str | None) -> None:
-    """Do so in the home of a desk, signed with its key.
+    """Add customers in the home of a desk, with licenses signed by its key.
 
     Args:
-        ends_in: the days that the licenses have left.
+        ends_in: the days until the expiry.
     """
     key = load_ssh_private_key((desk.folder / "main.key").read_bytes(), PASSPHRASE.encode())
     assert isinstance(key, EllipticCurvePrivateKey)
@@ -89,7 +89,7 @@ def _add(
         components={},
         document_id=None,
     )
-    held = License(
+    license_ = License(
         iss="Polygent Ltd",
         sub=customer.slug,
         jti=old_id(number),
@@ -101,19 +101,19 @@ def _add(
         limits=Limits(users=25, session_hosts=2, deploy_hosts=1),
         machine_fingerprint=machine.fingerprint,
     )
-    signing_input = jws.signing_input(signer.kid, held.to_payload())
+    signing_input = jws.signing_input(signer.kid, license_.to_payload())
     licenses.add(
         db,
-        license_id=held.jti,
+        license_id=license_.jti,
         customer_id=customer.id,
         machine_id=machine.id,
         kid=signer.kid,
         file=jws.assemble(signing_input, signer.sign(signing_input)),
-        tier=str(held.tier),
-        issued_at=held.issued_at,
-        expires_at=held.expires_at,
+        tier=str(license_.tier),
+        issued_at=license_.issued_at,
+        expires_at=license_.expires_at,
         term=term,
         plan=plan,
         document_id=None,
     )
-    db.record("license-signed", customer=customer.slug, license=held.jti, kid=signer.kid)
+    db.record("license-signed", customer=customer.slug, license=license_.jti, kid=signer.kid)

@@ -1,4 +1,4 @@
-"""Small disks of their own, to be filled or to be made read-only."""
+"""Small disks that a test can fill or make read-only."""
 
 import subprocess
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from support.tools import require_tool
 
 @contextmanager
 def mounted(folder: Path, *, size: str) -> Iterator[Path]:
-    """Mount a new disk of this size, as `64k` or `1m`; the test skips where nobody may mount."""
+    """Mount a new disk of this size (`64k`, `1m`); without the right to mount the test skips."""
     folder.mkdir()
     mount = [require_tool("mount", "mount"), "-t", "tmpfs", "-o", f"size={size}"]
     if subprocess.run([*mount, "tmpfs", str(folder)], check=False, capture_output=True).returncode:

@@ -1,4 +1,4 @@
-"""Command lines that meet faults, each at a desk that is put back before each run of it."""
+"""Commands for tests of faults, each at a desk that is reset before each run."""
 
 import os
 import shutil
@@ -19,15 +19,15 @@ OTHER_FINGERPRINT = "sha256:" + "cd" * 32
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Task:
-    """What is to be done at a desk.
+    """A command line at a desk.
 
     Attributes:
         argv: the command line.
-        judged: by which promise.
-        always: faults that are there all the time.
-        repeatable: whether the same ids and signatures come of the same command, so that what it
-            leaves when nothing happens to it is known to the last byte.
-        group: how many items of a batch have one commit; as many as usual when not given.
+        judged: the checks after it.
+        always: faults at every run.
+        repeatable: whether each run makes the same IDs and signatures, so that the state after a
+            run without a fault is known exactly.
+        group: the number of items in a commit of a batch; by default as usual.
     """
 
     argv: tuple[str, ...]
@@ -42,10 +42,10 @@ class Errand:
     """A task at a desk.
 
     Attributes:
-        desk: where it runs; always the same folder, since an outbox holds absolute paths.
-        order: the folder that the desk is put back from.
-        task: what is done.
-        done: what the desk holds afterwards, if that is known.
+        desk: always the same folder, since an outbox contains absolute paths.
+        order: the folder with the copy of the desk for the reset.
+        task: the command.
+        done: the state of the desk after it, if known.
     """
 
     desk: Desk
@@ -54,7 +54,7 @@ class Errand:
     done: Held | None
 
     def begin(self) -> Held:
-        """Undo whatever happened at the desk; what it holds then."""
+        """Reset the desk; return its state."""
         shutil.rmtree(self.desk.folder)
         shutil.copytree(self.order, self.desk.folder)
         return held(self.desk)
@@ -62,7 +62,7 @@ class Errand:
     def run(
         self, forks: Forks, *, faults: Sequence[Fault] = (), limits: Limits = NO_LIMITS
     ) -> tuple[Outcome, bool]:
-        """Do the task; how it ended, and whether the first of the faults came upon it."""
+        """Run the task; return its outcome, and whether the first fault occurred."""
         return forks.run(
             self.desk,
             *self.task.argv,
@@ -73,7 +73,7 @@ class Errand:
         )
 
     def run_around(self, forks: Forks, *, stop: Fault, meanwhile: Callable[[], object]) -> None:
-        """Do the task, stopped at one of its calls while something else happens."""
+        """Run the task, stopped at one of its calls while `meanwhile` runs."""
         task = self.task
         forks.run_around(
             self.desk,
@@ -85,24 +85,24 @@ class Errand:
         )
 
     def judge(self, before: Held, outcome: Outcome) -> Aftermath:
-        """What is there now, measured by the promise."""
+        """Check the desk after the command."""
         return self.task.judged(
             self.desk, before, outcome, done=self.done, held_name=NO_LINKS in self.task.always
         )
 
 
 Errands = Callable[[str], Errand]
-"""An errand by its name, at a desk of the test's own."""
+"""Return an errand by its name, at a desk of its own."""
 
 
 def prepare(make: Callable[[Desk, Forks], Task], desk: Desk, forks: Forks, order: Path) -> Errand:
-    """Set the desk up for an errand, and see what comes of it without a fault.
+    """Set up a desk for an errand, and run it once without a fault.
 
     Args:
-        make: one of ERRANDS, or of BATCHES.
-        desk: with a home and a key.
-        forks: where the command will run.
-        order: a folder that is not there yet, for the desk as it is put back.
+        make: one of ERRANDS or BATCHES.
+        desk: a desk with a home and a key.
+        forks: the process that runs the command.
+        order: a new folder for the copy of the desk.
     """
     task = make(desk, forks)
     machine(desk, "globex", 1)
@@ -116,14 +116,14 @@ def prepare(make: Callable[[Desk, Forks], Task], desk: Desk, forks: Forks, order
     return Errand(desk=desk, order=order, task=task, done=done)
 
 
-def give_away(desk: Desk) -> None:
-    """Let everything at a desk belong to the user NOBODY."""
+def give_to_nobody(desk: Desk) -> None:
+    """Give all files of a desk to the user `NOBODY`."""
     for path in (desk.folder, *desk.folder.rglob("*")):
         os.chown(path, NOBODY, NOBODY)
 
 
 def machine(desk: Desk, customer: str, number: int) -> str:
-    """Write the document of a customer's machine; its path."""
+    """Write the document of a customer's machine; return its path."""
     return desk.machine_info(
         f"{customer}.json",
         customer=customer.title(),
@@ -137,7 +137,7 @@ def _sign(desk: Desk) -> tuple[str, ...]:
 
 
 def _signed(desk: Desk) -> str:
-    """Have a license of acme-gmbh; the beginning of its ID."""
+    """Sign a license for acme-gmbh; return the beginning of its ID."""
     return str(desk.ok(*_sign(desk), "--json").json["licenses"][0]["id"])[:8]
 
 
@@ -208,17 +208,17 @@ def _new_key(desk: Desk, *backup: str) -> Task:
 
 
 def _import(desk: Desk, _: Forks) -> Task:
-    """The registry is lost; its backup knows the key, and the license files are there."""
-    kept = shutil.copytree(desk.home, desk.folder / "kept")
+    """Lose the registry after a backup with the key; the license files remain."""
+    backup = shutil.copytree(desk.home, desk.folder / "backup")
     _signed(desk)
     desk.ok("sign", "--machine-info", machine(desk, "soylent", 5))
     shutil.rmtree(desk.home)
-    kept.rename(desk.home)
+    backup.rename(desk.home)
     return Task(argv=("registry", "import", str(desk.output)), judged=ImportAftermath)
 
 
 def _import_anew(desk: Desk, _: Forks) -> Task:
-    """Nothing is left but the license files and the public key that the servers have."""
+    """Lose everything except the license files and the public key."""
     _signed(desk)
     public = str(desk.folder / "public.pem")
     desk.ok("key", "export-public", "--output", public)

@@ -1,9 +1,9 @@
-"""Write the table of a sweep for the guide: points tried and promises broken, by errand.
+"""Write the table of a fault sweep for the guide: points and failed checks, by errand.
 
     PYTHONPATH=tests python -m support.fault_figures points.xml
 
-The file is pytest's report of `test_every_call.py` or `test_batches.py`, as they say. Of batches,
-what was acknowledged is told as well, and which promises were broken.
+The file is pytest's report of `test_every_call.py` or `test_batches.py`. The table of batches also
+has the acknowledged licenses and the kinds of failed checks.
 """
 
 import sys
@@ -17,18 +17,18 @@ BROKEN = ("lost", "twice", "torn", "repair")
 
 
 def figures(report: Path) -> list[tuple[str, int, int]]:
-    """Each errand of a report with its points and its broken promises, and their sum last.
+    """Return each errand of a report with its points and its failed checks, and the sums last.
 
     Raises:
-        ValueError: when a test of it failed without saying how many points it had tried.
+        ValueError: a test failed without a number of points.
     """
     points: Counter[str] = Counter()
     broken: Counter[str] = Counter()
     for case in ET.parse(report).iter("testcase"):  # noqa: S314 -- our own file
-        said = {each.get("name"): each.get("value") for each in case.iter("property")}
-        if "errand" in said:
-            points[str(said["errand"])] += int(said["points"] or 0)
-            broken[str(said["errand"])] += int(said["broken"] or 0)
+        members = {each.get("name"): each.get("value") for each in case.iter("property")}
+        if "errand" in members:
+            points[str(members["errand"])] += int(members["points"] or 0)
+            broken[str(members["errand"])] += int(members["broken"] or 0)
         elif case.find("failure") is not None or case.find("error") is not None:
             raise ValueError(f"{case.get('name')} failed")
     rows = [(errand, points[errand], broken[errand]) for errand in points]
@@ -37,12 +37,12 @@ def figures(report: Path) -> list[tuple[str, int, int]]:
 
 @dataclass(kw_only=True, slots=True)
 class Tried:
-    """What came of a batch that met faults.
+    """The result of a batch with faults.
 
     Attributes:
-        points: how many times it met one.
-        acknowledged: how many licenses it had acknowledged by then, over all of them.
-        broken: the broken promises, by their kind (`batch_aftermath.kind`).
+        points: the number of faults.
+        acknowledged: the number of licenses that it had acknowledged by then, over all points.
+        broken: the number of failed checks, by kind (`batch_aftermath.kind`).
     """
 
     name: str
@@ -51,30 +51,30 @@ class Tried:
     broken: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: "Tried") -> None:
-        """Count another one with this."""
+        """Add the counts of another result."""
         self.points += other.points
         self.acknowledged += other.acknowledged
         self.broken += other.broken
 
     def properties(self) -> dict[str, int | str]:
-        """As a report has it."""
+        """Return the properties for pytest's report."""
         counts = {"points": self.points, "acknowledged": self.acknowledged}
         broken = {name: self.broken[name] for name in BROKEN}
         return {"errand": self.name, **counts, **broken, "broken": self.broken.total()}
 
 
 def batches(report: Path) -> list[Tried]:
-    """Each batch of a report; the same errors as `figures`."""
-    found: dict[str, Tried] = {}
+    """Return the result of each batch of a report; raises as `figures`."""
+    results: dict[str, Tried] = {}
     for case in ET.parse(report).iter("testcase"):  # noqa: S314 -- as above
-        said = {str(each.get("name")): str(each.get("value")) for each in case.iter("property")}
-        if "acknowledged" in said:
-            name, broken = said["errand"], Counter({kind: int(said[kind]) for kind in BROKEN})
-            points, acknowledged = int(said["points"]), int(said["acknowledged"])
-            found.setdefault(name, Tried(name=name)).add(
+        members = {str(each.get("name")): str(each.get("value")) for each in case.iter("property")}
+        if "acknowledged" in members:
+            name, broken = members["errand"], Counter({kind: int(members[kind]) for kind in BROKEN})
+            points, acknowledged = int(members["points"]), int(members["acknowledged"])
+            results.setdefault(name, Tried(name=name)).add(
                 Tried(name=name, points=points, acknowledged=acknowledged, broken=broken)
             )
-    return list(found.values())
+    return list(results.values())
 
 
 def write_batches(rows: Sequence[Tried]) -> None:
@@ -94,12 +94,12 @@ def write_batches(rows: Sequence[Tried]) -> None:
 
 def main(report: str) -> None:
     """Print a table in Markdown."""
-    found = figures(Path(report))  # which refuses a report that is not complete
+    rows_of_errands = figures(Path(report))  # raises for an incomplete report
     if rows := batches(Path(report)):
         write_batches(rows)
         return
     sys.stdout.write("| command | points | promises broken |\n|---|--:|--:|\n")
-    for errand, tried, broken in found:
+    for errand, tried, broken in rows_of_errands:
         sys.stdout.write(f"| {errand} | {tried:,} | {broken} |\n")
 
 

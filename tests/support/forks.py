@@ -1,4 +1,4 @@
-"""Real processes that run one command each, started in milliseconds, with faults or together."""
+"""Real processes, forked in milliseconds, that run a command with faults or in parallel."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from support.tools import require_tool
 TESTS = Path(__file__).parents[1]
 KILLED = -9
 NOBODY = 65534
-# The clock of a process of its own is not the desk's.
+# A separate process does not have the desk's clock.
 ANY_TIME = (
     *("--accept", "stale-machine-info", "--accept", "clock-behind", "--accept", "long-term"),
     *("--reason", "the desk has another clock"),
@@ -27,12 +27,12 @@ ANY_TIME = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """What a command has to do without.
+    """Limits of a command.
 
     Attributes:
-        file_size: the size in bytes beyond which it may write no file (`ulimit -f`).
-        user: the uid and gid that it runs as; the present user must be root.
-        stdout: where its stdout goes; a file that the test reads when not given.
+        file_size: the maximum size of a file in bytes (`ulimit -f`).
+        user: the uid and gid of the command; the present user must be root.
+        stdout: the path of its stdout; by default a file that the test reads.
     """
 
     file_size: int | None = None
@@ -49,14 +49,14 @@ class Forks:
     def __init__(
         self, process: "subprocess.Popen[str]", gate: int, folder: Path, *, clocked: bool
     ) -> None:
-        """Take the running process, the writing end of its gate, and a folder for outputs."""
+        """Store the running process, the writing end of its gate, and a folder for outputs."""
         self._process = process
         self._gate = gate
         self._folder = folder
         self._clocked = clocked
 
     def warm_up(self, desk: Desk, *argv: str) -> None:
-        """Run a command there in place, which must succeed, for the sake of what it imports."""
+        """Run a command in the process itself, which must succeed, to import its modules."""
         code = self._ask(self._order("warm", desk, argv))
         assert code == 0, self._outcome(code)
 
@@ -69,15 +69,15 @@ class Forks:
         first_id: int | None = None,
         group: int | None = None,
     ) -> tuple[Outcome, bool]:
-        """Run a command; how it ended, and whether the first of the faults came upon it.
+        """Run a command; return its outcome, and whether the first fault occurred.
 
         Args:
-            desk: where.
+            desk: the desk of the command.
             argv: the command line.
-            faults: what comes upon its calls.
-            limits: what it has to do without.
-            first_id: the number of the first new ID that it gives; drawn at random when not given.
-            group: how many items of a batch have one commit; as many as usual when not given.
+            faults: faults at its system calls.
+            limits: its limits.
+            first_id: the number of its first new ID; by default IDs are random.
+            group: the number of items in a commit of a batch; by default as usual.
         """
         order = self._order("start", desk, argv, limits=limits, group=group)
         order["first_id"] = first_id
@@ -100,15 +100,15 @@ class Forks:
         always: Sequence[Fault] = (),
         group: int | None = None,
     ) -> Outcome:
-        """Run a command that is stopped at one of its calls while something else happens.
+        """Run a command that is stopped at one of its calls while `meanwhile` runs.
 
         Args:
-            desk: where.
+            desk: the desk of the command.
             argv: the command line.
-            stop: the signal that stops it, and where.
-            meanwhile: what happens then.
-            always: faults that are there all the time.
-            group: how many items of a batch have one commit; as many as usual when not given.
+            stop: the signal that stops it, and the call.
+            meanwhile: is called while it is stopped.
+            always: further faults.
+            group: the number of items in a commit of a batch; by default as usual.
         """
         pid = self._ask(self._order("start", desk, argv, group=group))
         log = self._folder / "strace.log"
@@ -122,25 +122,25 @@ class Forks:
                 code = self._ask({"do": "wait"})[str(pid)]
         return self._outcome(code)
 
-    def said(self) -> bytes:
-        """What the command that is under way, or the last one, has written to stdout."""
+    def stdout(self) -> bytes:
+        """Return the stdout of the running or the last command."""
         out, _ = self._outputs("")
         return out.read_bytes()
 
     def calls(self, kind: str) -> int:
-        """How many calls of a kind the last command made, to which faults were attached."""
+        """Return the number of calls of a kind that the last command with faults made."""
         return called(kind, self._folder / "strace.log")
 
     def together(
         self, commands: Sequence[tuple[Desk, Sequence[str]]], group: int | None = None
     ) -> list[Outcome]:
-        """Run commands at once: none begins before all are ready."""
+        """Run commands in parallel; none begins before all are ready."""
         return self.shifts([(desk, [argv]) for desk, argv in commands], group)
 
     def shifts(
         self, people: Sequence[tuple[Desk, Sequence[Sequence[str]]]], group: int | None = None
     ) -> list[Outcome]:
-        """Run several series of commands at once; each ends with the first that fails."""
+        """Run several series of commands in parallel; a series ends when a command fails."""
         pids = [
             self._ask(self._order("start", desk, *series, name=str(at), group=group))
             for at, (desk, series) in enumerate(people)
@@ -191,12 +191,12 @@ class Forks:
 
 
 def _clock(desk: Desk) -> dict[str, str]:
-    """The variables that set the clock and the time zone of a process to the desk's."""
+    """Return variables that give a process the desk's clock and time zone."""
     return {"FAKETIME": f"{desk.now.timestamp():.0f}", "TZ": desk.environ.get("TZ", "UTC")}
 
 
 def faketime_environ() -> dict[str, str]:
-    """The environment under which `FAKETIME` is the second at which the clock stands."""
+    """Return an environment in which `FAKETIME` sets a fixed clock."""
     find = [require_tool("faketime", "faketime"), "-f", "+0d", "sh", "-c", "echo $LD_PRELOAD"]
     library = subprocess.run(find, check=True, capture_output=True, text=True).stdout.strip()
     return {
@@ -209,12 +209,12 @@ def faketime_environ() -> dict[str, str]:
 
 @contextmanager
 def open_forks(folder: Path, *, clocked: bool = False) -> Iterator[Forks]:
-    """Start the process, and end it with the block.
+    """Start the process; it ends with the block.
 
     Args:
-        folder: where outputs and logs of the commands go.
-        clocked: whether the commands ask the machine's clock, which faketime sets to the desk's,
-            in the time zone that the desk's environment names.
+        folder: the folder for outputs and logs of the commands.
+        clocked: whether the commands use the system's clock, which faketime sets to the desk's,
+            in the time zone of the desk's environment.
     """
     waiting, gate = os.pipe()
     environ = {**os.environ, "PYTHONPATH": str(TESTS), "PYTHONDONTWRITEBYTECODE": "1"}

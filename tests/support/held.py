@@ -1,4 +1,4 @@
-"""What a desk holds: registry, settings, and the files in its output folder."""
+"""State of a desk: registry, settings, and temporary files."""
 
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,16 +22,16 @@ Rows = dict[str, tuple[tuple[object, ...], ...]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Held:
-    """What a desk holds; where there is no registry it is nothing.
+    """The state of a desk, which is empty without a registry.
 
     Attributes:
         settings: the bytes of the settings file.
-        files: every license's stored bytes, by ID.
-        current: the IDs of those that are neither replaced nor retired.
+        files: the stored bytes of every license, by ID.
+        current: the IDs of current licenses.
         keys: the kids of the pinned keys.
-        pending: the IDs of those in the outbox.
-        problems: what `journal verify` complains of.
-        rows: every row of the registry by its table, but those of the outbox.
+        pending: the IDs in the outbox.
+        problems: the problems that `journal verify` reports.
+        rows: every row of the registry by table, except the outbox.
     """
 
     settings: bytes
@@ -44,7 +44,7 @@ class Held:
 
 
 def held(desk: Desk) -> Held:
-    """Look at a desk."""
+    """Return the state of a desk."""
     path = settings_path(desk.home)
     settings = path.read_bytes() if path.exists() else b""
     with (
@@ -66,7 +66,7 @@ def held(desk: Desk) -> Held:
 
 
 def litter_in(folder: Path) -> list[str]:
-    """Temporary files in a folder."""
+    """Return the temporary files in a folder."""
     return sorted(path.name for path in folder.glob(".polygent-*"))
 
 

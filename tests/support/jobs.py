@@ -1,4 +1,4 @@
-"""Jobs for other processes, which import them from here."""
+"""Jobs that other processes import from here."""
 
 import os
 import signal
@@ -13,17 +13,17 @@ from polygent_issuer.errors import NotFound
 
 @dataclass(frozen=True)
 class Doubling:
-    """Doubles each number; notes every chunk that was begun in a file, if one is given."""
+    """Doubles each number; writes a dot to the file `noted` for each chunk."""
 
     noted: Path | None = None
 
     @contextmanager
     def begin(self) -> Iterator[Callable[[Sequence[int]], list[int]]]:
-        """Nothing to open."""
+        """Yield the work function."""
         yield self.work
 
     def work(self, chunk: Sequence[int]) -> list[int]:
-        """Twice each."""
+        """Return each number doubled."""
         if self.noted is not None:
             with self.noted.open("ab") as stream:
                 stream.write(b".")
@@ -32,34 +32,34 @@ class Doubling:
 
 @dataclass(frozen=True)
 class Large(Doubling):
-    """Gives more for each chunk than any pipe holds."""
+    """Returns more for each chunk than a pipe can hold."""
 
     def work(self, chunk: Sequence[int]) -> list[int]:
-        """The numbers many times."""
+        """Return the doubled numbers many times."""
         return super().work(chunk) * 5_000
 
 
 @dataclass(frozen=True)
 class Faulty(Doubling):
-    """Ends its work where the number `at` is."""
+    """Fails in the way `how` at the chunk with the number `at`."""
 
     at: int = 0
     how: str = "refuse"
 
     def work(self, chunk: Sequence[int]) -> list[int]:
-        """As asked for."""
+        """Fail at the number, or return each number doubled."""
         if self.at in chunk:
             if self.how == "die":
                 os.kill(os.getpid(), signal.SIGKILL)
             if self.how == "die writing":
-                # What the pool's pipe gets is half of the next message.
+                # The pool's pipe gets half of the next message.
                 Connection._send = _half_of_it  # type: ignore[attr-defined]
             if self.how == "exit":
                 os._exit(7)
             if self.how == "slip":
                 return [{-1: 0}[number] for number in chunk]
             if self.how == "refuse":
-                raise NotFound("there is no such thing", hint="look elsewhere")
+                raise NotFound("no such thing", hint="look elsewhere")
         return super().work(chunk)
 
 

@@ -1,4 +1,4 @@
-"""The shipped JSON Schema as a judge of what commands print under `--json`."""
+"""Validation of JSON output against the shipped JSON Schema."""
 
 import json
 from collections.abc import Sequence
@@ -12,17 +12,17 @@ from polygent_issuer.guide import JSON_SCHEMA
 
 
 def check(argv: Sequence[str], members: object) -> None:
-    """Check one object of a command's output; a member that the schema lacks is an error, too.
+    """Check one object of a command's output; a member that is not in the schema is an error.
 
     Args:
-        argv: the command line; where it names no command, the output may be that of any.
+        argv: the command line; without a command, the output may be that of any.
         members: the object.
     """
     _validator(_command(argv)).validate(members)
 
 
 def command_names() -> list[str]:
-    """Return every command as it is typed."""
+    """Return the name of every command, with its group."""
     return [
         name
         for entry in COMMANDS.entries
@@ -45,7 +45,7 @@ def _validator(command: str) -> Draft202012Validator:
 
 
 def _closed(node: Any) -> Any:
-    """Return a part of the schema that refuses what it does not name."""
+    """Return a part of the schema that refuses additional members."""
     if isinstance(node, list):
         return [_closed(each) for each in node]
     if not isinstance(node, dict):

@@ -1,8 +1,8 @@
-"""What a desk looks like after `key generate` met a fault, and whether that keeps the promise.
+"""Checks of a desk after a fault in `key generate`.
 
-The promise: a pinned key has its private half in a file that is whole; the settings are the old
-ones or the new ones; whoever comes back is told what is there, with a command that works; and no
-private key is anywhere but sealed.
+The private key of a pinned key is in a complete file. The settings are either the old or the new
+ones. The same command again reports what exists, with a hint that works. No private key is stored
+unencrypted.
 """
 
 import re
@@ -28,10 +28,10 @@ _TEMPORARY = ".polygent-"
 
 
 class KeyAftermath(Aftermath):
-    """The judgement of one desk after `key generate` into the folders KEYS and BACKUPS."""
+    """The checks of one desk after `key generate` into the folders KEYS and BACKUPS."""
 
     def go_on(self, argv: tuple[str, ...], number: int) -> None:
-        """The same again, then as the hint of a refusal says; the key that is there signs."""
+        """Repeat the command, follow the hint if it is refused, and sign with the key."""
         self.judge_keys()
         pinned, outcome = self._pinned(), self.desk.run(*argv)
         for _ in range(2):
@@ -39,7 +39,7 @@ class KeyAftermath(Aftermath):
                 outcome = self._as_hinted(outcome)
         self.expect(outcome.code == 0, f"again: {outcome}")
         self.after = held(self.desk)
-        self.expect(len(self._pinned()) == 1, f"again, and there are {len(self._pinned())} keys")
+        self.expect(len(self._pinned()) == 1, f"again: {len(self._pinned())} keys")
         self.expect(pinned <= self._pinned(), "a pinned key is lost")
         self.judge_keys()
         for kid in self._pinned():
@@ -53,26 +53,26 @@ class KeyAftermath(Aftermath):
     def _judge_success(self, *, succeeded: bool) -> None:
         self.expect(len(self._pinned()) <= 1, f"{len(self._pinned())} keys of one command")
         if succeeded:
-            self.expect(len(self._pinned()) == 1, "exit 0, and no key is pinned")
+            self.expect(len(self._pinned()) == 1, "exit 0, but no key is pinned")
 
     def judge_keys(self) -> None:
-        """Each pinned key has its private half, and each private half is whole and sealed."""
-        found = {path: self._opened(path) for path in self._files()}
-        kids = {path: _kid(key) for path, key in found.items() if key is not None}
+        """Check that each pinned key has its private key, complete and encrypted."""
+        private_keys = {path: self._opened(path) for path in self._files()}
+        kids = {path: _kid(key) for path, key in private_keys.items() if key is not None}
         stores = settings.load(self.desk.home, {}).settings.stores if self.after.settings else {}
         for pinned in self._pinned():
             place = Path(stores.get(pinned, "").removeprefix("file:"))
-            self.expect(kids.get(place) == pinned, f"{pinned} has no private half at {place}")
+            self.expect(kids.get(place) == pinned, f"{pinned} has no private key at {place}")
         everything = tree(self.desk.folder)
         secret = places(everything, forms_of(PASSPHRASE.encode()))
         self.expect(secret == {"passphrase"}, f"the passphrase is in {secret}")
-        for key in found.values():
+        for key in private_keys.values():
             plain = places(everything, forms_of_key(key)) if key else set()
-            self.expect(not plain, f"a private key lies open in {plain}")
+            self.expect(not plain, f"a private key is unencrypted in {plain}")
         self._judge_settings(stores)
 
     def _files(self) -> list[Path]:
-        """The files that hold a private half or a part of one."""
+        """Return the files that contain a private key or a part of one."""
         folders = [self.desk.folder / name for name in (KEYS, BACKUPS)]
         return [path for folder in folders for path in sorted(folder.iterdir())]
 
@@ -85,7 +85,7 @@ class KeyAftermath(Aftermath):
             return None
 
     def _judge_settings(self, stores: Mapping[str, str]) -> None:
-        """The file is what it was, with the places of new keys if any, to the last byte."""
+        """Check that the file is as before, with the stores of new keys, to the last byte."""
         if not self.before.settings:
             return
         with tempfile.TemporaryDirectory() as folder:

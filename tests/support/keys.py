@@ -1,4 +1,4 @@
-"""What tests of key commands share."""
+"""Shared code of the tests of key commands."""
 
 from pathlib import Path
 
@@ -14,23 +14,23 @@ from polygent_issuer.keys import file_store
 file_store.ROUNDS = 1
 main()
 """
-"""The installed command, sealing with one round of bcrypt: 64 take half a second each."""
+"""The installed command with one round of bcrypt, since 64 take half a second."""
 
 
 def opened(path: Path, passphrase: str = PASSPHRASE) -> ec.EllipticCurvePrivateKey:
-    """The private key of a sealed file, as any other program reads it."""
+    """Return the private key in an encrypted file, as another program would read it."""
     key = load_ssh_private_key(path.read_bytes(), passphrase.encode())
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     return key
 
 
 def kid_of(path: Path, passphrase: str = PASSPHRASE) -> str:
-    """The thumbprint of the key in a sealed file."""
+    """Return the thumbprint of the key in an encrypted file."""
     return Key.from_public_key(opened(path, passphrase).public_key()).kid
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, by its relative path."""
+    """Return the content of every file below a folder, by its relative path."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))

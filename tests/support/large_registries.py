@@ -1,9 +1,10 @@
-"""Homes of any size: customers, a machine each, and licenses, written as `sign` does.
+"""Homes of any size: customers with a machine each, and licenses, written as `sign` does.
 
     python -m support.large_registries FOLDER LICENSES PER_CUSTOMER [signed]
 
-The journal has a row for each license. The customers `due-000` … `due-049` have one that is due,
-whose file verifies; of the others those of a signed home do, too, and else have the same length.
+The journal has a row for each license. The customers `due-000` … `due-049` have a license that is
+due, with a valid file. The other files are valid in a `signed` home; else they only have the right
+length.
 """
 
 import sys
@@ -31,7 +32,7 @@ from support.cli import Desk
 from support.keys import opened
 
 DUE: Final = 50
-"""How many licenses are due, in a home of any size."""
+"""The number of licenses that are due, in a home of any size."""
 
 _DAY: Final = 86_400
 _TOGETHER: Final = 10_000
@@ -40,7 +41,7 @@ _FEATURES: Final = ("automations", "code-review", "memory", "planner", "ticket-s
 
 @dataclass(frozen=True, kw_only=True)
 class Sale:
-    """One license of one customer; `place` counts those that the customer has already."""
+    """One license of one customer; `place` is the number of the customer's earlier ones."""
 
     slug: str
     place: int
@@ -49,7 +50,7 @@ class Sale:
 
     @cached_property
     def license(self) -> License:
-        """The first is for a machine, others are for none."""
+        """The license: the first of a customer is bound to a machine, others are not."""
         digest = sha256(f"{self.slug}/{self.place}".encode()).digest()
         issued = int(self.now.timestamp())
         return License(
@@ -67,7 +68,7 @@ class Sale:
 
 
 def sale(number: int, per_customer: int, now: datetime) -> Sale:
-    """The sale of a number: due in a month or, after the first ones, in the second year."""
+    """Return the sale of a number: the first ones are due in a month, others in a year or two."""
     if number < DUE:
         return Sale(slug=f"due-{number:03}", place=0, now=now, days=10 + number % 10)
     customer, place = divmod(number - DUE, per_customer)
@@ -75,62 +76,64 @@ def sale(number: int, per_customer: int, now: datetime) -> Sale:
 
 
 class Seller:
-    """Writes sales, those of one customer after each other."""
+    """Writes sales, grouped by customer."""
 
     def __init__(self, signer: SoftwareSigner, *, signs_all: bool) -> None:
-        """Sign with this key, all of them or only what is due."""
+        """Sign all licenses with this key, or only those that are due."""
         self._signer = signer
         self._signs_all = signs_all
         self._customer: Customer | None = None
 
     def write(self, db: Writing, sold: Sale) -> None:
-        """The license, customer and machine if they are new, and the journal row."""
-        held, kid = sold.license, self._signer.kid
+        """Write a license with its journal row, and a new customer and machine if needed."""
+        license_, kid = sold.license, self._signer.kid
         if sold.place == 0:
             contact = f"ops@{sold.slug}.example"
             self._customer = customers.add(
-                db, slug=sold.slug, name=held.customer, contacts=(contact,)
+                db, slug=sold.slug, name=license_.customer, contacts=(contact,)
             )
         assert self._customer is not None
         licenses.add(
             db,
-            license_id=held.jti,
+            license_id=license_.jti,
             customer_id=self._customer.id,
-            machine_id=self._machine(db, self._customer, held),
+            machine_id=self._machine(db, self._customer, license_),
             kid=kid,
-            file=self._file(held),
-            tier=str(held.tier),
-            issued_at=held.issued_at,
-            expires_at=held.expires_at,
+            file=self._file(license_),
+            tier=str(license_.tier),
+            issued_at=license_.issued_at,
+            expires_at=license_.expires_at,
             term="1y",
             plan=None,
             document_id=None,
         )
-        details = {"tier": str(held.tier), "changes": {"users": ["", "25"]}}
-        db.record("license-signed", customer=sold.slug, license=held.jti, kid=kid, details=details)
+        details = {"tier": str(license_.tier), "changes": {"users": ["", "25"]}}
+        db.record(
+            "license-signed", customer=sold.slug, license=license_.jti, kid=kid, details=details
+        )
 
-    def _machine(self, db: Writing, customer: Customer, held: License) -> int | None:
-        if held.machine_fingerprint is None:
+    def _machine(self, db: Writing, customer: Customer, license_: License) -> int | None:
+        if license_.machine_fingerprint is None:
             return None
         return machines.add(
             db,
             customer,
             label="prod",
-            fingerprint=held.machine_fingerprint,
+            fingerprint=license_.machine_fingerprint,
             hostname=f"prod.{customer.slug}.example",
             components={},
             document_id=None,
         ).id
 
-    def _file(self, held: License) -> bytes:
-        signing_input = jws.signing_input(self._signer.kid, held.to_payload())
-        if self._signs_all or held.sub.startswith("due-"):
+    def _file(self, license_: License) -> bytes:
+        signing_input = jws.signing_input(self._signer.kid, license_.to_payload())
+        if self._signs_all or license_.sub.startswith("due-"):
             return jws.assemble(signing_input, self._signer.sign(signing_input))
         return signing_input + b"." + b"A" * 86 + b"\n"
 
 
 def make(folder: Path, count: int, *, per_customer: int, signed: bool) -> None:
-    """A home at `folder`/home, whose key opens at once, with so many licenses of three days ago."""
+    """Create a home at `folder`/home with this number of licenses, issued three days ago."""
     folder.mkdir()
     desk = Desk(folder, now=datetime.now(UTC) - timedelta(days=3)).set_up()
     desk.hasten()

@@ -1,4 +1,4 @@
-"""License files without a registry: signed by a key of the test's own."""
+"""License files without a registry, signed by the test's own key."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,26 +11,26 @@ ISSUED = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 
 
 def license_id(number: int) -> str:
-    """An ID that a test can know beforehand."""
+    """Return a predictable ID."""
     return f"{number:08x}-0000-4000-8000-000000000000"
 
 
 @dataclass
 class Issuer:
-    """Signs whatever a test wants to be true."""
+    """Signs license files with any claims."""
 
     signer: SoftwareSigner = field(default_factory=lambda: SoftwareSigner(generate_private_key()))
 
     def file(self, number: int, **claims: Any) -> bytes:
-        """The bytes of a license; a standard one for Acme, issued `number` days after `ISSUED`.
+        """Return a license file: standard, for Acme, issued `number` days after `ISSUED`.
 
         Args:
-            claims: other values, by the names of `License`; `fingerprint=None` is enterprise.
+            claims: other values, by the fields of `License`; `fingerprint=None` is enterprise.
         """
         fingerprint = claims.pop("fingerprint", "sha256:" + "ab" * 32)
         replaces = tuple(map(license_id, claims.pop("replaces", ())))
         issued = int(ISSUED.timestamp()) + number * 86_400
-        given: dict[str, Any] = {
+        defaults: dict[str, Any] = {
             "iss": "Polygent Ltd",
             "sub": "acme",
             "jti": license_id(number),
@@ -44,6 +44,6 @@ class Issuer:
             "replaces": replaces,
         }
         signing_input = jws.signing_input(
-            self.signer.kid, License(**{**given, **claims}).to_payload()
+            self.signer.kid, License(**{**defaults, **claims}).to_payload()
         )
         return jws.assemble(signing_input, self.signer.sign(signing_input))

@@ -1,7 +1,7 @@
-"""A registry whose licenses are signed with a key of the test's own, without any key store.
+"""A registry whose licenses are signed with the test's own key, without a key store.
 
-Unlocking a key file costs most of a second, by design; tests of what is kept need none of that.
-The rows are those that `sign` writes, and the files are really signed.
+Unlocking a key file takes most of a second, by design. The rows are those that `sign` writes, and
+the files are signed.
 """
 
 import uuid
@@ -43,18 +43,18 @@ YEAR = timedelta(days=365)
 
 @dataclass
 class Books:
-    """What an operator has in her registry, written down directly."""
+    """A desk's registry, written directly."""
 
     desk: Desk
     signer: SoftwareSigner = field(default_factory=lambda: SoftwareSigner(generate_private_key()))
 
     @property
     def path(self) -> Path:
-        """The registry's file."""
+        """The path of the registry."""
         return self.desk.home / REGISTRY_FILE
 
     def open(self) -> "Books":
-        """Make home, settings, output folder and registry, with the key `main`."""
+        """Create home, settings, output folder and registry, with the key `main`."""
         folder.create(self.desk.home)
         self.desk.output.mkdir()
         text = default_text(issuer="Polygent Ltd", operator="Ada", output=str(self.desk.output))
@@ -67,13 +67,13 @@ class Books:
         return self
 
     def copy_to(self, desk: Desk) -> "Books":
-        """The same at another desk: a fifth of the time that making them takes."""
+        """Copy them to another desk, in a fifth of the time that creating them takes."""
         self.desk.copy_to(desk.folder)
         return Books(desk, self.signer)
 
     @contextmanager
     def writing(self) -> Iterator[Writing]:
-        """A transaction of Ada's."""
+        """Open a write transaction of Ada's."""
         with (
             Registry.open(self.path) as registry,
             registry.writing(now=self.desk.now, actor=actor("Ada")) as db,
@@ -82,7 +82,7 @@ class Books:
 
     @contextmanager
     def reading(self) -> Iterator[Reading]:
-        """A snapshot."""
+        """Open a snapshot."""
         with Registry.open(self.path) as registry, registry.reading() as db:
             yield db
 
@@ -121,13 +121,13 @@ class Books:
         signer: SoftwareSigner | None = None,
         license_id: str | None = None,
     ) -> LicenseRecord:
-        """Issue a license now: for a machine, or an enterprise one without.
+        """Issue a license now: for a machine, or else an enterprise license.
 
         Args:
-            expires_at: a year from now when not given.
-            pending: folder and name of a file whose delivery nobody confirmed.
-            document: the machine-info that it rests on.
-            signer: another key than `main`; its key is pinned already.
+            expires_at: by default a year from now.
+            pending: folder and name of a file in the outbox.
+            document: the machine-info document of the license.
+            signer: another key than `main`, which must be pinned.
         """
         issued = License(
             iss="Polygent Ltd",
@@ -143,10 +143,10 @@ class Books:
             replaces=(replaces.id,) if replaces else (),
         )
         with self.writing() as db:
-            kept = None
+            document_id = None
             if document is not None:
                 generated_at = self.desk.now - timedelta(hours=1)
-                kept = machines.add_document(db, document, FINGERPRINT, generated_at).id
+                document_id = machines.add_document(db, document, FINGERPRINT, generated_at).id
             licenses.add(
                 db,
                 license_id=issued.jti,
@@ -159,7 +159,7 @@ class Books:
                 expires_at=issued.expires_at,
                 term="1y",
                 plan="standard-annual",
-                document_id=kept,
+                document_id=document_id,
             )
             if replaces is not None:
                 licenses.replace(db, replaces.id, issued.jti)
@@ -171,17 +171,17 @@ class Books:
             return licenses.get(db, issued.jti)
 
     def record(self, license_id: str) -> LicenseRecord:
-        """A license as it is kept."""
+        """Return a license from the registry."""
         with self.reading() as db:
             return licenses.get(db, license_id)
 
     def pending(self) -> tuple[str, ...]:
-        """The licenses in the outbox."""
+        """Return the license IDs in the outbox."""
         with self.reading() as db:
             return tuple(row.license_id for row in outbox.pending(db))
 
     def last_row(self) -> JournalRow:
-        """The journal's newest row; the journal must stand."""
+        """Return the journal's newest row; the journal must be intact."""
         with self.reading() as db:
             assert journal_check.verify(db).problems == ()
             return tuple(journal.rows(db))[-1]

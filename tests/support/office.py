@@ -1,4 +1,4 @@
-"""An office: a registry, a key in memory, and an output folder; no command line."""
+"""An office: a registry, a key in memory, and an output folder, without a command line."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,13 +32,13 @@ ADA = Actor(operator="Ada", os_user="ada", uid=1000, host="desk")
 
 
 def license_id(number: int) -> str:
-    """An ID that a test can know beforehand."""
+    """Return a predictable ID."""
     return f"{number:08x}-0000-4000-8000-000000000000"
 
 
 @dataclass
 class Office:
-    """Everything that issuing needs, by hand."""
+    """Everything that issuing needs."""
 
     folder: Path
     registry: Registry
@@ -53,7 +53,7 @@ class Office:
         return Destination(folder=self.folder / "out")
 
     def document(self, fingerprint: str = "sha256:" + "ab" * 32) -> ReceivedDocument:
-        """A fresh document of a machine."""
+        """Return a fresh document of a machine."""
         moment = (self.now - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
         text = f'{{"fingerprint":"{fingerprint}","generatedAt":"{moment}","hostname":"prod-1"}}'
         return ReceivedDocument(content=text.encode(), info=parse(text.encode()))
@@ -78,7 +78,7 @@ class Office:
     def next(
         self, db: Reading, *, number: int = 2, action: Action = Action.RENEW, **more: Any
     ) -> tuple[Proposal, ...]:
-        """Decide what follows Acme's current licenses."""
+        """Decide the next licenses for Acme's current ones."""
         request = RenewalRequest(
             **{"action": action, "customer": "acme", "changes": Changes(), **more}
         )
@@ -93,7 +93,7 @@ class Office:
 
     @property
     def actor(self) -> Actor:
-        """Who works here."""
+        """The operator."""
         return ADA
 
     def decide(self, propose: Propose) -> Decided[tuple[Proposal, ...]]:
@@ -101,26 +101,26 @@ class Office:
         return change.decide(self.registry, propose, now=self.now, actor=ADA)
 
     def publish(self, propose: Propose, **more: Any) -> tuple[Issued, ...]:
-        """Show and publish a decision, with consent to everything that it finds."""
+        """Decide and publish, with consent to all findings."""
         return self.publish_shown(self.decide(propose), **more)
 
     def publish_shown(
         self, decided: Decided[tuple[Proposal, ...]], **more: Any
     ) -> tuple[Issued, ...]:
-        """Publish what was shown, some time ago perhaps."""
+        """Publish an earlier decision, with consent to all findings."""
         codes = frozenset(f.code for each in proposals_of(decided) for f in each.findings)
-        given: dict[str, Any] = {
+        arguments: dict[str, Any] = {
             "signers": {self.signer.kid: self.signer},
             "consent": Consent(accepted=codes),
             "destination": self.output,
             **more,
         }
-        return publish(decided, **given)
+        return publish(decided, **arguments)
 
 
 @contextmanager
 def open_office(folder: Path) -> Iterator[Office]:
-    """An office with one key."""
+    """Open an office with one key."""
     (folder / "out").mkdir()
     signer = SoftwareSigner(generate_private_key())
     with new_registry(folder, now=NOW, actor=ADA, registry_id="5a5a5a5a-test") as registry:

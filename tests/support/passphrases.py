@@ -1,25 +1,25 @@
-"""A passphrase source that remembers what it was asked for."""
+"""A passphrase source that records its calls."""
 
 from polygent_issuer.keys.passphrases import Passphrase
 
 
 def ignore(_warning: str) -> None:
-    """Ignore warnings that are not the subject of a test."""
+    """Ignore a warning that is not the subject of the test."""
 
 
 class Given(Passphrase):
-    """Gives the same passphrase for every purpose.
+    """Returns the same passphrase for every purpose.
 
     Attributes:
-        asked: each purpose, with whether it was to be confirmed.
+        asked: the purpose and the `confirm` of each call.
     """
 
     def __init__(self, secret: bytes) -> None:
-        """Take what to give."""
+        """Store the passphrase."""
         self._secret = secret
         self.asked: list[tuple[str, bool]] = []
 
     def get(self, purpose: str, *, confirm: bool = False) -> bytes:
-        """The passphrase."""
+        """Record the call, and return the passphrase."""
         self.asked.append((purpose, confirm))
         return self._secret

@@ -1,4 +1,4 @@
-"""Registries for tests: real SQLite files with as much in them as a test needs."""
+"""Registries for tests: real SQLite files with some content."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ REGISTRY_ID = "5f0c6f0e-7b8d-4b7e-9a37-0d0c3f1d2b11"
 def new_registry(
     folder: Path, *, now: datetime = NOW, actor: Actor = ACTOR, registry_id: str = REGISTRY_ID
 ) -> Registry:
-    """An empty registry in a folder; whoever asks closes it."""
+    """Create an empty registry in a folder; the caller closes it."""
     path = folder / REGISTRY_FILE
     path.touch(mode=0o600, exist_ok=False)
     path.write_bytes(_empty(now, actor, registry_id))
@@ -43,7 +43,7 @@ def new_registry(
 
 @cache
 def _empty(now: datetime, actor: Actor, registry_id: str) -> bytes:
-    """The file of an empty registry: running all migrations takes four times as long as a copy."""
+    """Return the bytes of an empty registry: a copy is four times as fast as all migrations."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / REGISTRY_FILE
         Registry.create(path, now=now, actor=actor, registry_id=registry_id).close()
@@ -52,26 +52,26 @@ def _empty(now: datetime, actor: Actor, registry_id: str) -> bytes:
 
 @contextmanager
 def writing(registry: Registry, *, now: datetime = NOW) -> Iterator[Writing]:
-    """A write transaction, recorded as `test` when the test itself recorded nothing."""
+    """Open a write transaction, and record it as `test` at the end."""
     with registry.writing(now=now, actor=ACTOR) as db:
         yield db
         db.record("test")
 
 
 def new_key(number: int | None = None) -> Key:
-    """The public half of a fresh pair, or of the same one for the same number."""
+    """Return the public key of a new pair, or always the same one for a number."""
     curve = ec.SECP256R1()
     pair = ec.derive_private_key(number, curve) if number else ec.generate_private_key(curve)
     return Key.from_public_key(pair.public_key())
 
 
 def license_id(number: int) -> str:
-    """A license id whose first eight digits are the number in hex."""
+    """Return a license ID whose first eight digits are the number in hex."""
     return f"{number:08x}-0000-4000-8000-000000000000"
 
 
 def add_machine(db: Writing, customer: Customer, label: str, fingerprint: str) -> Machine:
-    """A machine with its document."""
+    """Add a machine with its document."""
     document = machines.add_document(
         db, f'{{"fingerprint":"{fingerprint}"}}'.encode(), fingerprint, NOW
     )
@@ -95,7 +95,7 @@ def add_license(
     machine: Machine | None = None,
     expires_at: datetime = NOW + YEAR,
 ) -> LicenseRecord:
-    """A license with bytes of its own; they are no real `.lic`."""
+    """Add a license with unique bytes, which are not a real `.lic`."""
     licenses.add(
         db,
         license_id=license_id(number),
@@ -114,9 +114,9 @@ def add_license(
 
 
 def fill(registry: Registry) -> LicenseRecord:
-    """Two customers, a key, a replaced machine, two licenses of which one is current.
+    """Add two customers, a key, a changed machine, and a replaced and a current license.
 
-    It is the same in each registry, byte for byte.
+    The rows are the same in each registry, byte for byte.
     """
     with writing(registry) as db:
         kid = keys.add(db, key=new_key(7), label="main").kid
@@ -135,7 +135,7 @@ def fill(registry: Registry) -> LicenseRecord:
 
 @contextmanager
 def tampering(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that none of our rules binds; the triggers are put back afterwards."""
+    """Open a connection without the triggers; they are restored afterwards."""
     with closing(sqlite3.connect(path)) as raw:
         sql = "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'"
         triggers = raw.execute(sql).fetchall()
@@ -148,7 +148,7 @@ def tampering(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def older_tables(version: int) -> str:
-    """A script that takes the tables back to an earlier version: 1 or 2."""
+    """Return a script that converts the tables to an earlier version: 1 or 2."""
     script = "DROP TABLE row_journal; DROP INDEX journal_about_keys;"
     if version == 1:
         script += "DROP INDEX journal_of_copies;"
@@ -156,7 +156,7 @@ def older_tables(version: int) -> str:
 
 
 def ruin_table(path: Path, table: str) -> None:
-    """Put rubbish on the root page of a table: the file opens, but its rows cannot be read."""
+    """Overwrite the root page of a table: the file opens, but its rows cannot be read."""
     with closing(sqlite3.connect(path)) as raw:
         sql = "SELECT rootpage FROM sqlite_schema WHERE name = ?"
         ((page,),) = raw.execute(sql, (table,)).fetchall()

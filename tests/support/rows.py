@@ -1,4 +1,4 @@
-"""Rows of an examination: found by name, and mended as they say."""
+"""Rows of `doctor`: selected by name, and fixed with their command."""
 
 import os
 import shlex
@@ -16,30 +16,30 @@ NOBODY = 65534
 
 
 def rows(outcome: Outcome, name: str) -> list[dict[str, Any]]:
-    """The rows of a check."""
-    found = [row for row in outcome.json["rows"] if row["name"] == name]
-    assert found, name
-    return found
+    """Return the rows of a check."""
+    matches = [row for row in outcome.json["rows"] if row["name"] == name]
+    assert matches, name
+    return matches
 
 
 def row(outcome: Outcome, name: str) -> dict[str, Any]:
-    """The only row of a check."""
-    (found,) = rows(outcome, name)
-    return found
+    """Return the only row of a check."""
+    (match,) = rows(outcome, name)
+    return match
 
 
 def look(desk: Desk, name: str, *argv: str) -> dict[str, Any]:
-    """Have a desk examined; the only row of a check."""
+    """Run `doctor` at a desk; return the only row of a check."""
     return row(desk.run("doctor", "--json", *argv), name)
 
 
 def state(desk: Desk, name: str) -> str:
-    """Have a desk examined; how one thing is."""
+    """Run `doctor` at a desk; return the state of a check."""
     return str(look(desk, name)["state"])
 
 
 def mend(desk: Desk, name: str, **given: str) -> None:
-    """Type what a row says, with words in the place of FILE and the like."""
+    """Run the command of a row, with values for placeholders such as FILE."""
     command = look(desk, name)["mend"]
     words = [given.get(word, word) for word in shlex.split(command)]
     if words[0] == "polygent-issue":
@@ -51,13 +51,13 @@ def mend(desk: Desk, name: str, **given: str) -> None:
 
 @contextmanager
 def as_nobody(folder: Path) -> Iterator[None]:
-    """Be an ordinary user to whom a folder belongs; whoever is one already stays so."""
+    """Become an ordinary user that owns a folder, unless the process is one already."""
     if os.geteuid() != 0:
         yield
         return
     for path in (folder, *folder.rglob("*")):
         os.chown(path, NOBODY, NOBODY)
-    os.setresuid(NOBODY, NOBODY, 0)  # access(2) goes by the real one
+    os.setresuid(NOBODY, NOBODY, 0)  # access(2) checks the real uid
     try:
         yield
     finally:

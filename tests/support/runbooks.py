@@ -1,7 +1,7 @@
-"""Runbooks as the guide prints them: a test types exactly these commands.
+"""Runbooks of the guide: a test runs exactly their commands.
 
-A runbook is a section of the topic *runbooks*, with its commands in console blocks. What only the
-reader can know is an example there: a test prepares its desk so that the example is right.
+A runbook is a section of the topic *runbooks*, with its commands in console blocks. Values that
+only the reader knows are examples; a test prepares its desk so that the example is right.
 """
 
 import shlex
@@ -33,23 +33,23 @@ def titles(topic: str = "runbooks") -> tuple[str, ...]:
 
 
 def commands(block: str) -> tuple[tuple[str, ...], ...]:
-    """The words of each line; a backslash at the end goes on in the next line."""
+    """Return the words of each line; a backslash at its end continues it."""
     return tuple(tuple(shlex.split(line)) for line in lines(block))
 
 
 def lines(block: str) -> tuple[str, ...]:
-    """Each `$` line without its prompt, in one piece."""
+    """Return each `$` line without its prompt."""
     joined = block.replace("\\\n", "").splitlines()
     return tuple(line[2:] for line in joined if line.startswith("$ "))
 
 
 def walk(desk: Desk, block: str, examples: Mapping[str, str] | None = None) -> list[Outcome]:
-    """Type each command of a block at a desk; each must succeed.
+    """Run each command of a block at a desk; each must succeed.
 
     Args:
-        desk: where; the test has gone into its folder.
-        block: what `blocks` gave.
-        examples: what the guide prints, and what it is here.
+        desk: the desk; its folder is the current one.
+        block: a result of `blocks`.
+        examples: the examples of the guide, and their values here.
     """
     for example, here in (examples or {}).items():
         assert example in block, example

@@ -1,4 +1,4 @@
-"""A sandbox without a socket: its pages and its API, asked as a browser asks them."""
+"""A sandbox without a socket, with a client for its pages and its API."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,10 +18,10 @@ MACHINE = "sha256:" + "ab" * 32
 
 
 class Sandbox:
-    """A site, and a browser at its pages."""
+    """A simulated server, and a browser at its pages."""
 
     def __init__(self, folder: Path, first: bytes | None = None) -> None:
-        """Begin with no license, or the one that is given."""
+        """Start without a license, or with `first`."""
         self.issuer = Issuer()
         self.at = NOW
         self._built: list[SimulatedServer] = []
@@ -31,12 +31,12 @@ class Sandbox:
         self.client.get(self.access.new_address())
 
     def browser(self) -> TestClient:
-        """A browser that has no access yet; a server of its own, with the same site."""
+        """Return a browser without access, at its own server of the same site."""
         app = application(self.site, hosts=[HOST], access=self.access)
         return TestClient(app, base_url=f"http://{HOST}")
 
     def build(self, folder: Path, first: bytes | None) -> SimulatedServer:
-        """A site whose true time is `at`."""
+        """Create a site whose true time is `at`."""
         site = SimulatedServer(
             KeySet.of(self.issuer.signer.public_key),
             folder=folder,
@@ -48,31 +48,31 @@ class Sandbox:
         return site
 
     def close(self) -> None:
-        """Let go of the databases of all sites."""
+        """Close the databases of all sites."""
         for site in self._built:
             site.close()
 
     def clock(self) -> datetime:
-        """The true time."""
+        """Return the true time."""
         return self.at
 
     def sign_in(self, user: str) -> None:
-        """Sign in by the page."""
+        """Sign in on the page."""
         self.client.post("/sign-in", data={"user": user})
 
     def forget_sign_in(self) -> None:
-        """Drop the browser's session; its access to the sandbox remains."""
+        """Delete the browser's session; its access to the sandbox remains."""
         self.client.cookies.delete(f"polygent_sandbox_{PORT}")
 
     def upload(self, content: bytes) -> str:
-        """Upload by the page; the page that follows."""
+        """Upload on the page; return the next page."""
         return self.client.post("/license", files={"license": ("x.lic", content)}).text
 
     def move(self, control: str, **form: str) -> str:
-        """Use the control strip; the page that follows."""
+        """Use the control strip; return the next page."""
         return self.client.post(f"/sandbox/{control}", data={"back": "/sandbox", **form}).text
 
     def agent(self, kind: str, host: str, **headers: str) -> WebSocketTestSession:
-        """The socket of an agent; enter it to connect."""
+        """Return the socket of an agent, which connects in a `with` block."""
         url = f"ws://{HOST}/api/agents/{kind}?host={host}"
         return self.client.websocket_connect(url, headers=headers)

@@ -1,4 +1,4 @@
-"""A person at a real terminal, in colour: a pseudo-terminal with the installed command on it."""
+"""A pseudo-terminal with colour that runs the installed command."""
 
 import os
 import re
@@ -9,16 +9,16 @@ from typing import Any
 import pexpect
 
 WAIT = 60
-"""Seconds for an answer; a machine under load is slow."""
+"""Seconds to wait for output on a slow machine."""
 
 _COVERAGE = "COVERAGE_PROCESS_CONFIG"
 
 
 def at_terminal(home: Path, *argv: str, **environ: str) -> "pexpect.spawn[str]":
-    """Run one command line for a home; the screen is 120 columns wide, or as COLUMNS says.
+    """Run a command line for a home; the screen has 120 columns, or COLUMNS.
 
     Args:
-        environ: more variables; TERM says that colour is welcome.
+        environ: more variables; TERM allows colour.
     """
     columns = int(environ.pop("COLUMNS", "120"))
     kept = {name: os.environ[name] for name in ("PATH", _COVERAGE) if name in os.environ}
@@ -33,7 +33,7 @@ def at_terminal(home: Path, *argv: str, **environ: str) -> "pexpect.spawn[str]":
 
 
 def finish(terminal: Any) -> tuple[int, str]:
-    """Wait for the end: the exit code, and what was on the screen since the last answer."""
+    """Wait for the end; return the exit code, and the output since the last match."""
     terminal.expect(pexpect.EOF)
     terminal.close()
     assert terminal.exitstatus is not None, f"ended by signal {terminal.signalstatus}"
@@ -44,9 +44,9 @@ _STEP = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|([\r\n])|([^\x1b\r\n]+)")
 
 
 def left_on(stream: str) -> list[str]:
-    """The lines that are left on a screen when everything was written that a terminal was sent.
+    """Return the lines on a screen after all output.
 
-    It follows what moves the cursor up or down and erases; a line longer than the screen is one.
+    It interprets cursor movements up and down and erasures; lines do not wrap.
     """
     lines, row, column = [""], 0, 0
     for step in _STEP.finditer(stream):

@@ -1,4 +1,4 @@
-"""Looking for a secret in everything that a process wrote or was started with."""
+"""Search for a secret in everything that a process wrote or was started with."""
 
 import base64
 import os
@@ -12,14 +12,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from support.tools import require_tool
 
-# All by which bytes leave a process, and what it starts others with. -xx writes every byte in hex.
+# All calls that write bytes or start a process. -xx writes every byte in hex.
 _CALLS = "execve,write,pwrite64,writev,pwritev,pwritev2,sendto,sendmsg,sendmmsg,mkdir,symlink"
 _LINE = re.compile(rb"^(\d+) +(\w+)\(")
 _TEXT = re.compile(rb'"((?:\\x[0-9a-f]{2})+)"')
 
 
 def forms_of(secret: bytes) -> Iterator[bytes]:
-    """How bytes may be written: raw, hexadecimal, base64 at any offset, as Python shows them."""
+    """Yield encodings of bytes: raw, hexadecimal, base64 at any offset, Python's `repr`."""
     yield secret
     yield secret.hex().encode()
     yield secret.hex().upper().encode()
@@ -29,37 +29,37 @@ def forms_of(secret: bytes) -> Iterator[bytes]:
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         for shift in range(3):
             begun = encode(b"\0" * shift + secret)
-            # Neither what precedes nor what follows the secret decides about these characters.
+            # These characters do not depend on the bytes before and after the secret.
             yield begun[(shift * 8 + 5) // 6 : (shift + len(secret)) * 8 // 6]
 
 
 def forms_of_key(key: ec.EllipticCurvePrivateKey) -> Iterator[bytes]:
-    """The private number: every encoding of the key contains it; and as a decimal number."""
+    """Yield encodings of the private number, which every encoding of the key contains."""
     number = key.private_numbers().private_value
-    # OpenSSH leaves leading zeros out; what is left stands in the other encodings, too.
+    # OpenSSH omits leading zeros; the other encodings contain the remaining bytes, too.
     yield from forms_of(number.to_bytes((number.bit_length() + 7) // 8, "big"))
     yield str(number).encode()
 
 
 def places(everything: Mapping[str, bytes], forms: Iterator[bytes]) -> set[str]:
-    """Where any of these forms occurs, line ends within base64 left aside."""
-    wanted = tuple(forms)
+    """Return the names under which any of these forms occurs, ignoring line ends."""
+    patterns = tuple(forms)
     return {
         name
         for name, data in everything.items()
         for text in (data, re.sub(rb"[\r\n]", b"", data))
-        if any(form in text for form in wanted)
+        if any(form in text for form in patterns)
     }
 
 
 @dataclass
 class Watch:
-    """Commands under strace: what they wrote anywhere, to files that are gone by now too.
+    """Commands under strace, with everything that they wrote, also to deleted files.
 
     Attributes:
-        folder: where they run, and where strace's log is written while they do.
+        folder: their current folder.
         environ: their whole environment.
-        seen: what was written or started, by command, process and kind of call.
+        seen: the bytes written or started, by command, process and kind of call.
     """
 
     folder: Path
@@ -67,7 +67,7 @@ class Watch:
     seen: dict[str, bytes] = field(default_factory=dict)
 
     def run(self, *command: str) -> "subprocess.CompletedProcess[bytes]":
-        """Run a command to its end; its number in `seen` is that of the runs so far."""
+        """Run a command to its end; `seen` has it under the number of the run."""
         number = len({name.partition(" ")[0] for name in self.seen}) + 1
         log = self.folder.parent / "strace.log"
         strace = [require_tool("strace", "strace"), "--seccomp-bpf", "-f", "-qq", "-v", "-xx"]
@@ -89,15 +89,15 @@ class Watch:
 
 
 def _written(lines: Sequence[bytes]) -> dict[tuple[str, str], bytes]:
-    """The bytes of each process's calls of a kind, one after the other."""
-    found: dict[tuple[str, str], bytearray] = {}
+    """Return the bytes of each process's calls, by process and kind of call."""
+    written: dict[tuple[str, str], bytearray] = {}
     for line in lines:
         begun = _LINE.match(line)
         if begun is None:
             continue
-        data = found.setdefault((begun[1].decode(), begun[2].decode()), bytearray())
+        data = written.setdefault((begun[1].decode(), begun[2].decode()), bytearray())
         for text in _TEXT.findall(line):
             data += bytes.fromhex(text.replace(b"\\x", b"").decode())
             if begun[2] == b"execve":
                 data += b"\0"
-    return {key: bytes(data) for key, data in found.items()}
+    return {key: bytes(data) for key, data in written.items()}

@@ -1,4 +1,4 @@
-"""A real Secret Service for one test: its own bus, daemon, home and runtime folder."""
+"""A real Secret Service for one test, with its own bus, daemon, home and runtime folder."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ DEFAULT = "/org/freedesktop/secrets/aliases/default"
 SESSION = "/org/freedesktop/secrets/collection/session"
 _BUS_NAME = "org.freedesktop.secrets"
 _SECRET = "org.freedesktop.Secret"
-# No service folders: a call to a name that nobody owns fails at once and starts nothing.
+# No service folders: a call to a name without an owner fails at once and starts nothing.
 _BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>
@@ -47,14 +47,14 @@ _BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuratio
 
 
 class SecretService:
-    """A running dbus-daemon and, unless it was left out, a gnome-keyring-daemon on it.
+    """A running dbus-daemon with or without a gnome-keyring-daemon.
 
     Attributes:
-        environ: what a process needs to reach it and nothing of the person running the tests.
+        environ: the variables that a process needs to reach it.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Make the folders; `start` starts the rest."""
+        """Create the folders; `start` starts the processes."""
         self._folder = folder
         self._processes: list[subprocess.Popen[bytes]] = []
         self._open = ExitStack()
@@ -86,15 +86,15 @@ class SecretService:
         self._ask(new_method_call(address, "Lock", "ao", ([LOGIN],)))
 
     def stop(self) -> None:
-        """Stop the daemon in its tracks: it holds its name and answers nobody."""
+        """Stop the daemon: it keeps its name and does not answer."""
         self._processes[1].send_signal(signal.SIGSTOP)
 
     def cont(self) -> None:
-        """Let a stopped daemon go on."""
+        """Continue a stopped daemon."""
         self._processes[1].send_signal(signal.SIGCONT)
 
     def end(self) -> None:
-        """End both processes, the daemon first, stopped or not."""
+        """End both processes, the daemon first."""
         self._open.close()
         for process in reversed(self._processes):
             process.kill()
@@ -104,14 +104,14 @@ class SecretService:
         self._processes.clear()
 
     def hold_prompts(self) -> None:
-        """Take the place of the desktop's prompter and never answer: an unattended screen."""
+        """Replace the desktop's prompter and never answer, like an unattended screen."""
         reply = self._bus.send_and_get_reply(
             message_bus.RequestName("org.gnome.keyring.SystemPrompter")
         )
         assert reply.body == (1,)
 
     def is_locked(self) -> bool:
-        """Whether the default keyring is locked, as the daemon says."""
+        """Return whether the default keyring is locked."""
         address = DBusAddress(DEFAULT, _BUS_NAME, f"{_SECRET}.Collection")
         ((_signature, locked),) = self._ask(Properties(address).get("Locked"))
         return bool(locked)
@@ -176,13 +176,13 @@ class SecretService:
 
 @contextmanager
 def secret_service(*, unlocked: bool = True, daemon: bool = True) -> Iterator[SecretService]:
-    """A Secret Service of one's own, ended when the block ends.
+    """Start a Secret Service, which ends with the block.
 
     Args:
-        unlocked: whether the daemon is given the password of its keyring, which makes one.
-        daemon: whether there is a daemon at all, or only a bus.
+        unlocked: whether the daemon gets a password, which creates and unlocks its keyring.
+        daemon: whether to start the daemon, or only the bus.
     """
-    # Not in pytest's folder: the path of a socket has at most 108 bytes.
+    # Not in pytest's folder, since the path of a socket has at most 108 bytes.
     with tempfile.TemporaryDirectory(prefix="secrets-") as folder:
         service = SecretService(Path(folder))
         try:

@@ -1,4 +1,4 @@
-"""A server with a license: a real store in a file, and a clock that a test sets."""
+"""A server with a license: a real store in a file, and a settable clock."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,11 +25,11 @@ ANOTHER_MACHINE = "sha256:" + "cd" * 32
 
 @dataclass
 class Server:
-    """One node; `restart` forgets all but the file.
+    """One node; `restart` keeps only the file.
 
     Attributes:
-        now: what the server's clock says.
-        fingerprint: of the server's machine, as it says at the moment.
+        now: the server's clock.
+        fingerprint: the present fingerprint of the server's machine.
     """
 
     path: Path
@@ -55,12 +55,12 @@ class Server:
         )
 
     def restart(self, verifier: Verifier | None = None) -> None:
-        """A new process on the same file."""
+        """Open the same file as a new process would."""
         self.store.close()
         self.start(verifier)
 
     def install(self, number: int, **claims: Any) -> License:
-        """Upload the file that the issuer makes of these claims."""
+        """Upload a file of the issuer with these claims."""
         return self.upload(self.issuer.file(number, **claims))
 
     def upload(self, data: bytes) -> License:
@@ -68,7 +68,7 @@ class Server:
         return self.license.install(data, now=self.now, by="ada")
 
     def refused(self, data: bytes) -> InstallRefused:
-        """What a file is refused with."""
+        """Upload a file, which must be refused; return the error."""
         try:
             self.upload(data)
         except InstallRefused as refused:
@@ -76,33 +76,33 @@ class Server:
         raise AssertionError("the file was installed")
 
     def state(self) -> State:
-        """The state at this moment; a restart finds the same."""
+        """Return the present state."""
         return self.license.standing(self.now).state
 
     def held(self) -> License:
-        """The active license."""
-        held = self.license.active(self.now)
-        assert isinstance(held, License), held
-        return held
+        """Return the active license."""
+        active = self.license.active(self.now)
+        assert isinstance(active, License), active
+        return active
 
     def answer(self) -> Refusal:
-        """What an API request is answered."""
-        held = self.license.active(self.now)
-        assert isinstance(held, Refusal)
-        return held
+        """Return the refusal of an API request."""
+        active = self.license.active(self.now)
+        assert isinstance(active, Refusal)
+        return active
 
     def guard(self) -> ClockGuard:
-        """The guard as it is stored."""
+        """Return the stored guard."""
         return self.store.load().guard
 
     def log(self) -> tuple[LogEntry, ...]:
-        """The install log, the newest first."""
+        """Return the install log, newest first."""
         return self.store.install_log()
 
 
 @contextmanager
 def running(path: Path, **how: Any) -> Iterator[Server]:
-    """A server that is closed afterwards."""
+    """Run a server, which is closed afterwards."""
     server = Server(path, **how)
     try:
         yield server

@@ -1,4 +1,4 @@
-"""A person who presses TAB in a real shell: what the tool would be given is what is looked at."""
+"""TAB in a real shell, where a function replaces the tool and prints its arguments."""
 
 import os
 import re
@@ -19,14 +19,14 @@ _BARE: Mapping[str, tuple[str, ...]] = {
     "zsh": ("-f", "-i"),
     "fish": ("--no-config", "-i"),
 }
-# The shell's own function of that name stands for the tool; its script asks the tool itself.
+# A shell function of that name replaces the tool; the completion script calls the tool itself.
 _POSIX = "polygent-issue() { printf '<%s>\\n' \"$@\" ended; }"
 _STAND_IN: Mapping[str, str] = {
     "bash": _POSIX,
     "zsh": _POSIX,
     "fish": "function polygent-issue; printf '<%s>\\n' $argv ended; end",
 }
-# As the help says.
+# As in the help.
 _LOADED: Mapping[str, str] = {
     "bash": "source <(polygent-issue completion bash)",
     "zsh": "autoload -Uz compinit; compinit -D -u\nsource <(polygent-issue completion zsh)",
@@ -36,12 +36,12 @@ _ARGUMENT = re.compile(r"<([^\r\n]*)>\r?\n")
 
 
 class Prompt:
-    """An interactive shell with our script loaded, in a folder of its own."""
+    """An interactive shell in its own folder, with the completion script loaded."""
 
     def __init__(
         self, shell: str, folder: Path, environ: Mapping[str, str], *, loaded: str = ""
     ) -> None:
-        """Start it; `loaded` loads the script in another way than that of the help."""
+        """Start the shell; `loaded` replaces the command that loads the script."""
         self.shell = shell
         started = folder / "started"
         started.write_text(f"{loaded or _LOADED[shell]}\n{_STAND_IN[shell]}\n")
@@ -64,14 +64,14 @@ class Prompt:
         self._child.expect("ready\r\n")
 
     def enter(self, keys: str) -> list[str]:
-        """Press these keys and return; the arguments that the tool is then given."""
+        """Press these keys and Return; return the arguments of the tool."""
         self._child.send(f"{keys}\r")
         self._child.expect_exact("<ended>")
-        found = _ARGUMENT.findall(str(self._child.before).replace("\x1b[?2004l", ""))
-        return [str(argument) for argument in found]
+        arguments = _ARGUMENT.findall(str(self._child.before).replace("\x1b[?2004l", ""))
+        return [str(argument) for argument in arguments]
 
     def sees(self, keys: str, text: str) -> None:
-        """Press these keys and wait until this text is on the screen; the line is given up."""
+        """Press these keys, wait until this text is on the screen, and press Ctrl-C."""
         self._child.send(keys)
         self._child.expect_exact(text)
         self._child.send("\x03")

@@ -1,7 +1,7 @@
-"""A real PKCS#11 token for one test: SoftHSM with a configuration and a folder of its own.
+"""A real PKCS#11 token for one test: SoftHSM with its own configuration and folder.
 
-SoftHSM reads its configuration whenever it is initialised, and the key store finalises a module
-when it is done with it: so each test in one process gets the tokens of its own.
+SoftHSM reads its configuration at each initialisation, and the key store finalises a module after
+use, so each test in one process has its own tokens.
 """
 
 import os
@@ -26,15 +26,15 @@ LABEL = "vault"
 
 COUNT_LOW, FINAL_TRY, LOCKED = 0x10000, 0x20000, 0x40000
 WRITE_PROTECTED = 0x2
-_FRESH = 0x42D  # the flags of a token that was just initialised
+_FRESH = 0x42D  # the flags of a newly initialised token
 
 
 class SoftHsm:
-    """A folder of tokens, with one of the label `vault` in it.
+    """A folder of tokens, with one of the label `vault`.
 
     Attributes:
-        environ: what a process needs to reach it.
-        pin_file: holds the user PIN.
+        environ: the variables that a process needs to reach it.
+        pin_file: a file with the user PIN.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -52,14 +52,14 @@ class SoftHsm:
         self.initialise(LABEL)
 
     def initialise(self, label: str) -> None:
-        """Make another token."""
+        """Initialise another token."""
         self._run(
             *(require_tool("softhsm2-util", "softhsm2"), "--init-token", "--free"),
             *("--label", label, "--so-pin", SO_PIN, "--pin", PIN),
         )
 
     def initialise_without_pin(self, label: str) -> None:
-        """Make a token whose user PIN nobody has set yet."""
+        """Initialise a token without a user PIN."""
         self._run(
             *(require_tool("pkcs11-tool", "opensc"), "--module", str(MODULE), "--init-token"),
             *("--slot-index", "1", "--label", label, "--so-pin", SO_PIN),
@@ -76,12 +76,12 @@ class SoftHsm:
         return self.place.uri
 
     def enter(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Let this process see these tokens."""
+        """Make these tokens visible to this process."""
         for name, value in self.environ.items():
             monkeypatch.setenv(name, value)
 
     def tool(self, *arguments: str) -> str:
-        """Run OpenSC's pkcs11-tool on the token, logged in; what it prints."""
+        """Run OpenSC's pkcs11-tool on the token, logged in; return its output."""
         program = require_tool("pkcs11-tool", "opensc")
         return self._run(
             *(program, "--module", str(MODULE), "--token-label", LABEL),
@@ -89,20 +89,20 @@ class SoftHsm:
         )
 
     def ceremony(self, label: str, key_id: str, *more: str, kind: str = "EC:prime256v1") -> None:
-        """Make a key pair as a ceremony without this tool would."""
+        """Generate a key pair with another tool, as in a key ceremony."""
         self.tool("--keypairgen", "--key-type", kind, "--label", label, "--id", key_id, *more)
 
     def objects(self) -> list[tuple[str, str]]:
-        """The kinds of objects in the token with their labels, as another program sees them."""
+        """Return the kinds and labels of the token's objects, as another program lists them."""
         listed = self.tool("--list-objects")
         return sorted(
             re.findall(r"^(\w+ Key) Object.*?\n  label: +(\S+)", listed, re.DOTALL | re.MULTILINE)
         )
 
     def set_flags(self, added: int) -> None:
-        """Change what the (one, fresh) token says of itself, in its own file.
+        """Set flags of the (one, fresh) token in its file.
 
-        SoftHSM counts no wrong PINs and locks nothing; hardware says so by these flags.
+        SoftHSM neither counts wrong PINs nor locks; hardware sets these flags.
         """
         (state,) = self._tokens.glob("*/token.object")
         data = state.read_bytes()
@@ -111,28 +111,28 @@ class SoftHsm:
         state.write_bytes(data.replace(flags, (_FRESH | added).to_bytes(8, "big")))
 
     def noted_a_wrong_pin(self) -> bool:
-        """Whether the token says that a wrong PIN was given since the last right one."""
+        """Return whether the token reports a wrong PIN since the last right one."""
         program = require_tool("pkcs11-tool", "opensc")
-        told = self._run(program, "--module", str(MODULE), "--list-token-slots")
-        return "PIN count low" in told
+        slots = self._run(program, "--module", str(MODULE), "--list-token-slots")
+        return "PIN count low" in slots
 
     def offer_only(self, mechanism: str) -> None:
-        """Let the module offer this one mechanism."""
+        """Make the module offer only this mechanism."""
         with self._configuration.open("a") as configuration:
             configuration.write(f"slots.mechanisms = {mechanism}\n")
 
     def remove(self) -> None:
-        """Take the token away, as one pulls a key out of its socket."""
+        """Remove the token, as from a USB port."""
         for token in self._tokens.iterdir():
             shutil.rmtree(token)
 
     @contextmanager
     def hanging(self) -> Iterator[None]:
-        """Within the block, whoever asks the token waits: another process holds its file."""
+        """Block all calls of the token: another process locks its file during the block."""
         (state,) = self._tokens.glob("*/token.object")
         holding = (
             "import fcntl, sys; f = open(sys.argv[1], 'r+b'); fcntl.lockf(f, fcntl.LOCK_EX); "
-            "print('held', flush=True); sys.stdin.read()"
+            "print('locked', flush=True); sys.stdin.read()"
         )
         with subprocess.Popen(
             [sys.executable, "-c", holding, str(state)],
@@ -140,24 +140,24 @@ class SoftHsm:
             stdout=subprocess.PIPE,
         ) as holder:
             assert holder.stdout is not None
-            assert holder.stdout.readline() == b"held\n"
+            assert holder.stdout.readline() == b"locked\n"
             try:
                 yield
             finally:
                 holder.kill()
 
     def spied(self, monkeypatch: pytest.MonkeyPatch, log: Path) -> TokenUri:
-        """The same token through OpenSC's pkcs11-spy, which writes every call into a log.
+        """Return the same token through OpenSC's pkcs11-spy, which logs every call.
 
-        The spy opens its log when it is loaded, so an earlier test's is thrown out.
+        The spy opens its log when it is loaded, so that of an earlier test is unloaded.
         """
-        found = sorted(Path("/usr/lib").glob("*/pkcs11-spy.so"))
-        if not found:
+        spies = sorted(Path("/usr/lib").glob("*/pkcs11-spy.so"))
+        if not spies:
             require_tool("pkcs11-spy.so", "opensc-pkcs11")
-        pkcs11.unload(str(found[0]))
+        pkcs11.unload(str(spies[0]))
         monkeypatch.setenv("PKCS11SPY", str(MODULE))
         monkeypatch.setenv("PKCS11SPY_OUTPUT", str(log))
-        return TokenUri(module=found[0], token=LABEL)
+        return TokenUri(module=spies[0], token=LABEL)
 
     def _run(self, *command: str) -> str:
         done = subprocess.run(
@@ -168,17 +168,17 @@ class SoftHsm:
 
 
 def calls(log: Path, name: str) -> int:
-    """How often a function of the module was called, by the spy's log."""
+    """Return the number of calls of a module's function in the spy's log."""
     return len(re.findall(rf"^\d+: {name}$", log.read_text(errors="replace"), re.MULTILINE))
 
 
 def still_initialised() -> list[str]:
-    """The modules that this process has loaded and not let go of."""
+    """Return the loaded modules that are not finalised."""
     return [path for path, library in pkcs11._loaded.items() if library.initialized]
 
 
 def softhsm(folder: Path) -> SoftHsm:
-    """A token of one's own; without SoftHSM the test skips and says which package has it."""
+    """Return a new token; without SoftHSM the test skips and names the package."""
     require_tool("softhsm2-util", "softhsm2")
     folder.mkdir()
     return SoftHsm(folder)

@@ -1,9 +1,8 @@
-"""Commands as threads that stop at named points, so that a test walks every order of their steps.
+"""Commands as threads that stop at named points, so that a test can try every order of steps.
 
-A command stops once before it decides, signs, commits, links a file and clears the outbox. One that
-is to crash ends there: a `BaseException` unwinds it, and no temporary file is removed, since a
-killed process removes none. Its open transaction is rolled back, as SQLite does with what a crash
-leaves.
+A command stops once before it decides, signs, commits, links a file and clears the outbox. A crash
+ends it there: a `BaseException` unwinds it, and no temporary file is removed, since a killed
+process removes none. Its open transaction is rolled back, as SQLite does after a crash.
 """
 
 import threading
@@ -26,12 +25,12 @@ Choice = tuple[str, int]
 
 
 class Crashed(BaseException):
-    """The end of a command that is killed."""
+    """A command was killed."""
 
 
 @dataclass
 class Walk:
-    """Commands under way on one registry.
+    """Running commands on one registry.
 
     Attributes:
         holder: the command that has the write lock.
@@ -41,23 +40,23 @@ class Walk:
     holder: "Walker | None" = None
 
     def start(self, commands: Sequence[Callable[[], Any]]) -> None:
-        """Let each come to its first point."""
+        """Start each command up to its first point."""
         self.walkers = [Walker(self, number, each) for number, each in enumerate(commands)]
         for walker in self.walkers:
             walker.begin()
 
     def choices(self, *, crash: bool) -> list[Choice]:
-        """What can happen next.
+        """Return the possible next steps.
 
-        A command that waits and one that is dead are the same to the others, but for the lock. So
-        one crashes only where no other can go on.
+        To the others a waiting and a killed command differ only by the lock, so a command crashes
+        only where no other can continue.
         """
         ready = [each.number for each in self.walkers if each.is_ready]
         runs = [("run", number) for number in ready]
         return [*runs, ("crash", ready[0])] if crash and len(ready) == 1 else runs
 
     def take(self, choice: Choice) -> None:
-        """Let that happen."""
+        """Take a step."""
         what, number = choice
         self.walkers[number].resume(crash=what == "crash")
 
@@ -66,8 +65,8 @@ class Walker:
     """One command.
 
     Attributes:
-        point: where it waits; None once it has ended.
-        ended: what it returned or raised.
+        point: the point where it waits; None after its end.
+        ended: its result or exception.
     """
 
     def __init__(self, walk: Walk, number: int, command: Callable[[], Any]) -> None:
@@ -84,26 +83,26 @@ class Walker:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it can go on: it has not ended, and waits for no lock.
+        """True if the command can continue: it has not ended, and does not wait for the lock.
 
-        Before a signature and the outbox it waits, too: nothing that others see comes in between.
+        It also waits before a signature and the outbox, since others see nothing in between.
         """
         waits = self.walk.holder not in (None, self) and self.point in ("lock", "sign", "clear")
         return self.point is not None and not waits
 
     def begin(self) -> None:
-        """Start it."""
+        """Start the command."""
         self._thread.start()
         self._wait()
 
     def resume(self, *, crash: bool = False) -> None:
-        """Let it go on to its next point, or end here."""
+        """Continue to the next point, or crash here."""
         self._crash = crash
         self._go.release()
         self._wait()
 
     def stop(self, point: str) -> None:
-        """Wait at a point, the first time and for a lock always; called in its own thread."""
+        """Wait at a point, once, or each time for a lock; called in the command's thread."""
         if point in self._passed and point != "lock":
             return
         self._passed.add(point)
@@ -115,7 +114,7 @@ class Walker:
             raise Crashed
 
     def _wait(self) -> None:
-        assert self._stopped.acquire(timeout=_PATIENCE), f"{self.number} never came back"
+        assert self._stopped.acquire(timeout=_PATIENCE), f"{self.number} did not stop"
         if self.point is None:
             self._thread.join()
 
@@ -130,12 +129,12 @@ class Walker:
 
 
 def _walker() -> Walker | None:
-    """The command of this thread; None elsewhere."""
+    """Return the command of this thread; None elsewhere."""
     return getattr(_local, "walker", None)
 
 
 def stop(point: str) -> None:
-    """Let the command of this thread wait at a point; elsewhere do nothing."""
+    """Stop the command of this thread at a point; elsewhere do nothing."""
     walker = _walker()
     if walker is not None:
         walker.stop(point)
@@ -174,7 +173,9 @@ def _rolling_back(genuine: Callable[[Connection], None]) -> Callable[[Connection
 def _linking(genuine: Callable[[Prepared, str], Any]) -> Callable[[Prepared, str], Any]:
     def give_name(self: Prepared, name: str) -> Any:
         walker = _walker()
-        if walker is not None and walker.walk.holder is not walker:  # else it delivers another's
+        if (
+            walker is not None and walker.walk.holder is not walker
+        ):  # else it delivers another command's file
             walker.stop("link")
         return genuine(self, name)
 
@@ -192,7 +193,7 @@ def _removing(genuine: Callable[[Any], None]) -> Callable[[Any], None]:
 
 @contextmanager
 def stepping() -> Iterator[None]:
-    """Let the commands of a walk stop at the COMMIT, at a file's name and at the outbox."""
+    """Make the commands of a walk stop at the COMMIT, the link and the outbox."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Connection, "wait_for", _waiting(Connection.wait_for))
         patch.setattr(Connection, "roll_back", _rolling_back(Connection.roll_back))
@@ -202,10 +203,10 @@ def stepping() -> Iterator[None]:
 
 
 def every_order(walk: Callable[[Callable[[list[Choice]], Choice]], None]) -> int:
-    """Walk once for each order of the steps and each crash; how many those are.
+    """Walk once for each order of the steps and each crash; return the number of walks.
 
     Args:
-        walk: is handed what chooses among the choices that it has at each step.
+        walk: gets a function that chooses among the possible steps.
     """
     waiting: list[tuple[Choice, ...]] = [()]
     count = 0

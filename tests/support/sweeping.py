@@ -1,4 +1,4 @@
-"""Faults at one call of a command after the other, and what is judged after each."""
+"""Sweeps: a fault at each system call of a command in turn, with checks after each."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,12 +20,12 @@ CALLS: Sequence[str] = (
 
 @dataclass(kw_only=True, slots=True)
 class Swept:
-    """What a sweep found.
+    """The result of a sweep.
 
     Attributes:
-        points: how many points were tried.
-        acknowledged: how many licenses of a batch were acknowledged by then, over all points.
-        broken: the broken promises, each after its fault.
+        points: the number of points.
+        acknowledged: the number of licenses that a batch had acknowledged, over all points.
+        broken: the failed checks, each after its fault.
     """
 
     points: int = 0
@@ -34,17 +34,17 @@ class Swept:
 
 
 def sweep_each(errand: Errand, forks: Forks, what: str, some: Mapping[str, Sequence[int]]) -> Swept:
-    """Let the calls of each kind meet the fault, one after the other.
+    """Inject the fault at the calls of each kind, one run for each call.
 
     Args:
-        errand: whose calls.
-        forks: where its command runs.
-        what: what comes upon the calls.
-        some: by kind, the numbers of the calls that are tried, unless all are.
+        errand: the command.
+        forks: the process that runs it.
+        what: the fault.
+        some: the numbers of the calls to try, by kind, unless all are tried.
     """
-    there, swept = {fault.calls for fault in errand.task.always}, Swept()
+    always, swept = {fault.calls for fault in errand.task.always}, Swept()
     for calls in CALLS if FULL else some:
-        if calls not in there:
+        if calls not in always:
             numbers = chosen(some.get(calls, ()), what)
             before = swept.points
             sweep(errand, forks, calls, what, numbers, swept=swept)
@@ -53,22 +53,22 @@ def sweep_each(errand: Errand, forks: Forks, what: str, some: Mapping[str, Seque
 
 
 def chosen(numbers: Sequence[int], what: str) -> Sequence[int]:
-    """All of them for a kill; of several, every other one for each kind of refusal."""
+    """Return all numbers for a kill; else, of several, every other one."""
     return numbers if len(numbers) < 2 or what == KINDS[0] else numbers[KINDS.index(what) % 2 :: 2]
 
 
 def sweep(
     errand: Errand, forks: Forks, calls: str, what: str, some: Iterable[int], *, swept: Swept
 ) -> None:
-    """Let one call of a kind after the other meet the fault.
+    """Inject the fault at each call of a kind, one run for each call.
 
     Args:
-        errand: whose calls.
-        forks: where its command runs.
-        calls: the kind, as a `Fault` names it.
-        what: what comes upon the call.
-        some: the numbers of the calls that are tried, unless all are.
-        swept: where it is added what was found.
+        errand: the command.
+        forks: the process that runs it.
+        calls: the kind of calls, as in `Fault`.
+        what: the fault.
+        some: the numbers of the calls to try, unless all are tried.
+        swept: the result to which this sweep is added.
     """
     for number in count(1) if FULL else some:
         before = errand.begin()
@@ -78,7 +78,7 @@ def sweep(
         after.go_on(errand.task.argv, number)
         swept.broken += [f"{fault}: {problem}" for problem in after.problems]
         if not struck:
-            assert FULL, f"there is no {fault}"
+            assert FULL, f"no call for {fault}"
             assert outcome.code == 0, outcome
             break
         swept.points += 1

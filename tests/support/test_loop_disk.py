@@ -1,4 +1,4 @@
-"""A disk that is cut off leaves nothing behind."""
+"""Loop disks are always unmounted."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ from support.loop_disk import LoopDisk
 
 
 @pytest.mark.power
-def test_nothing_stays_mounted(tmp_path: Path) -> None:
-    """Whatever goes wrong while it is mounted; and where it is not, nothing does."""
+def test_a_loop_disk_is_unmounted_after_an_exception(tmp_path: Path) -> None:
+    """A block with a disk unmounts it after an exception, and does nothing if it is not mounted."""
 
     def fail(disk: LoopDisk) -> None:
         with disk:

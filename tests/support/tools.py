@@ -1,4 +1,4 @@
-"""Programs of the machine that some tests need, and the environment of those that meet faults."""
+"""System programs that some tests need, and an environment without coverage."""
 
 import os
 import shutil
@@ -7,27 +7,27 @@ import pytest
 
 
 def require_tool(name: str, package: str) -> str:
-    """The path of a program; without it the test skips and says which package has it.
+    """Return the path of a program; without it the test skips and names the package.
 
-    Under `CI=true` nothing may be left out silently, so there the test fails instead.
+    With `CI=true` the test fails instead.
 
     Args:
-        name: the program, found by PATH.
-        package: the Debian package that holds it.
+        name: the program, searched in PATH.
+        package: the Debian package that contains it.
     """
     path = shutil.which(name)
     if path is None:
-        told = f"needs {name}: apt install {package}"
+        reason = f"needs {name}: apt install {package}"
         if os.environ.get("CI") == "true":
-            pytest.fail(told)
-        pytest.skip(told)
+            pytest.fail(reason)
+        pytest.skip(reason)
     return path
 
 
 def unmeasured() -> dict[str, str]:
-    """The environment of this process, without the measuring of coverage.
+    """Return the environment of this process without coverage measurement.
 
-    A process that a fault meets while it writes its coverage leaves a torn file, about which
-    `coverage combine` complains.
+    A fault while a process writes its coverage leaves a partial file, which `coverage combine`
+    reports as an error.
     """
     return {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_")}

@@ -1,4 +1,4 @@
-"""Batches that meet faults: twenty licenses that are due, and twenty rows of each kind."""
+"""Batches of twenty items for tests of faults: due licenses, and rows of each kind."""
 
 import csv
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ _NEXT_YEAR = timedelta(days=350)
 
 
 def due(desk: Desk) -> tuple[str, ...]:
-    """Have twenty licenses that are due; the command that renews them."""
+    """Issue twenty licenses that are due; return the command that renews them."""
     _apply(desk, ({**row(desk, number), "term": "1y"} for number in range(ITEMS)))
     desk.now += _NEXT_YEAR
     return ("renew", "--due-within", "30d", "--json")
 
 
 def mixed(desk: Desk) -> tuple[str, ...]:
-    """Have thirteen licenses; the command that renews seven, corrects six, and issues seven."""
+    """Issue thirteen licenses; return a command that renews 7, corrects 6, and issues 7."""
     due_, wrong = range(_RENEWED), range(_RENEWED, _RENEWED + _REISSUED)
     _apply(
         desk,
@@ -37,22 +37,22 @@ def mixed(desk: Desk) -> tuple[str, ...]:
         *({"customer": customer(number), "users": "900"} for number in (*due_, *wrong)),
         *(row(desk, number) for number in range(_RENEWED + _REISSUED, ITEMS)),
     )
-    # The kinds stand among each other, so that a group has some of each.
+    # The kinds are mixed, so that a group has some of each.
     return apply(desk, sorted(rows, key=lambda row: row["customer"]))
 
 
 def apply(desk: Desk, rows: list[dict[str, str]]) -> tuple[str, ...]:
-    """Write a file of rows; the command that applies it."""
-    return ("apply", str(write_rows(desk.folder / "wished.csv", rows)), "--json")
+    """Write a file of rows; return the command that applies it."""
+    return ("apply", str(write_rows(desk.folder / "rows.csv", rows)), "--json")
 
 
 def customer(number: int) -> str:
-    """A customer whose name is like nobody else's."""
+    """Return a customer name that is not similar to another."""
     return f"Customer {sha256(str(number).encode()).hexdigest()[:12]}"
 
 
 def row(desk: Desk, number: int) -> dict[str, str]:
-    """A customer's first license: every third is for a host, the others for a machine."""
+    """Return the row of a first license: each third is for a host, the others for a machine."""
     if number % 3 == 0:
         host = f"{number}.customers.internal"
         return {"customer": customer(number), "tier": "enterprise", "allowed_domain": host}

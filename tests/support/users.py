@@ -1,4 +1,4 @@
-"""Other users of the machine: what belongs to them, and commands that they run."""
+"""Other users of the machine: their files, and commands that they run."""
 
 import os
 import subprocess
@@ -12,12 +12,12 @@ import pytest
 from support.tools import require_tool
 
 ADA, GRACE = 54321, 54322
-"""Two uids, and gids of the same numbers, that no account of the machine has."""
+"""Two uids, with equal gids, without an account."""
 _READ_ALL = ("--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search")
 
 
 def require_root() -> None:
-    """Only root can give files away; under `CI=true` nothing may be left out silently."""
+    """Skip the test without root, which is needed to change owners; with `CI=true` fail it."""
     if os.geteuid() != 0:
         reason = "needs root, to give files to other users"
         if os.environ.get("CI") == "true":
@@ -26,7 +26,7 @@ def require_root() -> None:
 
 
 def give(*paths: Path, user: int, group: int | None = None) -> None:
-    """Give files, folders and links to a user; all of a folder."""
+    """Give files, links and whole folders to a user."""
     require_root()
     for path in paths:
         inner = () if path.is_symlink() else path.rglob("*")
@@ -36,9 +36,9 @@ def give(*paths: Path, user: int, group: int | None = None) -> None:
 
 @contextmanager
 def lowered(user: int) -> Iterator[None]:
-    """Be another user in this process, without root's rights."""
+    """Become another user in this process, without root's rights."""
     require_root()
-    os.setresuid(user, user, 0)  # access(2) goes by the real one
+    os.setresuid(user, user, 0)  # access(2) checks the real uid
     try:
         yield
     finally:
@@ -52,15 +52,15 @@ def run_as(
     stdin: int = subprocess.DEVNULL,
     **environ: str,
 ) -> subprocess.CompletedProcess[str]:
-    """Run the tool as a user without other groups, with these variables alone.
+    """Run the tool as a user without other groups, with only these variables.
 
-    The process may read every file, since Python itself may be where only root can read; it may
-    not write more than its user.
+    The process may read every file, since only root may be able to read Python itself. It may not
+    write more than its user.
 
     Args:
         user: the uid, and the gid.
         argv: the command line.
-        accounts: files that stand in for `/etc/passwd` and the like, by the path they replace.
+        accounts: files that replace `/etc/passwd` and similar ones, by the path that they replace.
         stdin: a descriptor.
         environ: the environment, next to PATH.
     """
