@@ -60,6 +60,8 @@ _ALLOWED = re.compile(
     r"``?[^`\n]+``?|(is|are|was|were) no longer|\blapsed(?= = |: )", re.IGNORECASE
 )
 
+#: Homes of earlier versions and the steps in them are recorded, so their words stay.
+RECORDED = ("tests/contract/homes/", "tests/contract/steps.py")
 #: Rooms still to do. It only shrinks.
 TO_DO: set[str] = {
     "README.md",
@@ -82,8 +84,6 @@ TO_DO: set[str] = {
     "tests/cli/commands",
     "tests/cli/flows",
     "tests/cli/output",
-    "tests/contract",
-    "tests/guide",
     "tests/registry",
 }
 
@@ -94,6 +94,8 @@ def rooms() -> dict[str, list[Path]]:
     for path in sorted(TOP.rglob("*")):
         parts = path.relative_to(TOP).parts
         if path.suffix not in {".py", ".md", ".html", ".toml", ".txt"} or path == Path(__file__):
+            continue
+        if "/".join(parts).startswith(RECORDED):
             continue
         if parts[0] not in {"polygent_issuer", "tests", "README.md", "CHANGELOG.md"}:
             continue

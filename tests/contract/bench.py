@@ -1,4 +1,4 @@
-"""A command line whose ids, keys and host are fixed, so that what it writes can be compared."""
+"""A command line with fixed IDs, keys and host, so that its output can be compared."""
 
 import itertools
 import json
@@ -26,8 +26,8 @@ class Step:
 
     Attributes:
         argv: its words; `{folder}` is the bench's folder.
-        days: how many days pass before it.
-        stdin: what it reads there.
+        days: the days that pass before it.
+        stdin: the text of its stdin.
     """
 
     argv: tuple[str, ...]
@@ -36,7 +36,7 @@ class Step:
 
 
 def step(line: str, *, days: int = 0, stdin: str = "") -> Step:
-    """A step from words that are separated by spaces; `~` in a word is a space."""
+    """Return a step from words separated by spaces; `~` in a word is a space."""
     words = tuple(word.replace("~", " ") for word in line.split())
     return Step(argv=words, days=days, stdin=stdin)
 
@@ -51,7 +51,7 @@ class Bench:
 
     @property
     def home(self) -> Path:
-        """Where settings and registry are."""
+        """The folder of settings and registry."""
         return self.folder / "home"
 
     def run(self, step: Step) -> Outcome:
@@ -68,7 +68,7 @@ class Bench:
         return Outcome(code=code, out=out.getvalue(), err=err.getvalue().decode())
 
     def machine_info(self, name: str, **members: Any) -> None:
-        """Write a machine-info document that was made an hour ago."""
+        """Write a machine-info document created an hour ago."""
         document = {
             "format": "polygent-machine-info/1",
             "fingerprint": "sha256:" + "3c7e91d5" * 8,
@@ -81,11 +81,11 @@ class Bench:
 
 @contextmanager
 def fixed(first: int = 1) -> Iterator[None]:
-    """Let ids count from `first`, new keys from the scalar 999 + `first`, and the host be one."""
+    """Fix IDs, counted from `first`, new keys, from the scalar 999 + `first`, and the host."""
     ids, scalars = itertools.count(first), itertools.count(999 + first)
     before = uuid.uuid4, ec.generate_private_key, socket.gethostname
     uuid.uuid4 = lambda: uuid.UUID(f"{next(ids):08x}-0000-4000-8000-000000000000")
-    ec.generate_private_key = lambda curve, backend=None: ec.derive_private_key(  # noqa: ARG005 - as the library has it
+    ec.generate_private_key = lambda curve, backend=None: ec.derive_private_key(  # noqa: ARG005 - the library's signature
         next(scalars), curve
     )
     socket.gethostname = lambda: "desk"

@@ -1,9 +1,8 @@
-"""Make a home with the version that is installed.
+"""Create a home with the installed version.
 
-`PYTHONPATH=tests python -m contract.make_home FOLDER`. The homes in `homes/` were made so, each by
-the version that it is named for (`tables-1`: the last one with tables of version 1). `tables-3` is
-that of a8d37d9 after a migration. They are never made again; a later version only adds one of its
-own.
+`PYTHONPATH=tests python -m contract.make_home FOLDER`. Each home in `homes/` was created by the
+version in its name (`tables-1`: the last version with tables of version 1). `tables-3` is that of
+a8d37d9 after a migration. They are never created again; a later version only adds its own.
 """
 
 import sys
@@ -66,7 +65,7 @@ def main(folder: Path) -> None:
 
 
 def _hasten(path: Path) -> None:
-    """Encrypt the key again with one round: each test opens it."""
+    """Encrypt the key again with one round, since each test opens it."""
     key = load_ssh_private_key(path.read_bytes(), PASSPHRASE.encode())
     builder = PrivateFormat.OpenSSH.encryption_builder().kdf_rounds(1)
     path.write_bytes(

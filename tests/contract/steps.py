@@ -1,9 +1,9 @@
-"""What is done in each home, in this order: every command, and the commonest refusals."""
+"""The steps in each home, in this order: every command, and the most common errors."""
 
 from contract.bench import step
 
 STEPS = (
-    # What only reads.
+    # Commands that only read.
     step("--version"),
     step("config path --json"),
     step("config show --json"),
@@ -39,7 +39,7 @@ STEPS = (
     step("machine-info create --json"),
     step("registry export --json"),
     step("registry export --output {folder}/licenses.toml --json"),
-    # What verifies.
+    # Verification.
     step("license export 00000005 --output {folder}/acme.lic --json"),
     step("license export 00000005 --output {folder}/acme.lic --json"),
     step("license export 00000003 --output {folder}/globex.lic --eml {folder}/drafts --json"),
@@ -51,7 +51,7 @@ STEPS = (
     step("verify --customer acme-gmbh --json"),
     step("inspect {folder}/acme.lic --json"),
     step("inspect {folder}/fresh.json --json"),
-    # What changes customers and settings.
+    # Changes of customers and settings.
     step("config set mail_from Licenses~<licenses@polygent.example> --json"),
     step("config set nonsense 1 --json"),
     step("config mail-template --write --json"),
@@ -62,7 +62,7 @@ STEPS = (
     step("customer archive wayne-sa --yes --reason left --json"),
     step("customer archive wayne-sa --undo --yes --reason back --json"),
     step("customer merge initech initech-kg --yes --reason one~firm --json"),
-    # What issues.
+    # Issuing.
     step("renew acme-gmbh --term 0d --json"),
     step("renew acme-gmbh --term 1y --dry-run --json"),
     step("renew acme-gmbh --term 1y --yes --users 40 --eml {folder}/drafts --json"),
@@ -122,7 +122,7 @@ STEPS = (
     step("renew --json"),
     step("sign --no-such-option --json"),
     step("nonsense --json"),
-    # What came later, so that the ids above stay.
+    # Later steps, so that the IDs above stay.
     step("help --json"),
     step("help backup --json"),
     step("help nonsense --json"),

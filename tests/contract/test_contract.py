@@ -1,7 +1,7 @@
-"""What programs build on stays: commands, options, exit codes, JSON members, journal bytes.
+"""Promises to programs: commands, options, exit codes, JSON members and journal bytes.
 
-`recorded/` holds what was seen; `CONTRACT=record pytest tests/contract -n0` records anew. A
-change of a recorded file is a change of a promise, and CHANGELOG says so.
+`recorded/` contains the records; `CONTRACT=record pytest tests/contract -n0` writes them again. A
+change of a record is a change of a promise, and is an entry in CHANGELOG.
 """
 
 import json
@@ -25,13 +25,13 @@ from polygent_issuer.cli.main import load
 HERE = Path(__file__).parent
 HOMES = sorted(path.name for path in (HERE / "homes").iterdir())
 RECORDED = HERE / "recorded"
-# Members whose own members are data: names of hashed parts, of rows, of files.
+# Members whose members are data: names of components, rows and files.
 MAPS = ("components", "parts", "rows", "files")
 RECORD = os.environ.get("CONTRACT") == "record"
 
 
 def compare(name: str, seen: Any) -> None:
-    """Compare what was seen with the recorded file, or write that file."""
+    """Compare a result with the record, or write the record."""
     path = RECORDED / name
     if RECORD:
         path.parent.mkdir(exist_ok=True)
@@ -41,7 +41,7 @@ def compare(name: str, seen: Any) -> None:
 
 
 def leaves(entry: Entry, words: tuple[str, ...] = ()) -> Iterator[tuple[str, Entry]]:
-    """Each command of the table by its full name."""
+    """Yield each command of the table with its full name."""
     for child in entry.entries:
         name = (*words, child.name)
         if child.entries:
@@ -50,8 +50,8 @@ def leaves(entry: Entry, words: tuple[str, ...] = ()) -> Iterator[tuple[str, Ent
             yield " ".join(name), child
 
 
-def test_the_command_tree() -> None:
-    """Each command with its arguments and options: names, whether required, repeatable, a flag."""
+def test_the_command_tree_is_as_recorded() -> None:
+    """Each command has its recorded arguments and options."""
     seen = {
         name: [
             [
@@ -60,12 +60,12 @@ def test_the_command_tree() -> None:
                 *parameter.secondary_opts,
                 *(
                     word
-                    for word, holds in {
+                    for word, applies in {
                         "required": parameter.required,
                         "repeatable": parameter.multiple or parameter.nargs != 1,
                         "flag": getattr(parameter, "is_flag", False),
                     }.items()
-                    if holds
+                    if applies
                 ),
             ]
             for parameter in load(entry, None).params
@@ -75,8 +75,8 @@ def test_the_command_tree() -> None:
     compare("commands.json", seen)
 
 
-def test_each_command_is_a_step() -> None:
-    """A command that no step runs has no contract; the sandbox serves until it is stopped."""
+def test_each_command_is_in_a_step() -> None:
+    """Every command is in a step, except for the sandbox, which does not end."""
     run = {" ".join(each.argv) + " " for each in STEPS}
     missing = {
         name
@@ -87,7 +87,7 @@ def test_each_command_is_a_step() -> None:
 
 
 def make_bench(name: str, folder: Path) -> Bench:
-    """A copy of a recorded home, 11 months later, with the files that the steps name."""
+    """Copy a recorded home, 11 months later, with the files that the steps name."""
     (folder / "out").mkdir()
     for file in (HERE / "homes" / name).iterdir():
         shutil.copy(file, folder)
@@ -116,13 +116,13 @@ def make_bench(name: str, folder: Path) -> Bench:
 
 
 @pytest.mark.parametrize("name", HOMES)
-def test_each_step_in_each_home(name: str, tmp_path: Path) -> None:
-    """Exit codes, JSON members and journal bytes are the same in a registry of each version."""
+def test_each_step_in_each_home_is_as_recorded(name: str, tmp_path: Path) -> None:
+    """Exit codes, JSON members and journal bytes are the same for a registry of each version."""
     bench = make_bench(name, tmp_path)
     seen = []
     for number, each in enumerate(STEPS, 1):
         before = rows(bench)
-        # Ids of its own for each step, whatever an earlier one drew in vain.
+        # Each step has its own IDs, independent of unused ones of earlier steps.
         with fixed(number << 8):
             outcome = bench.run(each)
         after = rows(bench)
@@ -139,15 +139,15 @@ def test_each_step_in_each_home(name: str, tmp_path: Path) -> None:
 
 
 def rows(bench: Bench) -> list[str]:
-    """The journal's bytes, row by row."""
+    """Return the bytes of each journal row."""
     path = bench.home / "registry.db"
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
-        found = connection.execute("SELECT bytes FROM journal ORDER BY seq").fetchall()
-    return [bytes(row).decode() for (row,) in found]
+        bodies = connection.execute("SELECT bytes FROM journal ORDER BY seq").fetchall()
+    return [bytes(body).decode() for (body,) in bodies]
 
 
 def normal(row: str, folder: Path) -> str:
-    """A row without what differs between two runs: user, folder, and hashes that rest on them."""
+    """Return a row without the values that differ between runs: user, folder, and some hashes."""
     row = row.replace(json.dumps(str(folder))[1:-1], "{folder}")
     row = re.sub(r'"os_user":"[^"]*"', '"os_user":"ada"', row)
     row = re.sub(r'"uid":\d+', '"uid":1000', row)
@@ -156,7 +156,7 @@ def normal(row: str, folder: Path) -> str:
 
 
 def members(outcome: Outcome) -> list[str]:
-    """The paths of all members of the JSON on stdout, with their types; codes with their values."""
+    """Return the paths of all JSON members on stdout with their types, and codes with values."""
     text = outcome.out.decode()
     if not text.startswith("{"):
         return []
@@ -164,14 +164,14 @@ def members(outcome: Outcome) -> list[str]:
         documents = [json.loads(text)]
     except ValueError:
         documents = [json.loads(line) for line in text.splitlines()]
-    found: set[str] = set()
+    members_: set[str] = set()
     for document in documents:
-        found |= set(paths(document, ""))
-    return sorted(found)
+        members_ |= set(paths(document, ""))
+    return sorted(members_)
 
 
 def paths(value: Any, path: str) -> Iterator[str]:
-    """Each member below a value; members of a map are one."""
+    """Yield each member below a value; all members of a map are one."""
     if isinstance(value, dict):
         for name, inner in value.items():
             if name == "code":

@@ -26,9 +26,9 @@ def forks(made_desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     folder = tmp_path_factory.mktemp("forks")
     warm = made_desk.copy_to(folder / "warm")
     with open_forks(folder) as running:
-        accepted = ("--accept", "not-due", "--reason", "x")
+        consent = ("--accept", "not-due", "--reason", "x")
         running.warm_up(warm, "sign", "--machine-info", warm.machine_info())
-        running.warm_up(warm, "renew", "acme-gmbh", *accepted)
+        running.warm_up(warm, "renew", "acme-gmbh", *consent)
         running.warm_up(warm, "reissue", "acme-gmbh", "--json")
         [current] = warm.ok("license", "list", "--json", "--status", "current").json["licenses"]
         running.warm_up(warm, "license", "export", current["id"])
@@ -73,7 +73,7 @@ def open_desk(made_desk: Desk) -> Iterator[Desk]:
 
 @pytest.fixture
 def their_desk(open_desk: Desk) -> Desk:
-    """A desk that belongs to an ordinary user."""
+    """Give the desk to an ordinary user."""
     open_desk.machine_info()
     give_to_nobody(open_desk)
     return open_desk

@@ -51,7 +51,7 @@ def main(cuts: int | None) -> int:
 
 
 def cut_batch(name: str, made: Desk, folder: Path, forks: Forks, cuts: int | None) -> Tried:
-    """Cut one batch at its calls."""
+    """Cut one batch at its calls; return the result."""
     tried = Tried(name=name)
     with LoopDisk(folder / name) as disk:
         disk.mount()
@@ -109,5 +109,5 @@ def cut_once(
 
 
 if __name__ == "__main__":
-    given = sys.argv[1] if len(sys.argv) > 1 else str(_CUTS)
-    sys.exit(1 if main(None if given == "all" else int(given)) else 0)
+    cuts = sys.argv[1] if len(sys.argv) > 1 else str(_CUTS)
+    sys.exit(1 if main(None if cuts == "all" else int(cuts)) else 0)

@@ -60,7 +60,7 @@ SOME: dict[str, dict[str, Sequence[int]]] = {
 
 @pytest.mark.parametrize("what", KINDS)
 @pytest.mark.parametrize("name", BATCHES)
-def test_every_call(
+def test_a_fault_at_any_call_loses_no_acknowledged_license(
     errands: Errands,
     forks: Forks,
     name: str,

@@ -69,11 +69,11 @@ def worked(worked_once: Desk, tmp_path: Path) -> Desk:
     """A copy of the desk; a year has passed, and one license is in the outbox."""
     desk = worked_once.copy_to(tmp_path / "desk")
     desk.now = NOW + timedelta(days=340)
-    machine(desk, "Newcomer", 9)
+    machine(desk, "Hooli", 9)
     with closing(sqlite3.connect(desk.home / "registry.db")) as raw:
         at = "2026-11-30T09:30:00.000000Z"
-        waiting = (current(desk, "acme"), str(desk.output), "again.lic", at)
-        raw.execute("INSERT INTO outbox VALUES (?, ?, ?, ?)", waiting)
+        pending = (current(desk, "acme"), str(desk.output), "again.lic", at)
+        raw.execute("INSERT INTO outbox VALUES (?, ?, ?, ?)", pending)
         raw.commit()
     return desk
 
@@ -104,7 +104,7 @@ def commands(desk: Desk) -> list[Sequence[str]]:
         ("customer", "list", "--csv"),
         ("customer", "show", "acme"),
         ("customer", "show", "umbrella", "--json"),
-        ("customer", "add", "Newcomer"),
+        ("customer", "add", "Hooli"),
         ("customer", "edit", "acme", "--contact", "x@y.example"),
         ("customer", "archive", "globex", "--reason", "x", "--yes"),
         MERGE,

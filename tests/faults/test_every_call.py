@@ -102,7 +102,7 @@ SOME: dict[str, dict[str, Sequence[int]]] = {
 
 @pytest.mark.parametrize("what", KINDS)
 @pytest.mark.parametrize("name", ERRANDS)
-def test_every_call(
+def test_a_fault_at_any_call_has_no_effect_or_the_whole_effect(
     errands: Errands,
     forks: Forks,
     name: str,

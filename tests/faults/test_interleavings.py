@@ -50,7 +50,7 @@ pytestmark = pytest.mark.slow
 
 COMMANDS = ("sign", "renew", "reissue", "retire", "batch")
 FIRST = license_id(1)
-"""Acme's license for its machine, which every command but `sign` is about."""
+"""Acme's license for its machine, which every command except `sign` uses."""
 SEEDS = 12
 HASTE = 0.7
 LATER = NOW + timedelta(days=350)
@@ -142,7 +142,7 @@ class Place:
 
     def _batch(self, office: Office, number: int) -> Any:
         numbers = count(number)
-        wanted = Renewals(
+        renewals = Renewals(
             settings=office.settings,
             now=office.now,
             within=MONTH,
@@ -158,7 +158,7 @@ class Place:
             now=office.now,
             actor=ADA,
         )
-        return list(run.outcomes(wanted.of_customers(["acme", "beta"])))
+        return list(run.outcomes(renewals.of_customers(["acme", "beta"])))
 
 
 @pytest.fixture(scope="module")

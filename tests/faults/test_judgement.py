@@ -47,8 +47,8 @@ def test_the_check_of_issuing(errands: Errands, forks: Forks) -> None:
     assert "half a file" in kinds(errand.judge(before, done))
     file.unlink()
     problems = errand.judge(before, done).problems
-    assert "exit 0, and no license was delivered" in problems
-    assert any("neither delivered nor named" in problem for problem in problems)
+    assert "exit 0, but no license was delivered" in problems
+    assert any("neither delivered nor reported" in problem for problem in problems)
     file.write_bytes(whole)
     (errand.desk.output / ".polygent-x.tmp").write_bytes(b"")
     after = errand.judge(before, FAILED)
@@ -65,7 +65,7 @@ def test_the_check_of_a_change(errands: Errands, forks: Forks) -> None:
     half = replace(errand, done=replace(errand.done, rows={}))
     assert "half of it is in the registry" in kinds(half.judge(before, done))
     errand.begin()
-    assert "exit 0, and it is not done" in kinds(errand.judge(before, done))
+    assert "exit 0, but it is not done" in kinds(errand.judge(before, done))
     with settings_path(errand.desk.home).open("a") as settings:
         settings.write("\n")
     assert "settings" in kinds(errand.judge(before, FAILED))

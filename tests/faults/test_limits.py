@@ -131,7 +131,7 @@ def test_missing_permissions(
 @pytest.mark.power
 @pytest.mark.parametrize("pages", range(0, 48, 4) if FULL else (0, 6, 24))
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_full_disk(
+def test_a_full_disk_breaks_no_promise(
     made_desk: Desk,
     disk: Path,
     forks: Forks,

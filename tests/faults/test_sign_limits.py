@@ -85,8 +85,8 @@ def test_the_license_itself_on_a_full_stdout(desk: Desk, forks: Forks) -> None:
     assert outcome.code == ExitCode.OUTPUT
     assert "no space left" in outcome.err.lower()
     [(license_id, file)] = held(desk).files.items()
-    named = f"license {license_id[:8]} {NAMED} stdout"
-    assert named in desk.ok("customer", "list").err
+    warning = f"license {license_id[:8]} {NAMED} stdout"
+    assert warning in desk.ok("customer", "list").err
     assert desk.ok("license", "export", license_id[:8], "-o", "-").out == file
     assert NAMED not in desk.ok("customer", "list").err
 
@@ -125,7 +125,7 @@ def test_a_closed_stdout(desk: Desk, way: str, output: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "mode", "code", "says"),
+    ("place", "mode", "code", "text"),
     [
         ("out", 0o555, ExitCode.OUTPUT, "no permission to write into"),
         ("home", 0o500, ExitCode.REGISTRY, "cannot be read or written"),
@@ -150,7 +150,7 @@ def test_missing_permissions(
     outcome, _ = forks.run(desk, "sign", "--machine-info", document, limits=limits)
     path.chmod(usual)
     assert (outcome.code, outcome.out) == (code, b""), outcome
-    assert says in outcome.err
+    assert text in outcome.err
     assert "hint: " in outcome.err
     assert litter_in(desk.output) == []
     again, _ = forks.run(desk, "sign", "--machine-info", document, limits=limits)

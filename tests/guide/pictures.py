@@ -1,6 +1,6 @@
 """Make README's two pictures: `PYTHONPATH=tests python tests/guide/pictures.py`.
 
-One is of a real terminal, as SVG; the other is of the sandbox in a real browser.
+One shows a terminal, as SVG, and the other the sandbox in a browser.
 """
 
 import io
@@ -24,7 +24,7 @@ COLUMNS = 92
 
 
 def terminal_picture(desk: Desk) -> str:
-    """Return what a terminal shows of a renewal, as SVG."""
+    """Return a picture of a renewal in a terminal, as SVG."""
     shown = Console(record=True, width=COLUMNS, file=io.StringIO())
     for argv in (("expiring",), ("renew", "acme", "--users", "40", "--yes")):
         shown.print(Text(f"$ polygent-issue {' '.join(argv)}", style="bold green"))
@@ -44,7 +44,7 @@ def terminal_picture(desk: Desk) -> str:
         printed = str(child.before).replace("\r", "").replace(str(desk.folder), "/home/ada")
         shown.print(Text.from_ansi(printed.rstrip("\n")))
     drawn = shown.export_svg(title="polygent-issue")
-    # The reader's own fixed-width font will do; nothing is loaded from elsewhere.
+    # The reader's own fixed-width font is used, so that nothing is loaded from the network.
     return re.sub(r"<!--.*?-->|@font-face \{.*?\}", "", drawn, flags=re.DOTALL)
 
 

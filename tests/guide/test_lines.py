@@ -1,6 +1,6 @@
-"""Every command line that the guide prints exists, and runs at a desk that is prepared for it.
+"""Every command line in the guide exists, and runs at a prepared desk.
 
-The topic *runbooks* is walked in `tests/runbooks`, in order and with what each step is for.
+The tests in `tests/runbooks` run the topic *runbooks* in order.
 """
 
 import re
@@ -18,13 +18,13 @@ from polygent_issuer.guide import TOPICS, markdown
 CODE = re.compile(r"```.*?\n(.*?)```|`([^`\n]+)`", re.DOTALL)
 LINE = re.compile(r"polygent-issue ((?:'[^'\n]*'|\"[^\"\n]*\"|[^`|>&;\n)#'\"])*)")
 PLACEHOLDER = re.compile(r"\b[A-Z]{3,}\b|…")
-# These go on until they are stopped, or need a token; tests of their own run them.
+# These do not end, or need a token; other tests run them.
 ELSEWHERE = ("sandbox", "pkcs11:", "demo", "init", "key generate", "registry import")
 FOLDERS = ("/srv/licenses", "/srv/drafts", "/media/safe", "/media/notes")
 
 
 def command_lines(topic: str) -> Iterator[str]:
-    """Yield what follows the program's name, wherever code of the topic has it."""
+    """Yield the arguments of each command line in the code of a topic."""
     for block, inline in CODE.findall(markdown(topic)):
         text = (block or inline).replace("\\\n", "").replace("$(date +\\%F)", "2026-11-30")
         for line in LINE.findall(text):
@@ -43,7 +43,7 @@ LINES = sorted(
 
 @pytest.fixture(scope="session")
 def office(made_desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    """A desk with three customers, whose licenses are due, and the files that the guide names."""
+    """Return a desk with three customers whose licenses are due, and the guide's files."""
     desk = made_desk.copy_to(tmp_path_factory.mktemp("office"))
     for name, digits in (("Acme", "ab"), ("Initech", "cd")):
         document = desk.machine_info(
@@ -68,10 +68,10 @@ def office(made_desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Desk:
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_a_line_runs(
+def test_a_command_line_of_the_guide_runs(
     line: str, office: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It ends with 0; one with a placeholder names a real command and real options."""
+    """A command line is exit 0; with a placeholder, its command and options exist."""
     if PLACEHOLDER.search(line) or any(word in line for word in ELSEWHERE):
         check_options(shlex.split(line.rstrip("…. ")))
         return

@@ -1,4 +1,4 @@
-"""The guide's topics are complete, and what is generated is up to date.
+"""The guide's topics are complete, and the generated ones are up to date.
 
 `python tests/guide/test_topics.py --write` writes the generated topics.
 """
@@ -40,8 +40,8 @@ polygent-issue renew acme --accept not-due --reason 'the contract was signed ear
 
 `--accept` can be repeated. A code that is not needed does no harm. The journal records who accepted
 what, when and why. `--yes` skips the confirmation and accepts no finding. What you type yourself is
-a decision: `polygent-issue renew acme --users 25` needs no consent for fewer users. Nobody types
-the rows of a batch: everything that a row takes away is `entitlement-loss`.
+a decision: `polygent-issue renew acme --users 25` needs no consent for fewer users. The rows of a
+batch are not typed, so everything that a row takes away is `entitlement-loss`.
 
 | code | when |
 |---|---|
@@ -96,40 +96,40 @@ GENERATED = {"findings": findings, "settings": settings}
 
 @pytest.mark.parametrize("topic", GENERATED)
 def test_a_generated_topic_is_up_to_date(topic: str) -> None:
-    """Its text is made from the tables in the code."""
+    """A generated topic equals the text made from the tables in the code."""
     assert markdown(topic) == GENERATED[topic]()
 
 
-def test_each_topic_is_a_file_with_a_title() -> None:
-    """Every file is listed, and every listed topic begins with its title."""
+def test_each_topic_is_a_listed_file_with_a_title() -> None:
+    """Every file of the guide is a listed topic that begins with a title."""
     assert {path.stem for path in GUIDE.glob("*.md")} == set(TOPICS) - {"format"}
     for topic in TOPICS:
         assert markdown(topic).startswith("# "), topic
 
 
 def test_every_code_is_explained() -> None:
-    """Findings have a meaning, and the checks of a license are in the topic *server*."""
+    """Each finding has a meaning, and each check of a license is in the topic *server*."""
     assert list(MEANINGS) == list(FindingCode)
     for code in CheckCode:
         assert f"| `{code}` |" in markdown("server"), code
 
 
 @pytest.mark.parametrize("topic", TOPICS)
-def test_what_a_topic_refers_to_exists(topic: str) -> None:
-    """A topic that is named by its command exists."""
+def test_each_topic_that_is_referred_to_exists(topic: str) -> None:
+    """`polygent-issue help TOPIC` in a topic names an existing topic."""
     for name in re.findall(r"polygent-issue\s+help\s+([a-z-]+)", markdown(topic)):
         assert name in TOPICS, name
 
 
 def test_the_json_schema_has_every_command() -> None:
-    """`$defs` has an entry for each that prints JSON, and the whole is a valid schema."""
+    """The schema is valid, and `$defs` has an entry for each command that prints JSON."""
     schema = json.loads(JSON_SCHEMA.read_bytes())
     Draft202012Validator.check_schema(schema)
     assert set(json_schema.command_names()) - set(schema["$defs"]) == {"sandbox"}
 
 
-def test_every_runbook_is_walked() -> None:
-    """Each has its commands, and a test that reads them from there."""
+def test_every_runbook_is_run_by_a_test() -> None:
+    """Each runbook has commands, and a test that runs them."""
     tests = "".join(path.read_text(encoding="utf-8") for path in RUNBOOKS.glob("test_*.py"))
     for title in titles():
         assert blocks(title), title

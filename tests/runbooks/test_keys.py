@@ -194,10 +194,10 @@ def test_a_leaked_key_is_replaced(acme: Desk) -> None:
     assert verdict(after, forged, acme) == "unknown_key"
     renewed = {jws.parse(file).payload: file for file in current(acme).values()}
     for fingerprint, file in files.items():
-        named = f"sha256:{fingerprint}"
-        assert verdict(before, file, acme, named) == "accepted"
-        assert verdict(after, file, acme, named) == "unknown_key"
-        verdicts = [verdict(after, new, acme, named) for new in renewed.values()]
+        machine = f"sha256:{fingerprint}"
+        assert verdict(before, file, acme, machine) == "accepted"
+        assert verdict(after, file, acme, machine) == "unknown_key"
+        verdicts = [verdict(after, new, acme, machine) for new in renewed.values()]
         assert sorted(verdicts) == ["accepted", "machine_mismatch"]
         # A server with only the old keys refuses new files.
         assert {verdict(before, new, acme, named) for new in renewed.values()} == {"unknown_key"}

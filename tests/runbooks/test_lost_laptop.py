@@ -65,7 +65,7 @@ def sticks(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def old(tmp_path: Path, sticks: Path) -> Iterator[Laptop]:
-    """The laptop that will be lost: a key and two licenses, the second after the backup."""
+    """Return the laptop that is lost: a key and two licenses, the second after the backup."""
     with secret_service() as service:
         laptop = Laptop(tmp_path / "old", sticks, dict(service.environ))
         laptop.home.mkdir()
