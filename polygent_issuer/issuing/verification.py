@@ -62,7 +62,7 @@ class LicenseFile:
 
 
 def read_file(named: str | LicenseFile) -> LicenseFile:
-    """Read the license file of a path, or of stdin (`-`); a file that is read stays as it is."""
+    """Read the license file at a path, or from stdin (`-`); return a read one unchanged."""
     if isinstance(named, LicenseFile):
         return named
     try:
@@ -155,7 +155,7 @@ class VerificationResult:
     """A file and its report.
 
     Attributes:
-        name: the file as it was named.
+        name: the name of the file.
         at: the time of the check.
         failure: the first check that failed; `None` if the file is accepted.
         kid: the key that a file which is not authentic names, unchecked; else `None`.
@@ -196,7 +196,7 @@ class VerificationResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UnreadableFile:
-    """A file that could not be read, among others that could."""
+    """A file that cannot be read."""
 
     name: str
     error: UnreadableInput

@@ -43,7 +43,7 @@ SERVERS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def issuer() -> Issuer:
-    """The signer of the license files."""
+    """Return the signer of the license files."""
     return Issuer()
 
 
@@ -85,7 +85,7 @@ def registry(tmp_path: Path, issuer: Issuer) -> Iterator[Registry]:
 
 @pytest.fixture
 def license_files(issuer: Issuer) -> list[LicenseFile]:
-    """A file of each kind."""
+    """Return a file of each kind."""
     good = issuer.file(1)
     token = jws.parse(good)
     files = {
@@ -107,7 +107,7 @@ def license_files(issuer: Issuer) -> list[LicenseFile]:
 
 @pytest.mark.parametrize("known", [True, False], ids=["registry", "keys alone"])
 @pytest.mark.parametrize("given", SERVERS.values(), ids=SERVERS)
-def test_the_failed_check_is_the_one_of_the_server(
+def test_the_first_failed_check_is_that_of_the_server(
     registry: Registry,
     issuer: Issuer,
     license_files: list[LicenseFile],
@@ -206,10 +206,10 @@ def test_only_a_compromised_key_of_exactly_this_kid(books: Books) -> None:
         keys.retire(db, kid, compromised=True)
         db.record("key-compromised", kid=kid)
     with books.reading() as db:
-        found = find_compromised_key(db, kid)
-        assert found == CompromisedKey(kid=kid, label="main", since=books.desk.now)
-        assert found.message.startswith(
-            "it names the key main, which is marked as compromised since 2026-11-30T09:30:00Z: "
+        key = find_compromised_key(db, kid)
+        assert key == CompromisedKey(kid=kid, label="main", since=books.desk.now)
+        assert key.message.startswith(
+            "the file names the key main, which is marked as compromised since 2026-11-30T09:30:00Z"
         )
         for other in ("main", kid[:8], kid.lower()):
             assert find_compromised_key(db, other) is None
