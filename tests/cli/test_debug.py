@@ -171,7 +171,7 @@ def test_a_secret_in_a_message_is_left_out(
     assert outcome.code == code
     assert places({"err": outcome.err.encode()}, forms_of(PASSPHRASE.encode())) == set()
     assert ("/keys/" in outcome.err) == bool(code)
-    assert ("RuntimeError: (its message is left out)" in outcome.err) == (where == "reader")
+    assert ("RuntimeError: (message left out)" in outcome.err) == (where == "reader")
 
 
 def test_a_report_has_no_passphrase(desk: Desk) -> None:
@@ -193,7 +193,7 @@ def test_a_message_of_a_keyring_is_left_out() -> None:
     with pytest.raises(OSError, match="denied") as raised:
         signer.run_with_timeout(timedelta(seconds=60), call)
     lines = list(debug.report(raised.value))
-    assert lines[-1] == "OSError: EIO (its message is left out)"
+    assert lines[-1] == "OSError: EIO (message left out)"
     assert SECRET not in "\n".join(lines)
 
 
@@ -203,8 +203,8 @@ def test_the_message_of_a_suppressed_error_is_left_out() -> None:
     lines = list(debug.report(_chained(lower, IssuerError("refused"), hidden=True)))
     messages = [line for line in lines if not line.startswith((" ", "Traceback", "debug"))]
     assert messages == [
-        "ValueError: (its message is left out)",
-        "FileNotFoundError: ENOENT (its message is left out)",
+        "ValueError: (message left out)",
+        "FileNotFoundError: ENOENT (message left out)",
         "polygent_issuer.errors.IssuerError: refused",
     ]
 

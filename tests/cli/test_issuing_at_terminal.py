@@ -58,7 +58,7 @@ def test_an_invalid_answer_is_asked_for_again(today: Desk) -> None:
     terminal.sendline("Globex")
     terminal.expect_exact("[standard-annual]: ")
     terminal.sendline("gold")
-    terminal.expect_exact("not one of")
+    terminal.expect_exact("answer with one of")
     terminal.sendline("")
     assert finish(terminal)[0] == 0
     assert licenses(today)[0]["customer"] == "globex"
@@ -95,7 +95,7 @@ def test_a_finding_is_asked_about_at_a_terminal(today: Desk) -> None:
     terminal = begin(today, *argv)
     terminal.expect_exact("accept this? [y/N]: ")
     terminal.sendline("y")
-    terminal.expect_exact("why, for the journal: ")
+    terminal.expect_exact("reason, for the journal: ")
     terminal.sendline("their mail was slow")
     assert finish(terminal)[0] == 0
     row = today.ok("journal", "show", "--json").json["rows"][-1]

@@ -101,9 +101,9 @@ def test_commands_and_their_lines(books: Books) -> None:
     """Of the tool and of a group; no home is needed."""
     assert complete(books, "").values == [entry.name for entry in COMMANDS.entries]
     assert complete(books, "re").help == {
-        "renew": "Issue the next license of a customer.",
-        "reissue": "Issue again: same expiry, new file.",
-        "registry": "The registry: backup, restore, export,...",
+        "renew": "Renew the licenses of customers.",
+        "reissue": "Reissue a license with the same expiry date.",
+        "registry": "Back up, restore, export or rebuild the...",
     }
     assert ask("fish", "--json", "customer", "s").values == ["show"]
     assert ask("fish", "xyzzy", "").text == ""

@@ -56,4 +56,4 @@ def test_a_container_without_a_machine_id(
 
     monkeypatch.setattr("polygent_issuer.machine_info.this_machine.describe", none_here)
     text = empty_desk.ok("demo").text
-    assert "an invented document stands in" in text
+    assert "so the document is invented" in text

@@ -96,7 +96,7 @@ def test_what_is_not_due_is_not_renewed_beside(books: Books) -> None:
     assert "to renew: polygent-issue renew globex\n" in text
     [line] = [line for line in text.splitlines() if "renew acme" in line]
     command = f"polygent-issue renew acme --license {due.id[:8]}"
-    assert line == f"only when it is named: {command}"
+    assert line == f"to renew individually: {command}"
     told = books.desk.ok(*command.split()[1:], "--dry-run").text
     assert "not-due" not in told
     assert "to renew: polygent-issue renew " in books.desk.ok("expiring", "--within", "1y").text
@@ -276,7 +276,7 @@ def test_joined_licenses_continue_one_event(desk: Desk) -> None:
     join = ("renew", "acme-gmbh", "--all-machines", "--plan", "enterprise-annual", "--term", "1y")
     desk.ok(*join, "--accept", "entitlement-loss", "--reason", "agreed")
     calendar = desk.ok("expiring", "--ics", "-").text
-    assert "joined with another license into " in calendar.replace("\r\n ", "")
+    assert "merged with another license into " in calendar.replace("\r\n ", "")
     assert events(desk) == {
         first: (1, "CONFIRMED", date(2027, 12, 25)),
         second: (1, "CANCELLED", date(2026, 12, 25)),

@@ -32,8 +32,8 @@ def test_the_defaults_off_a_terminal(empty_desk: Desk) -> None:
     assert "[plans.standard-annual]" in (empty_desk.home / "settings.toml").read_text()
     assert outcome.err == ""
     assert outcome.text.startswith(f"made a home at {empty_desk.home}\n")
-    assert "7d (assumed, until config set upload_window tells)" in outcome.text
-    assert "the folder you are in" in outcome.text
+    assert "7d (assumed; to change it: config set upload_window)" in outcome.text
+    assert "the current folder" in outcome.text
 
 
 def test_options_become_settings(empty_desk: Desk) -> None:
@@ -176,15 +176,15 @@ def test_an_open_folder_is_refused_or_told(empty_desk: Desk) -> None:
 def test_return_takes_what_is_proposed(empty_desk: Desk) -> None:
     """Five questions, five defaults; without a keyring a folder in the home is proposed."""
     with terminal(empty_desk, "init", environ=ABSENT) as person:
-        person.sees("who issues? it stands in every license [polygent-operator]: ")
+        person.sees("issuer name, written into every license [polygent-operator]: ")
         person.types("")
-        person.sees("7d, 36h, or unknown [unknown]: ")
+        person.sees("(7d, 36h, or unknown) [unknown]: ")
         person.types("")
-        person.sees(f"keyring:, file:PATH or pkcs11:URI [file:{empty_desk.home}/keys/]: ")
+        person.sees(f"(keyring:, file:PATH or pkcs11:URI) [file:{empty_desk.home}/keys/]: ")
         person.types("")
-        person.sees("best another disk, or none [~/polygent-key-backup]: ")
+        person.sees("best on another disk (or none) [~/polygent-key-backup]: ")
         person.types("")
-        person.sees("none is the folder you are in [~/licenses]: ")
+        person.sees("(none: the current folder) [~/licenses]: ")
         person.types("")
         person.sees(f"next: polygent-issue --home {empty_desk.home} key generate\r\n")
         assert person.ends() == 0
@@ -208,7 +208,7 @@ def test_a_wrong_answer_is_asked_again(empty_desk: Desk) -> None:
         person.types("7d")
         person.sees("or none [~/polygent-key-backup]: ")
         person.types("/no/such/folder")
-        person.sees("the one above it is missing")
+        person.sees("its parent folder does not exist")
         person.sees("or none [~/polygent-key-backup]: ")
         person.types("none")
         assert person.ends() == 0
@@ -226,7 +226,7 @@ def test_a_keyring_is_proposed_where_one_runs(empty_desk: Desk) -> None:
     with secret_service() as service:
         service.lock()
         with terminal(empty_desk, "init", *given, environ=service.environ) as person:
-            person.sees("keyring:, file:PATH or pkcs11:URI [keyring:]: ")
+            person.sees("(keyring:, file:PATH or pkcs11:URI) [keyring:]: ")
             person.types("")
             person.sees("best another disk")
             person.types("none")

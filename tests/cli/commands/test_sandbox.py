@@ -50,7 +50,9 @@ def told(process: subprocess.Popen[str]) -> str:
 
 def address(process: subprocess.Popen[str]) -> str:
     """The address that the terminal shows, on a line of its own."""
-    assert told(process) == "the sandbox runs until Ctrl-C; open this address, which works once:\n"
+    assert (
+        told(process) == "sandbox running until Ctrl-C; open this address, which works only once:\n"
+    )
     return told(process).removesuffix("\n")
 
 
@@ -77,7 +79,7 @@ def test_it_runs_until_it_is_stopped(tmp_path: Path, stop: signal.Signals) -> No
         out, err = process.communicate(timeout=60)
     assert process.returncode == 0
     assert json.loads(out)["stopped"] == url
-    assert "only the example key is trusted" in err
+    assert "only the published example key is trusted" in err
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == [], "neither a home nor a database is left"
 
@@ -178,7 +180,7 @@ def test_a_license_that_is_refused_is_told(tmp_path: Path) -> None:
         assert state(address(process)) == "none"
         process.terminate()
         _, err = process.communicate(timeout=60)
-    assert "the license is refused, malformed" in err
+    assert "license refused: malformed" in err
 
 
 @pytest.mark.slow

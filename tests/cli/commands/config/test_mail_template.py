@@ -27,7 +27,7 @@ def test_it_is_written_to_be_edited(books: Books) -> None:
     path.write_text("Subject: $customer\n\nmine\n")
     outcome = books.desk.run("config", "mail-template", "--write")
     assert outcome.code == 8
-    assert "hint: edit that file" in outcome.err
+    assert "hint: edit this file" in outcome.err
     assert books.desk.ok("config", "mail-template").text == "Subject: $customer\n\nmine\n"
 
 

@@ -137,7 +137,10 @@ def test_json_of_a_change(books: Books) -> None:
 
 def test_what_is_so_already_is_said_so(books: Books) -> None:
     """Exit 0: nothing to do."""
-    assert books.desk.ok("config", "set", "not_due", "90d").text == "not_due: 90d, as before\n"
+    assert (
+        books.desk.ok("config", "set", "not_due", "90d").text
+        == "not_due is already 90d; nothing was changed\n"
+    )
 
 
 def test_comments_stay(books: Books) -> None:
@@ -180,7 +183,7 @@ def test_a_file_that_does_not_load_can_be_mended(books: Books) -> None:
     assert broken.code == 3
     assert "not_due" in broken.json["error"]["message"]
     text = books.desk.ok("config", "set", "not_due", "30d").text
-    assert text == "not_due: 30d (the file could not be read before)\n"
+    assert text == "not_due: 30d (the old value was unreadable)\n"
     assert _settings(books)["not_due"]["value"] == "30d"
 
 
@@ -189,7 +192,7 @@ def test_a_variable_that_counts_more_is_said(books: Books) -> None:
     books.desk.environ["POLYGENT_ISSUER_OPERATOR"] = "Grace"
     outcome = books.desk.ok("config", "set", "operator", "Hedy")
     assert outcome.text == "operator: Ada → Hedy\n"
-    assert "POLYGENT_ISSUER_OPERATOR is set, and counts more than the file" in outcome.err
+    assert "POLYGENT_ISSUER_OPERATOR is set and overrides the settings file" in outcome.err
     assert books.desk.ok("config", "set", "not_due", "30d").err == ""
 
 
@@ -230,7 +233,7 @@ def test_one_key_is_shown_alone(books: Books) -> None:
         *("tier", "term", "renewable", "users", "session_hosts", "deploy_hosts", "features"),
     ]
     assert books.desk.ok("config", "show", "stores", "--json").json["settings"] == {}
-    assert "nothing is set there" in books.desk.ok("config", "show", "stores").text
+    assert "no such setting is set" in books.desk.ok("config", "show", "stores").text
 
 
 @pytest.mark.parametrize(

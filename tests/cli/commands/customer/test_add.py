@@ -185,7 +185,7 @@ def test_a_person_is_asked(books: Books) -> None:
     terminal.expect("similar-customer")
     terminal.expect("accept this?")
     terminal.sendline("y")
-    terminal.expect("why, for the journal")
+    terminal.expect("reason, for the journal")
     terminal.sendline("a sister firm")
     code, screen = finish(terminal)
     assert code == 0

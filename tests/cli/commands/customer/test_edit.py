@@ -67,7 +67,7 @@ def test_nothing_is_written_when_all_is_so_already(books: Books) -> None:
     outcome = books.desk.ok(
         "customer", "edit", "acme", *argv, "--machine", machine.label, "--label", machine.label
     )
-    assert outcome.text == "acme is so already; nothing was changed\n"
+    assert outcome.text == "acme is already up to date; nothing was changed\n"
     assert books.last_row() == before
 
 
@@ -217,7 +217,7 @@ def test_what_changed_while_a_person_thought_is_not_overwritten(books: Books) ->
     terminal.expect("accept this?")
     books.desk.ok("customer", "edit", "acme", "--crm", "B-2")
     terminal.sendline("y")
-    terminal.expect("why, for the journal")
+    terminal.expect("reason, for the journal")
     terminal.sendline("")
     code, screen = finish(terminal)
     assert code == 7

@@ -147,8 +147,8 @@ def test_a_bare_customer_is_shown_too(books: Books) -> None:
     """No machine and no license are said in words; what is unknown has no line."""
     books.customer()
     text = books.desk.ok("customer", "show", "acme").text
-    assert "no machine\n" in text
-    assert "no license\n" in text
+    assert "no machines\n" in text
+    assert "no licenses\n" in text
     assert "contacts" not in text
 
 

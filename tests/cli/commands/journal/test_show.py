@@ -108,7 +108,7 @@ def test_an_issue_says_where_its_file_goes(desk: Desk) -> None:
 def test_no_match_is_no_error(filled: Books) -> None:
     """Exit 0, said in words."""
     argv = ("journal", "show", "--since", "2030-01-01")
-    assert filled.desk.ok(*argv).text == "no journal row matches\n"
+    assert filled.desk.ok(*argv).text == "no journal rows match\n"
     assert _events(filled, "--since", "2030-01-01") == []
 
 

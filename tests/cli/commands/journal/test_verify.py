@@ -62,7 +62,7 @@ def test_edits_are_found(filled: Books, sql: str, problem: str) -> None:
     assert any(problem in told for told in outcome.json["problems"])
     text = filled.desk.run("journal", "verify")
     assert text.code == 7
-    assert text.text.startswith("the registry is not as this tool left it\n")
+    assert text.text.startswith("the journal or registry was changed from outside this tool\n")
     assert problem in text.text
     assert "restore the last good backup:\npolygent-issue registry restore BACKUP\n" in text.text
 
@@ -86,7 +86,7 @@ def test_an_older_head_is_in_a_journal_that_grew(filled: Books) -> None:
         outcome = filled.desk.ok("journal", "verify", "--against", against)
         assert "intact" in outcome.text
         assert "--note" not in outcome.text
-        assert "  noted heads in it  1\n" in outcome.text
+        assert "  saved heads matched  1\n" in outcome.text
 
 
 def test_a_restored_copy_is_found_against_a_newer_head(filled: Books) -> None:

@@ -26,7 +26,7 @@ def test_the_active_one_as_pem(two: Desk) -> None:
     assert Key.from_pem(outcome.out).kid == kid_of(two.folder / "main.key")
     assert outcome.out.startswith(b"-----BEGIN PUBLIC KEY-----\n")
     assert outcome.out.endswith(b"-----END PUBLIC KEY-----\n")
-    assert outcome.err.startswith("exported the public half of main\n")
+    assert outcome.err.startswith("exported the public key of main\n")
     (issued,) = two.ok("sign", "--machine-info", two.machine_info(), "--json").json["licenses"]
     verifier = Verifier(KeySet.from_pem(outcome.out))
     fingerprint = issued["claims"]["machineFingerprint"]
@@ -60,7 +60,7 @@ def test_all_keys_are_a_jwks(two: Desk) -> None:
 
     def exported() -> set[str]:
         outcome = two.ok("key", "export-public", "--all")
-        told.append("left out, since others may hold them: second" in outcome.err)
+        told.append("compromised keys left out: second" in outcome.err)
         return {key.kid for key in KeySet.from_jwks(outcome.out)}
 
     told: list[bool] = []
@@ -75,7 +75,10 @@ def test_all_keys_are_a_jwks(two: Desk) -> None:
     refused = two.run("key", "export-public", "second")
     assert (refused.code, refused.out) == (6, b"")
     assert "servers must drop it" in refused.err
-    assert "hint: all that they may trust: polygent-issue key export-public --all" in refused.err
+    assert (
+        "hint: to export the keys that servers may trust: polygent-issue key export-public --all"
+        in refused.err
+    )
     assert set(json.loads(two.ok("key", "export-public", "--all").out)["keys"][0]) == {
         *("kty", "crv", "x", "y", "kid", "use", "alg")
     }

@@ -97,14 +97,12 @@ def test_a_plaintext_file_remains(bare: Desk) -> None:
     """It is said to be destroyed, and the new key has no backup yet."""
     path, _ = foreign(bare)
     outcome = bare.ok("key", "import", path, *keeping(bare))
-    assert f"warning: {path} is a plaintext copy of the key, which remains: destroy it\n" in (
-        outcome.err
-    )
+    assert f"warning: {path} still has the key unencrypted; delete it securely\n" in (outcome.err)
     assert "a lost key means new licenses for everybody" in outcome.text
     piped, _ = foreign(bare)
     argv = ("key", "import", "-", *keeping(bare, "piped.key"))
     outcome = bare.ok(*argv, stdin=Path(piped).read_bytes())
-    assert "warning: the file that it came from is a plaintext copy" in outcome.err
+    assert "warning: the source of the key still has the key unencrypted" in outcome.err
 
 
 @pytest.mark.parametrize(("form", "serves"), [("openssh", True), ("pkcs8", False)])

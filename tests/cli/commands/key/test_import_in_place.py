@@ -38,7 +38,7 @@ def test_it_signs_from_where_it_is(mounted: Desk) -> None:
     outcome = mounted.ok("key", "import", place(mounted), "--label", "main")
     assert outcome.text.startswith("took in the key main\n")
     assert "other users can read the key file" in outcome.err
-    assert f"private half  {place(mounted)}\n" in outcome.text
+    assert f"private key  {place(mounted)}\n" in outcome.text
     sign = ("sign", "--machine-info", mounted.machine_info(), "--output", str(mounted.output))
     (issued,) = mounted.ok(*sign, "--json").json["licenses"]
     assert issued["kid"] == kid_of(mounted.folder / "secrets" / "main.key")
@@ -58,8 +58,8 @@ def test_a_pinned_key_gets_a_new_place(mounted: Desk) -> None:
 @pytest.mark.parametrize(
     ("argv", "code", "says"),
     [
-        (("--store", "keyring:"), 2, "a key that is named by its place stays there"),
-        (("--backup", "b.key"), 2, "so --backup has no meaning for it"),
+        (("--store", "keyring:"), 2, "--store cannot be combined with a file: or pkcs11: URI"),
+        (("--backup", "b.key"), 2, "--backup cannot be combined with a file: or pkcs11: URI"),
         (("--label", "x\x1b"), 3, "the label cannot be used"),
     ],
 )

@@ -197,7 +197,7 @@ def test_the_way_with_a_backup(at_hand: Desk, hsm: SoftHsm) -> None:
         person.types_secretly(PASSPHRASE)
         person.sees("passphrase for the token vault (its user PIN): ")
         person.types_secretly(PIN)
-        person.sees(f"{file_store} still holds the key: destroy it there, too")
+        person.sees(f"{file_store} still has the key; delete it there, too")
         person.sees("imported the key main")
         assert person.ends() == 0
     (key,) = at_hand.ok("key", "list", "--json").json["keys"]
@@ -217,7 +217,7 @@ def test_a_plaintext_key_goes_in_with_the_pin_alone(at_hand: Desk, hsm: SoftHsm)
     assert (code, name) == (2, "usage")
     assert hint.endswith("or add --no-backup")
     outcome = at_hand.ok(*argv, *into, "--no-backup")
-    assert "is a plaintext copy of the key" in outcome.err
+    assert "still has the key unencrypted" in outcome.err
     assert hsm.objects() == [("Private Key", "moved"), ("Public Key", "moved")]
     assert not (at_hand.folder / "b").exists()
 
@@ -256,7 +256,7 @@ def test_a_label_that_cannot_be_ours(at_hand: Desk, hsm: SoftHsm) -> None:
 def test_what_has_no_meaning_there(at_hand: Desk, hsm: SoftHsm, option: str) -> None:
     """A key that stays in its token goes into no store and no backup."""
     code, name, hint = error(at_hand, "key", "import", hsm.uri, option, hsm.uri)
-    copied = "or name its file without file: to have it copied"
+    copied = "or to copy the key, give its file without file:"
     assert (code, name, hint) == (2, "usage", f"leave out {option}; {copied}")
 
 

@@ -69,7 +69,10 @@ def test_retired_and_compromised(desk: Desk) -> None:
 def test_no_key_yet(empty_desk: Desk) -> None:
     """An empty list is no error, and the command that fills it is said."""
     empty_desk.ok("init")
-    assert empty_desk.ok("key", "list").text == "no key yet: polygent-issue key generate\n"
+    assert (
+        empty_desk.ok("key", "list").text
+        == "no keys yet; to generate one: polygent-issue key generate\n"
+    )
     assert empty_desk.ok("key", "list", "--json").json["keys"] == []
 
 

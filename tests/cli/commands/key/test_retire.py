@@ -70,8 +70,8 @@ def test_a_key_is_retired(desk: Desk, add_key: Callable[[str], None]) -> None:
     add_key("second")
     desk.ok("key", "use", "second", *ROLLOUT)
     outcome = desk.ok("key", "retire", "main", "--reason", "rotation")
-    assert outcome.text.startswith("the key main is retired: it signs no more\n")
-    assert "servers keep its public half until 2027-12-01T00:00:00Z" in outcome.text
+    assert outcome.text.startswith("the key main is retired and no longer signs\n")
+    assert "servers must keep its public key until 2027-12-01T00:00:00Z" in outcome.text
     assert f"polygent-issue reissue acme-gmbh --license {license_id[:8]}\n" in outcome.text
     assert states(desk) == {"main": "retired", "second": "active"}
     row = desk.ok("journal", "show", "--json").json["rows"][-1]
@@ -112,13 +112,13 @@ def test_the_private_half_stays(desk: Desk, add_key: Callable[[str], None]) -> N
     add_key(label)
     path = desk.folder / f"{label}.key"
     told = desk.ok("key", "retire", label, "--reason", "unused").text
-    assert f"  private half      file:{path} (there)\n" in told
-    assert f"nothing deletes them: that is yours to do: rm '{path}'\n" in told
+    assert f"  private key       file:{path} (there)\n" in told
+    assert f"are not deleted; delete them yourself: rm '{path}'\n" in told
     assert path.exists()
     path.unlink()
     gone = desk.ok("key", "retire", label).text
     assert f"file:{path} (not there)\n" in gone
-    assert "that is yours to do\n" in gone
+    assert "delete them yourself\n" in gone
 
 
 def test_a_private_half_in_the_keyring(empty_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,18 +128,16 @@ def test_a_private_half_in_the_keyring(empty_desk: Desk, monkeypatch: pytest.Mon
         service.enter(monkeypatch)
         kid = empty_desk.ok("key", "generate", "--no-backup", "--json").json["key"]["kid"]
         told = empty_desk.ok("key", "retire", "main", "--compromised", *REASON).text
-    assert "  private half      keyring: (there)\n" in told
-    own = f"that is yours to do, in the keyring's own program: the entry polygent-issuer, {kid}\n"
+    assert "  private key       keyring: (there)\n" in told
+    own = f"delete them yourself in the keyring manager: entry polygent-issuer, {kid}\n"
     assert own in told
-    assert "2. have every server take that set instead of what it has\n" not in told
-    assert "3. have every server take that set instead of what it has\n" in told
+    assert "2. replace the public keys on every server\n" not in told
+    assert "3. replace the public keys on every server\n" in told
     empty_desk.ok("config", "set", "store", f"file:{empty_desk.folder}/")
     settings = empty_desk.home / "settings.toml"
     kept = [line for line in settings.read_text().splitlines() if kid not in line]
     settings.write_text("\n".join(kept))
-    assert (
-        "nothing deletes them: that is yours to do\n" in empty_desk.ok("key", "retire", "main").text
-    )
+    assert "are not deleted; delete them yourself\n" in empty_desk.ok("key", "retire", "main").text
 
 
 def test_a_leaked_key_that_signs(desk: Desk) -> None:
@@ -151,13 +149,15 @@ def test_a_leaked_key_that_signs(desk: Desk) -> None:
     make = "polygent-issue key generate main-2 --backup FILE"
     use = "polygent-issue key use main-2"
     assert told == [
-        f"1. let another key sign: {make}, and then {use}",
-        f"3. make the set of keys without it: {EXPORT}",
-        "4. send each customer both at once: the set for the server, its new file",
+        f"1. activate another key: {make}, and then {use}",
+        f"3. export the public keys without it: {EXPORT}",
+        "4. send each customer the public keys and the new license file together",
         f"acme-gmbh, prod-1, until 2027-11-30: {REISSUE} {license_id[:8]}",
     ]
     assert "iat proves nothing" in outcome.text
-    assert "it refuses every file under it, until a new one is uploaded" in outcome.text
+    assert (
+        "it then refuses every license signed with it until a new file is uploaded" in outcome.text
+    )
     assert "compromised       since 2026-11-30T09:30:00Z\n" in outcome.text
     assert states(desk) == {"main": "compromised"}
     refused = desk.run("renew", "acme-gmbh", "--json")
@@ -238,7 +238,7 @@ def test_many_licenses_are_counted(desk: Desk) -> None:
         (
             ("main", "--compromised"),
             3,
-            "no reason was given, and the journal keeps why a key is retired",
+            "a reason is required to retire a key",
         ),
         (("main", "--compromised", "--reason", "\x1b[31m"), 3, r"\x1b[31m"),
         (("third", *REASON), 5, "there is no key third"),
@@ -270,16 +270,16 @@ def test_on_a_terminal(desk: Desk) -> None:
     desk.now += timedelta(days=3650)
     sign(desk)
     with terminal(desk, "key", "retire", "main", "--compromised") as person:
-        person.sees("a server believes them until it drops this key")
+        person.sees("a server accepts them until it drops this key")
         person.sees("clock-behind: ")
         person.sees("accept this? [y/N]: ")
         person.types("y")
-        person.sees("why, for the journal: ")
+        person.sees("reason, for the journal: ")
         person.types("stolen")
-        person.sees("let main sign no more, for good? [y/N]: ")
+        person.sees("permanently retire the key main? [y/N]: ")
         person.types("n")
         assert person.ends() == 130
-    assert "nothing was changed, as you said" in person.screen
+    assert "cancelled; nothing was changed" in person.screen
     assert states(desk) == {"main": "active"}
 
 
@@ -302,7 +302,7 @@ def test_a_change_in_the_meantime(desk: Desk, add_key: Callable[[str], None]) ->
     desk.ok("customer", "add", "Acme")
     accepted = ("--accept", "clock-behind")
     with terminal(desk, "key", "retire", *REASON, *accepted, "--", "-spare") as person:
-        person.sees("let -spare sign no more, for good? [y/N]: ")
+        person.sees("permanently retire the key -spare? [y/N]: ")
         desk.ok("key", "use", *ROLLOUT, "--", "-spare")
         person.types("y")
         assert person.ends() == 7

@@ -13,7 +13,7 @@ def test_its_public_side(desk: Desk) -> None:
     kid = kid_of(desk.folder / "main.key")
     text = desk.ok("key", "show", "main").text
     assert text.startswith(f"main\n  kid           {kid}\n  state         active\n")
-    assert f"  private half  file:{desk.folder}/main.key (there)\n" in text
+    assert f"  private key  file:{desk.folder}/main.key (there)\n" in text
     assert "  backup        none\n" in text
     assert "  created       2025-11-30T09:30:00Z\n" in text
     pem = text[text.index("-----BEGIN PUBLIC KEY-----") :]

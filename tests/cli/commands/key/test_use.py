@@ -52,7 +52,7 @@ def test_a_reason_is_needed_too(two: Desk) -> None:
 def test_it_signs_from_now_on(two: Desk) -> None:
     """Old → new is said, the next license is signed with it, and the journal says why."""
     outcome = two.ok("key", "use", "second", *ACCEPT)
-    assert outcome.text.startswith("signing key: main → second\n")
+    assert outcome.text.startswith("active key: main → second\n")
     assert active(two) == ["second"]
     (issued,) = two.ok("sign", "--machine-info", two.machine_info(), "--json").json["licenses"]
     kid = kid_of(two.folder / "second.key")
@@ -73,7 +73,9 @@ def test_for_programs(two: Desk) -> None:
 def test_the_active_one_again(two: Desk) -> None:
     """Nothing to do: exit 0, no consent, no journal row."""
     rows = len(two.ok("journal", "show", "--json").json["rows"])
-    assert two.ok("key", "use", "main").text == "main signs, as before\n"
+    assert (
+        two.ok("key", "use", "main").text == "main is already the active key; nothing was changed\n"
+    )
     assert two.ok("key", "use", "main", "--json").json["changed"] is False
     assert len(two.ok("journal", "show", "--json").json["rows"]) == rows
 
@@ -83,7 +85,7 @@ def test_a_private_half_that_is_elsewhere(two: Desk) -> None:
     (two.folder / "second.key").unlink()
     outcome = two.ok("key", "use", "second", *ACCEPT)
     place = f"file:{two.folder}/second.key"
-    told = f"warning: the private half of second is not in {place}, and no backup was noted\n"
+    told = f"warning: the private key of second is not in {place}, and no backup was noted\n"
     assert told in outcome.err
     (two.folder / "main.key").rename(two.folder / "moved")
     assert "warning" not in two.ok("key", "use", "second").err
@@ -115,7 +117,7 @@ def test_at_a_terminal(two: Desk) -> None:
     with terminal(two, "key", "use", "second", *CLOCK) as person:
         person.sees("accept this? [y/N]: ")
         person.types("y")
-        person.sees("why, for the journal")
+        person.sees("reason, for the journal")
         person.types("rolled out")
         assert person.ends() == 0
     assert active(two) == ["second"]

@@ -111,7 +111,7 @@ def test_the_very_second_of_the_expiry_counts_as_expired(books: Books) -> None:
 
 def test_no_match_is_no_error(books: Books) -> None:
     """Exit 0, an empty list."""
-    assert books.desk.ok("license", "list").text == "no license matches\n"
+    assert books.desk.ok("license", "list").text == "no licenses match\n"
     assert _listed(books, "--tier", "enterprise") == []
 
 

@@ -12,8 +12,8 @@ from polygent_issuer.registry import LicenseStatus
 CLOCK = ("--accept", "clock-behind")
 ID = "1f3a9c2e-0000-4000-8000-000000000000"
 OLD_FILE = (
-    "the old file keeps working until 2027-12-01T00:00:00Z, last full day 2027-11-30, "
-    "where it is installed; there is no revocation"
+    "the installed file stays valid until 2027-12-01T00:00:00Z, last full day 2027-11-30; "
+    "licenses cannot be revoked"
 )
 
 
@@ -110,11 +110,11 @@ def test_an_unknown_license_is_exit_5(filled: Books) -> None:
 def test_a_person_is_told_and_asked(filled: Books) -> None:
     """First for the reason, then whether to go ahead, knowing that the file keeps working."""
     terminal = at_terminal(filled.desk.home, "license", "retire", ID, *CLOCK)
-    terminal.expect("why, for the journal")
+    terminal.expect("reason, for the journal")
     terminal.sendline("   ")
     terminal.expect("the reason is empty")
     terminal.sendline(" customer left ")
-    terminal.expect("there is no revocation")
+    terminal.expect("licenses cannot be revoked")
     terminal.expect("retire license 1f3a9c2e of Acme GmbH?")
     terminal.sendline("y")
     code, _ = finish(terminal)

@@ -103,7 +103,7 @@ def test_what_is_no_longer_current(two: Books) -> None:
     assert unsent(two) == [SECOND]
     assert "0000000a is retired; it is not the one" in two.desk.ok("license", "sent", FIRST).err
     clash = two.desk.run("license", "list", "--unsent", "--status", "retired")
-    assert (clash.code, "only a current license is to be sent" in clash.err) == (2, True)
+    assert (clash.code, "--unsent lists only current licenses" in clash.err) == (2, True)
 
 
 def test_what_is_signed_with_a_leaked_key(two: Books) -> None:

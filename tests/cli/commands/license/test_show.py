@@ -37,7 +37,7 @@ def test_a_license_is_shown_from_its_file(books: Books) -> None:
         f"key            main ({books.signer.kid})",
         f"file sha256    {record.sha256}",
         "machine-info   of 2026-11-30T08:30:00Z",
-        f"its sha256     {hashlib.sha256(DOCUMENT).hexdigest()}",
+        f"machine-info sha256  {hashlib.sha256(DOCUMENT).hexdigest()}",
         "plan           standard-annual",
         "term           1y",
     ):
@@ -85,7 +85,7 @@ def test_what_became_of_it_comes_first(books: Books) -> None:
     other = books.license(acme, expires_at=books.desk.now + timedelta(days=1))
     books.desk.now += timedelta(days=1)
     text = books.desk.ok("license", "show", other.id).text
-    assert text.startswith(f"license {other.id[:8]} is current, and expired\n")
+    assert text.startswith(f"license {other.id[:8]} is current but expired\n")
 
 
 def test_an_enterprise_license_has_no_machine(books: Books) -> None:

@@ -28,11 +28,11 @@ def test_a_fresh_document(desk: Desk) -> None:
         "  hostname     prod-1",
         "  system       Linux 6.1",
         "  product      4.2",
-        "  customer     Acme GmbH (the sender's word)",
+        "  customer     Acme GmbH (unverified)",
         "  components   board",
         "  ignored      z",
-        "fresh: it may be 14d old",
-        "whose machine it is: nobody's yet",
+        "fresh: not older than 14d",
+        "known machine: none has this fingerprint",
     ]
 
 
@@ -103,7 +103,7 @@ def test_a_placeholder_is_named(desk: Desk) -> None:
     outcome = desk.run("machine-info", "check", path)
     assert outcome.code == 4
     assert (
-        "fresh: it may be 14d old\nimplausible-fingerprint: the fingerprint uninit" in outcome.text
+        "fresh: not older than 14d\nimplausible-fingerprint: the fingerprint uninit" in outcome.text
     )
     result = desk.run("machine-info", "check", path, "--json").json
     assert (result["fresh"], result["finding"]) == (True, None)
@@ -125,11 +125,11 @@ def test_the_setting_decides(desk: Desk) -> None:
 def test_whose_machine_it_is(desk: Desk) -> None:
     """The customer who has it; who claims to be another is said, in whatever spelling."""
     desk.ok("sign", "--machine-info", desk.machine_info())
-    owner = "whose machine it is: Acme GmbH (acme-gmbh), machine prod-1, since 2026-11-30T09:30:00Z"
+    owner = "known machine: prod-1 of Acme GmbH (acme-gmbh), since 2026-11-30T09:30:00Z"
     text = told(desk, desk.machine_info(customer="ACME  gmbh"))
     assert text.endswith(f"{owner}\n")
     text = told(desk, desk.machine_info(customer="Globex"))
-    assert text.endswith(f"{owner}\n  the document says that it is Globex's\n")
+    assert text.endswith(f"{owner}\n  the document names another customer: Globex\n")
     assert desk.ok("machine-info", "check", desk.machine_info(), "--json").json["known"] == [
         {
             "customer": "acme-gmbh",
@@ -154,8 +154,8 @@ def test_without_a_home(empty_desk: Desk) -> None:
     """It can be judged all the same, by the default; nothing is made."""
     path = empty_desk.machine_info()
     outcome = empty_desk.ok("machine-info", "check", path)
-    assert "fresh: it may be 14d old\n" in outcome.text
-    assert "there is no home with customers to ask\n" in outcome.text
+    assert "fresh: not older than 14d\n" in outcome.text
+    assert "known machine: not checked without a home\n" in outcome.text
     assert empty_desk.ok("machine-info", "check", path, "--json").json["known"] is None
     assert not empty_desk.home.exists()
 
@@ -295,7 +295,7 @@ def test_the_machine_of_one_who_was_archived(books: Books) -> None:
     books.machine(books.customer())
     books.desk.ok("customer", "archive", "acme", "--reason", "x")
     same = told(books.desk, books.desk.machine_info())
-    assert "whose machine it is: Acme GmbH (acme), who was archived, machine prod-1, since" in same
+    assert "known machine: prod-1 of Acme GmbH (acme, archived), since" in same
     changed = told(books.desk, books.desk.machine_info(fingerprint="cd" * 32))
     assert (
         "this may be the machine prod-1 of acme, changed; "

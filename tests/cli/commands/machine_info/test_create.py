@@ -50,7 +50,7 @@ def test_to_stdout(empty_desk: Desk, machine: MachineId) -> None:
     assert info.fingerprint == machine.fingerprint
     assert info.generated_at == empty_desk.now
     assert dict(info.components) == machine.components
-    assert outcome.err.startswith("made the machine info of this machine\n")
+    assert outcome.err.startswith("created the machine-info document of this machine\n")
     assert not empty_desk.home.exists()
 
 

@@ -77,7 +77,7 @@ def test_two_backups_within_a_second(books: Books) -> None:
 def test_a_backup_in_the_home_is_warned_of(books: Books) -> None:
     """It goes where the home goes."""
     outcome = books.desk.ok("registry", "backup", str(books.desk.home / "b.db"))
-    assert "the backup lies in the home" in outcome.err
+    assert "the backup is in the home" in outcome.err
 
 
 def test_a_clock_that_is_behind_is_told(books: Books) -> None:

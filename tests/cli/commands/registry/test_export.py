@@ -76,8 +76,8 @@ def test_two_licenses_of_one_key_are_warned_of(books: Books) -> None:
     for options in ((), ("--json",)):
         outcome = books.desk.ok("registry", "export", *options)
         assert (
-            "warning: acme has 2 current licenses without a machine; apply cannot tell which of "
-            "them a row means that is changed: polygent-issue customer show acme" in outcome.err
+            "warning: acme has 2 current licenses without a machine, so apply will refuse a "
+            "changed row for it; to see them: polygent-issue customer show acme" in outcome.err
         )
     plan = books.desk.folder / "plan.toml"
     books.desk.ok("registry", "export", "-o", str(plan))

@@ -53,17 +53,17 @@ def test_a_registry_is_begun_from_files_and_the_public_key(new: Desk) -> None:
     assert "new customers  Acme GmbH (acme), Globex (globex)\n" in outcome.text
     assert "new machines   2\n" in outcome.text
     assert "replaced       1\n" in outcome.text
-    assert "not in any file, so to be done by hand: machine labels and host names" in outcome.text
+    assert "not in any file, so restore by hand: machine labels and host names" in outcome.text
     assert "polygent-issue key import FILE" in outcome.text
     assert settings.load(new.home, {}).settings.issuer == "Polygent Ltd"
     listed = new.ok("license", "list", "--json").json["licenses"]
     assert [one["status"] for one in listed].count("current") == 2
     new.ok("journal", "verify")
     again = new.ok("registry", "import", str(new.folder / "mailed"))
-    assert again.text == "nothing to import; 3 of the files are in the registry already\n"
+    assert again.text == "nothing to import; 3 files already in the registry\n"
     license_file = min((new.folder / "mailed").iterdir())
     again = new.ok("registry", "import", str(license_file))
-    assert again.text == "nothing to import; 1 of the files is in the registry already\n"
+    assert again.text == "nothing to import; 1 file already in the registry\n"
     (new.folder / "rubbish").mkdir()
     (new.folder / "rubbish" / "0.lic").write_text("rubbish")
     refused = new.run("registry", "import", str(new.folder / "rubbish"))
@@ -233,7 +233,7 @@ def test_missing_predecessors_are_listed(books: Books) -> None:
     (desk.folder / "mailed" / "x.lic").write_bytes(heir.file)
     shutil.copy(books.desk.folder / "public.pem", desk.folder)
     text = desk.ok(*begin(desk)).text
-    assert f"no file of license {gone.id}, which {heir.id[:8]} replaced\n" in text
+    assert f"file missing: license {gone.id}, replaced by {heir.id[:8]}\n" in text
 
 
 def test_stdin_has_a_license_on_each_line(new: Desk) -> None:

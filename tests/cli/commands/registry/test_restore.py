@@ -56,7 +56,7 @@ def test_a_home_is_made_for_it(books: Books, saved: Path) -> None:
     text = other.ok("registry", "restore", str(saved)).text
     assert sorted(tree(other.home)) == ["registry.db", "settings.toml"]
     assert other.home.stat().st_mode & 0o777 == 0o700
-    assert "where the private half of main is:\n  polygent-issue key import" in text
+    assert "no key store for main; to import its private key:\n  polygent-issue key import" in text
     assert ID[:8] in other.ok("license", "list").text
 
 
@@ -89,7 +89,7 @@ def test_newer_rows_need_consent(books: Books, saved: Path) -> None:
     assert tree(books.desk.home) == before
     text = restored(books.desk, saved)
     kept = books.desk.home / "registry.db.before-restore-2026-11-30T093000Z"
-    assert f"  the one before  {kept}\n" in text
+    assert f"  old registry  {kept}\n" in text
     assert "polygent-issue registry import FILE" in text
     assert kept.read_bytes() == before["registry.db"]
     row = books.last_row()
@@ -201,9 +201,9 @@ def test_at_a_terminal_it_asks(today: Books) -> None:
     with terminal(today.desk, "registry", "restore", str(backup)) as person:
         person.sees("accept this? [y/N]: ")
         person.types("y")
-        person.sees("why, for the journal: ")
+        person.sees("reason, for the journal: ")
         person.types("a test")
-        person.sees("put the backup in its place? [y/N]: ")
+        person.sees("replace the registry by the backup? [y/N]: ")
         person.types("y")
         person.sees("restored the registry")
         assert person.ends() == 0
@@ -219,16 +219,16 @@ def test_at_a_terminal_over_an_older_state(today: Books) -> None:
     shutil.copy(older, today.path)
     with terminal(today.desk, "registry", "restore", str(late)) as person:
         person.sees("nothing")
-        person.sees("put the backup in its place? [y/N]: ")
+        person.sees("replace the registry by the backup? [y/N]: ")
         person.types("")
         assert person.ends() == 130
     today.path.write_bytes(b"")
     with terminal(today.desk, "registry", "restore", str(late)) as person:
-        person.sees("there is none yet")
+        person.sees("no registry yet")
         assert person.ends() == 0
     today.path.write_bytes(b"rubbish" * 999)
     with terminal(today.desk, "registry", "restore", str(late)) as person:
-        person.sees("it cannot be read")
+        person.sees("the registry cannot be read")
         person.sees("accept this? [y/N]: ")
         person.types("n")
         assert person.ends() == 4

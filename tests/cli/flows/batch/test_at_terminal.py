@@ -96,9 +96,9 @@ def test_consent_is_asked_for_once_a_code(today: Desk) -> None:
     """With how many it stops, and one reason for all; the journal keeps it for each."""
     terminal = begin(today, "renew", "c1", "c2", "c3", "--term", "5y", **unlocked(today))
     terminal.expect_exact("long-term stops 3 of them")
-    terminal.expect_exact("accept long-term for 3? [y/N]: ")
+    terminal.expect_exact("accept long-term for 3 items? [y/N]: ")
     terminal.sendline("y")
-    terminal.expect_exact("why, for the journal: ")
+    terminal.expect_exact("reason, for the journal: ")
     terminal.sendline("agreed with sales")
     terminal.expect_exact(QUESTION)
     terminal.sendline("")
@@ -111,10 +111,10 @@ def test_consent_is_asked_for_once_a_code(today: Desk) -> None:
 def test_what_changed_at_the_question_is_not_issued(today: Desk) -> None:
     """Somebody wrote while a consent was thought about: that item is another than was shown."""
     terminal = begin(today, "renew", "c1", "c2", "c3", "--term", "5y", **unlocked(today))
-    terminal.expect_exact("accept long-term for 3? [y/N]: ")
+    terminal.expect_exact("accept long-term for 3 items? [y/N]: ")
     today.ok("customer", "edit", "c2", "--name", "Globex Corporation")
     terminal.sendline("y")
-    terminal.expect_exact("why, for the journal: ")
+    terminal.expect_exact("reason, for the journal: ")
     terminal.sendline("agreed with sales")
     terminal.expect_exact(QUESTION)
     terminal.sendline("")
@@ -130,7 +130,7 @@ def test_a_consent_that_is_declined(today: Desk) -> None:
     file = today.folder / "plan.csv"
     file.write_text("customer,term\nc1,5y\nc2,1y\nc3,1y\n")
     terminal = begin(today, "apply", str(file), **unlocked(today))
-    terminal.expect_exact("accept long-term for 1? [y/N]: ")
+    terminal.expect_exact("accept long-term for 1 item? [y/N]: ")
     terminal.sendline("")
     terminal.expect_exact("go ahead with 2? [Y/n]: ")
     terminal.sendline("")
