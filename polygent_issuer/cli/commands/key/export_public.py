@@ -48,8 +48,7 @@ def export_public(
         raise UsageProblem("KEY and --all are mutually exclusive", hint="give one of them")
     if every and form is Form.PEM:
         raise UsageProblem(
-            "--all cannot be combined with --format pem, which has room for one key",
-            hint="--all --format jwks",
+            "--all needs --format jwks: a PEM file has only one key", hint="--all --format jwks"
         )
     with invocation.registry.reading() as db:
         chosen = _trusted(db) if every else (_one(db, key),)
@@ -80,7 +79,7 @@ def _one(db: Reading, key: str | None) -> KeyRecord:
     record = keys.find(db, key)
     if record.compromised:
         raise KeyUnavailable(
-            f"the key {escape(record.label)} is compromised, so servers must no longer trust it",
+            f"the key {escape(record.label)} is compromised, so servers must drop it",
             hint=Hint(
                 "to export the keys that servers may trust: ",
                 run("key", "export-public", "--all", "--format", "jwks"),

@@ -37,7 +37,7 @@ def _adopt(
     if isinstance(place, store_uri.TokenUri):
         require_ready(settings, place)
     lifecycle = key_storage.key_lifecycle(invocation, passphrase, store=uri, backup=None)
-    return key_storage.stored_key(lifecycle.adopt(place, label=label), "imported")
+    return key_storage.stored_key(lifecycle.adopt(place, label=label), "registered")
 
 
 def import_private(

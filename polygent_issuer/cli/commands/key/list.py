@@ -41,7 +41,7 @@ def list_all(invocation: Invocation) -> Report:
             )
             styles.append("good" if key.active else "plain")
             if current and not key.may_sign:
-                line = f"licenses signed with {key.label} ({state}): {list_command(key.label)}"
+                line = f"signed with {key.label} ({state}): {list_command(key.label)}"
                 lines.append(Line(line, "bad" if key.compromised else "dim"))
     if not members:
         none = Line("no keys yet; to generate one: polygent-issue key generate", "dim")

@@ -80,7 +80,7 @@ def _document_json(document: Document) -> dict[str, str]:
 
 def _document_rows(document: Document) -> Iterable[tuple[str, str]]:
     yield "machine-info", f"of {dates.instant(document.generated_at)}"
-    yield "machine-info sha256", document.sha256
+    yield "info sha256", document.sha256
 
 
 def _state(record: LicenseRecord, now: datetime) -> Line:

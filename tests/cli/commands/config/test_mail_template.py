@@ -19,7 +19,7 @@ def test_it_is_written_to_be_edited(books: Books) -> None:
     """Into the home, once, with the names that may stand in it."""
     path = template_path(books.desk.home)
     told = books.desk.ok("config", "mail-template", "--write").text
-    assert told.startswith(f"wrote {path}: ")
+    assert told.startswith(f"wrote {path}; ")
     for name, about in PLACEHOLDERS.items():
         assert f"  ${name} " in told
         assert about in told

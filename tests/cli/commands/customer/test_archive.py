@@ -49,7 +49,7 @@ def test_those_too(filled: Books) -> None:
     header, acme, globex = filled.desk.ok("customer", "list", "--archived").text.splitlines()
     assert header.split()[-1] == "archived"
     both = filled.desk.ok("customer", "list").text.splitlines()
-    assert [line.split()[0] for line in both] == ["customer", "globex", "archived,"]
+    assert [line.split()[0] for line in both] == ["customer", "globex", "not"]
     assert acme.split()[0] == "acme"
     assert acme.split()[-1] == "2026-12-02T09:30:00Z"
     assert globex.split() == ["globex", "Globex", "0"]
@@ -61,16 +61,16 @@ def test_it_is_taken_back(filled: Books) -> None:
     """As printed; no reason is asked for, one that is given is kept; twice is so already."""
     filled.desk.ok("customer", "archive", "acme", *REASON)
     again = filled.desk.ok("customer", "archive", "acme")
-    assert again.text == "Acme GmbH (acme) is archived already\n"
+    assert again.text == "Acme GmbH (acme) is already archived; nothing was changed\n"
     undone = filled.desk.ok("customer", "archive", "acme", "--undo", "--reason", "they are back")
-    assert undone.text == "Acme GmbH (acme) is not archived any more\n"
+    assert undone.text == "unarchived Acme GmbH (acme)\n"
     row = filled.last_row()
     assert (row.event, row.reason) == ("customer-unarchived", "they are back")
     told = filled.desk.ok("customer", "archive", "acme", "--undo", "--json").json
     assert (told["changed"], told["customer"]["archived_at"]) == (False, None)
     assert filled.last_row() == row
     quiet = filled.desk.ok("customer", "archive", "acme", "--undo").text
-    assert quiet == "Acme GmbH (acme) is not archived\n"
+    assert quiet == "Acme GmbH (acme) is not archived; nothing was changed\n"
     assert "acme" in filled.desk.ok("expiring").text
 
 
@@ -145,7 +145,7 @@ def test_on_a_terminal(filled: Books) -> None:
         assert person.ends() == 130
     assert "acme" in filled.desk.ok("customer", "list").text
     with terminal(filled.desk, *argv, "--yes", *REASON) as person:
-        person.sees("Acme GmbH (acme) is archived")
+        person.sees("archived Acme GmbH (acme)")
         assert person.ends() == 0
 
 

@@ -44,7 +44,7 @@ def test_one_remains(pair: Books) -> None:
     assert "Globex AG (globex) → Acme GmbH (acme); globex becomes an alias\n" in text
     assert "  licenses moved: 1\n" in text
     assert "  machine prod-1 → prod-1-2, since the label was in use\n" in text
-    assert "  CRM reference: A-1 stays; globex had G-1\n" in text
+    assert "  CRM reference: A-1 is kept; globex had G-1\n" in text
     assert "these files still carry the name or slug of globex, and keep working:\n" in text
     assert "  Globex AG, prod-1-2, until 2027-11-30T09:30:00Z" in text
     assert "    polygent-issue reissue acme --license aaaaaaaa\n" in text
@@ -268,7 +268,7 @@ def test_who_comes_in_between(pair: Books, meanwhile: tuple[str, ...]) -> None:
     """What was shown is no longer so: exit 7, and nothing is changed."""
     argv = ("customer", "merge", "globex", "acme", "--accept", "clock-behind", *REASON)
     with terminal(pair.desk, *argv) as person:
-        person.sees("for good? [y/N]: ")
+        person.sees("into acme? [y/N]: ")
         pair.desk.ok(*meanwhile)
         before = pair.last_row()
         person.types("y")

@@ -116,7 +116,7 @@ def test_heads_are_noted_in_a_file_and_found_again(filled: Books) -> None:
     notes.parent.mkdir()
     for _ in range(2):
         outcome = filled.desk.ok("journal", "verify", "--note", str(notes))
-        assert f"  noted in  {notes}\n" in outcome.text
+        assert f"  head saved to  {notes}\n" in outcome.text
     first, second = notes.read_text().splitlines()
     assert first.startswith("2026-11-30T09:30:00Z 4:")
     assert second.split()[1].startswith("5:")
@@ -164,7 +164,7 @@ def test_a_head_is_not_noted_in_the_home(filled: Books) -> None:
     for place in (filled.desk.home / "heads", link / "heads"):
         outcome = filled.desk.run("journal", "verify", "--note", str(place))
         assert outcome.code == 8
-        assert "lies in the home" in outcome.err
+        assert "is in the home" in outcome.err
         assert not place.exists()
     assert filled.path.read_bytes() == before
 

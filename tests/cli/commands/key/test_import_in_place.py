@@ -36,7 +36,7 @@ def test_it_signs_from_where_it_is(mounted: Desk) -> None:
     """Nothing is copied or written there; its mode is warned of; licenses are signed with it."""
     before = tree(mounted.folder / "secrets")
     outcome = mounted.ok("key", "import", place(mounted), "--label", "main")
-    assert outcome.text.startswith("took in the key main\n")
+    assert outcome.text.startswith("registered the key main\n")
     assert "other users can read the key file" in outcome.err
     assert f"private key  {place(mounted)}\n" in outcome.text
     sign = ("sign", "--machine-info", mounted.machine_info(), "--output", str(mounted.output))

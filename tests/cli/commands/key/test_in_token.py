@@ -234,7 +234,7 @@ def test_a_key_of_a_ceremony(at_hand: Desk, hsm: SoftHsm) -> None:
     settings = settings_path(at_hand.home)
     settings.write_text(settings.read_text().partition("[stores]")[0])
     again = at_hand.ok("key", "import", uri)
-    assert "took in the key root-2026" in again.text
+    assert "registered the key root-2026" in again.text
     assert "the registry had its public half already" in again.text
     assert at_hand.ok("key", "show", "root-2026", "--json").json["key"]["presence"] == "present"
     assert error(at_hand, "key", "import", uri, "--label", "x")[:2] == (3, "input_refused")

@@ -82,7 +82,7 @@ def test_a_key_is_retired(desk: Desk, add_key: Callable[[str], None]) -> None:
     assert "signed with main, which is retired" in desk.ok("reissue", "acme-gmbh").text
     rows = desk.ok("journal", "show", "--json").json["rows"]
     again = desk.ok("key", "retire", "main")
-    assert again.text.startswith("the key main is retired already\n")
+    assert again.text.startswith("the key main is already retired; nothing was changed\n")
     assert desk.ok("journal", "show", "--json").json["rows"] == rows
     assert desk.ok("key", "show", "main", "--json").json["key"]["current_licenses"] == 0
 
@@ -145,7 +145,7 @@ def test_a_leaked_key_that_signs(desk: Desk) -> None:
     license_id, file = sign(desk)
     outcome = desk.ok("key", "retire", "main", "--compromised", *REASON)
     lines = [line.strip() for line in outcome.text.splitlines()]
-    told = [line for line in lines if "polygent-issue" in line or "both at once" in line]
+    told = [line for line in lines if "polygent-issue" in line or "4. send" in line]
     make = "polygent-issue key generate main-2 --backup FILE"
     use = "polygent-issue key use main-2"
     assert told == [
@@ -154,7 +154,7 @@ def test_a_leaked_key_that_signs(desk: Desk) -> None:
         "4. send each customer the public keys and the new license file together",
         f"acme-gmbh, prod-1, until 2027-11-30: {REISSUE} {license_id[:8]}",
     ]
-    assert "iat proves nothing" in outcome.text
+    assert "with any date" in outcome.text
     assert (
         "it then refuses every license signed with it until a new file is uploaded" in outcome.text
     )
@@ -213,7 +213,7 @@ def test_retired_first_and_leaked_later(desk: Desk, add_key: Callable[[str], Non
     shown = desk.ok("key", "show", "second", "--json").json["key"]
     assert (shown["retired_at"], shown["compromised"]) == (since, True)
     told = desk.ok("key", "retire", "second").text
-    assert told.startswith("the key second is compromised already\n")
+    assert told.startswith("the key second is already compromised; nothing was changed\n")
     assert desk.ok("journal", "verify").code == 0
 
 
@@ -291,7 +291,7 @@ def test_on_a_terminal_without_a_question(desk: Desk) -> None:
     with terminal(desk, *argv) as person:
         assert person.ends() == 0
     assert "[y/N]" not in person.screen
-    assert person.screen.count("iat proves nothing") == 1
+    assert person.screen.count("with any date") == 1
     assert states(desk) == {"main": "compromised"}
 
 

@@ -12,10 +12,10 @@ def test_its_public_side(desk: Desk) -> None:
     """Fields, then the public half as PEM; whether the private one is there."""
     kid = kid_of(desk.folder / "main.key")
     text = desk.ok("key", "show", "main").text
-    assert text.startswith(f"main\n  kid           {kid}\n  state         active\n")
+    assert text.startswith(f"main\n  kid          {kid}\n  state        active\n")
     assert f"  private key  file:{desk.folder}/main.key (there)\n" in text
-    assert "  backup        none\n" in text
-    assert "  created       2025-11-30T09:30:00Z\n" in text
+    assert "  backup       none\n" in text
+    assert "  created      2025-11-30T09:30:00Z\n" in text
     pem = text[text.index("-----BEGIN PUBLIC KEY-----") :]
     assert Key.from_pem(pem.encode()).kid == kid
     assert "PRIVATE" not in text
@@ -35,7 +35,7 @@ def test_the_licenses_under_it(desk: Desk) -> None:
     desk.ok("reissue", "acme-gmbh")
     shown = desk.ok("key", "show", "main", "--json").json["key"]
     assert (shown["licenses"], shown["current_licenses"]) == (2, 1)
-    assert "licenses      2, 1 of them current\n" in desk.ok("key", "show", "main").text
+    assert "licenses     2, 1 of them current\n" in desk.ok("key", "show", "main").text
 
 
 def test_no_prompt_is_needed(desk: Desk) -> None:

@@ -85,7 +85,7 @@ def test_a_retired_license_is_not_retired_again(filled: Books) -> None:
     filled.desk.ok("license", "retire", ID, "--reason", "first")
     outcome = filled.desk.run("license", "retire", ID, "--reason", "second", "--json")
     assert outcome.code == 3
-    assert "is retired already" in outcome.json["error"]["message"]
+    assert "is already retired" in outcome.json["error"]["message"]
     assert outcome.json["error"]["hint"] == "polygent-issue license show 1f3a9c2e"
     assert filled.record(ID).retired_reason == "first"
 
@@ -97,7 +97,7 @@ def test_a_replaced_license_is_not_retired(books: Books) -> None:
     new = books.license(acme, replaces=old)
     outcome = books.desk.run("license", "retire", old.id, "--reason", "x")
     assert outcome.code == 3
-    assert f"is replaced by {new.id} already" in outcome.err
+    assert f"is already replaced by {new.id}" in outcome.err
     assert books.record(new.id).is_current
 
 

@@ -37,7 +37,7 @@ def test_a_license_is_shown_from_its_file(books: Books) -> None:
         f"key            main ({books.signer.kid})",
         f"file sha256    {record.sha256}",
         "machine-info   of 2026-11-30T08:30:00Z",
-        f"machine-info sha256  {hashlib.sha256(DOCUMENT).hexdigest()}",
+        f"info sha256    {hashlib.sha256(DOCUMENT).hexdigest()}",
         "plan           standard-annual",
         "term           1y",
     ):

@@ -22,9 +22,9 @@ def test_a_fresh_document(desk: Desk) -> None:
     """Everything that it says, its age, that it is fresh; exit 0."""
     path = desk.machine_info(os="Linux 6.1", productVersion="4.2", components={"board": "b"}, z=1)
     assert desk.ok("machine-info", "check", path).text.splitlines() == [
-        f"{path} says:",
+        f"contents of {path}:",
         f"  fingerprint  {FINGERPRINT}",
-        "  made         2026-11-30T08:30:00Z (1h ago)",
+        "  created      2026-11-30T08:30:00Z (1h ago)",
         "  hostname     prod-1",
         "  system       Linux 6.1",
         "  product      4.2",
@@ -69,9 +69,9 @@ def test_for_programs(desk: Desk) -> None:
         (timedelta(hours=47, minutes=59), "47h ago", True),
         (timedelta(days=14), "14d ago", True),
         (timedelta(days=14, seconds=1), "14d ago", False),
-        (timedelta(minutes=-5), "5m ahead", True),
-        (timedelta(minutes=-5, seconds=-1), "5m ahead", False),
-        (timedelta(seconds=-30), "less than a minute ahead", True),
+        (timedelta(minutes=-5), "5m in the future", True),
+        (timedelta(minutes=-5, seconds=-1), "5m in the future", False),
+        (timedelta(seconds=-30), "less than a minute in the future", True),
     ],
 )
 def test_its_age(desk: Desk, age: timedelta, shown: str, fresh: bool) -> None:  # noqa: FBT001 - a verdict
