@@ -56,9 +56,11 @@ def doctor(
 
 def _text(examination: "Examination", count: Counter[str]) -> Iterator[Line]:
     width = max(len(row.name) for row in examination.rows)
+    column = 4 + 2 + width + 2
     for row in examination.rows:
         mark, style = _MARKS[row.state]
-        yield Line(f"{mark:<4}  {row.name:<{width}}  {row.message}", style)
+        text = f"{mark:<4}  {row.name:<{width}}  {row.message}"
+        yield Line(text, style, hang=column)
         if row.fix is not None:
             yield Line(f"fix: {at_home(row.fix)}", indent=3)
     parts = [

@@ -94,21 +94,20 @@ def expiring(
 
 
 def _table(items: list[dict[str, Any]]) -> Table:
-    headers = ("customer", "machine", "license", "last full day", "expires", "left", "alert")
+    headers = ("customer", "machine", "license", "last full day", "left", "alert")
     rows = tuple(
         (
             item["customer"],
             item["machine"] or "any",
             item["id"][:8],
             item["last_full_day"],
-            item["expires_at"],
             "expired" if item["expired"] else f"{item['days_left']}d",
             "none" if item["alert_days"] is None else f"{item['alert_days']}d",
         )
         for item in items
     )
     styles = tuple(map(_style, items))
-    return Table(headers, rows, styles, folding=("customer", "machine"))
+    return Table(headers, rows, styles)
 
 
 def _style(item: Mapping[str, Any]) -> Style:

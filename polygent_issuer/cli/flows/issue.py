@@ -17,7 +17,7 @@ from polygent_issuer.cli.options.issue import IssueOptions, LicenseSelection
 from polygent_issuer.cli.options.terms import FirstTerms, NextTerms, parse_changes
 from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.model import Block, Line
-from polygent_issuer.cli.output.proposal import fields, issued_json, preview, proposal_json
+from polygent_issuer.cli.output.proposal import fields, issued_json, preview, proposal_json, written
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.findings import Consent
@@ -79,8 +79,9 @@ def _report(
     *,
     agreed: Consent,
     to_stderr: bool,
+    shown: bool,
 ) -> Report:
-    """Return each license: old → new, the file, until when to upload; what to do next."""
+    """Return each license with its file, and the next step; of what was `shown`, nothing again."""
     licenses: list[Mapping[str, Any]] = []
     blocks: list[Block] = []
     for each in issued:
@@ -88,6 +89,9 @@ def _report(
         mails = drafts.get(proposal.license.jti, ())
         licenses.append(issued_json(each, settings, drafts=mails, agreed=agreed))
         blocks.append(Line(f"{proposal.action.done} license {proposal.license.jti}", "good"))
+        if shown:
+            blocks.append(written(file, mails))
+            continue
         blocks.append(fields(proposal, settings, file=file, drafts=mails))
         blocks += (Line(note, "dim", 1) for note in proposal.notes)
     ids = " ".join(each.proposal.license.jti[:8] for each in issued)
@@ -128,7 +132,14 @@ def _issue(
         destination=destination,
     )
     drafts = {} if mail is None else mail.write(each.proposal.license.jti for each in issued)
-    return _report(issued, drafts, settings, agreed=agreed, to_stderr=destination.folder is None)
+    return _report(
+        issued,
+        drafts,
+        settings,
+        agreed=agreed,
+        to_stderr=destination.folder is None,
+        shown=invocation.interactive,
+    )
 
 
 def tell_default_issuer(invocation: Invocation) -> None:

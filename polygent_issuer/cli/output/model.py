@@ -2,12 +2,12 @@
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 CUT: Final = "..."
 _EMOJI: Final = "\ufe0f"
-"""Makes an emoji, which is wide, of what stands before it."""
+"""Makes an emoji, which is wide, of the character before it."""
 
 
 def cells(text: str) -> int:
@@ -37,11 +37,19 @@ Style = Literal["plain", "title", "good", "bad", "warn", "dim"]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line; `indent` in steps of two spaces."""
+    """One line of text.
+
+    Attributes:
+        indent: in steps of two spaces.
+        hang: the column of the rows after the first, if the line is too long for the screen.
+        verbatim: it is a line of a file, and is never wrapped.
+    """
 
     text: str = ""
     style: Style = "plain"
     indent: int = 0
+    hang: int = 0
+    verbatim: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +62,21 @@ class Fields:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under headers; `styles` colours whole rows, in their order.
-
-    Where a terminal is too narrow, the columns of `folding` give way, so that IDs and instants stay
-    whole; without them all do.
-    """
+    """Rows under headers; `styles` colours whole rows, in their order."""
 
     headers: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
     styles: Sequence[Style] = ()
-    folding: tuple[str, ...] = ()
+
+    def without_repeated(self, *headers: str) -> "Table":
+        """Return the table without those of these columns that have one value in all rows."""
+        kept = [
+            number
+            for number, header in enumerate(self.headers)
+            if header not in headers or len({row[number] for row in self.rows}) > 1
+        ]
+        rows = tuple(tuple(row[number] for number in kept) for row in self.rows)
+        return replace(self, headers=tuple(self.headers[number] for number in kept), rows=rows)
 
 
 Block = Line | Fields | Table

@@ -55,6 +55,11 @@ def fields(
     )
 
 
+def written(file: str, drafts: Iterable[Path]) -> Fields:
+    """Return the files of a license whose other fields were shown before."""
+    return Fields((("file", file), *(("mail draft", str(draft)) for draft in drafts)))
+
+
 def upload_before(license_: License, settings: Settings) -> str:
     """Return until when a server takes the file, and whether that rests on a guess."""
     until = dates.upload_deadline(license_.issued_at, settings.upload_window_or_assumed)

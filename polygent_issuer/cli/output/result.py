@@ -18,11 +18,12 @@ from polygent_issuer.hints import Hint, run
 from polygent_issuer.text import escape
 
 if TYPE_CHECKING:
-    from polygent_issuer.cli.output.model import Block, Style, Table
+    from polygent_issuer.cli.output.model import Block, Style
 
 
 STREAM_ERRORS: Final = (OSError, ValueError, AttributeError)
-"""What a stream raises that is full or gone, closed, or was never there."""
+"""Raised by a stream that is full, gone or closed, or that never existed."""
+_USUAL_WIDTH: Final = 80
 
 
 class StdoutError(OutputProblem):
@@ -56,30 +57,48 @@ def is_plain(stream: TextIO) -> bool:
     return not stream.isatty() or bool(environ.get("NO_COLOR")) or environ.get("TERM") == "dumb"
 
 
-def note(label: str, message: str, *, style: "Style" = "warn") -> None:
-    """Write a line for the person on stderr, behind a label; lost silently when stderr is."""
+def width_of(stream: TextIO) -> int | None:
+    """Return the columns of a terminal, or None for a pipe or file, where no line is wrapped."""
+    if not stream.isatty():
+        return None
     try:
+        return int(os.environ.get("COLUMNS") or 0) or os.get_terminal_size(stream.fileno()).columns
+    except (ValueError, OSError):
+        return _USUAL_WIDTH
+
+
+def note(label: str, message: str, *, style: "Style" = "warn") -> None:
+    """Write a message for the person on stderr, after a label. Ignore a closed stderr."""
+    from polygent_issuer.cli.output import layout
+
+    try:
+        text = Hint(f"{label}: ", message) if isinstance(message, Hint) else f"{label}: {message}"
+        width = width_of(sys.stderr)
+        lines = [escape(text)] if width is None else layout.wrapped(text, width, hang=layout.GAP)
         if is_plain(sys.stderr):
-            sys.stderr.write(f"{label}: {escape(message)}\n")
+            sys.stderr.writelines(f"{line}\n" for line in lines)
         else:
             from polygent_issuer.cli.output.rich_text import draw_note
 
-            draw_note(label, message, style, sys.stderr)
+            draw_note(f"{label}:", lines, style, sys.stderr)
         sys.stderr.flush()
     except STREAM_ERRORS:
         discard(sys.stderr)
 
 
 def write_blocks(blocks: "Iterable[Block]", stream: TextIO) -> None:
-    """Write blocks to a stream, with colour where a person at a terminal wants it."""
+    """Write blocks to a stream: as wide as a terminal is, and with colour unless it is plain."""
+    from polygent_issuer.cli.output import layout
+
     _escape_unencodable(stream)
-    if not is_plain(stream):
+    width = width_of(stream)
+    if is_plain(stream):
+        stream.writelines(line + "\n" for line in plain_lines(blocks, width))
+        stream.flush()
+    else:
         from polygent_issuer.cli.output.rich_text import draw
 
-        draw(blocks, stream)
-        return
-    stream.writelines(line + "\n" for line in plain_lines(blocks))
-    stream.flush()
+        draw(layout.rows(blocks, width, boxes=True), stream)
 
 
 def write_json(members: Mapping[str, Any], *, in_line: bool = False) -> None:
@@ -116,28 +135,12 @@ def write_bytes(data: bytes) -> None:
         sys.stdout.flush()
 
 
-def plain_lines(blocks: "Iterable[Block]") -> Iterable[str]:
-    """Yield blocks as lines of text without colour, foreign characters escaped."""
-    from polygent_issuer.cli.output.model import Fields, Line
+def plain_lines(blocks: "Iterable[Block]", width: int | None = None) -> Iterable[str]:
+    """Yield blocks as lines of text without colour, with foreign characters escaped."""
+    from polygent_issuer.cli.output import layout
 
-    for block in blocks:
-        if isinstance(block, Line):
-            yield ("  " * block.indent + escape(block.text)).rstrip()
-        elif isinstance(block, Fields):
-            rows = [(name, value) for name, value in block.rows if value is not None]
-            width = max((len(name) for name, _ in rows), default=0)
-            for name, value in rows:
-                yield f"{'  ' * block.indent}{name:<{width}}  {escape(value)}".rstrip()
-        else:
-            yield from _plain_table(block)
-
-
-def _plain_table(table: "Table") -> Iterable[str]:
-    rows = [table.headers, *(tuple(map(escape, row)) for row in table.rows)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
-        yield "  ".join(cells).rstrip()
+    for row in layout.rows(blocks, width):
+        yield "".join(text for text, _ in row)
 
 
 def _escape_unencodable(stream: TextIO) -> None:

@@ -187,6 +187,8 @@ _MARKS: Final[dict[Outcome, tuple[str, Style]]] = {
     Outcome.FAILED: ("FAILED", "bad"),
     Outcome.NOT_CHECKED: ("not checked", "dim"),
 }
+_MESSAGE: Final = 15
+"""The column where the message of a check begins."""
 
 
 def file_line(result: VerificationResult | UnreadableFile) -> str:
@@ -246,9 +248,9 @@ def _checks(result: VerificationResult) -> Iterable[Line]:
     for row in result.report.rows:
         mark, style = _MARKS[row.outcome]
         if row.outcome is not Outcome.FAILED:
-            yield Line(f"{mark:<11}  {row.message}", style, 1)
+            yield Line(f"{mark:<11}  {row.message}", style, 1, hang=_MESSAGE)
             continue
-        yield Line(f"{mark:<11}  {row.code}: {row.message}", style, 1)
+        yield Line(f"{mark:<11}  {row.code}: {row.message}", style, 1, hang=_MESSAGE)
         yield from _remedy(result, row)
         if not result.report.authentic:
             yield Line("not checked  remaining checks: the file is not authentic", "dim", 1)

@@ -36,7 +36,7 @@ def mail_template(
             "this is the default template; to edit a copy: "
             "polygent-issue config mail-template --write"
         )
-    text: Iterable[Block] = map(Line, template.text.splitlines())
+    text: Iterable[Block] = (Line(line, verbatim=True) for line in template.text.splitlines())
     if write:
         done = f"wrote {path}; edit it to change all future drafts"
         names = tuple((f"${name}", about) for name, about in PLACEHOLDERS.items())

@@ -47,7 +47,7 @@ def _table(entries: tuple[Entry, ...]) -> Block:
         return Line("no such setting is set", "dim")
     return Table(
         ("setting", "from", "value"),
-        tuple((each.key, _origin(each), display_value(each.value)) for each in entries),
+        tuple((each.key, _origin(each), _cell(each)) for each in entries),
         tuple("dim" if each.where is Where.DEFAULT else "plain" for each in entries),
     )
 
@@ -55,6 +55,12 @@ def _table(entries: tuple[Entry, ...]) -> Block:
 def display_value(value: str | None) -> str:
     """Return a value as text; an empty value is an empty list."""
     return "not set" if value is None else value or "none"
+
+
+def _cell(entry: Entry) -> str:
+    """Return a value for the table, which folds a list between its items."""
+    value = display_value(entry.value)
+    return value.replace(",", ", ") if entry.key.endswith("features") else value
 
 
 def _origin(entry: Entry) -> str:

@@ -42,12 +42,11 @@ def list_all(
 
 def _text(listed: tuple[CustomerSummary, ...], *, archived: bool, left_out: int) -> Iterable[Block]:
     if listed:
-        headers = ("customer", "name", "current licenses", "next expiry", "last full day")
+        headers = ("customer", "name", "current licenses", "next expiry")
         yield Table(
             (*headers, "archived") if archived else headers,
             tuple(_row(each, archived=archived) for each in listed),
             tuple("plain" if each.customer.archived_at is None else "dim" for each in listed),
-            folding=("customer", "name"),
         )
     elif not left_out:
         yield Line("no customers yet; to add one: polygent-issue customer add NAME", "dim")
@@ -57,11 +56,10 @@ def _text(listed: tuple[CustomerSummary, ...], *, archived: bool, left_out: int)
 
 
 def _row(listed: CustomerSummary, *, archived: bool) -> tuple[str, ...]:
-    first = dates.optional_instant(listed.first) or ""
     last_day = "" if listed.first is None else dates.last_full_day(listed.first).isoformat()
     customer, at = listed.customer, listed.customer.archived_at
-    more = ((dates.optional_instant(at) or ""),) if archived else ()
-    return customer.slug, customer.name, str(listed.current), first, last_day, *more
+    more = ("" if at is None else at.date().isoformat(),) if archived else ()
+    return customer.slug, customer.name, str(listed.current), last_day, *more
 
 
 def _customer_json(listed: CustomerSummary) -> dict[str, Any]:

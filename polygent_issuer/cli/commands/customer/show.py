@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -44,13 +43,7 @@ def show(invocation: Invocation, customer: CustomerName) -> Report:
         ],
         "journal": [journal_json(row) for row in rows],
     }
-    table = license_table(records, now)
-    if zone_of(owner) is not None:
-        headers = (*table.headers, f"in {owner.time_zone}")
-        with_local = zip(table.rows, local, strict=True)
-        table = replace(
-            table, headers=headers, rows=tuple((*row, there or "") for row, there in with_local)
-        )
+    table = license_table(records, now).without_repeated("customer")
     return Report(members, _text(owner, shown, table, rows))
 
 
@@ -63,7 +56,7 @@ def _text(
     if shown:
         headers = ("machine", "hostname", "fingerprint", "since", "until")
         cells = tuple(row for _, machine_rows, _ in shown for row in machine_rows)
-        yield Table(headers, cells, folding=("hostname", "fingerprint"))
+        yield Table(headers, cells)
         yield from (line for _, _, lines in shown for line in lines)
     else:
         yield Line("no machines", "dim")
@@ -71,8 +64,9 @@ def _text(
     yield table if table.rows else Line("no licenses", "dim")
     if rows:
         yield Line()
-        yield Line(f"last {len(rows)} rows of the journal", "title")
-        yield journal_table(rows)
+        last = "last row" if len(rows) == 1 else f"last {len(rows)} rows"
+        yield Line(f"{last} of the journal", "title")
+        yield journal_table(rows).without_repeated("customer")
         yield Line(f"all rows: polygent-issue journal show --customer {customer.slug}", "dim")
 
 

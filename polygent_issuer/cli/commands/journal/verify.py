@@ -21,8 +21,9 @@ _RESTORE: Final = (
 )
 _ADVICE: Final = (
     Line("to detect truncation, save the head outside this machine:", "dim"),
-    Line("polygent-issue journal verify --note FILE, and later", "dim"),
-    Line("polygent-issue journal verify --against FILE", "dim"),
+    Line("polygent-issue journal verify --note FILE", "dim", 1),
+    Line("later, compare the journal with it:", "dim"),
+    Line("polygent-issue journal verify --against FILE", "dim", 1),
 )
 
 

@@ -1,7 +1,9 @@
 """`polygent-issue key list`: list signing keys."""
 
+from datetime import datetime
+
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.output.key import backup_state, brief_place, key_json, key_state
+from polygent_issuer.cli.output.key import brief_place, key_json, key_state
 from polygent_issuer.cli.output.license import list_command
 from polygent_issuer.cli.output.model import Line, Style, Table
 from polygent_issuer.cli.output.result import Report
@@ -35,8 +37,8 @@ def list_all(invocation: Invocation) -> Report:
             ended = "" if since is None else f" since {since.date().isoformat()}"
             rows.append(
                 (
-                    *(key.label, f"{state}{ended}", key.kid, brief_place(store)),
-                    *(backup_state(key), dates.instant(key.created_at), str(current)),
+                    *(key.label, f"{state}{ended}", key.kid[:8], str(current)),
+                    *(_day(key.backed_up_at), _day(key.created_at), brief_place(store)),
                 )
             )
             styles.append("good" if key.active else "plain")
@@ -46,6 +48,9 @@ def list_all(invocation: Invocation) -> Report:
     if not members:
         none = Line("no keys yet; to generate one: polygent-issue key generate", "dim")
         return Report({"keys": []}, [none])
-    headers = ("label", "state", "kid", "store", "backup", "created", "current licenses")
-    table = Table(headers, rows, styles, folding=("kid", "store"))
-    return Report({"keys": members}, [table, *lines])
+    headers = ("label", "state", "kid", "current licenses", "backup", "created", "store")
+    return Report({"keys": members}, [Table(headers, rows, styles), *lines])
+
+
+def _day(moment: datetime | None) -> str:
+    return "none" if moment is None else moment.date().isoformat()

@@ -66,7 +66,10 @@ def show(invocation: Invocation, license_id: LicenseId) -> Report:
         ),
     ]
     if history:
-        text += [Line("in the journal", "title"), journal_table(history)]
+        text += [
+            Line("in the journal", "title"),
+            journal_table(history).without_repeated("customer", "license"),
+        ]
     return Report({"license": members, "journal": list(map(journal_json, history))}, text)
 
 

@@ -1,6 +1,7 @@
 """The items of a batch as text, as JSON and in the report file, previewed or done."""
 
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -266,8 +267,8 @@ class BatchReporter:
         if self._report is not None:
             self._report.add(members)
         if self.bundle is not None:
-            blocks = outcome_blocks(outcome, drafts)
-            lines = [json_text.line(members)] if as_json else result.plain_lines(blocks)
+            blocks, width = outcome_blocks(outcome, drafts), result.width_of(sys.stdout)
+            lines = [json_text.line(members)] if as_json else result.plain_lines(blocks, width)
             self._waiting += (f"{line}\n" for line in lines)
         elif as_json:
             result.write_json_now(members)

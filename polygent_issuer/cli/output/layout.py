@@ -1,0 +1,241 @@
+"""Blocks as rows of text for a width: nothing that a person copies is broken.
+
+A *piece* is a word, a path, an ID, a date, a quoted text or a command. A row ends between two
+pieces only. A piece that is too long for its place gets a row of its own; if the screen is too
+narrow even for that, the terminal wraps it, and no newline is in it. Without a width (a pipe)
+nothing is wrapped.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, repeat
+from typing import Final, Literal
+
+from polygent_issuer.cli.output.model import Block, Fields, Line, Style, Table, cells
+from polygent_issuer.hints import PROGRAM, Command, Hint
+from polygent_issuer.text import escape
+
+Row = tuple[tuple[str, Style | Literal["rule"]], ...]
+"""The parts of a row, each with its style."""
+
+GAP: Final = 2
+"""Columns of the screen between two of a table, and of one step of indentation."""
+_INSTANT: Final = 20
+"""The width of an instant. A column of a table is never narrower than its pieces up to this."""
+_LEAST: Final = 8
+"""The narrowest column for longer pieces, which then get rows of their own."""
+_MOST_SPACES: Final = 6
+"""A path or quoted text with more spaces is not recognised as one."""
+
+_HEADER: Final[tuple[Style]] = ("title",)
+_PLAIN: Final[Iterable[Style]] = repeat("plain")
+_WORD: Final = re.compile(r"\s*\S+")
+_PATH: Final = re.compile(r"['(`]*(?:file:)?(?:~?/|[A-Za-z]:\\)")
+_SHELL: Final = frozenset({"cp", "mkdir", "rm"})
+_ENDS: Final = ",;:)`"
+
+
+def rows(blocks: Iterable[Block], width: int | None, *, boxes: bool = False) -> Iterator[Row]:
+    """Yield the rows of blocks in at most `width` columns; `boxes` draws a rule under headers."""
+    for block in blocks:
+        if isinstance(block, Line):
+            for text in line(block, width):
+                yield ((text, block.style),)
+        elif isinstance(block, Fields):
+            yield from _fields(block, width)
+        else:
+            yield from _table(block, width, boxes=boxes)
+
+
+def line(block: Line, width: int | None) -> list[str]:
+    """Return a line as rows. The second and later ones are indented by one step more, or `hang`."""
+    if block.verbatim:
+        return [escape(block.text)]
+    start = GAP * block.indent
+    whole = " " * start + escape(block.text)
+    if width is None or cells(whole) <= width:
+        return [whole.rstrip()]
+    return wrapped(block.text, width, start=start, hang=max(start + GAP, block.hang))
+
+
+def wrapped(text: str, width: int, *, start: int = 0, hang: int = 0) -> list[str]:
+    """Return a text as rows of at most `width` columns, broken between its pieces.
+
+    Args:
+        text: a `Hint` knows its commands; in another text they are recognised.
+        width: of the screen, in columns.
+        start: column of the first row.
+        hang: column of the other rows. A piece that does not fit there begins further left.
+    """
+    lines, current = list[str](), " " * start
+    for piece in pieces(text):
+        if cells(current) + cells(piece) <= width:
+            current += piece
+            continue
+        if current.strip():
+            lines.append(current.rstrip())
+        alone = piece.lstrip()
+        fits = hang + cells(alone) <= width
+        column = hang if fits else max(0, min(hang, start + GAP, width - cells(alone)))
+        current = " " * column + alone
+    return [*lines, current.rstrip()]
+
+
+def pieces(text: str) -> list[str]:
+    """Split a text into its pieces, each with the white space before it; joined they are it."""
+    words = list(_WORD.finditer(escape(text)))
+    bare = [word[0].strip() for word in words]
+    commands = _commands(text) if isinstance(text, Hint) else []
+    joined, at = list[str](), 0
+    while at < len(words):
+        first = words[at].end() - 1
+        stop = next((end for begin, end in commands if begin <= first < end), None)
+        if stop is None:
+            end = _piece_end(bare, at)
+        else:
+            end = next((n for n in range(at, len(words)) if words[n].end() >= stop), at) + 1
+        joined.append("".join(word[0] for word in words[at:end]))
+        at = end
+    return joined
+
+
+def _commands(hint: Hint) -> list[tuple[int, int]]:
+    """Return where the commands of a hint begin and end in its text."""
+    spans, at = list[tuple[int, int]](), 0
+    for part in hint.parts:
+        end = at + len(escape(str(part)))
+        if isinstance(part, Command):
+            spans.append((at, end))
+        at = end
+    return spans
+
+
+def _piece_end(words: Sequence[str], at: int) -> int:
+    """Return the index after the last word of the piece that begins at `at`."""
+    word = words[at]
+    if word == "$":
+        return len(words)
+    if word.lstrip("`(") == PROGRAM or word in _SHELL:
+        return _command_end(words, at)
+    if word.startswith("'") and word.count("'") % 2:
+        quoted = range(at + 1, min(at + _MOST_SPACES, len(words)))
+        return next((n for n in quoted if "'" in words[n]), at) + 1
+    return _path_end(words, at) if _PATH.match(word) else at + 1
+
+
+def _command_end(words: Sequence[str], at: int) -> int:
+    """Find the comma, semicolon, bracket or backtick that ends a command, outside of quotes."""
+    quotes = 0
+    for number in range(at, len(words)):
+        quotes += words[number].count("'")
+        if quotes % 2 == 0 and words[number][-1] in _ENDS:
+            return number + 1
+    return len(words)
+
+
+def _path_end(words: Sequence[str], at: int) -> int:
+    """Find the end of a path with spaces: the last word with a slash that begins no other path."""
+    end = at
+    for number in range(at + 1, min(at + _MOST_SPACES, len(words))):
+        if words[number - 1][-1] in _ENDS or _PATH.match(words[number]):
+            break
+        if "/" in words[number] or "\\" in words[number]:
+            end = number
+    return end + 1
+
+
+def _fields(block: Fields, width: int | None) -> Iterator[Row]:
+    named = [(name, value) for name, value in block.rows if value is not None]
+    start = GAP * block.indent
+    column = start + max((cells(name) for name, _ in named), default=0) + GAP
+    for name, value in named:
+        label, gap = " " * start + name, " " * (column - start - cells(name))
+        if width is None or column + cells(escape(value)) <= width:
+            yield ((label, "dim"), ((gap + escape(value)).rstrip(), "plain"))
+        elif column + _longest_piece(value) <= width:
+            first, *others = wrapped(value, width - column)
+            yield ((label, "dim"), (gap + first, "plain"))
+            for text in others:
+                yield ((" " * column + text, "plain"),)
+        else:
+            yield ((label, "dim"),)
+            for text in wrapped(value, width, start=start + GAP, hang=start + GAP):
+                yield ((text, "plain"),)
+
+
+def _table(table: Table, width: int | None, *, boxes: bool) -> Iterator[Row]:
+    texts = [table.headers, *(tuple(map(escape, row)) for row in table.rows)]
+    columns = list(zip(*texts, strict=True))
+    widths = [max(map(cells, column)) for column in columns]
+    total = sum(widths) + GAP * (len(widths) - 1)
+    if width is not None and total > width:
+        widths = _narrowed(columns, widths, width)
+        total = width
+    styles = chain(_HEADER, table.styles, _PLAIN)
+    for number, (values, style) in enumerate(zip(texts, styles, strict=False)):
+        for text in _row(values, widths, total):
+            yield ((text, style),)
+        if boxes and number == 0:
+            yield (("─" * min(total, sum(widths) + GAP * (len(widths) - 1)), "rule"),)
+
+
+def _narrowed(columns: Sequence[Sequence[str]], natural: Sequence[int], width: int) -> list[int]:
+    """Return widths that fit: IDs and dates stay whole, then as many other pieces as possible.
+
+    One cell in ten may be longer than its column, if that leaves more to the others.
+    """
+    lengths = [sorted(map(_longest_piece, column)) for column in columns]
+    longest = [each[-1] for each in lengths]
+    usual = [each[min(len(each) * 9 // 10, len(each) - 2)] for each in lengths]
+    half = [each if each <= width // 2 else 0 for each in longest]
+    widths = [
+        whole if whole <= _INSTANT else max(_LEAST, _longest_piece(column[0]))
+        for whole, column in zip(longest, columns, strict=True)
+    ]
+    spare = width - GAP * (len(widths) - 1) - sum(widths)
+    for goal in (usual, half, natural):
+        for number in sorted(range(len(widths)), key=goal.__getitem__):
+            more = max(0, goal[number] - widths[number])
+            if more <= spare:
+                widths[number] += more
+                spare -= more
+    for _ in range(spare):
+        narrow = [number for number, each in enumerate(widths) if each < natural[number]]
+        if narrow:
+            widths[min(narrow, key=widths.__getitem__)] += 1
+    return widths
+
+
+def _longest_piece(text: str) -> int:
+    if " " not in text:
+        return cells(escape(text))
+    return max((cells(piece.lstrip()) for piece in pieces(text)), default=0)
+
+
+def _row(values: Sequence[str], widths: Sequence[int], total: int) -> Iterator[str]:
+    """Yield the lines of a row. A cell that is too long for its column ends a line."""
+    group, start = list[tuple[int, list[str]]](), 0
+    for value, width in zip(values, widths, strict=True):
+        fits = _longest_piece(value) <= width
+        folded = wrapped(value, width if fits else max(width, total - start))
+        group.append((start, folded))
+        if not fits:
+            yield from _side_by_side(group, total)
+            group = []
+        start += width + GAP
+    yield from _side_by_side(group, total)
+
+
+def _side_by_side(group: Sequence[tuple[int, list[str]]], total: int) -> Iterator[str]:
+    """Yield the lines of cells, each at its column; one that does not fit there is left of it."""
+    for number in range(max((len(folded) for _, folded in group), default=0)):
+        current = ""
+        for start, folded in group:
+            text = folded[number] if number < len(folded) else ""
+            fits = start + cells(text) <= total
+            column = start if fits else max(0, min(start, GAP, total - cells(text)))
+            if text and current and cells(current) + GAP > column:
+                yield current
+                current = ""
+            current = (current.ljust(column + len(current) - cells(current)) + text).rstrip()
+        yield current
