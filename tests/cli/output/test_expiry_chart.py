@@ -142,11 +142,12 @@ def test_a_customer_is_named_once_and_counted_once(books: Books) -> None:
 
 
 def test_the_list_below_keeps_what_is_copied_whole(books: Books) -> None:
-    """At 80 columns the names fold, and neither the ID nor the instant."""
+    """At 80 columns each row has the ID and the last full day; the slug is whole, too."""
     books.desk.now = datetime.now(UTC)
     owner = books.customer("Globex International", "globex-international-holdings")
     soon = (books.desk.now + timedelta(days=10)).replace(microsecond=0)
     held = books.license(owner, expires_at=soon)
     [row] = [line for line in screen(books, columns=80).splitlines() if held.id[:8] in line]
-    assert f"{soon:%Y-%m-%dT%H:%M:%SZ}" in row
+    assert f"{soon - timedelta(days=1):%Y-%m-%d}" in row
+    assert owner.slug in row
     assert " 10d " in row

@@ -15,15 +15,15 @@ def second(desk: Desk) -> str:
 
 
 def test_each_key_is_a_row(desk: Desk) -> None:
-    """Label, state, kid, store, backup, creation, licenses; oldest first; no secret."""
+    """Label, state, kid, licenses, backup, creation, store; the oldest first; no secret."""
     desk.ok("sign", "--machine-info", desk.machine_info())
     first, later = kid_of(desk.folder / "main.key"), second(desk)
     lines = [line.split() for line in desk.ok("key", "list").text.splitlines()]
-    made, now = "2025-11-30T09:30:00Z", "2026-12-01T09:30:00Z"
+    made, now = "2025-11-30", "2026-12-01"
     assert lines == [
-        ["label", "state", "kid", "store", "backup", "created", "current", "licenses"],
-        ["main", "active", first, f"file:{desk.folder}/main.key", "none", made, "1"],
-        ["second", "standby", later, f"file:{desk.folder}/second.key", now, now, "0"],
+        ["label", "state", "kid", "current", "licenses", "backup", "created", "store"],
+        ["main", "active", first[:8], "1", "none", made, f"file:{desk.folder}/main.key"],
+        ["second", "standby", later[:8], "0", now, now, f"file:{desk.folder}/second.key"],
     ]
 
 

@@ -109,7 +109,7 @@ def test_an_unknown_license_is_exit_5(filled: Books) -> None:
 
 def test_a_person_is_told_and_asked(filled: Books) -> None:
     """First for the reason, then whether to go ahead, knowing that the file keeps working."""
-    terminal = at_terminal(filled.desk.home, "license", "retire", ID, *CLOCK)
+    terminal = at_terminal(filled.desk.home, "license", "retire", ID, *CLOCK, COLUMNS="200")
     terminal.expect("reason, for the journal")
     terminal.sendline("   ")
     terminal.expect("the reason is empty")
