@@ -182,27 +182,28 @@ def _table(table: Table, width: int | None, *, boxes: bool) -> Iterator[Row]:
 def _narrowed(columns: Sequence[Sequence[str]], natural: Sequence[int], width: int) -> list[int]:
     """Return widths that fit: IDs and dates stay whole, then as many other pieces as possible.
 
-    One cell in ten may be longer than its column, if that leaves more to the others.
+    One cell in ten may be longer than its column, if that leaves more to the others. No column is
+    wider than half of the screen, except the last one, which gets what the others leave.
     """
     lengths = [sorted(map(_longest_piece, column)) for column in columns]
     longest = [each[-1] for each in lengths]
     usual = [each[min(len(each) * 9 // 10, len(each) - 2)] for each in lengths]
-    half = [each if each <= width // 2 else 0 for each in longest]
+    headers = [_longest_piece(column[0]) for column in columns]
     widths = [
-        whole if whole <= _INSTANT else max(_LEAST, _longest_piece(column[0]))
-        for whole, column in zip(longest, columns, strict=True)
+        whole if whole <= _INSTANT else max(_LEAST, header)
+        for whole, header in zip(longest, headers, strict=True)
     ]
-    spare = width - GAP * (len(widths) - 1) - sum(widths)
-    for goal in (usual, half, natural):
-        for number in sorted(range(len(widths)), key=goal.__getitem__):
+    if longest[-1] != natural[-1]:  # prose, which may also have rows of its own
+        widths[-1] = headers[-1]
+    others = range(len(widths) - 1)
+    spare = width - GAP * len(others) - sum(widths)
+    for goal in (usual, longest, natural):
+        for number in sorted(others, key=goal.__getitem__):
             more = max(0, goal[number] - widths[number])
-            if more <= spare:
+            if more <= spare and goal[number] <= width // 2:
                 widths[number] += more
                 spare -= more
-    for _ in range(spare):
-        narrow = [number for number, each in enumerate(widths) if each < natural[number]]
-        if narrow:
-            widths[min(narrow, key=widths.__getitem__)] += 1
+    widths[-1] += max(0, min(spare, natural[-1] - widths[-1]))
     return widths
 
 
@@ -216,26 +217,26 @@ def _row(values: Sequence[str], widths: Sequence[int], total: int) -> Iterator[s
     """Yield the lines of a row. A cell that is too long for its column ends a line."""
     group, start = list[tuple[int, list[str]]](), 0
     for value, width in zip(values, widths, strict=True):
-        fits = _longest_piece(value) <= width
-        folded = wrapped(value, width if fits else max(width, total - start))
-        group.append((start, folded))
-        if not fits:
-            yield from _side_by_side(group, total)
+        longest = _longest_piece(value)
+        if longest <= width:
+            group.append((start, wrapped(value, width)))
+        else:
+            left = start if start + longest <= total else max(0, min(start, GAP, total - longest))
+            group.append((left, wrapped(value, max(longest, total - left))))
+            yield from _side_by_side(group)
             group = []
         start += width + GAP
-    yield from _side_by_side(group, total)
+    yield from _side_by_side(group)
 
 
-def _side_by_side(group: Sequence[tuple[int, list[str]]], total: int) -> Iterator[str]:
-    """Yield the lines of cells, each at its column; one that does not fit there is left of it."""
+def _side_by_side(group: Sequence[tuple[int, list[str]]]) -> Iterator[str]:
+    """Yield the lines of cells, each at its column; one that begins further left comes below."""
     for number in range(max((len(folded) for _, folded in group), default=0)):
         current = ""
         for start, folded in group:
             text = folded[number] if number < len(folded) else ""
-            fits = start + cells(text) <= total
-            column = start if fits else max(0, min(start, GAP, total - cells(text)))
-            if text and current and cells(current) + GAP > column:
+            if text and current and cells(current) + GAP > start:
                 yield current
                 current = ""
-            current = (current.ljust(column + len(current) - cells(current)) + text).rstrip()
+            current = (current + " " * (start - cells(current)) + text).rstrip()
         yield current
