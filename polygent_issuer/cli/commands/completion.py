@@ -33,8 +33,8 @@ def completion(
       source <(polygent-issue completion bash)
     zsh, in ~/.zshrc, after compinit:
       source <(polygent-issue completion zsh)
-    fish, once:
-      polygent-issue completion fish > ~/.config/fish/completions/polygent-issue.fish
+    fish, once, in ~/.config/fish/completions:
+      polygent-issue completion fish > polygent-issue.fish
     PowerShell, in the $PROFILE file:
       polygent-issue completion powershell | Out-String | Invoke-Expression
     """  # noqa: D301 - Typer needs the character itself, which keeps the line breaks
@@ -44,4 +44,4 @@ def completion(
         prog_name="polygent-issue", complete_var=VARIABLE, shell=str(shell)
     )
     members = {"shell": str(shell), "script": f"{script}\n"}
-    return Report(members, map(Line, script.splitlines()))
+    return Report(members, (Line(line, verbatim=True) for line in script.splitlines()))

@@ -490,7 +490,7 @@ def test_how_to_install_it_is_said(empty_desk: Desk) -> None:
     for line in (
         "source <(polygent-issue completion bash)",
         "source <(polygent-issue completion zsh)",
-        "polygent-issue completion fish > ~/.config/fish/completions/polygent-issue.fish",
+        "polygent-issue completion fish > polygent-issue.fish",
         "polygent-issue completion powershell | Out-String | Invoke-Expression",
     ):
         assert f"    {line}\n" in text
