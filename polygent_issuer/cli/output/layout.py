@@ -32,7 +32,7 @@ _PLAIN: Final[Iterable[Style]] = repeat("plain")
 _WORD: Final = re.compile(r"\s*\S+")
 _PATH: Final = re.compile(r"['(`]*(?:file:)?(?:~?/|[A-Za-z]:\\)")
 _SHELL: Final = frozenset({"cp", "mkdir", "rm"})
-_ENDS: Final = ",;:)`"
+_ENDS: Final = tuple(",;:)`")
 
 
 def rows(blocks: Iterable[Block], width: int | None, *, boxes: bool = False) -> Iterator[Row]:
@@ -128,7 +128,7 @@ def _command_end(words: Sequence[str], at: int) -> int:
     quotes = 0
     for number in range(at, len(words)):
         quotes += words[number].count("'")
-        if quotes % 2 == 0 and words[number][-1] in _ENDS:
+        if quotes % 2 == 0 and words[number].rstrip("?")[-1:] in _ENDS:
             return number + 1
     return len(words)
 
