@@ -138,7 +138,7 @@ def test_a_closed_stdout(desk: Desk, way: str, output: str) -> None:
     ],
 )
 def test_missing_permissions(
-    their_desk: Desk, forks: Forks, place: str, mode: int, code: int, *, says: str
+    their_desk: Desk, forks: Forks, place: str, mode: int, code: int, *, text: str
 ) -> None:
     """The exit code names the cause, and nothing is issued."""
     desk = their_desk

@@ -44,7 +44,7 @@ def test_a_container(bare: Desk, tmp_path: Path) -> None:
     made.set_up()
     secrets = bare.folder / "secrets"
     secrets.mkdir()
-    shutil.copy(other.folder / "main.key", secrets)
+    shutil.copy(made.folder / "main.key", secrets)
     (secrets / "passphrase").write_text(PASSPHRASE + "\n")
     for path in secrets.iterdir():
         path.chmod(0o444)

@@ -200,7 +200,7 @@ def test_a_leaked_key_is_replaced(acme: Desk) -> None:
         verdicts = [verdict(after, new, acme, machine) for new in renewed.values()]
         assert sorted(verdicts) == ["accepted", "machine_mismatch"]
         # A server with only the old keys refuses new files.
-        assert {verdict(before, new, acme, named) for new in renewed.values()} == {"unknown_key"}
+        assert {verdict(before, new, acme, machine) for new in renewed.values()} == {"unknown_key"}
 
 
 def test_a_forged_file_differs_from_an_issued_one(acme: Desk) -> None:
