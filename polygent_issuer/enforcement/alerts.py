@@ -137,12 +137,12 @@ def last_run(now: datetime) -> datetime:
     return at
 
 
-def is_run_due(now: datetime, kept: datetime | None) -> bool:
+def is_run_due(now: datetime, stored: datetime | None) -> bool:
     """Return whether a 09:00 has passed since the last stored run.
 
     A run in the future was stored by a clock that has been set back since, so another one is due.
     """
-    return kept is None or utc(kept) > utc(now) or utc(last_run(now)) > utc(kept)
+    return stored is None or utc(stored) > utc(now) or utc(last_run(now)) > utc(stored)
 
 
 def _nine(now: datetime) -> datetime:

@@ -119,8 +119,8 @@ class Paths:
             return None
         readings = set().union(*map(_readings, paths))
         matches = [self._below[at[1]] for at in map(self._match, readings) if at]
-        asked = method.upper()  # as Django and werkzeug do
-        if not matches and not any((asked, reading) in self._judged for reading in readings):
+        upper = method.upper()  # as Django and werkzeug do
+        if not matches and not any((upper, reading) in self._judged for reading in readings):
             return None
         if any(map(_CONTROLS.search, readings)):
             return MALFORMED_PATH

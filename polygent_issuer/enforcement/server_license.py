@@ -208,8 +208,8 @@ class ServerLicense(ProcessBound):
         """
         active = self._active_license(now)
         with self._lock:
-            kept, _ = self._memory.read()
-            alert = None if active is None else alerts.due(active, now, admins, kept.sent)
+            stored, _ = self._memory.read()
+            alert = None if active is None else alerts.due(active, now, admins, stored.sent)
             sent = None if alert is None else (alert.license_id, alert.milestone)
             self._memory.keep_run(utc(now), sent)
         without = tuple(admin for admin in admins if not admin.address)
@@ -273,9 +273,9 @@ class ServerLicense(ProcessBound):
             raise InstallRefused(
                 str(error.code), error.message, hint=error.hint, license=error.license
             ) from error
-        kept, _ = self._memory.read()
-        supersession.require_not_superseded(uploaded, kept.installations)
-        guard = supersession.guard_after(uploaded, kept.installations, guard, now)
+        stored, _ = self._memory.read()
+        supersession.require_not_superseded(uploaded, stored.installations)
+        guard = supersession.guard_after(uploaded, stored.installations, guard, now)
         installation = Installation(
             license_id=uploaded.jti,
             file=data,

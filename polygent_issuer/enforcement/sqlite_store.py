@@ -189,19 +189,19 @@ class SqliteStore(ProcessBound):
             rows = self._read("kept", _KEPT)
             if len(rows) != 1:
                 raise DamagedStore(f"its table kept has {len(rows)} rows instead of 1")
-            (kept,) = rows
+            (stored,) = rows
             installations = tuple(
                 Installation(**row) for row in self._read("installation", _INSTALLATION)
             )
-            if kept["in_force"] not in (None, *(each.license_id for each in installations)):
+            if stored["in_force"] not in (None, *(each.license_id for each in installations)):
                 raise DamagedStore("the license that it names as installed is missing")
             sent = self._read("sent_milestone", _SENT)
             return Kept(
                 installations=installations,
-                in_force=kept["in_force"],
-                guard=ClockGuard(kept["last_seen"], bool(kept["tampered"])),
+                in_force=stored["in_force"],
+                guard=ClockGuard(stored["last_seen"], bool(stored["tampered"])),
                 sent=frozenset((row["license_id"], row["days"]) for row in sent),
-                last_run=kept["last_run"],
+                last_run=stored["last_run"],
             )
 
     def keep_guard(self, guard: ClockGuard) -> None:

@@ -35,19 +35,19 @@ class StateCache:
     def read(self) -> tuple[Kept, License | Standing]:
         """Return the stored state, and the installed license, or the standing without one."""
         if self._known is None:
-            kept = self._store.load()
-            self._known = kept, self._installed(kept)
+            stored = self._store.load()
+            self._known = stored, self._installed(stored)
         return self._known
 
     def observe(self, now: datetime) -> ClockGuard:
         """Return the guard after the clock showed `now` (UTC), stored if it changed."""
-        kept, installed = self.read()
-        seen = kept.guard.observe(now)
-        if seen is kept.guard or not _worth_storing(kept.guard, seen):
-            return kept.guard
+        stored, installed = self.read()
+        seen = stored.guard.observe(now)
+        if seen is stored.guard or not _worth_storing(stored.guard, seen):
+            return stored.guard
         self._known = None
         self._store.keep_guard(seen)
-        self._known = replace(kept, guard=seen), installed
+        self._known = replace(stored, guard=seen), installed
         return seen
 
     def install(self, made: Installation, guard: ClockGuard, entry: LogEntry) -> None:
@@ -57,22 +57,22 @@ class StateCache:
 
     def keep_run(self, at: datetime, sent: tuple[str, int] | None) -> None:
         """Store a daily run, with the milestone that it returns."""
-        (kept, installed), self._known = self.read(), None
+        (stored, installed), self._known = self.read(), None
         self._store.keep_run(at, sent)
-        milestones = kept.sent if sent is None else kept.sent | {sent}
-        self._known = replace(kept, last_run=at, sent=milestones), installed
+        milestones = stored.sent if sent is None else stored.sent | {sent}
+        self._known = replace(stored, last_run=at, sent=milestones), installed
 
     def unchanging(self, active: License) -> tuple[datetime, datetime]:
         """Return the interval, end excluded, without a change of state or a stored guard."""
-        kept, _ = self.read()
-        last = 0 if kept.guard.last_seen is None else moment(kept.guard.last_seen)
+        stored, _ = self.read()
+        last = 0 if stored.guard.last_seen is None else moment(stored.guard.last_seen)
         since = max(last - SET_BACK, active.iat * SECOND - SKEW)
         until = min(last + microseconds(_ADVANCE), active.exp * SECOND)
         return from_moment(since), from_moment(until)
 
-    def _installed(self, kept: Kept) -> License | Standing:
-        for each in kept.installations:
-            if each.license_id == kept.in_force:
+    def _installed(self, stored: Kept) -> License | Standing:
+        for each in stored.installations:
+            if each.license_id == stored.in_force:
                 try:
                     return self._verifier.authenticate(each.file)
                 except LicenseError as error:

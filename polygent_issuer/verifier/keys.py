@@ -102,9 +102,9 @@ def foreign_purpose(jwk: Mapping[str, object]) -> str | None:
     if _is_private(jwk):
         return None
     for name, value in (_REQUIRED | _OPTIONAL).items():
-        given = jwk.get(name)
-        if isinstance(given, str) and given != value:
-            return f"{name} {quoted(given)}"
+        member = jwk.get(name)
+        if isinstance(member, str) and member != value:
+            return f"{name} {quoted(member)}"
     return None if _OPERATION in _operations(jwk) else f"key_ops without {_OPERATION}"
 
 

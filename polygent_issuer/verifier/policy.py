@@ -275,13 +275,13 @@ def _machine_mismatch(license_: License, at: Circumstances) -> Failed | CheckRow
         return _NO_MACHINE
     if at.fingerprint is None:
         return Failed("the license is bound to a machine, and no fingerprint was given")
-    given = canonical_fingerprint(at.fingerprint)
-    if given is None:
+    fingerprint = canonical_fingerprint(at.fingerprint)
+    if fingerprint is None:
         return Failed("the given fingerprint has no canonical form")
-    if hmac.compare_digest(given.encode(), license_.machine_fingerprint.encode()):
+    if hmac.compare_digest(fingerprint.encode(), license_.machine_fingerprint.encode()):
         return None
     return Failed(
-        f"the license is bound to machine {license_.machine_fingerprint}, this is {given}",
+        f"the license is bound to machine {license_.machine_fingerprint}, this is {fingerprint}",
         "ask for a license for this machine",
     )
 

@@ -59,19 +59,19 @@ def test_of_many_runs_at_once_one_sends(server: Server) -> None:
     """Of many concurrent runs only the one that stores a milestone returns it."""
     server.install(0)
     server.now = END - 7 * DAY
-    barrier, found = Barrier(8), []
+    barrier, alerts = Barrier(8), []
 
     def run() -> None:
         barrier.wait()
-        found.append(server.license.alerts(server.now, [ADA]).alert)
+        alerts.append(server.license.alerts(server.now, [ADA]).alert)
 
     threads = [Thread(target=run) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(found) == 8
-    assert len([each for each in found if each is not None]) == 1
+    assert len(alerts) == 8
+    assert len([each for each in alerts if each is not None]) == 1
 
 
 def test_a_renewed_license_has_milestones_of_its_own(server: Server) -> None:
@@ -161,12 +161,12 @@ def test_a_naive_now_has_no_nine() -> None:
 def test_a_banner_as_the_date_nears(server: Server) -> None:
     """Admins get a banner as the expiry approaches."""
     server.install(0)
-    found = []
+    banners = []
     for days in (30.001, 30, 14, 7, 1, 0.5):
         server.now = END - days * DAY
         banner = server.license.banner(server.now)
-        found.append(banner and (banner.level, banner.message))
-    assert found == [
+        banners.append(banner and (banner.level, banner.message))
+    assert banners == [
         None,
         (Level.NOTICE, "the license expires in 30 days"),
         (Level.WARNING, "the license expires in 14 days"),
@@ -178,7 +178,7 @@ def test_a_banner_as_the_date_nears(server: Server) -> None:
 
 def test_the_operator_sees_the_same_milestones(server: Server) -> None:
     """`polygent-issue expiring` and the server agree on the current milestone."""
-    held = server.install(0)
+    license_ = server.install(0)
     for days in MILESTONES:
         for now in (END - days * DAY - MICRO, END - days * DAY, END - days * DAY + MICRO):
-            assert milestone(held, now) == operators_milestone(END, now)
+            assert milestone(license_, now) == operators_milestone(END, now)

@@ -27,11 +27,11 @@ data = (example / "example.lic").read_bytes()
 now = verifier.authenticate(data).issued_at
 fingerprint = json.loads((example / "machine-info.json").read_bytes())["fingerprint"]
 store = SqliteStore(Path(sys.argv[3]))
-held = ServerLicense(verifier, store, fingerprint=fingerprint)
-held.install(data, now=now, by="ada")
+license = ServerLicense(verifier, store, fingerprint=fingerprint)
+license.install(data, now=now, by="ada")
 store.close()
 roots = sorted({name.partition(".")[0] for name in sys.modules})
-print(json.dumps({"customer": held.active(now).customer, "modules": roots}))
+print(json.dumps({"customer": license.active(now).customer, "modules": roots}))
 """
 
 
@@ -48,9 +48,9 @@ def test_copied_folders_work_in_a_clean_interpreter(tmp_path: Path) -> None:
         )
     beside.mkdir()
     for name in ("cryptography", "cffi", "_cffi_backend", "pycparser", "typing_extensions"):
-        for found in Path(sysconfig.get_path("platlib")).glob(f"{name}*"):
-            if not found.name.endswith("-info"):
-                (beside / found.name).symlink_to(found)
+        for entry in Path(sysconfig.get_path("platlib")).glob(f"{name}*"):
+            if not entry.name.endswith("-info"):
+                (beside / entry.name).symlink_to(entry)
     ran = subprocess.run(
         [
             *(sys.executable, "-I", "-S", "-W", "error", "-c", SCRIPT),
@@ -62,10 +62,10 @@ def test_copied_folders_work_in_a_clean_interpreter(tmp_path: Path) -> None:
         check=False,
     )
     assert (ran.returncode, ran.stderr) == (0, "")
-    told = json.loads(ran.stdout)
-    assert told["customer"] == "Example GmbH"
+    report = json.loads(ran.stdout)
+    assert report["customer"] == "Example GmbH"
     of_cryptography = {"cryptography", "_openssl", "_cffi_backend", "typing_extensions"}
-    foreign = set(told["modules"]) - set(sys.stdlib_module_names) - of_cryptography
+    foreign = set(report["modules"]) - set(sys.stdlib_module_names) - of_cryptography
     assert foreign == {"vendored", "__main__"} - set(sys.stdlib_module_names)
 
 
@@ -76,6 +76,6 @@ def test_package_docstring_is_a_runnable_example(
     for name in ("public.pem", "example.lic"):
         shutil.copy(ROOT / "keys.example" / name, tmp_path)
     monkeypatch.chdir(tmp_path)
-    found = doctest.testmod(enforcement)
-    assert found.failed == 0
-    assert found.attempted >= 8
+    result = doctest.testmod(enforcement)
+    assert result.failed == 0
+    assert result.attempted >= 8

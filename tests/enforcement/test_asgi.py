@@ -312,8 +312,8 @@ def test_mounted_below_another_app(server: Server) -> None:
     inner = Starlette(routes=[AppRoute("/x", api), AppRoute("/me", api)])
     inner.add_middleware(LicenseMiddleware, license=server.license, now=lambda: server.now)
     outer = Starlette(routes=[Mount("/api", app=inner), Mount("/pages", app=inner)])
-    found = [status(outer, http_scope(path)) for path in ("/api/x", "/api/me", "/pages/x")]
-    assert found == [503, 200, 200]
+    statuses = [status(outer, http_scope(path)) for path in ("/api/x", "/api/me", "/pages/x")]
+    assert statuses == [503, 200, 200]
 
 
 def test_behind_a_proxy_that_takes_the_prefix_off(server: Server) -> None:
@@ -323,8 +323,8 @@ def test_behind_a_proxy_that_takes_the_prefix_off(server: Server) -> None:
     app.add_route("/x", api)
     app.add_route("/me", api)
     paths = ("/x", "/me", "/api/x", "/api/me")
-    found = [status(app, http_scope(path, root_path="/api")) for path in paths]
-    assert found == [503, 200, 503, 200]
+    statuses = [status(app, http_scope(path, root_path="/api")) for path in paths]
+    assert statuses == [503, 200, 503, 200]
 
 
 def test_on_a_real_server(server: Server) -> None:

@@ -43,16 +43,16 @@ def dying(self, *arguments):
     getattr(SqliteStore, write)(self, *arguments)
 
 setattr(Dying, write, dying)
-held = ServerLicense(
+license = ServerLicense(
     Verifier(KeySet.from_pem(Path(pem).read_bytes())), Dying(Path(path)), fingerprint=machine
 )
 at = datetime.fromisoformat(now)
 if write == "install":
-    held.install(sys.stdin.buffer.read(), now=at, by="ada")
+    license.install(sys.stdin.buffer.read(), now=at, by="ada")
 elif write == "keep_run":
-    held.alerts(at, [Admin(name="Ada", address="ada@acme.example")])
+    license.alerts(at, [Admin(name="Ada", address="ada@acme.example")])
 else:
-    held.standing(at)
+    license.standing(at)
 """
 
 
@@ -112,10 +112,10 @@ class Failing(SqliteStore):
     def _rows(self, statement: str, *values: object) -> list[Any]:
         if self.fails == "before" and statement.startswith(("UPDATE", "INSERT")):
             raise OSError(28, "No space left on device")
-        found = super()._rows(statement, *values)
+        rows = super()._rows(statement, *values)
         if self.fails == "after" and statement == "COMMIT":
             raise OSError(5, "Input/output error")
-        return found
+        return rows
 
 
 class ServerOnAFailingDisk(Server):

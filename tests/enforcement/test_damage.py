@@ -56,10 +56,10 @@ def worked(path: Path) -> Iterator[tuple[Server, bytes]]:
     server.store.close()
 
 
-def try_to(act: Callable[..., Any], *given: Any, **named: Any) -> Any:
+def try_to(act: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Return the result of a call, or None if it raised one of our own errors."""
     with suppress(InstallRefused, StoreFailed):
-        return act(*given, **named)
+        return act(*args, **kwargs)
     return None
 
 
@@ -67,9 +67,9 @@ def use(server: Server, newer: bytes) -> None:
     """Use the store as a server does."""
     verifier = Verifier(KeySet(server.issuer.signer.public_key))
     with closing(SqliteStore(server.path, patience=timedelta())) as store:
-        kept: Kept | None = try_to(store.load)
+        stored: Kept | None = try_to(store.load)
         log = try_to(store.install_log) or ()
-        for value in (*((kept, *kept.installations) if kept else ()), *log):
+        for value in (*((stored, *stored.installations) if stored else ()), *log):
             for field in fields(value):
                 assert isinstance(getattr(value, field.name), KINDS.get(field.name, object))
         for now in (server.now, server.now + DAY, server.now - 3 * DAY):

@@ -123,7 +123,7 @@ def test_exact_counts_from_eight_threads() -> None:
     caps, cap, each = HostCaps(), 5, 1_250
     barrier = Barrier(8)
     seen: list[int] = []
-    kept: list[Connection] = []
+    connections: list[Connection] = []
 
     def work(number: int) -> None:
         barrier.wait()
@@ -132,7 +132,7 @@ def test_exact_counts_from_eight_threads() -> None:
             seen.append(caps.connected(SESSION))
             if isinstance(connection, Connection):
                 if turn == each - 1:
-                    kept.append(connection)
+                    connections.append(connection)
                 else:
                     caps.disconnect(connection)
 
@@ -143,8 +143,8 @@ def test_exact_counts_from_eight_threads() -> None:
         thread.join()
     assert len(seen) == 10_000
     assert max(seen) <= cap
-    assert caps.connected(SESSION) == len({each.host for each in kept})
-    for connection in kept:
+    assert caps.connected(SESSION) == len({each.host for each in connections})
+    for connection in connections:
         caps.disconnect(connection)
     assert caps.connected(SESSION) == 0
 

@@ -31,11 +31,11 @@ def test_it_verifies_gates_a_feature_and_serves_the_status(
         "count_users": lambda: 7,
     }
     exec(code[1], names)  # noqa: S102 - the test runs the printed code
-    app, held, now = names["app"], names["license"], datetime.now(UTC)
-    with closing(held._store):
+    app, license_, now = names["app"], names["license"], datetime.now(UTC)
+    with closing(license_._store):
         assert asked(app, "GET", "/api/workflows").json()["error"]["code"] == "license_none"
         issued = int(now.timestamp())
-        held.install(issuer.file(1, iat=issued, exp=issued + 86_400), now=now, by="admin")
+        license_.install(issuer.file(1, iat=issued, exp=issued + 86_400), now=now, by="admin")
         status = asked(app, "GET", "/api/license").json()
         assert (status["state"], status["users"]) == ("active", {"active": 7, "limit": 25})
         assert asked(app, "GET", "/api/workflows").json()["error"]["feature"] == "workflows"

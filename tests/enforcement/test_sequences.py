@@ -71,16 +71,16 @@ class Life(RuleBasedStateMachine):
         before = self.server.license.standing(self.server.now)
         guard = self.server.guard()
         try:
-            held = self.server.install(number, **claims)
+            license_ = self.server.install(number, **claims)
         except InstallRefused:
             assert self.server.license.standing(self.server.now) == before
             return
-        assert self.server.held() == held
-        assert all(held.iat >= each.iat for each in self.installed)
-        assert all(held.jti not in each.replaces for each in self.installed)
+        assert self.server.held() == license_
+        assert all(license_.iat >= each.iat for each in self.installed)
+        assert all(license_.jti not in each.replaces for each in self.installed)
         if guard.tampered:
-            assert all(held.iat > each.iat for each in self.installed)
-        self.installed.append(held)
+            assert all(license_.iat > each.iat for each in self.installed)
+        self.installed.append(license_)
         for kind in HostKind:
             self.allowed[kind] = max(hosts, self.server.license.hosts.connected(kind))
 
@@ -92,9 +92,9 @@ class Life(RuleBasedStateMachine):
     @rule(days=st.sampled_from([30, 14, 7, 1, 0]), micro=st.integers(-1, 1))
     def approach(self, days: int, micro: int) -> None:
         """Move the clock to a milestone of the installed license."""
-        held = self.server.license.standing(self.server.now).license
-        if held is not None:
-            then = held.expires_at - days * DAY + timedelta(microseconds=micro)
+        license_ = self.server.license.standing(self.server.now).license
+        if license_ is not None:
+            then = license_.expires_at - days * DAY + timedelta(microseconds=micro)
             self.move(then - self.server.now)
 
     def move(self, by: timedelta) -> None:
@@ -114,16 +114,16 @@ class Life(RuleBasedStateMachine):
     @rule(kind=KINDS, host=st.sampled_from("abcdef"))
     def connect(self, kind: HostKind, host: str) -> None:
         hosts = {each.host for each in self.live[kind]}
-        held = self.server.license.active(self.server.now)
-        found = self.server.license.connect(kind, host, self.server.now)
-        if isinstance(held, Refusal):
-            assert found == held
-        elif host in hosts or len(hosts) < held.limits.session_hosts:
-            assert isinstance(found, Connection)
-            self.live[kind].append(found)
+        license_ = self.server.license.active(self.server.now)
+        connection = self.server.license.connect(kind, host, self.server.now)
+        if isinstance(license_, Refusal):
+            assert connection == license_
+        elif host in hosts or len(hosts) < license_.limits.session_hosts:
+            assert isinstance(connection, Connection)
+            self.live[kind].append(connection)
         else:
-            assert isinstance(found, Refusal)
-            assert found.code == "host_limit"
+            assert isinstance(connection, Refusal)
+            assert connection.code == "host_limit"
 
     @precondition(lambda self: any(self.live.values()))
     @rule(choice=st.randoms(use_true_random=False))
@@ -173,9 +173,9 @@ class Life(RuleBasedStateMachine):
         for kind in HostKind:
             connected = self.server.license.hosts.connected(kind)
             assert connected == len({each.host for each in self.live[kind]})
-            held = self.server.license.standing(self.server.now).license
-            if held is not None:
-                self.allowed[kind] = max(self.allowed[kind], held.limits.session_hosts)
+            license_ = self.server.license.standing(self.server.now).license
+            if license_ is not None:
+                self.allowed[kind] = max(self.allowed[kind], license_.limits.session_hosts)
             assert connected <= self.allowed[kind]
 
     @invariant()

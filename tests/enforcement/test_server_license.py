@@ -34,5 +34,5 @@ def test_a_domain_is_checked_on_the_same_routes(server: Server, route: Route) ->
 
 def test_a_reason_without_a_hint() -> None:
     """An absent part of a reason is left out."""
-    told = Refusal(status=400, code="x", message="y").to_json()
-    assert told == {"error": {"code": "x", "message": "y"}}
+    body = Refusal(status=400, code="x", message="y").to_json()
+    assert body == {"error": {"code": "x", "message": "y"}}

@@ -48,8 +48,8 @@ def test_failure_leaves_the_installed_license(
 
 def test_install_checks_no_host(server: Server) -> None:
     """A license for a domain can be installed under any host name."""
-    held = server.install(0, fingerprint=None, allowed_domain=AllowedDomain("*.acme.internal"))
-    assert server.held() == held
+    installed = server.install(0, fingerprint=None, allowed_domain=AllowedDomain("*.acme.internal"))
+    assert server.held() == installed
 
 
 def test_the_last_moment_of_the_freshness_window(server: Server) -> None:

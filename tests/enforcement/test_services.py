@@ -15,15 +15,15 @@ from polygent_issuer.enforcement import Refusal, StoreFailed
 class Queue:
     """A service that records its calls."""
 
-    told: list[str] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
     meanwhile: Callable[[], object] = lambda: None
 
     def pause(self, reason: Refusal) -> None:
-        self.told.append(reason.code)
+        self.calls.append(reason.code)
         self.meanwhile()
 
     def resume(self) -> None:
-        self.told.append("resume")
+        self.calls.append("resume")
         self.meanwhile()
 
 
@@ -31,21 +31,21 @@ def test_notified_at_once_and_at_each_transition(server: Server) -> None:
     """Background services pause and resume at each transition."""
     queue = Queue()
     server.license.listen(queue, server.now)
-    assert queue.told == ["license_none"]
+    assert queue.calls == ["license_none"]
     server.install(0)
-    assert queue.told == ["license_none", "resume"]
+    assert queue.calls == ["license_none", "resume"]
     server.held()
     server.license.tick(server.now)
     server.now = ISSUED + 365 * DAY
     server.license.tick(server.now)
     server.answer()
-    assert queue.told == ["license_none", "resume", "license_expired"]
+    assert queue.calls == ["license_none", "resume", "license_expired"]
     server.now -= 2 * DAY
     server.answer()
-    assert queue.told[3:] == []
+    assert queue.calls[3:] == []
     server.now = ISSUED + 360 * DAY
     server.install(360)
-    assert queue.told[3:] == ["resume"]
+    assert queue.calls[3:] == ["resume"]
 
 
 def test_a_request_notices_a_transition(server: Server) -> None:
@@ -55,7 +55,7 @@ def test_a_request_notices_a_transition(server: Server) -> None:
     server.license.listen(queue, server.now)
     server.now = ISSUED + 365 * DAY
     server.answer()
-    assert queue.told == ["resume", "license_expired"]
+    assert queue.calls == ["resume", "license_expired"]
 
 
 def test_a_small_step_back_resumes(server: Server) -> None:
@@ -66,7 +66,7 @@ def test_a_small_step_back_resumes(server: Server) -> None:
     for days in (365, 364.9, 365, 364.9):
         server.now = ISSUED + days * DAY
         server.license.active(server.now)
-    assert queue.told == [*["resume", "license_expired"] * 2, "resume"]
+    assert queue.calls == [*["resume", "license_expired"] * 2, "resume"]
 
 
 def test_a_wrong_host_pauses_no_service(server: Server) -> None:
@@ -75,7 +75,7 @@ def test_a_wrong_host_pauses_no_service(server: Server) -> None:
     server.license.listen(queue, server.now)
     server.install(0)
     server.held()
-    assert queue.told == ["license_none", "resume"]
+    assert queue.calls == ["license_none", "resume"]
 
 
 def test_a_service_may_use_the_license(server: Server) -> None:
@@ -90,7 +90,7 @@ def test_a_service_may_use_the_license(server: Server) -> None:
     queue.meanwhile = later
     server.now = ISSUED + 366 * DAY
     server.license.tick(server.now)
-    assert queue.told == ["resume", "license_expired"]
+    assert queue.calls == ["resume", "license_expired"]
 
 
 def test_a_service_that_raises_stops_no_other(
@@ -105,17 +105,17 @@ def test_a_service_that_raises_stops_no_other(
     server.license.listen(broken, server.now)
     server.license.listen(fine, server.now)
     server.install(0)
-    assert fine.told == ["license_none", "resume"]
-    told = len(broken.told)
+    assert fine.calls == ["license_none", "resume"]
+    calls = len(broken.calls)
     server.state()
-    assert len(broken.told) == told
-    broken.meanwhile = fine.told.copy
+    assert len(broken.calls) == calls
+    broken.meanwhile = fine.calls.copy
     server.license.tick(server.now)
     server.license.tick(server.now)
-    assert broken.told[-2:] == ["resume", "resume"]
-    broken.told.clear()
+    assert broken.calls[-2:] == ["resume", "resume"]
+    broken.calls.clear()
     server.license.tick(server.now)
-    assert broken.told == []
+    assert broken.calls == []
     assert {each.getMessage() for each in caplog.records} == {
         "a background service was not notified of license_none: RuntimeError",
         "a background service was not notified of active: RuntimeError",
@@ -133,7 +133,7 @@ def test_they_pause_while_the_store_fails(server: Server) -> None:
     assert server.answer().code == "license_store_failed"
     with pytest.raises(StoreFailed):
         server.license.tick(server.now)
-    assert queue.told == ["resume", "license_store_failed"]
+    assert queue.calls == ["resume", "license_store_failed"]
 
 
 def test_another_thread_notifies_the_last_state(server: Server) -> None:
@@ -143,13 +143,13 @@ def test_another_thread_notifies_the_last_state(server: Server) -> None:
     server.license.listen(queue, server.now)
     services = server.license._services
 
-    def asked() -> str:
+    def read_fingerprint() -> str:
         services.notify(lambda: server.license._why_not)
         return server.fingerprint
 
-    server.license._fingerprint = asked
+    server.license._fingerprint = read_fingerprint
     server.license.standing(server.now)
-    assert queue.told == ["resume"]
+    assert queue.calls == ["resume"]
 
 
 def test_the_last_notification_is_the_latest(server: Server) -> None:
@@ -171,5 +171,5 @@ def test_the_last_notification_is_the_latest(server: Server) -> None:
         thread.join()
     server.now = ISSUED + 365 * DAY
     server.answer()
-    assert queue.told[-1] == "license_expired"
-    assert all(one != other for one, other in zip(queue.told, queue.told[1:], strict=False))
+    assert queue.calls[-1] == "license_expired"
+    assert all(one != other for one, other in zip(queue.calls, queue.calls[1:], strict=False))

@@ -47,13 +47,13 @@ def test_a_restart_forgets_nothing(tmp_path: Path) -> None:
         store.keep_guard(ClockGuard(AT + DAY, tampered=True))
         store.keep_run(AT, ("1", 30))
         store.keep_run(AT + DAY, None)
-        kept, log = store.load(), store.install_log()
-    assert kept.installations == (MADE,)
-    assert (kept.in_force, set(kept.sent), kept.last_run) == ("1", {("1", 30)}, AT + DAY)
-    assert kept.guard == ClockGuard(AT + DAY, tampered=True)
+        stored, log = store.load(), store.install_log()
+    assert stored.installations == (MADE,)
+    assert (stored.in_force, set(stored.sent), stored.last_run) == ("1", {("1", 30)}, AT + DAY)
+    assert stored.guard == ClockGuard(AT + DAY, tampered=True)
     assert log == (entry(1, INSTALLED),)
     with closing(open_(tmp_path / "x")) as store:
-        assert (store.load(), store.install_log()) == (kept, log)
+        assert (store.load(), store.install_log()) == (stored, log)
 
 
 def test_an_install_is_one_transaction(tmp_path: Path) -> None:
@@ -62,8 +62,8 @@ def test_an_install_is_one_transaction(tmp_path: Path) -> None:
     with closing(open_(tmp_path / "x")) as store:
         with pytest.raises(UnicodeEncodeError):
             store.install(MADE, ClockGuard(AT), broken)
-        kept = store.load()
-        assert (kept.installations, kept.in_force, kept.guard) == ((), None, ClockGuard())
+        stored = store.load()
+        assert (stored.installations, stored.in_force, stored.guard) == ((), None, ClockGuard())
         store.install(MADE, ClockGuard(AT), entry(1, INSTALLED))
 
 
@@ -161,13 +161,13 @@ def test_a_second_process_is_refused(server: Server) -> None:
         "try: SqliteStore(Path(sys.argv[1]), patience=timedelta())\n"
         "except StoreFailed as refused: print(refused.message)"
     )
-    told = subprocess.run(
+    ran = subprocess.run(
         [sys.executable, "-c", script, str(server.path)],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert told.stdout.strip().endswith("database is locked")
+    assert ran.stdout.strip().endswith("database is locked")
     assert server.install(0) == server.held()
 
 
@@ -183,13 +183,13 @@ def test_a_forked_process_is_refused(tmp_path: Path) -> None:
         "  except StoreFailed as refused: print(refused.message, flush=True)\n"
         "  os._exit(0)"
     )
-    told = subprocess.run(
+    ran = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path / "x")],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert told.stdout.splitlines() == [
+    assert ran.stdout.splitlines() == [
         "the license store was opened before this process was forked",
         "fine",
     ]
@@ -228,11 +228,11 @@ def test_many_threads_write(tmp_path: Path) -> None:
 def test_commits_are_durable(tmp_path: Path) -> None:
     """The connection has synchronous EXTRA, no trusted schema, and the lock."""
     with closing(open_(tmp_path / "x")) as store:
-        found = {
+        pragmas = {
             name: store._sqlite.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("synchronous", "trusted_schema", "locking_mode", "foreign_keys")
         }
-    assert found == {
+    assert pragmas == {
         "synchronous": 3,
         "trusted_schema": 0,
         "locking_mode": "exclusive",

@@ -16,8 +16,8 @@ def test_a_standard_license(server: Server) -> None:
     server.license.connect(HostKind.SESSION, "a", server.now)
     server.license.connect(HostKind.DEPLOY, "a", server.now)
     server.license.connect(HostKind.SESSION, "b", server.now)
-    told = server.license.status(server.now, users_active=7).to_json()
-    assert json.loads(json.dumps(told)) == {
+    view = server.license.status(server.now, users_active=7).to_json()
+    assert json.loads(json.dumps(view)) == {
         "state": "active",
         "message": "the license is active",
         "licenseId": license_id(0),
@@ -40,9 +40,9 @@ def test_an_enterprise_license(server: Server) -> None:
     server.now += DAY
     server.install(1, fingerprint=None, allowed_domain=AllowedDomain("*.acme.internal"))
     server.refused(b"nothing")
-    told = server.license.status(server.now, users_active=0).to_json()
-    assert (told["allowedDomain"], told["machineId"]) == ("*.acme.internal", None)
-    assert told["installLog"] == [
+    view = server.license.status(server.now, users_active=0).to_json()
+    assert (view["allowedDomain"], view["machineId"]) == ("*.acme.internal", None)
+    assert view["installLog"] == [
         {
             "at": "2026-01-06T09:00:00Z",
             "by": "ada",
@@ -97,7 +97,7 @@ def test_of_a_license_whose_key_was_removed(server: Server) -> None:
 def test_until_the_end_of_time(server: Server) -> None:
     """The latest possible expiry has its days too."""
     server.install(0, exp=MAX_EXP)
-    told = server.license.status(server.now, users_active=0).to_json()
-    assert told["expiresAt"] == "9999-12-31T23:59:59Z"
-    assert told["daysLeft"] > 2_900_000
+    view = server.license.status(server.now, users_active=0).to_json()
+    assert view["expiresAt"] == "9999-12-31T23:59:59Z"
+    assert view["daysLeft"] > 2_900_000
     assert server.license.banner(server.now) is None

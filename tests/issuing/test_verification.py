@@ -106,25 +106,25 @@ def license_files(issuer: Issuer) -> list[LicenseFile]:
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["registry", "keys alone"])
-@pytest.mark.parametrize("given", SERVERS.values(), ids=SERVERS)
+@pytest.mark.parametrize("options", SERVERS.values(), ids=SERVERS)
 def test_the_first_failed_check_is_that_of_the_server(
     registry: Registry,
     issuer: Issuer,
     license_files: list[LicenseFile],
-    given: dict[str, Any],
+    options: dict[str, Any],
     *,
     known: bool,
 ) -> None:
     """One file and many have the code with which the server's verifier refuses them."""
     server = ServerContext(
-        **{"now": NOW, "fingerprint": None, "host": None, "window": None, **given}
+        **{"now": NOW, "fingerprint": None, "host": None, "window": None, **options}
     )
     trusted = KeySet.of(issuer.signer.public_key)
-    asked = registry if known else None
-    results = verify_files(license_files, trusted, server, asked)
+    source = registry if known else None
+    results = verify_files(license_files, trusted, server, source)
     assert [each.name for each in results] == [each.name for each in license_files]
     for result, file in zip(results, license_files, strict=True):
-        assert verify_files([file], trusted, server, asked) == [result]
+        assert verify_files([file], trusted, server, source) == [result]
         assert isinstance(result, VerificationResult)
         failure = result.failure
         assert (failure and failure.code) == refusal(file, trusted, server, known=known)
@@ -222,7 +222,7 @@ def test_a_compromised_key_without_a_time(books: Books) -> None:
         db.update("keys", kid, compromised=1)
         db.record("test", kid=kid)
     with books.reading() as db:
-        found = find_compromised_key(db, kid)
-    assert found is not None
-    assert "marked as compromised: anyone" in found.message
-    assert found.to_json() == {"kid": kid, "label": "main", "since": None}
+        key = find_compromised_key(db, kid)
+    assert key is not None
+    assert "marked as compromised: anyone" in key.message
+    assert key.to_json() == {"kid": kid, "label": "main", "since": None}

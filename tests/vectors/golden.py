@@ -30,10 +30,10 @@ CLAIMS: Final[dict[str, dict[str, Any]]] = {
 def files() -> dict[str, bytes]:
     """Return the license files, and `golden.json` with the claims of each."""
     licenses = {f"{name}.lic": file(payload(claims)) for name, claims in CLAIMS.items()}
-    said = [
+    entries = [
         {"file": f"{name}.lic", "kid": EXAMPLE.kid, "now": "2026-06-01T12:00:00Z",
          "fingerprint": FINGERPRINT, "claims": claims}
         for name, claims in CLAIMS.items()
     ]  # fmt: skip
-    text = json.dumps({"golden": said}, indent=1, ensure_ascii=False, sort_keys=True)
+    text = json.dumps({"golden": entries}, indent=1, ensure_ascii=False, sort_keys=True)
     return licenses | {"golden.json": text.encode() + b"\n"}

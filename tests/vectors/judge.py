@@ -75,13 +75,13 @@ def licenses(document: dict[str, Any]) -> Iterator[str]:
         arguments = circumstances(vector)
         try:
             verifier.verify(data, **arguments)
-            told = "ok"
+            code = "ok"
         except LicenseError as error:
-            told = str(error.code)
+            code = str(error.code)
         failure = verifier.report(data, **arguments).failure
         reported = "ok" if failure is None else str(failure.code)
-        if not told == reported == vector["expected"]:
-            yield f"{vector['name']}: {vector['expected']}, but {told} (report: {reported})"
+        if not code == reported == vector["expected"]:
+            yield f"{vector['name']}: {vector['expected']}, but {code} (report: {reported})"
 
 
 def domains(document: dict[str, Any]) -> Iterator[str]:
@@ -138,11 +138,11 @@ def keys(document: dict[str, Any]) -> Iterator[str]:
         for vector in document[form]:
             try:
                 read(base64.b64decode(vector["data"]))
-                told = "ok"
+                code = "ok"
             except InvalidKey as error:
-                told = error.code
-            if told != vector["expected"]:
-                yield f"{vector['name']}: {vector['expected']}, but {told}"
+                code = error.code
+            if code != vector["expected"]:
+                yield f"{vector['name']}: {vector['expected']}, but {code}"
 
 
 def clocks(document: dict[str, Any]) -> Iterator[str]:

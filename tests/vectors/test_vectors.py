@@ -84,8 +84,8 @@ def test_golden_files_verify(entry: dict[str, Any]) -> None:
         (HERE.parents[1] / "keys.example/jwks.json").read_bytes(), allow_example=True
     )
     data = (GOLDEN / entry["file"]).read_bytes()
-    held = Verifier(keys).verify(
+    license_ = Verifier(keys).verify(
         data, now=judge.instant(entry["now"]), fingerprint=entry["fingerprint"]
     )
-    assert held.to_claims() == entry["claims"]
-    assert held == License.from_claims(entry["claims"])
+    assert license_.to_claims() == entry["claims"]
+    assert license_ == License.from_claims(entry["claims"])

@@ -27,13 +27,13 @@ verifier = Verifier(KeySet.from_pem((example / "public.pem").read_bytes(), allow
 data = (example / "example.lic").read_bytes()
 fingerprint = json.loads((example / "machine-info.json").read_bytes())["fingerprint"]
 now = datetime(2099, 12, 31, 23, 59, 59, tzinfo=UTC)
-held = verifier.verify(data, now=now, fingerprint=fingerprint, clock=ClockGuard())
+license = verifier.verify(data, now=now, fingerprint=fingerprint, clock=ClockGuard())
 try:
     verifier.verify(data, now=datetime(2100, 1, 1, tzinfo=UTC), fingerprint=fingerprint)
 except LicenseError as error:
     code = error.code
 roots = sorted({name.partition(".")[0] for name in sys.modules})
-print(json.dumps({"customer": held.customer, "code": code, "modules": roots}))
+print(json.dumps({"customer": license.customer, "code": code, "modules": roots}))
 """
 
 
@@ -48,9 +48,9 @@ def test_copied_folder_works_in_a_clean_interpreter(tmp_path: Path) -> None:
     beside.mkdir()
     installed = Path(sysconfig.get_path("platlib"))
     for name in ("cryptography", "cffi", "_cffi_backend", "pycparser", "typing_extensions"):
-        for found in installed.glob(f"{name}*"):
-            if not found.name.endswith("-info"):
-                (beside / found.name).symlink_to(found)
+        for entry in installed.glob(f"{name}*"):
+            if not entry.name.endswith("-info"):
+                (beside / entry.name).symlink_to(entry)
     ran = subprocess.run(
         [
             *(sys.executable, "-I", "-S", "-W", "error", "-c", SCRIPT),
@@ -62,10 +62,10 @@ def test_copied_folder_works_in_a_clean_interpreter(tmp_path: Path) -> None:
         check=False,
     )
     assert (ran.returncode, ran.stderr) == (0, "")
-    told = json.loads(ran.stdout)
-    assert (told["customer"], told["code"]) == ("Example GmbH", "expired")
+    report = json.loads(ran.stdout)
+    assert (report["customer"], report["code"]) == ("Example GmbH", "expired")
     of_cryptography = {"cryptography", "_openssl", "_cffi_backend", "typing_extensions"}
-    foreign = set(told["modules"]) - set(sys.stdlib_module_names) - of_cryptography
+    foreign = set(report["modules"]) - set(sys.stdlib_module_names) - of_cryptography
     assert foreign == {"vendored", "__main__"} - set(sys.stdlib_module_names)
 
 

@@ -35,9 +35,9 @@ def test_three_libraries_accept_our_files(path: Path) -> None:
     expected = _claims(decoded["payload"])
     assert json.loads(decoded["payload"]) == expected
 
-    found = joserfc_jws.deserialize_compact(text, ECKey.import_key(dict(JWK)))
-    assert found.protected == HEADER
-    assert _claims(found.payload) == expected
+    token = joserfc_jws.deserialize_compact(text, ECKey.import_key(dict(JWK)))
+    assert token.protected == HEADER
+    assert _claims(token.payload) == expected
 
     token = jwcrypto_jws.JWS()
     token.deserialize(text, jwcrypto_jwk.JWK(**JWK))

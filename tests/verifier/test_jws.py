@@ -21,12 +21,12 @@ def _hint(data: bytes) -> str | None:
 
 def test_token_has_the_received_bytes() -> None:
     """The parts are those of the file, and the signing input is its exact bytes."""
-    found = jws.parse(b"\xef\xbb\xbf " + PLAIN + b"\r\n")
-    assert found.kid == EXAMPLE.kid
-    assert found.header == {"alg": "ES256", "kid": EXAMPLE.kid, "typ": "polygent-license+jwt"}
-    assert found.payload == payload()
-    assert found.signing_input == PLAIN.rpartition(b".")[0]
-    assert found.signature == EXAMPLE.sign(found.signing_input)
+    token = jws.parse(b"\xef\xbb\xbf " + PLAIN + b"\r\n")
+    assert token.kid == EXAMPLE.kid
+    assert token.header == {"alg": "ES256", "kid": EXAMPLE.kid, "typ": "polygent-license+jwt"}
+    assert token.payload == payload()
+    assert token.signing_input == PLAIN.rpartition(b".")[0]
+    assert token.signature == EXAMPLE.sign(token.signing_input)
 
 
 def test_written_file_follows_the_format() -> None:
@@ -40,8 +40,8 @@ def test_written_file_follows_the_format() -> None:
 def test_write_and_parse(kid: str, data: bytes) -> None:
     """Any payload is read as it was written, from one line of ASCII."""
     written = jws.assemble(jws.signing_input(kid, data), bytes(64))
-    found = jws.parse(written)
-    assert (found.kid, found.payload, found.signature) == (kid, data, bytes(64))
+    token = jws.parse(written)
+    assert (token.kid, token.payload, token.signature) == (kid, data, bytes(64))
     assert written.isascii()
     assert written.count(b"\n") == 1
     assert written.endswith(b"\n")

@@ -126,10 +126,10 @@ def test_unterminated_string_is_one_token() -> None:
 )
 def test_integers_are_exact(number: str, value: int) -> None:
     """Integers in the range are read as int, and -0 as 0."""
-    found = loads_object(f'{{"x":{number}}}'.encode())["x"]
-    assert found == value
-    assert type(found) is int
-    assert math.copysign(1, found) == (-1 if value < 0 else 1)
+    integer = loads_object(f'{{"x":{number}}}'.encode())["x"]
+    assert integer == value
+    assert type(integer) is int
+    assert math.copysign(1, integer) == (-1 if value < 0 else 1)
 
 
 @pytest.mark.parametrize("digits", [17, 4300, 4301, 16000])

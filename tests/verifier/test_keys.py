@@ -219,9 +219,9 @@ def test_set_chooses_by_kid() -> None:
     keys = KeySet.from_pem(*(spki_pem(p.private.public_key()) for p in (SECOND, STRANGER)))
     assert [key.kid for key in keys] == [SECOND.kid, STRANGER.kid]
     assert len(keys) == 2
-    found = keys.get(SECOND.kid)
-    assert found is not None
-    assert found.kid == SECOND.kid
+    key = keys.get(SECOND.kid)
+    assert key is not None
+    assert key.kid == SECOND.kid
     assert keys.get(SECOND.kid[:-1]) is None
     assert keys.get("") is None
 

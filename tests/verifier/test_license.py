@@ -25,12 +25,12 @@ def _refusal(changed: dict[str, Any]) -> LicenseError:
 @given(claims())
 def test_round_trip(made: dict[str, Any]) -> None:
     """Claims → license → payload → license loses nothing, and the payload is canonical."""
-    held = License.from_claims(made)
-    data = held.to_payload()
-    assert License.from_payload(data) == held
-    assert held.to_claims() == {**made, "features": sorted(made["features"])}
+    license_ = License.from_claims(made)
+    data = license_.to_payload()
+    assert License.from_payload(data) == license_
+    assert license_.to_claims() == {**made, "features": sorted(made["features"])}
     expected = json.dumps(
-        held.to_claims(), sort_keys=True, ensure_ascii=False, separators=(",", ":")
+        license_.to_claims(), sort_keys=True, ensure_ascii=False, separators=(",", ":")
     )
     assert data == expected.encode()
 
@@ -43,8 +43,8 @@ def test_any_value_of_any_claim_is_read_or_refused(
 ) -> None:
     """Any value of a claim gives a license, or LicenseError with a printable message."""
     try:
-        held = License.from_claims({**made, name: value})
-        License.from_payload(held.to_payload())
+        license_ = License.from_claims({**made, name: value})
+        License.from_payload(license_.to_payload())
     except LicenseError as error:
         refusal = error
     else:
@@ -65,8 +65,10 @@ def test_unknown_names_are_ignored(made: dict[str, Any], name: str, value: Any) 
 def test_fields_are_the_claims() -> None:
     """Each claim is in its own field, in Python's types."""
     replaced = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
-    held = License.from_payload(payload(limits={"users": 7, "sessionHosts": 8, "deployHosts": 9}))
-    assert held == License(
+    license_ = License.from_payload(
+        payload(limits={"users": 7, "sessionHosts": 8, "deployHosts": 9})
+    )
+    assert license_ == License(
         ver=1,
         iss="polygent-operator",
         sub="example",
@@ -88,19 +90,19 @@ def test_fields_are_the_claims() -> None:
 
 def test_instants_are_aware() -> None:
     """`iat` and `exp` are in UTC, to the last second of year 9999."""
-    held = License.from_claims(STANDARD)
-    assert held.issued_at == datetime(2026, 1, 1, tzinfo=UTC)
-    assert held.expires_at == datetime(2027, 1, 1, tzinfo=UTC)
-    assert held.expires_at.tzinfo is UTC
+    license_ = License.from_claims(STANDARD)
+    assert license_.issued_at == datetime(2026, 1, 1, tzinfo=UTC)
+    assert license_.expires_at == datetime(2027, 1, 1, tzinfo=UTC)
+    assert license_.expires_at.tzinfo is UTC
     last = License.from_claims({**STANDARD, "exp": 253_402_300_799})
     assert last.expires_at == datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
 def test_features_are_written_sorted() -> None:
     """Features are read and written sorted, whatever their order in the file."""
-    held = License.from_claims({**STANDARD, "features": ["workflows", "automations"]})
-    assert held.features == ("automations", "workflows")
-    by_hand = replace(held, features=("workflows", "automations"))
+    license_ = License.from_claims({**STANDARD, "features": ["workflows", "automations"]})
+    assert license_.features == ("automations", "workflows")
+    by_hand = replace(license_, features=("workflows", "automations"))
     assert b'"features":["automations","workflows"]' in by_hand.to_payload()
 
 
@@ -147,8 +149,8 @@ def test_a_missing_claim_and_a_wrong_one_differ() -> None:
 
 def test_payload_refuses_a_lone_surrogate() -> None:
     """A text that cannot be UTF-8 raises our own error instead of UnicodeEncodeError."""
-    held = License.from_claims(STANDARD)
-    broken = replace(held, customer="\ud800")
+    license_ = License.from_claims(STANDARD)
+    broken = replace(license_, customer="\ud800")
     with pytest.raises(LicenseError) as refused:
         broken.to_payload()
     assert refused.value.code == "invalid_claims"

@@ -88,5 +88,5 @@ def test_high_s_twin_is_the_same_license() -> None:
     r, s = EXAMPLE.numbers(signed)
     twin = with_signature(raw_signature(r, ORDER - s))
     assert twin != STANDARD_FILE
-    held = VERIFIER.verify(twin, now=NOW, fingerprint=FINGERPRINT)
-    assert held == License.from_claims(STANDARD)
+    license_ = VERIFIER.verify(twin, now=NOW, fingerprint=FINGERPRINT)
+    assert license_ == License.from_claims(STANDARD)

@@ -96,12 +96,12 @@ def test_authenticity_alone(code: CheckCode) -> None:
 def test_acceptance_of_a_license_that_is_authentic(code: CheckCode) -> None:
     """`acceptance` checks only rows 5 to 10, except for the freshness window."""
     data, changes = AT_ROW[code]
-    held = VERIFIER.authenticate(data)
+    license_ = VERIFIER.authenticate(data)
     arguments = {**CIRCUMSTANCES, **changes}
     if arguments.pop("freshness_window", None) is not None:
-        assert VERIFIER.acceptance(held, **arguments) is None
+        assert VERIFIER.acceptance(license_, **arguments) is None
         return
-    row = VERIFIER.acceptance(held, **arguments)
+    row = VERIFIER.acceptance(license_, **arguments)
     assert row == VERIFIER.report(data, **arguments).failure
     assert row is not None
     assert row.code is code
@@ -174,15 +174,15 @@ def test_report_of_an_accepted_license() -> None:
 def test_a_check_without_its_argument_is_omitted() -> None:
     """Without window, host and guard their rows state why, and none fails."""
     report = VERIFIER.report(file(payload(ENTERPRISE)), now=NOW)
-    told = {row.code: row.message for row in report.rows if row.outcome is Outcome.NOT_CHECKED}
-    assert set(told) == {
+    messages = {row.code: row.message for row in report.rows if row.outcome is Outcome.NOT_CHECKED}
+    assert set(messages) == {
         "stale_issue_date",
         "machine_mismatch",
         "domain_mismatch",
         "clock_tampered",
     }
-    assert "no freshness window" in told[CheckCode.STALE_ISSUE_DATE]
-    assert "no host" in told[CheckCode.DOMAIN_MISMATCH]
+    assert "no freshness window" in messages[CheckCode.STALE_ISSUE_DATE]
+    assert "no host" in messages[CheckCode.DOMAIN_MISMATCH]
     assert report.accepted
 
 
@@ -198,7 +198,7 @@ def test_rows_carry_the_hint_of_the_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "changes", "told"),
+    ("code", "changes", "message"),
     [
         ("not_yet_valid", {"now": ISSUED - timedelta(minutes=6)}, ", 6 minutes ahead of this"),
         ("not_yet_valid", {"now": ISSUED - timedelta(hours=47)}, ", 47 hours ahead of this"),
@@ -227,13 +227,13 @@ def test_rows_carry_the_hint_of_the_error() -> None:
         ("clock_tampered", {"clock": ClockGuard(tampered=True)}, "more than a day"),
     ],
 )
-def test_a_refusal_is_readable(code: str, changes: dict[str, Any], told: str) -> None:
+def test_a_refusal_is_readable(code: str, changes: dict[str, Any], message: str) -> None:
     """Spans have a fitting unit and are not rounded to nothing; the host is escaped."""
     claims = ENTERPRISE if code == "domain_mismatch" else STANDARD
     error = _verdict(file(payload(claims)), **{**CIRCUMSTANCES, **changes})
     assert isinstance(error, LicenseError)
     assert error.code == code
-    assert told in error.message
+    assert message in error.message
 
 
 def test_naive_now_is_the_callers_mistake() -> None:
@@ -296,8 +296,8 @@ def test_any_license_any_circumstances(
     data = file(compact(made))
     verdict = _verdict(data, **arguments)
     report = VERIFIER.report(data, **arguments)
-    held = verdict.license if isinstance(verdict, LicenseError) else verdict
-    assert held == report.license == License.from_claims(made)
+    license_ = verdict.license if isinstance(verdict, LicenseError) else verdict
+    assert license_ == report.license == License.from_claims(made)
     code = verdict.code if isinstance(verdict, LicenseError) else None
     assert (report.failure.code if report.failure else None) == code
 
@@ -305,10 +305,10 @@ def test_any_license_any_circumstances(
 @given(made=claims())
 def test_issue_then_verify(made: dict[str, Any]) -> None:
     """An issued license verifies at once and is unchanged."""
-    held = License.from_claims(made)
-    signed = file(held.to_payload())
-    fingerprint = held.machine_fingerprint
-    assert VERIFIER.verify(signed, now=held.issued_at, fingerprint=fingerprint) == held
+    license_ = License.from_claims(made)
+    signed = file(license_.to_payload())
+    fingerprint = license_.machine_fingerprint
+    assert VERIFIER.verify(signed, now=license_.issued_at, fingerprint=fingerprint) == license_
 
 
 @given(header=st.dictionaries(st.sampled_from(["alg", "kid", "typ", "crit"]), ANY_TEXT | st.none()))

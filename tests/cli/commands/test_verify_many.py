@@ -213,9 +213,9 @@ def test_the_state_in_the_registry_is_printed(books: Books) -> None:
     first, second, _ = books.desk.ok("verify", str(made)).text.splitlines()
     assert first == f"{made}/new.lic: accepted (in the registry: retired)"
     assert second == f"{made}/old.lic: accepted (in the registry: replaced by {new.id[:8]})"
-    for given in (("--fingerprint", "sha256:" + "cd" * 32), ()):
-        outcome = books.desk.run("verify", str(made), "--host", "a.test", *given)
-        assert outcome.code == (11 if given else 0)
+    for options in (("--fingerprint", "sha256:" + "cd" * 32), ()):
+        outcome = books.desk.run("verify", str(made), "--host", "a.test", *options)
+        assert outcome.code == (11 if options else 0)
     assert books.desk.run("verify", str(made), "--at", "2026-12-08", "--install").code == 11
 
 
@@ -238,9 +238,9 @@ def test_names_are_escaped_and_coloured(books: Books, folder: Path) -> None:
 @contextmanager
 def started(*argv: str, **more: Any) -> "Iterator[subprocess.Popen[bytes]]":
     """Run the command in its own process group, as a shell does."""
-    given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
+    keywords = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
     command = [sys.executable, "-m", "polygent_issuer", "verify", *argv]
-    with subprocess.Popen(command, start_new_session=True, **given) as process:
+    with subprocess.Popen(command, start_new_session=True, **keywords) as process:
         yield process
     assert not group(process.pid)
 
