@@ -130,7 +130,7 @@ class CompromisedKey:
         """The reason why a file that names the key cannot be trusted."""
         since = "" if self.since is None else f" since {dates.instant(self.since)}"
         return (
-            f"it names the key {escape(self.label)}, which is marked as compromised{since}: "
+            f"the file names the key {escape(self.label)}, which is marked as compromised{since}: "
             "anyone with that key can write such a file, so servers must refuse it"
         )
 
@@ -375,7 +375,7 @@ def _machine_row(row: CheckRow, source: str | None) -> CheckRow:
 _NO_INSTALLATION: Final = CheckRow(
     code=CheckCode.STALE_ISSUE_DATE,
     outcome=Outcome.NOT_CHECKED,
-    message="upload window not checked; --install checks it",
+    message="upload window: use --install to check it",
 )
 _NO_MACHINE: Final = CheckRow(
     code=CheckCode.MACHINE_MISMATCH,

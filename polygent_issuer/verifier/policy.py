@@ -328,15 +328,13 @@ def _not_checked(code: CheckCode, message: str) -> CheckRow:
     return CheckRow(code=code, outcome=Outcome.NOT_CHECKED, message=message)
 
 
-_NO_WINDOW: Final = _not_checked(
-    CheckCode.STALE_ISSUE_DATE, "upload window not checked (no freshness window given)"
-)
+_NO_WINDOW: Final = _not_checked(CheckCode.STALE_ISSUE_DATE, "no freshness window given")
 _NO_MACHINE: Final = _not_checked(
     CheckCode.MACHINE_MISMATCH, "an enterprise license is not bound to a machine"
 )
 _NO_DOMAIN: Final = _not_checked(CheckCode.DOMAIN_MISMATCH, "the license allows any domain")
-_NO_REQUEST: Final = _not_checked(CheckCode.DOMAIN_MISMATCH, "host not checked (no host given)")
-_NO_GUARD: Final = _not_checked(CheckCode.CLOCK_TAMPERED, "clock not checked (no guard given)")
+_NO_REQUEST: Final = _not_checked(CheckCode.DOMAIN_MISMATCH, "no host given")
+_NO_GUARD: Final = _not_checked(CheckCode.CLOCK_TAMPERED, "no clock guard given")
 
 
 def _check(

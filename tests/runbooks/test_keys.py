@@ -217,7 +217,9 @@ def test_a_forged_file_differs_from_an_issued_one(acme: Desk) -> None:
         assert file["compromised_key"]["label"] == "main"
         assert file["compromised_key"]["since"] == "2026-11-30T09:30:00Z"
         row = next(row for row in file["checks"] if row["outcome"] == "failed")
-        reason = "it names the key main, which is marked as compromised since 2026-11-30T09:30:00Z"
+        reason = (
+            "the file names the key main, which is marked as compromised since 2026-11-30T09:30:00Z"
+        )
         assert row["message"].startswith(reason)
     failed = [
         next(row for row in file["checks"] if row["outcome"] == "failed")

@@ -35,9 +35,9 @@ def test_an_issued_file_is_accepted(desk: Desk, issued: dict[str, Any]) -> None:
     for text in ("2027-12-01T00:00:00Z, last full day 2027-11-30", "2026-12-07T09:30:00Z"):
         assert text in outcome.text
     assert "admins are warned on  2027-11-01, 2027-11-17, 2027-11-24, 2027-11-30" in outcome.text
-    assert "upload window not checked; --install checks it" not in outcome.text
+    assert "upload window: use --install to check it" not in outcome.text
     text = desk.ok("verify", issued["file"]).text
-    assert "  not checked  upload window not checked; --install checks it\n" in text
+    assert "  not checked  upload window: use --install to check it\n" in text
     as_json = desk.ok("verify", issued["file"], "--json")
     assert as_json.json["files"][0]["fingerprint_from"] == "the registry"
     assert check(as_json, "machine_mismatch")["outcome"] == "passed"
