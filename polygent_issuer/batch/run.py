@@ -314,7 +314,7 @@ class BatchRunner:
         ]
 
     def _delivered_or_failed(self, done: Done, unpublished: Container[str]) -> Done | Failed:
-        problems = []
+        problems: dict[str, OutputProblem] = {}
         for each in done.issued:
             license_id = each.proposal.license.jti
             try:
@@ -322,10 +322,12 @@ class BatchRunner:
                     # Another command may have delivered it and swept the temporary file.
                     outbox_delivery.write(each.file, each.path, license_id, self._prefix)
             except OutputProblem as problem:
-                problems.append(undelivered(license_id, problem))
+                problems[license_id] = problem
             else:
                 self._delivered.append(license_id)
-        return Failed(job=done.job, error=problems[0], issued=done.issued) if problems else done
+        if not problems:
+            return done
+        return Failed(job=done.job, error=undelivered(problems), issued=done.issued)
 
     def _finish(self, work: Callable[[Writing], None]) -> None:
         change.finish(self._registry, work, now=self._now, actor=self._actor)

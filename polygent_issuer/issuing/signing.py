@@ -1,7 +1,7 @@
 """Sign, verify, record and deliver license files, all or nothing, as `registry.change` does."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 from polygent_issuer import files
 from polygent_issuer.errors import KeyUnavailable, OutputProblem
 from polygent_issuer.findings import Consent, require
-from polygent_issuer.hints import Hint, run
+from polygent_issuer.hints import Hint, join, run
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.outbox_delivery import Destination
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal, verifier_of
@@ -224,37 +224,56 @@ def publish(
 
         def deliver(_: None) -> Iterator[str]:
             undo.pop_all()
-            for each in issued:
-                license_id = each.proposal.license.jti
-                _deliver(each, temps.get(license_id), destination, prefix)
-                yield license_id
+            return _deliver_all(issued, temps, destination, prefix)
 
         change.carry_out(decided, write, undone="nothing was issued", deliver=deliver)
     return issued
 
 
+def _deliver_all(
+    issued: Iterable[Issued],
+    temps: Mapping[str, files.Prepared],
+    destination: Destination,
+    prefix: str,
+) -> Iterator[str]:
+    """Yield the IDs of the licenses whose files are delivered; raise an error for the others."""
+    problems: dict[str, OutputProblem] = {}
+    for each in issued:
+        license_id = each.proposal.license.jti
+        try:
+            _deliver(each, temps.get(license_id), destination, prefix)
+        except OutputProblem as problem:
+            problems[license_id] = problem
+        else:
+            yield license_id
+    if problems:
+        raise undelivered(problems)
+
+
 def _deliver(
     issued: Issued, temp: files.Prepared | None, destination: Destination, prefix: str
 ) -> None:
-    """Publish one file after the COMMIT; an error states that the license is issued."""
-    license_id = issued.proposal.license.jti
-    try:
-        if temp is not None and issued.path is not None:
-            try:
-                temp.publish(issued.path.name)
-            except OutputProblem:
-                # Another command may have delivered it and removed the temporary file.
-                outbox_delivery.write(issued.file, issued.path, license_id, prefix)
-        elif destination.write is not None:
-            destination.write(issued.file)
-    except OutputProblem as problem:
-        raise undelivered(license_id, problem) from None
+    """Publish one file after the COMMIT, which is not undone by a failure."""
+    if temp is not None and issued.path is not None:
+        try:
+            temp.publish(issued.path.name)
+        except OutputProblem:
+            # Another command may have delivered it and removed the temporary file.
+            license_id = issued.proposal.license.jti
+            outbox_delivery.write(issued.file, issued.path, license_id, prefix)
+    elif destination.write is not None:
+        destination.write(issued.file)
 
 
-def undelivered(license_id: str, problem: OutputProblem) -> OutputProblem:
-    """Return the problem as one of a license that is committed."""
-    return type(problem)(
-        f"license {license_id[:8]} was issued, "
-        f"but its file could not be delivered: {problem.message}",
-        hint=Hint("export it: ", outbox_delivery.export_hint(license_id)),
+def undelivered(problems: Mapping[str, OutputProblem]) -> OutputProblem:
+    """Return one error for the problems with files of committed licenses, by license ID."""
+    ids = ", ".join(license_id[:8] for license_id in problems)
+    issued = f"license {ids} was issued, but its file"
+    if len(problems) > 1:
+        issued = f"licenses {ids} were issued, but their files"
+    reasons = "; ".join(dict.fromkeys(problem.message for problem in problems.values()))
+    exports = join("; ", map(outbox_delivery.export_hint, problems))
+    return type(next(iter(problems.values())))(
+        f"{issued} could not be delivered: {reasons}",
+        hint=Hint("export it: " if len(problems) == 1 else "export them: ", exports),
     )

@@ -147,6 +147,20 @@ def test_a_license_whose_file_failed_is_delivered_by_the_next_issue(
     assert "acme-prod-1-2027-11-30-00000001.lic" in files(office)
 
 
+def test_an_error_names_each_license_that_was_not_delivered() -> None:
+    """The error for several files names each license, each reason once, and the exports."""
+    full = OutputProblem("the disk is full")
+    error = signing.undelivered(
+        {"00000001-0000": full, "00000002-0000": full, "00000003-0000": full}
+    )
+
+    assert error.message == (
+        "licenses 00000001, 00000002, 00000003 were issued, but their files could not be "
+        "delivered: the disk is full"
+    )
+    assert all(f"license export 0000000{n}" in (error.hint or "") for n in (1, 2, 3))
+
+
 def _spoil_after_prepare(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Remove the folder after the temporary file is written."""
     genuine: Callable[..., None] = signing.record_issue
