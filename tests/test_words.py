@@ -65,7 +65,7 @@ RECORDED = ("tests/contract/homes/", "tests/contract/steps.py")
 #: Rooms still to do. It only shrinks.
 TO_DO: set[str] = {
     "README.md",
-    "polygent_issuer/batch",
+
     "polygent_issuer/cli/commands",
     "polygent_issuer/cli/completion",
     "polygent_issuer/cli/consent.py",
@@ -87,7 +87,6 @@ TO_DO: set[str] = {
     "tests/registry",
 }
 
-
 def rooms() -> dict[str, list[Path]]:
     """The files of each room: a folder of the package or of the tests, or a file of its own."""
     files: dict[str, list[Path]] = {}
@@ -102,7 +101,6 @@ def rooms() -> dict[str, list[Path]]:
         depth = 3 if parts[1:2] == ("cli",) else 2
         files.setdefault("/".join(parts[:depth]), []).append(path)
     return files
-
 
 def prose(path: Path) -> Iterator[tuple[int, str]]:
     """Line and text of each passage that a person reads."""
@@ -120,7 +118,6 @@ def prose(path: Path) -> Iterator[tuple[int, str]]:
         if token.type == tokenize.COMMENT:
             yield token.start[0], token.string
 
-
 def docstrings(path: Path) -> Iterator[tuple[int, str]]:
     """Line and text of each docstring of a module, class or function."""
     if path.suffix != ".py":
@@ -130,7 +127,6 @@ def docstrings(path: Path) -> Iterator[tuple[int, str]]:
             text = ast.get_docstring(node)
             if text:
                 yield getattr(node, "lineno", 1), text
-
 
 def retired_words(path: Path) -> list[str]:
     """Each retired word of a file, with its line and what to write for it."""
@@ -146,7 +142,6 @@ def retired_words(path: Path) -> list[str]:
         if ASKING.match(text):
             problems.append(f"{path.relative_to(TOP)}:{line}: a docstring asks: {text[:40]!r}")
     return problems
-
 
 @pytest.mark.parametrize("room", sorted(rooms()))
 def test_a_room_uses_plain_words(room: str) -> None:

@@ -1,8 +1,8 @@
 """`--bundle FILE.zip`: the licenses of a batch in one archive, with a table of contents.
 
-While the batch runs, the outbox names the archive as the place of each license. When it has ended
-the archive is written from the registry in one go; so one that a crash left unfinished is finished
-by the same command, from what is committed.
+While the batch runs, the outbox names the archive as the place of each license. The archive is
+written from the registry at the end of the batch. After a crash the same command finishes it from
+what is committed.
 """
 
 import csv
@@ -47,15 +47,15 @@ class Bundle:
 
     Attributes:
         target: its absolute path.
-        written: how many licenses it has, once it is finished.
+        written: the number of its licenses, once it is finished.
     """
 
     def __init__(self, target: Path, *, window: timedelta) -> None:
-        """Name it; nothing is written yet.
+        """Describe the archive; nothing is written yet.
 
         Args:
             target: its absolute path.
-            window: how long after their issue the server takes licenses.
+            window: how long after issue a server accepts a license.
         """
         self.target = target
         self.written = 0
@@ -68,11 +68,11 @@ class Bundle:
         return Destination(folder=self.target)
 
     def check(self) -> None:
-        """Refuse before anything else a name that no archive can have.
+        """Check the name of the archive before anything else.
 
         Raises:
-            OutputProblem: (`output_failed`) when its folder is not there or takes no files, or none
-                of this name.
+            OutputProblem: (`output_failed`) the name does not end in `.zip`, or the folder is
+                missing or not writable, or refuses the name.
         """
         place = str(self.target)
         if not outbox_delivery.is_bundle(place):
@@ -84,36 +84,36 @@ class Bundle:
             self.require_free()
 
     def require_free(self) -> None:
-        """Refuse before anything is signed: what is there may be the archive of an earlier run.
+        """Check, before anything is signed, that an earlier run has not left an archive there.
 
         Raises:
-            OutputExists: (`output_exists`) when something is there.
+            OutputExists: (`output_exists`) the path exists.
         """
         files.require_free(self.target, _ELSEWHERE)
 
     def recover(self, registry: Registry, *, now: datetime, actor: Actor) -> None:
-        """Let nothing wait any more for an archive that holds it: a crash came after its name.
+        """Clear the outbox of licenses that an existing archive contains, after a late crash.
 
-        All that it would be filled with must be in it; what the journal does not vouch for never
-        is filled in, so each of that counts alone.
+        The licenses that the journal vouches for are cleared only if the archive contains all of
+        them. The others are never written into an archive, so each is cleared individually.
         """
         if self.target.is_symlink() or self.target.exists():
             change.finish(registry, self._clear_archived, now=now, actor=actor)
 
     def note(self, outcome: Outcome) -> None:
-        """Remember what this run signed, verified and committed: it need not be verified again."""
+        """Note the files of an outcome: this run verified them, so `finish` does not."""
         for each in outcome.issued if isinstance(outcome, Done) else ():
             if each.path is not None:
-                found = each.path.name, sha256(each.file).digest()
-                self._signed[each.proposal.license.jti] = found
+                name_and_digest = each.path.name, sha256(each.file).digest()
+                self._signed[each.proposal.license.jti] = name_and_digest
 
     def finish(self, registry: Registry, *, now: datetime, actor: Actor) -> None:
-        """Write the archive with every license that waits for it; none, no archive.
+        """Write the archive with every license that waits for it, if there are any.
 
-        Nobody else writes to the registry meanwhile.
+        The registry is locked meanwhile.
 
         Raises:
-            OutputExists, OutputProblem: as `files.publish`; the licenses wait on.
+            OutputExists, OutputProblem: as `files.publish`; the licenses stay in the outbox.
         """
         place, prefix = str(self.target), outbox_delivery.temp_prefix(registry.id)
 
@@ -133,7 +133,7 @@ class Bundle:
         change.finish(registry, fill, now=now, actor=actor)
 
     def _vouched(self, db: Reading, place: str) -> dict[str, None]:
-        """The ids of the licenses that the journal says are for this archive, in their order."""
+        """Return the IDs of the licenses that the journal records for this archive, in order."""
         return {
             each.id: None
             for each in outbox.for_archive(db, place)
@@ -147,8 +147,8 @@ class Bundle:
         outbox.clear(db, *(archived if archived >= vouched.keys() else archived - vouched.keys()))
 
     def _whole(self, waiting: Iterable[outbox.Bundled]) -> set[str]:
-        """The ids of those whose files the archive has, whole."""
-        if not self.target.is_file():  # to open a pipe would wait for ever
+        """Return the IDs of the licenses whose complete files are in the archive."""
+        if not self.target.is_file():  # opening a pipe would block
             return set()
         try:
             with zipfile.ZipFile(self.target) as archive:
@@ -171,7 +171,7 @@ class Bundle:
                 self.written = number
             manifest.seek(0)
             with archive.open(_entry(MANIFEST, None), "w") as entry:
-                entry.write(BOM_UTF8)  # without it Excel reads the system's code page
+                entry.write(BOM_UTF8)  # without a BOM Excel reads the system's code page
                 for line in manifest:
                     entry.write(line.encode())
 
@@ -205,9 +205,9 @@ def _has(archive: zipfile.ZipFile, each: outbox.Bundled) -> bool:
 
 
 def _entry(name: str, at: datetime | None) -> zipfile.ZipInfo:
-    """An entry with the time of issue, so that the same licenses give the same bytes.
+    """Return an entry with the time of issue, so that the same licenses give the same bytes.
 
-    ZIP counts the years from 1980 in 7 bits (APPNOTE 4.4.6). Another time becomes the nearest one.
+    ZIP counts the years from 1980 in 7 bits (APPNOTE 4.4.6). Other times become the nearest one.
     """
     issued = _FIRST_TIME if at is None else at.timetuple()[:6]
     info = zipfile.ZipInfo(name, min(max(issued, _FIRST_TIME), _LAST_TIME))

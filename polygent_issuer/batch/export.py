@@ -1,4 +1,4 @@
-"""The current licenses as rows: what `apply` reads, streamed one after the other."""
+"""Export of the current licenses as rows that `apply` reads, as a stream."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
@@ -23,13 +23,13 @@ _HEAD: Final = """\
 
 
 def rows(db: Reading) -> Iterator[dict[str, Any]]:
-    """One row for each current license, by customer and machine, read from its verified file.
+    """Yield a row for each current license, by customer and machine, from its verified file.
 
-    Of licenses that are alike, which a merger of customers may leave, one: two rows that say the
-    same would be two for one license.
+    A merge of customers may leave equal licenses. They give one row, since `apply` refuses two
+    equal rows.
 
     Raises:
-        RegistryDamaged: (`registry_damaged`) when a stored file is not what was issued.
+        RegistryDamaged: (`registry_damaged`) a stored file is not what was issued.
     """
     for customer in customers.every(db):
         exported: list[dict[str, Any]] = []
@@ -43,12 +43,12 @@ def rows(db: Reading) -> Iterator[dict[str, Any]]:
 def toml(
     exported: Iterable[Mapping[str, Any]], *, now: datetime, registry_id: str
 ) -> Iterator[bytes]:
-    """The rows as TOML, piece by piece.
+    """Yield the rows as TOML, in pieces.
 
     Args:
-        exported: what `rows` gives.
-        now: when it is made, aware; the only part that the registry does not decide.
-        registry_id: which registry the rows are of.
+        exported: the rows of `rows`.
+        now: the time of the export, aware; nothing else depends on the time.
+        registry_id: the ID of the registry.
     """
     import tomli_w  # noqa: PLC0415 - only an export needs it
 
@@ -80,6 +80,6 @@ def _row(record: LicenseRecord, issued: License) -> dict[str, Any]:
 
 
 def _expires(moment: datetime) -> str:
-    """As `--expires` takes it (FORMAT §6)."""
+    """Return the expiry as `--expires` accepts it (FORMAT §6)."""
     written = dates.instant(moment)
     return dates.last_full_day(moment).isoformat() if written.endswith(_MIDNIGHT) else written

@@ -1,4 +1,4 @@
-"""Match rows with customers and licenses: a row's key is the customer and a machine's label."""
+"""Match rows with customers and licenses, by the customer and a machine's label."""
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from polygent_issuer.machine_info.document import ReceivedDocument
 
 _MOST_DUPLICATES: Final = 5
-"""Pairs of rows that one error names."""
+"""The number of pairs of rows that one error names."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,15 +49,15 @@ class RowMatch:
 def match_row(db: Reading, row: Row, document: "ReceivedDocument | None" = None) -> RowMatch:
     """Find the customer by slug or name, and the license by the label of its machine.
 
-    A row without a machine is about the license without one; where there is none, about the only
-    one that there is, else about that of the document's machine.
+    A row without a machine matches the license without a machine. If that does not exist, it
+    matches the customer's only license, else the license for the document's machine.
 
     Args:
-        document: the one that the row names.
+        document: the document that the row names.
 
     Raises:
-        Ambiguous: (`ambiguous`) when several customers or licenses match.
-        InputRefused: (`customer_archived`) when nothing is issued to the customer any more.
+        Ambiguous: (`ambiguous`) several customers or licenses match.
+        InputRefused: (`customer_archived`) the customer is archived.
     """
     try:
         customer = check_not_archived(customers.find(db, row.customer))
@@ -70,22 +70,22 @@ def match_row(db: Reading, row: Row, document: "ReceivedDocument | None" = None)
 
 
 def _of_machine(db: Reading, customer: Customer, fingerprint: str) -> LicenseRecord | None:
-    """The current license for a machine that is known by its document, not by its label."""
+    """Return the current license for the machine of a document, if there is exactly one."""
     known = own_machine(db, customer, fingerprint)
     if known is None:
         return None
-    found = [each for each in licenses.current(db, customer) if each.machine_id == known.id]
-    return found[0] if len(found) == 1 else None
+    records = [each for each in licenses.current(db, customer) if each.machine_id == known.id]
+    return records[0] if len(records) == 1 else None
 
 
 def require_unique(db: Reading, rows: Iterable[Row | RefusedRow], folder: Path | None) -> None:
-    """Check that no row is about the license of a row above it, however its customer is written.
+    """Check that no two rows match the same license, however their customers are written.
 
     Args:
-        folder: as `read_document`.
+        folder: as for `read_document`.
 
     Raises:
-        DuplicateRow: (`duplicate_row`) naming the places of each two, the first few.
+        DuplicateRow: (`duplicate_row`) with the places of the first few pairs.
     """
     places: dict[tuple[str, str], str] = {}
     duplicates: list[str] = []
@@ -101,8 +101,8 @@ def require_unique(db: Reading, rows: Iterable[Row | RefusedRow], folder: Path |
 
 
 def customers_missing_from(registry: Registry, rows: Iterable[Row | RefusedRow]) -> tuple[str, ...]:
-    """Return the slugs of customers with a current license whom no row names, in order."""
-    with registry.reading(checked=False) as db:  # it only names them
+    """Return the slugs of customers with a current license and without a row, in order."""
+    with registry.reading(checked=False) as db:  # the rows are only named
         named = {_customer_id(db, row.customer) for row in rows if row.customer is not None}
         return tuple(
             customer.slug
@@ -112,23 +112,23 @@ def customers_missing_from(registry: Registry, rows: Iterable[Row | RefusedRow])
 
 
 def read_document(row: Row, folder: Path | None) -> "ReceivedDocument | None":
-    """Read the machine's document that the row names; None when it names none.
+    """Read the machine-info document that the row names, if it names one.
 
     Args:
-        folder: where the apply file is; None when it came from stdin.
+        folder: the folder of the apply file; None for stdin.
 
     Raises:
-        UnreadableInput: (`unreadable_input`) when it cannot be read, or there is no folder.
-        InputRefused: (`invalid_machine_info`) when it is not a machine's document.
+        UnreadableInput: (`unreadable_input`) the document cannot be read, or the folder is unknown.
+        InputRefused: (`invalid_machine_info`) the file is not a machine-info document.
     """
     if row.machine_info is None:
         return None
     if folder is None:
         raise UnreadableInput(
-            "machine_info names a file beside the apply file, and that came from stdin",
+            "machine_info is a path relative to the apply file, which came from stdin",
             hint=run("apply", "FILE"),
         )
-    from polygent_issuer.machine_info import document  # noqa: PLC0415 - most rows are without one
+    from polygent_issuer.machine_info import document  # noqa: PLC0415 - most rows have no document
 
     content = files.read_within(folder, row.machine_info, limit=document.LIMIT, what="machine info")
     return document.ReceivedDocument(content=content, info=document.parse(content))
@@ -142,11 +142,11 @@ def _customer_id(db: Reading, name: str) -> int | None:
 
 
 def _key(db: Reading, row: Row, folder: Path | None) -> tuple[str, str] | None:
-    """Return the row's customer and machine; None where the row fails by itself."""
+    """Return the row's customer and machine; None if the row fails."""
     try:
         document = read_document(row, folder) if row.machine is None else None
         match = match_row(db, row, document)
-    except IssuerError:  # the outcome of that row
+    except IssuerError:  # reported as the outcome of that row
         return None
     label = nfc(row.machine or "")
     if match.record is not None:
@@ -174,39 +174,39 @@ def _current(db: Reading, customer: Customer, row: Row) -> LicenseRecord | None:
 
 
 def _one(
-    db: Reading, customer: Customer, row: Row, found: list[LicenseRecord]
+    db: Reading, customer: Customer, row: Row, records: list[LicenseRecord]
 ) -> LicenseRecord | None:
-    """The only one; of several, the one whose domain the row has, or that is as the row says.
+    """Return the only license, or of several the one with the row's domain or the row's terms.
 
-    Of several that are alike, any is: there is nothing to do for it.
+    Of several licenses with the row's terms any is returned, since nothing has to be done for it.
     """
-    if len(found) < 2:  # noqa: PLR2004 - one, or none
-        return found[0] if found else None
-    pairs = [(each, load_license(db, each)) for each in found]
+    if len(records) < 2:  # noqa: PLR2004 - one or zero
+        return records[0] if records else None
+    pairs = [(each, load_license(db, each)) for each in records]
     of_domain = [pair for pair in pairs if pair[1].allowed_domain == row.allowed_domain]
     if row.expires is not None:
-        alike = [each for each, old in (*of_domain, *pairs) if _is_as(row, old)]
-        if alike:
-            return alike[0]
+        equal = [each for each, old in (*of_domain, *pairs) if _has_terms(row, old)]
+        if equal:
+            return equal[0]
     if row.allowed_domain is not None:
-        found = [each for each, _ in of_domain]
-    if len(found) > 1:
+        records = [each for each, _ in of_domain]
+    if len(records) > 1:
         raise Ambiguous(
-            f"{customer.name} has {len(found)} current licenses that this row may mean",
+            f"{customer.name} has {len(records)} current licenses that this row may mean",
             hint=Hint(
-                "change them one by one: ",
+                "change them one at a time: ",
                 run("license", "list", "--customer", customer.slug),
                 ", then ",
                 run("renew"),
                 " or reissue with --license ID",
             ),
         )
-    return found[0] if found else None
+    return records[0] if records else None
 
 
-def _is_as(row: Row, old: License) -> bool:
-    """Whether a license is as a row wishes it to be."""
-    wishes = (
+def _has_terms(row: Row, old: License) -> bool:
+    """Return whether a license has all the terms that a row names."""
+    terms = (
         (row.tier, old.tier),
         (row.expires, old.expires_at),
         (row.users, old.limits.users),
@@ -215,10 +215,10 @@ def _is_as(row: Row, old: License) -> bool:
         (row.allowed_domain, old.allowed_domain),
         (None if row.features is None else set(row.features), set(old.features)),
     )
-    return all(wish in (None, now) for wish, now in wishes)
+    return all(wanted in (None, present) for wanted, present in terms)
 
 
-_OUT = "leave one of the rows out"
+_OUT = "remove one of the rows"
 
 
 @dataclass(slots=True)
@@ -232,11 +232,11 @@ class NewCustomers:
     _backwards: list[tuple[str, str]] = field(default_factory=list)
 
     def place(self, name: str) -> str | None:
-        """Return the place of the row that makes the customer of this name; None when none does."""
+        """Return the place of the row that adds the customer of this name, if there is one."""
         return self._first[name][1] if name in self._first else None
 
     def check_against_earlier_rows(self, db: Reading, place: str, proposal: Proposal) -> Proposal:
-        """Add the findings that earlier rows give rise to, and the slug that they leave."""
+        """Add the findings that earlier rows cause, and choose a slug that they do not use."""
         if not isinstance(proposal.customer, NewCustomer):
             return proposal
         name = proposal.customer.name
@@ -248,14 +248,14 @@ class NewCustomers:
         if FindingCode.SIMILAR_CUSTOMER in known:
             return proposal
         subject = f"{name} would be a new customer, but"
-        hint = f"if it is the same, {_OUT}"
+        hint = f"if it is the same customer, {_OUT}"
         where = " of an earlier row"
         return proposal.with_findings(
             similar_customer(subject, self._alike(name), hint=hint, where=where)
         )
 
     def _with_slug(self, db: Reading, proposal: Proposal, customer: NewCustomer) -> Proposal:
-        """With the slug that the earlier rows leave, or have given the customer already."""
+        """Give the new customer the slug of its earlier rows, or one that no row uses."""
         self._taken.discard(self._slugs.get(customer.name, ""))
         slug = customer.slug
         if slug in self._taken:
@@ -275,7 +275,7 @@ class NewCustomers:
             return proposal
         finding = Finding(
             code=FindingCode.ADDITIONAL_MACHINE,
-            message=f"{name} gets a machine by an earlier row, and this is another",
+            message=f"an earlier row already adds a machine for {name}",
             hint=_OUT,
         )
         return proposal.with_findings(finding)
@@ -289,18 +289,18 @@ class NewCustomers:
             insort(self._backwards, (word[::-1], name))
 
     def _alike(self, name: str) -> list[str]:
-        """The earlier names that are alike, as `customers.similar` judges."""
+        """Return the earlier names that are similar by the rule of `customers.similar`."""
         number, _ = self._first[name]
-        found = {
+        similar = {
             other
             for word in variants(name)
             for spelt, other in self._candidates(word)
             if self._first[other][0] < number and one_letter_apart(spelt, word)
         }
-        return sorted(found)
+        return sorted(similar)
 
     def _candidates(self, word: str) -> Iterator[tuple[str, str]]:
-        """Whatever is one letter apart shares the first half of the word, or the last."""
+        """Yield the words that share the first or the last half: one letter apart implies that."""
         middle, backwards = len(word) // 2, word[::-1]
         yield from _beginning(self._words, word[:middle])
         rest = backwards[: len(word) - middle]

@@ -1,4 +1,4 @@
-"""What a batch does with each of its items: a job, and the outcome that it ends with."""
+"""The items of a batch: each is a job that ends with an outcome."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -12,16 +12,16 @@ from polygent_issuer.registry import LicenseRecord, Reading, licenses
 from polygent_issuer.registry.errors import RegistryFailed, RegistryLocked, RegistryMisuse
 
 OF_ALL: Final = (RegistryFailed, RegistryLocked, RegistryMisuse)
-"""What is no fault of the item at which it comes up, so that the batch ends with it."""
+"""Errors that end the batch, since they do not depend on the item."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """What an item needs.
+    """The decision on an item.
 
     Attributes:
-        proposals: the licenses to be issued; none when everything is as it should be.
-        note: why there are none, or what the operator should know beside them.
+        proposals: the licenses to issue; empty if nothing has to change.
+        note: the reason for an empty decision, or additional information for the operator.
         kept: the license that stays as it is.
     """
 
@@ -35,13 +35,13 @@ class Job:
     """One item of a batch.
 
     Attributes:
-        place: how people know it: a customer, a license, a row of a file.
-        subject: whose license it is about, as long as the batch says the same.
-        decide: what it needs, in the transaction that is open; an `IssuerError` is its outcome.
-        consent: what was accepted for it, and why.
-        own: what the item itself says of that, such as a row of a file; whether that counts or
-            not, it is a part of what is reviewed.
-        license_id: the license that it rests on, where that is known; it is read ahead.
+        place: its name in messages: a customer, a license, a row of a file.
+        subject: the customer and machine, for the digest; it does not depend on line numbers.
+        decide: makes the decision in the open transaction; an `IssuerError` is the outcome.
+        consent: the accepted findings, and the reason.
+        own: the consent in the item itself, such as a row of a file. It is a part of the digest,
+            whether it counts or not.
+        license_id: the license to renew, if it is known; it is read ahead.
     """
 
     place: str
@@ -53,7 +53,7 @@ class Job:
 
 
 def read_ahead(db: Reading, jobs: Iterable[Job]) -> None:
-    """Read at once what many jobs will decide on, as far as that is known."""
+    """Read the licenses of many jobs in a few queries, as far as they are known."""
     licenses.read_ahead(db, [job.license_id for job in jobs if job.license_id is not None])
 
 
@@ -68,7 +68,7 @@ class Done:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kept:
-    """Nothing was to be done."""
+    """An item that needs no change."""
 
     job: Job
     decision: Decision
@@ -76,10 +76,10 @@ class Kept:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failed:
-    """Not issued, or issued without its file.
+    """An item that was not issued, or whose file could not be delivered.
 
     Attributes:
-        issued: what is issued and kept all the same; its file is not where it should be.
+        issued: the licenses that are issued although their files are not delivered.
     """
 
     job: Job

@@ -1,7 +1,7 @@
-"""Preview of a batch: each item decided in order, all of them counted, and one digest.
+"""Preview of a batch: a decision on each item in order, the counts, and one digest.
 
-The digest is of decisions and dates, never of ids or the instant of issue: what was reviewed today
-can be compared with what would be done tomorrow.
+The digest covers decisions and dates, but neither IDs nor the time of issue. So a preview of today
+can be compared with a run of tomorrow.
 """
 
 import json
@@ -22,33 +22,33 @@ if TYPE_CHECKING:
     from hashlib import _Hash
 
 REVIEW: Final = "review"
-"""The particular of a journal row that names the digest of the review, and of the decision."""
+"""The member of a journal row's details with the digests of the preview and of the decision."""
 _OF_ONE_RUN: Final = frozenset({"jti", "iat", "replaces"})
 
 
-def digest(job: Job, decided: Decision | str) -> bytes:
-    """The digest of what one item of a batch would do, 32 bytes.
+def digest(job: Job, decision: Decision | str) -> bytes:
+    """Return the digest of the decision on one item, 32 bytes.
 
     Args:
-        decided: the decision, or the code of the error that it ends with.
+        decision: the decision, or the code of the error.
     """
-    if isinstance(decided, str):
-        what: Sequence[object] = ["failed", decided]
-    elif decided.proposals:
-        what = [_said(proposal, job.own) for proposal in decided.proposals]
+    if isinstance(decision, str):
+        members: Sequence[object] = ["failed", decision]
+    elif decision.proposals:
+        members = [_members(proposal, job.own) for proposal in decision.proposals]
     else:
-        what = ["keep"]
-    said = json.dumps([job.subject, *what], sort_keys=True, separators=(",", ":"))
-    return sha256(said.encode()).digest()
+        members = ["keep"]
+    text = json.dumps([job.subject, *members], sort_keys=True, separators=(",", ":"))
+    return sha256(text.encode()).digest()
 
 
 def shortened(digest: bytes) -> int:
-    """Its first 64 bits: enough to tell that a decision is still the same."""
+    """Return the first 64 bits of a digest: enough to compare two decisions on one item."""
     return int.from_bytes(digest[:8], "big")
 
 
-def _said(proposal: Proposal, own: Consent) -> Sequence[object]:
-    """What is new, what it takes the place of, and what an item's own consent would let pass."""
+def _members(proposal: Proposal, own: Consent) -> Sequence[object]:
+    """Return the new terms, the replaced licenses, and the findings that `own` would accept."""
     claims = proposal.license.to_claims()
     accepted = [str(code) for code in own.used(proposal.findings)]
     return [
@@ -70,10 +70,10 @@ _CHUNK: Final = 256
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PreviewItem:
-    """What would be done for one item, or why nothing can be.
+    """The decision on one item, or the error.
 
     Attributes:
-        before: the digest of what a run that broke off has done for it, under the same review.
+        before: the digest of the decision that an interrupted run of the same preview carried out.
     """
 
     job: Job
@@ -83,24 +83,24 @@ class PreviewItem:
 
     @property
     def digest(self) -> bytes:
-        """The digest of what would be done, 32 bytes."""
+        """The digest of the decision, 32 bytes."""
         return digest(self.job, self.error.code if self.error else self.decision)
 
     @property
     def missing(self) -> tuple[Finding, ...]:
-        """The findings that nobody accepted for it yet."""
-        found = (finding for each in self.decision.proposals for finding in each.findings)
-        return self.job.consent.missing(found)
+        """The findings that are not accepted yet."""
+        findings = (finding for each in self.decision.proposals for finding in each.findings)
+        return self.job.consent.missing(findings)
 
 
 def preview(
     registry: Registry, jobs: Iterable[Job], *, resumed: str | None = None
 ) -> Iterator[PreviewItem]:
-    """Decide each job on what the registry holds now; nothing is written.
+    """Decide each job on the present registry; nothing is written.
 
     Args:
-        jobs: no transaction may be open while they are drawn.
-        resumed: the digest of a review whose run may have broken off.
+        jobs: an iterator that is read while no transaction is open.
+        resumed: the digest of a preview, if its run may have been interrupted.
     """
     jobs = iter(jobs)
     while chunk := list(islice(jobs, _CHUNK)):
@@ -121,28 +121,28 @@ def preview(
 
 
 def _before(db: Reading, decision: Decision, review: str) -> bytes | None:
-    """What the journal says that a run of this review decided for a license that is kept."""
+    """Return the digest of the decision that a run of this preview recorded for a kept license."""
     if decision.kept is None:
         return None
     issue = journal.issue_of(db, decision.kept)
-    found = issue.details.get(REVIEW) if issue is not None else None
-    if issue is None or not isinstance(found, dict) or found.get("digest") != review:
+    recorded = issue.details.get(REVIEW) if issue is not None else None
+    if issue is None or not isinstance(recorded, dict) or recorded.get("digest") != review:
         return None
     try:
-        return bytes.fromhex(found["decision"])
+        return bytes.fromhex(recorded["decision"])
     except (LookupError, TypeError, ValueError):
         raise db.damaged(f"has a row that cannot be read: journal/{issue.seq}") from None
 
 
 @dataclass(kw_only=True, slots=True)
 class Preview:
-    """Adds up the items of `preview`.
+    """The counts and the digest of the items of `preview`.
 
     Attributes:
-        actions: how many licenses would be issued, by action; items that are kept, and refused.
-        missing: how many items each finding stops, by its code.
-        ready: how many licenses would be issued with the consents that there are.
-        shown: the short digests of the items, as `BatchRunner.outcomes` takes them.
+        actions: the number of licenses to issue by action, of kept items and of refused items.
+        missing: the number of items that each finding stops, by its code.
+        ready: the number of licenses that can be issued with the present consent.
+        shown: the short digests of the items, for `BatchRunner.outcomes`.
     """
 
     actions: Counter[str] = field(default_factory=Counter)
@@ -152,7 +152,7 @@ class Preview:
     _whole: "_Hash" = field(default_factory=sha256)
 
     def add(self, item: PreviewItem) -> None:
-        """Count one more."""
+        """Count one item."""
         self._whole.update(item.before or item.digest)
         self.shown.add(shortened(item.digest))
         if item.error is not None:
@@ -167,7 +167,7 @@ class Preview:
 
     @property
     def issues(self) -> int:
-        """How many licenses would be issued, if everything were accepted."""
+        """The number of licenses to issue, if all findings were accepted."""
         return sum(n for word, n in self.actions.items() if word not in ("keep", "refused"))
 
     @property

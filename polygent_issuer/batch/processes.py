@@ -1,7 +1,7 @@
-"""The same work on many items by all cores, through `concurrent.futures`.
+"""Parallel work on many items, with `concurrent.futures`.
 
-Processes, since signature checks hold the interpreter. Results come in the order of the items, and
-no more than two chunks for each process are waiting for the reader.
+It uses processes, since signature checks hold the interpreter's lock. Results come in the order of
+the items, and at most two chunks for each process are in progress or waiting for the reader.
 """
 
 import os
@@ -24,40 +24,40 @@ if TYPE_CHECKING:
 Method = Literal["fork", "spawn"]
 
 CHUNK: Final = 128
-"""How many items make one result: some 20 ms of verifying, so that a reader sees them come."""
+"""The number of items of one result: about 20 ms of verification, so that results come steadily."""
 _AHEAD: Final = 2
-"""How many chunks of each process are under way or wait for the reader."""
+"""The number of chunks of each process that are in progress or wait for the reader."""
 _LOOK_AFTER: Final = 1.0
-"""Seconds without a result after which the processes are counted."""
+"""Seconds without a result after which the processes are checked."""
 
 
 class Work(Protocol):
-    """The work; it reaches another process by pickle."""
+    """The work, which is pickled for another process."""
 
     def begin(self) -> AbstractContextManager[Callable[[Sequence[Any]], Any]]:
-        """Open what the work needs, once for each process; returns what makes a chunk's result."""
+        """Open the resources of one process; return the function for a chunk."""
         ...
 
 
 class ProcessLost(IssuerError):
-    """A process that worked for this command was ended from outside; its results are missing."""
+    """A worker process was killed, so its results are missing."""
 
     code = "process_lost"
     exit_code = ExitCode.BUG
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def method() -> Method:
-    """How processes are started here.
+    """Return the start method of processes.
 
-    A fork takes milliseconds where a new interpreter imports everything again, but is sound only
-    where no other thread may hold a lock, and not on macOS.
+    A fork takes milliseconds, while a new interpreter imports everything again. But a fork is safe
+    only if no other thread can have a lock, and never on macOS.
     """
     return "fork" if sys.platform == "linux" and threading.active_count() == 1 else "spawn"
 
@@ -69,13 +69,13 @@ def in_order(
 
     Args:
         job: the work.
-        items: what it is done to.
-        processes: how many work at most; 1 is this one.
-        start: how they are started.
+        items: the items.
+        processes: the maximum number of processes; 1 is this process.
+        start: their start method.
 
     Raises:
-        ProcessLost: (`process_lost`) when one is ended from outside.
-        IssuerError: what the job raised; an `InternalError` (`bug`) for anything else.
+        ProcessLost: (`process_lost`) a process was killed.
+        IssuerError: the job raised it; any other error becomes an `InternalError` (`bug`).
     """
     chunks = (items[begin : begin + CHUNK] for begin in range(0, len(items), CHUNK))
     count = min(processes, -(-len(items) // CHUNK))
@@ -100,8 +100,8 @@ def _from_pool(
             yield result
     except BrokenProcessPool:
         raise ProcessLost(
-            "a process that worked for this command was ended from outside",
-            hint="is memory short? run the command again",
+            "a worker process was killed",
+            hint="check that there is enough memory, and run the command again",
         ) from None
 
 
@@ -112,29 +112,29 @@ def _wait(pool: "ProcessPoolExecutor", future: "Future[Any]") -> Any:  # noqa: A
         try:
             return future.result(timeout=_LOOK_AFTER)
         except TimeoutError:
-            # The pool itself does not notice a process that was killed while it wrote a result.
+            # The pool does not notice a process that was killed while it wrote a result.
             if not all(process.is_alive() for process in _processes(pool)) and not future.done():
                 raise BrokenProcessPool from None
 
 
 def _abandon(pool: "ProcessPoolExecutor") -> None:
-    """End the processes, whatever they do.
+    """Kill the processes.
 
-    They share one pipe for results. With half a result in it the pool waits for the rest as long as
-    any process can write there, this one included.
+    They share one pipe for results. If it contains a partial result, the pool waits for the rest as
+    long as any process can write there, including this one.
     """
     for process in _processes(pool):
         process.kill()
-    pool._result_queue._writer.close()  # type: ignore[attr-defined]  # noqa: SLF001 - it has no public name
+    pool._result_queue._writer.close()  # type: ignore[attr-defined]  # noqa: SLF001 - not public
 
 
 def _processes(pool: "ProcessPoolExecutor") -> "tuple[BaseProcess, ...]":
-    return tuple((pool._processes or {}).values())  # noqa: SLF001 - likewise
+    return tuple((pool._processes or {}).values())  # noqa: SLF001 - not public
 
 
 @contextmanager
 def _pool(job: Work, count: int, start: Method) -> "Iterator[ProcessPoolExecutor | None]":
-    """A pool of processes, or None where the system allows none; at the end none is left."""
+    """Yield a pool of processes, or None if the system allows none; end all of them on exit."""
     import multiprocessing  # noqa: PLC0415  # 20 ms
     from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415
 
@@ -159,14 +159,14 @@ def _pool(job: Work, count: int, start: Method) -> "Iterator[ProcessPoolExecutor
 
 
 class _Worker:
-    """A process of the pool: it opens what its job needs at the first chunk, until it ends."""
+    """A process of the pool: it opens its resources at the first chunk and keeps them."""
 
     job: Work
     closing: ExitStack
 
     @cached_property
     def work(self) -> Callable[[Sequence[Any]], Any]:
-        """What makes a chunk's result."""
+        """The function for a chunk."""
         self.closing = ExitStack()
         return self.closing.enter_context(self.job.begin())
 
@@ -175,14 +175,14 @@ _worker: Final = _Worker()
 
 
 def _begin(job: Work) -> None:
-    """Make this process one that works for another, and ends with it; Ctrl-C is the other's."""
+    """Set up a worker process: it ignores Ctrl-C and ends with its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _worker.job = job
 
 
 def _end_with_parent() -> None:
-    """End this process when its parent is killed: it would wait for work for ever."""
+    """End this process when its parent is killed, else it would wait permanently."""
     from multiprocessing import parent_process  # noqa: PLC0415 - as in _pool
 
     parent = parent_process()
@@ -196,18 +196,18 @@ def _work(chunk: Sequence[Any]) -> Any:  # noqa: ANN401 - the job's own
 
 
 def _result(work: Callable[[Sequence[Any]], Any], chunk: Sequence[Any]) -> Any:  # noqa: ANN401
-    """Do a chunk; a bug is no exception by which a stream reports that it cannot be written."""
+    """Process a chunk; an unexpected exception becomes an `InternalError`."""
     try:
         return work(chunk)
     except IssuerError:
         raise
-    except Exception as error:  # noqa: BLE001 - its place is lost on the way to another process
+    except Exception as error:  # noqa: BLE001 - its traceback does not reach the other process
         raise InternalError.at(error) from None
 
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Hold Ctrl-C back for a moment; a process that is started in it never sees one."""
+    """Block Ctrl-C inside the block, and permanently in processes that are started there."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return

@@ -1,11 +1,11 @@
 """Rebuild a registry from signed license files: decide what they prove, then write the rows.
 
-What is decided rests on what the files say and the registry holds, never on the order of the
-files. What files cannot say stays empty: labels, hosts, contacts, time zones, references, plans,
-terms, what was sent or retired and why, documents, and the journal's past.
+The decision depends on the content of the files and of the registry, never on the order of the
+files. License files do not contain labels, hosts, contacts, time zones, references, plans, terms,
+sent marks, retirements and their reasons, documents, and the past journal. These stay empty.
 
-A file's bytes are compared in the form in which this tool writes them, so what a mail program did
-to the line end is no difference; another signature of the same license is one.
+The bytes of a file are compared in the form in which this tool writes them. So a line end that a
+mail program changed does not count as a difference, but another signature of the same license does.
 """
 
 from collections.abc import Iterable, Mapping
@@ -39,8 +39,8 @@ class ImportedLicense:
     """A license that the registry lacks.
 
     Attributes:
-        name: of its file.
-        license: what it says; `kid` the key that signed it.
+        name: the name of its file.
+        license: its content; `kid` is the key that signed it.
         file: its bytes as this tool writes them.
     """
 
@@ -52,7 +52,7 @@ class ImportedLicense:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RejectedFile:
-    """A file that is not imported: why, what puts it right, and a stable code.
+    """A file that is not imported, with the reason, a fix and a stable code.
 
     The code is a `CheckCode`, or `unreadable_input`, `key_compromised`, `example_key`,
     `other_bytes`.
@@ -65,7 +65,7 @@ class RejectedFile:
 
 
 class _Validator:
-    """Checks files with the pinned keys and those that the operator named, no compromised one."""
+    """Checks files with the pinned keys and those that the operator named, if not compromised."""
 
     def __init__(self, pinned: Iterable[KeyRecord], named: Iterable[Key]) -> None:
         pinned = tuple(pinned)
@@ -78,7 +78,7 @@ class _Validator:
         )
 
     def validate(self, file: LicenseFile) -> ImportedLicense | RejectedFile:
-        """Check that a file is authentic; its acceptance is a server's business."""
+        """Check that a file is authentic; only a server checks its acceptance."""
         problem = file.problem
         if problem is not None:
             return _rejected(file, "unreadable_input", problem.message, problem.hint)
@@ -99,14 +99,17 @@ class _Validator:
             return _rejected(
                 file,
                 "key_compromised",
-                f"signed with {label}, which is marked as compromised: it may be a forgery",
-                Hint("ask the customer what it is, then ", run("sign"), " with another key"),
+                f"signed with {label}, which is marked as compromised, so it may be forged",
+                Hint(
+                    "confirm the license with the customer, then issue it with another key: ",
+                    run("sign"),
+                ),
             )
         if kid == EXAMPLE_KID:
             return _rejected(
                 file,
                 "example_key",
-                "signed with the published example key: anybody can do that",
+                "signed with the published example key, whose private key is public",
                 None,
             )
         return _rejected(
@@ -126,12 +129,12 @@ LOST = (
     "machine labels and host names, contacts, time zones, CRM references, plans and terms, "
     "what was sent, retirements and reasons, machine-info documents, the journal's past"
 )
-"""What no license file can give back, for people."""
+"""The data that license files do not contain, for messages."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExistingLicense:
-    """A license that the registry, or an earlier file of the run, has already."""
+    """A license that is already in the registry or in an earlier file of the run."""
 
     name: str
     license: License
@@ -142,15 +145,15 @@ Outcome = ImportedLicense | ExistingLicense | RejectedFile
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportPlan:
-    """What an import does. Two are equal when they rest on the same facts.
+    """The decision on an import. Two are equal if they rest on the same facts.
 
     Attributes:
-        outcomes: one for each file, in the order that was given.
-        keys: public keys to be pinned.
-        customers: slug → name of those to be added.
-        machines: (slug, fingerprint) of those to be added.
-        replaced: which license supersedes which, old → new.
-        missing: ids of superseded licenses of which there is no file, with the one that says so.
+        outcomes: one for each file, in their order.
+        keys: the public keys to pin.
+        customers: slug → name of the customers to add.
+        machines: (slug, fingerprint) of the machines to add.
+        replaced: superseded license → newer license.
+        missing: the IDs of superseded licenses without a file, each with the newer license.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -162,38 +165,38 @@ class ImportPlan:
 
     @property
     def new(self) -> tuple[ImportedLicense, ...]:
-        """The licenses to be added, the first to be issued first."""
-        found = (each for each in self.outcomes if isinstance(each, ImportedLicense))
-        return tuple(sorted(found, key=lambda each: _age(each.license)))
+        """The licenses to add, oldest first."""
+        imported = (each for each in self.outcomes if isinstance(each, ImportedLicense))
+        return tuple(sorted(imported, key=lambda each: _age(each.license)))
 
     @property
     def issuer(self) -> str:
-        """Who issued the newest of them."""
+        """The issuer of the newest license."""
         return self.new[-1].license.iss if self.new else Settings().issuer
 
     @property
     def refused(self) -> tuple[RejectedFile, ...]:
-        """The files that are not taken in."""
+        """The files that are not imported."""
         return tuple(each for each in self.outcomes if isinstance(each, RejectedFile))
 
 
-def decide(db: Reading, sources: Iterable[LicenseFile], given: Iterable[Key] = ()) -> ImportPlan:
-    """Decide what an import of these files does; nothing is written.
+def decide(db: Reading, sources: Iterable[LicenseFile], named: Iterable[Key] = ()) -> ImportPlan:
+    """Decide on an import of these files; nothing is written.
 
     Args:
-        db: the registry as it is.
+        db: a transaction.
         sources: the license files.
-        given: public keys that the operator named; one that vouches for a license is pinned.
+        named: public keys that the operator named; a key that signed a license is pinned.
 
     Raises:
-        ExampleKey: (`example_key`) when the published one was named.
-        RegistryDamaged: (`registry_damaged`) when a license of the registry does not verify.
+        ExampleKey: (`example_key`) the published example key was named.
+        RegistryDamaged: (`registry_damaged`) a license of the registry does not verify.
     """
     pinned = keys.every(db)
-    given = tuple(given)
-    for key in given:
+    named = tuple(named)
+    for key in named:
         require_not_example(key.kid)
-    validator = _Validator(pinned, given)
+    validator = _Validator(pinned, named)
     outcomes = _outcomes(db, tuple(map(validator.validate, sources)))
     new = [each for each in outcomes if isinstance(each, ImportedLicense)]
     owners = {each.license.sub: customers.by_slug(db, each.license.sub) for each in new}
@@ -201,7 +204,7 @@ def decide(db: Reading, sources: Iterable[LicenseFile], given: Iterable[Key] = (
     needed = {each.kid for each in new} - {key.kid for key in pinned}
     return ImportPlan(
         outcomes=outcomes,
-        keys=tuple(key for key in given if key.kid in needed),
+        keys=tuple(key for key in named if key.kid in needed),
         customers=_new_customers(new, owners),
         machines=_new_machines(db, new, owners),
         replaced=replaced,
@@ -212,7 +215,7 @@ def decide(db: Reading, sources: Iterable[LicenseFile], given: Iterable[Key] = (
 def _outcomes(
     db: Reading, validated: tuple[ImportedLicense | RejectedFile, ...]
 ) -> tuple[Outcome, ...]:
-    """Reject each file of an id that has other bytes elsewhere; the order decides nothing."""
+    """Reject each file whose license ID occurs with other bytes; the order does not matter."""
     contents: dict[str, set[bytes]] = {}
     for each in validated:
         if isinstance(each, ImportedLicense):
@@ -228,13 +231,13 @@ def _outcomes(
         record = stored[license_id]
         copies = contents[license_id] if record is None else {record.file}
         if copies != {each.file}:
-            other = "another of these files has" if record is None else "the registry holds"
+            other = "another of these files has" if record is None else "the registry has"
             outcomes.append(
                 RejectedFile(
                     name=each.name,
                     code="other_bytes",
                     message=f"{other} license {license_id} with other bytes",
-                    hint=Hint("find out which one the customer has: ", run("inspect", each.name)),
+                    hint=Hint("compare it with the customer's file: ", run("inspect", each.name)),
                 )
             )
         elif record is not None or license_id in seen:
@@ -248,7 +251,7 @@ def _outcomes(
 def _new_customers(
     new: Iterable[ImportedLicense], owners: Mapping[str, Customer | None]
 ) -> dict[str, str]:
-    """Each with the name of its newest license."""
+    """Return slug → name of the customers to add, with the name in the newest license."""
     names: dict[str, str] = {}
     for each in sorted(new, key=lambda one: _age(one.license)):
         if owners[each.license.sub] is None:
@@ -259,20 +262,20 @@ def _new_customers(
 def _new_machines(
     db: Reading, new: Iterable[ImportedLicense], owners: Mapping[str, Customer | None]
 ) -> tuple[tuple[str, str], ...]:
-    found = set()
+    added = set()
     for each in new:
         fingerprint, customer = each.license.machine_fingerprint, owners[each.license.sub]
         if fingerprint is None:
             continue
         if customer is None or _known_machine(db, customer, fingerprint) is None:
-            found.add((customer.slug if customer else each.license.sub, fingerprint))
-    return tuple(sorted(found))
+            added.add((customer.slug if customer else each.license.sub, fingerprint))
+    return tuple(sorted(added))
 
 
 def _replaced(
     db: Reading, new: Iterable[ImportedLicense], owners: Mapping[str, Customer | None]
 ) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
-    """Old → new, where one of both is new here; and the old ones that nobody has."""
+    """Return old → new license, where one of them is new here, and the missing old licenses."""
     arrived = {each.license.jti: each.license for each in new}
     stored = [
         load_license(db, record)
@@ -281,17 +284,17 @@ def _replaced(
     ]
     replaced: dict[str, str] = {}
     missing: set[tuple[str, str]] = set()
-    # The newest of several heirs is the last to be written.
-    for heir in sorted((*stored, *arrived.values()), key=_age):
-        for old in heir.replaces:
+    # Of several newer licenses the newest one is written last.
+    for newer in sorted((*stored, *arrived.values()), key=_age):
+        for old in newer.replaces:
             if old in arrived:
-                replaced[old] = heir.jti
-            elif heir.jti in arrived:
+                replaced[old] = newer.jti
+            elif newer.jti in arrived:
                 record = _stored(db, old)
                 if record is None:
-                    missing.add((old, heir.jti))
+                    missing.add((old, newer.jti))
                 elif record.is_current:
-                    replaced[old] = heir.jti
+                    replaced[old] = newer.jti
     return dict(sorted(replaced.items())), tuple(sorted(missing))
 
 
@@ -309,12 +312,12 @@ def _age(each: License) -> tuple[int, str]:
 def carry_out(
     db: Writing, decided: ImportPlan, *, accepted: Iterable[str] = (), reason: str | None = None
 ) -> None:
-    """Write what was decided into the open transaction, a journal row for each license.
+    """Write the import into the open transaction, with a journal row for each license.
 
     Args:
-        db: the open transaction, in which it was decided once more.
-        decided: what the operator saw.
-        accepted: codes of the findings that were accepted; `reason` says why.
+        db: the open transaction, in which the decision was made again.
+        decided: the decision that the operator saw.
+        accepted: codes of the accepted findings; `reason` is the operator's reason.
     """
     accepted = tuple(accepted)
     for key in decided.keys:
@@ -323,9 +326,9 @@ def carry_out(
         db.record(_EVENT, kid=key.kid, accepted=accepted, reason=reason, details={"label": label})
     before: dict[str, list[str]] = {}
     added = {each.license.jti for each in decided.new}
-    for old, heir in decided.replaced.items():
+    for old, newer in decided.replaced.items():
         if old not in added:
-            before.setdefault(heir, []).append(old)
+            before.setdefault(newer, []).append(old)
     for each in decided.new:
         customer = _add(db, each, decided)
         for old in before.get(each.license.jti, ()):
@@ -383,7 +386,7 @@ def _machine(db: Writing, customer: Customer, fingerprint: str | None) -> int | 
 
 
 def _known_machine(db: Reading, customer: Customer, fingerprint: str) -> int | None:
-    """Return the customer's machine that has this fingerprint, or had it."""
+    """Return the customer's machine that has or had this fingerprint."""
     for known in machines.with_fingerprint(db, fingerprint):
         if known.customer.id == customer.id:
             return known.machine.id

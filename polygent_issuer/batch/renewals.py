@@ -1,6 +1,6 @@
-"""Renewals of many: of customers that are named, or of every license that is due.
+"""Renewal of many licenses: those of named customers, or all that are due.
 
-What was renewed a moment ago is not due, so the same batch run again does only what is missing.
+A renewed license is not due, so a repeated batch only does what is missing.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -31,14 +31,14 @@ _CHUNK = 256
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Renewals:
-    """How a batch renews, whatever it is of.
+    """The options of a batch renewal.
 
     Attributes:
-        within: what ends later is not due.
-        changes: the same for each license; the rest is as now.
-        key: a label or kid; the active key when not given.
-        new_id: a license ID that was never used.
-        behind: `clock-behind` or nothing, judged once for all.
+        within: licenses that expire later are not due.
+        changes: changes of the terms, the same for each license.
+        key: the label or kid of the signing key; None for the active key.
+        new_id: returns an unused license ID.
+        behind: the finding `clock-behind`, or nothing; it is decided once for all.
     """
 
     settings: Settings
@@ -52,10 +52,10 @@ class Renewals:
     behind: tuple[Finding, ...] = ()
 
     def of_customers(self, names: Iterable[str]) -> Iterator[Job]:
-        """One job for each customer; their licenses stand or fall together.
+        """Yield one job for each customer, which renews all of the customer's licenses or none.
 
         Args:
-            names: slugs or names; one that nobody has is the outcome of its own job.
+            names: slugs or names; an unknown name is the outcome of its job.
         """
         for name in names:
 
@@ -65,15 +65,15 @@ class Renewals:
             yield Job(place=name, subject=name, decide=decide, consent=self.consent)
 
     def due(self, registry: Registry) -> Iterator[Job]:
-        """One job for each current license that is due, the first to end first.
+        """Yield one job for each current license that is due, the first to expire first.
 
-        They are read in pieces, between the transactions of the batch; what this itself issued,
-        for a short term, is not due.
+        They are read in pieces, between the transactions of the batch. A license that this batch
+        issued for a short term is not due.
         """
         until, last = self.now + self.within, None
         while True:
             with registry.reading() as db:
-                # The selection is read to its end, or dropped, before the transaction ends.
+                # The selection must end before the transaction does.
                 piece = list(
                     islice(
                         licenses.select(
@@ -115,11 +115,11 @@ class Renewals:
         )
 
         def decide(db: Reading) -> Decision:
-            now_kept = licenses.get(db, record.id)
-            note = self._kept_back(now_kept)
+            present = licenses.get(db, record.id)
+            note = self._skip_note(present)
             if note is not None:
                 return Decision(note=note)
-            return self._decided([self._next(db, request, (now_kept,))], (now_kept,))
+            return self._decided([self._next(db, request, (present,))], (present,))
 
         place = f"{record.customer_slug}, {label}"
         return Job(
@@ -142,15 +142,15 @@ class Renewals:
             license_id=self.new_id(),
         ).with_findings(*self.behind)
 
-    def _decided(self, wanted: Iterable[Proposal], records: Iterable[LicenseRecord]) -> Decision:
-        """What is new among the licenses that are wanted: the same command may have been here."""
-        proposals = tuple(each for each in wanted if _is_new(each))
+    def _decided(self, renewals: Iterable[Proposal], records: Iterable[LicenseRecord]) -> Decision:
+        """Leave out the renewals that change nothing: the same command may have run before."""
+        proposals = tuple(each for each in renewals if _is_new(each))
         return Decision(proposals=proposals, note=None if proposals else _not_due(records))
 
-    def _kept_back(self, record: LicenseRecord) -> str | None:
-        """Why a license that was found to be due is not renewed."""
+    def _skip_note(self, record: LicenseRecord) -> str | None:
+        """Return the reason why a license that was due is not renewed, if there is one."""
         if not record.is_current:
-            return "another command was first"
+            return "another command has replaced or retired it"
         if expiry.lapsed_beyond_limit(record, self.settings, self.now):
             return lapsed_note(record)
         if not (self.changes.term or self.changes.plan or self.changes.expires) and (
@@ -166,13 +166,14 @@ class Renewals:
 
 
 def lapsed_note(record: LicenseRecord) -> str:
-    """Say why a license that ended long ago is not renewed in a batch."""
-    return f"lapsed long ago, at {dates.instant(record.expires_at)}; to mean it: {_renew(record)}"
+    """Return the reason why a license that expired long ago is not renewed in a batch."""
+    expired = dates.instant(record.expires_at)
+    return f"expired long ago, at {expired}; to renew it anyway: {_renew(record)}"
 
 
 def trial_note(record: LicenseRecord) -> str:
-    """Say why a trial is not renewed in a batch."""
-    return f"a trial is not renewed by itself; for a contract: {_renew(record)} --plan PLAN"
+    """Return the reason why a trial is not renewed in a batch."""
+    return f"trials are not renewed automatically; to convert it: {_renew(record)} --plan PLAN"
 
 
 def _renew(record: LicenseRecord) -> str:
@@ -186,4 +187,4 @@ def _is_new(proposal: Proposal) -> bool:
 
 def _not_due(records: Iterable[LicenseRecord]) -> str:
     first = min(record.expires_at for record in records)
-    return f"not due: runs until {dates.instant(first)}"
+    return f"not due: valid until {dates.instant(first)}"

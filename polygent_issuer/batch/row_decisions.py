@@ -1,12 +1,12 @@
 """Decide what a row needs: issue, renew, reissue, or keep.
 
-A row says what shall be; what it does not say stays as it is. `expires` is reached once and then
-kept for ever; a `term`, the row's or the one that is kept with the license, is a standing policy.
+A row describes a license. Terms that it does not name stay as they are. `expires` is reached once
+and then kept. A `term`, of the row or of the license, renews the license again and again.
 
-1. The license that the row is about: the customer's for that machine. None: *issue*.
-2. Due or lapsed by its term, or `expires` is later: *renew*, with whatever else changes.
-3. Terms, machine or domain differ, or `expires` is earlier: *reissue*.
-4. Else *keep*.
+1. Match the license by customer and machine; without a match: *issue*.
+2. The license is due or expired by its term, or `expires` is later: *renew*, with other changes.
+3. The terms, machine or domain differ, or `expires` is earlier: *reissue*.
+4. Else: *keep*.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -45,13 +45,13 @@ class RowDecider:
     """Decides the rows of one file, in one pass.
 
     Attributes:
-        folder: where the files are that `machine_info` names; None where there can be none.
-        within: what ends later is not due.
-        consent: what the operator accepted for every row.
-        trusted: whether a row's own `accept` and `reason` count.
-        key: what signs where a row names none; the active key when not given.
-        new_id: a license ID that was never used.
-        behind: `clock-behind` or nothing, judged once for all rows.
+        folder: the folder of the files that `machine_info` names; None for stdin.
+        within: licenses that expire later are not due.
+        consent: the operator's consent for every row.
+        trusted: whether `accept` and `reason` of a row count.
+        key: the signing key for rows that do not name one; None for the active key.
+        new_id: returns an unused license ID.
+        behind: the finding `clock-behind`, or nothing; it is decided once for all rows.
     """
 
     settings: Settings
@@ -135,7 +135,7 @@ class RowDecider:
     def _action(
         self, row: Row, record: LicenseRecord, old: License, document: "ReceivedDocument | None"
     ) -> tuple[Action | None, str | None]:
-        """Steps 2 to 4: what is done with the license, None to keep it; and a note on that."""
+        """Return the action of steps 2 to 4, None to keep the license, and a note."""
         settings, now = self.settings, self.now
         record = replace(record, expires_at=old.expires_at)
         had = Terms.of(old)
@@ -154,9 +154,9 @@ class RowDecider:
         return Action.RENEW, None
 
     def _with_hints(self, row: Row, proposal: Proposal) -> Proposal:
-        """Name in each finding what to change in the row, or how its own consent would count."""
+        """Name in the hint of each finding what to change in the row, or how its consent counts."""
         _check_machine(row, proposal)
-        how = "--accept-from-file, which lets the row's own accept count"
+        how = "the row accepts it: add --accept-from-file to honour that"
         findings = tuple(
             replace(
                 finding,
@@ -190,9 +190,9 @@ class RowDecider:
         return self._with_hints(row, proposal)
 
     def _check_not_new(self, row: Row, match: RowMatch) -> None:
-        """Check that no row changes what an earlier one gave a customer who was new.
+        """Check that no row changes a license that an earlier row issues to a new customer.
 
-        Before that customer was there, nobody could tell that both rows are about the same one.
+        `require_unique` cannot detect such rows, since the customer did not exist yet.
         """
         first = self._new_customers.place(match.customer.name) if match.customer else None
         if first not in (None, row.place):
@@ -200,7 +200,7 @@ class RowDecider:
 
 
 def _changes(row: Row) -> Changes:
-    """Return what the row says of the terms; its plan fills first licenses only."""
+    """Return the terms of the row, without its plan, which is for first licenses only."""
     return Changes(
         tier=row.tier,
         users=row.users,
@@ -212,17 +212,17 @@ def _changes(row: Row) -> Changes:
 
 
 def _check_machine(row: Row, proposal: Proposal) -> None:
-    """Check that a row with a machine is for one, else the same row would not find its license.
+    """Check that a row with a machine gives a standard license, else it would not match again.
 
     Raises:
-        InvalidTerms: (`invalid_terms`) when it would be an enterprise license.
+        InvalidTerms: (`invalid_terms`) it would be an enterprise license.
     """
     if proposal.machine is not None:
         return
     for field_name, value in (("machine", row.machine), ("machine_info", row.machine_info)):
         if value is not None:
             raise InvalidTerms(
-                f"an enterprise license is for no machine, and the row has "
+                "an enterprise license is not bound to a machine, and the row has "
                 f"{field_name} {escape(value)}",
-                hint=f"leave {field_name} out, or say tier standard",
+                hint=f"remove {field_name}, or set tier to standard",
             )

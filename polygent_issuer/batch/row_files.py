@@ -1,8 +1,8 @@
 """Apply files: TOML (`[defaults]`, and a `[[license]]` for each) or CSV.
 
-CSV is what spreadsheets write: RFC 4180, and `;` or TAB in place of the comma. A first line `sep=;`
-names the separator, as Excel reads it. Cells are trimmed, `="007"` means the text 007, and empty
-cells at the end of a row are ignored; nothing else is guessed.
+CSV is the format of spreadsheets: RFC 4180, also with `;` or TAB in place of the comma. A first
+line `sep=;` names the separator, as in Excel. Cells are trimmed, `="007"` means the text 007, and
+empty cells at the end of a row are ignored.
 """
 
 import csv
@@ -46,9 +46,9 @@ def read_csv(name: str, data: bytes) -> tuple[Row | RefusedRow, ...]:
         data: its bytes.
 
     Raises:
-        InvalidApplyFile: (`invalid_apply_file`) when its quotes are not paired or its header has
-            not the names of fields, each once and the customer among them.
-        UnicodeDecodeError: when it is not UTF-8.
+        InvalidApplyFile: (`invalid_apply_file`) the quotes do not match, or the header has an
+            unknown or repeated field, or lacks `customer`.
+        UnicodeDecodeError: the file is not UTF-8.
     """
     separator_line = _NAMED_SEPARATOR.match(data)
     text = data[separator_line.end() if separator_line else 0 :].decode("utf-8-sig")
@@ -75,7 +75,7 @@ def _row(place: str, columns: Sequence[str], cells: Sequence[str]) -> Row | Refu
         return refuse(place, texts, more)
     if "" in texts:
         nameless = InputRefused(
-            f"a cell stands under no name: {escape_short(texts[''])}",
+            f"a cell has no column header: {escape_short(texts[''])}",
             hint='name its column, clear it, or quote the cell with the separator: "Acme, Inc"',
         )
         return refuse(place, texts, nameless)
@@ -85,7 +85,7 @@ def _row(place: str, columns: Sequence[str], cells: Sequence[str]) -> Row | Refu
 def _records(
     name: str, text: str, separator: str, *, first_line: int
 ) -> Iterator[tuple[int, list[str]]]:
-    """Yield the records that are not empty, each with the line where it begins."""
+    """Yield the records that are not empty, each with the number of its first line."""
     lines = io.StringIO(text, newline="")
     reader = csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=True)
     line = first_line
@@ -109,7 +109,7 @@ def _records(
 
 
 def _find_separator(name: str, text: str) -> str:
-    """Return the first one in the header, whose names have none."""
+    """Return the first separator in the header; names of fields contain none."""
     for line in io.StringIO(text, newline=""):
         if line.strip(SPACE + _SEPARATORS + '"'):
             return next((sign for sign in line if sign in _SEPARATORS), ",")
@@ -117,7 +117,9 @@ def _find_separator(name: str, text: str) -> str:
 
 
 def _no_header(name: str) -> InvalidApplyFile:
-    return InvalidApplyFile(f"{name}: there is no header", hint=f"fields are {', '.join(FIELDS)}")
+    return InvalidApplyFile(
+        f"{name}: the header is missing", hint=f"fields are {', '.join(FIELDS)}"
+    )
 
 
 def _check_header(place: str, columns: Sequence[str]) -> None:
@@ -127,11 +129,11 @@ def _check_header(place: str, columns: Sequence[str]) -> None:
             raise unknown_field(place, name)
         if named.count(name) > 1:
             raise InvalidApplyFile(
-                f"{place}: two columns are called {name}", hint="leave one of them"
+                f"{place}: two columns are called {name}", hint="remove one of them"
             )
     if "customer" not in named:
         raise InvalidApplyFile(
-            f"{place}: there is no column customer", hint="the first line names the columns"
+            f"{place}: the column 'customer' is missing", hint="the first line names the columns"
         )
 
 
@@ -160,16 +162,16 @@ def read_toml(name: str, data: bytes) -> tuple[Row | RefusedRow, ...]:
         data: its bytes.
 
     Raises:
-        InvalidApplyFile: (`invalid_apply_file`) when it is not TOML, has an unknown table or field,
-            or a default that no row can have.
-        UnicodeDecodeError: when it is not UTF-8.
+        InvalidApplyFile: (`invalid_apply_file`) the file is not TOML, or has an unknown table or
+            field, or an invalid default.
+        UnicodeDecodeError: the file is not UTF-8.
     """
     document = _parse(name, data.decode().removeprefix(_MARK))
     for table in document:
         if table not in _TABLES:
             near = nearest(table.casefold(), _TABLES)
-            hint = f"did you mean {near}?" if near else "there are [defaults] and [[license]]"
-            raise InvalidApplyFile(f"{name}: there is no table {escape_short(table)}", hint=hint)
+            hint = f"did you mean {near}?" if near else "use [defaults] and [[license]]"
+            raise InvalidApplyFile(f"{name}: unknown table {escape_short(table)}", hint=hint)
     licenses = document.get(_LICENSE, [])
     if not isinstance(licenses, list):
         raise _not_written_as(name, "[[license]]")
@@ -192,7 +194,7 @@ def _parse(name: str, text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except RecursionError:
         problem, hint = "nested too deeply", _HINT
-    except ValueError as error:  # a number of thousands of digits is no TOMLDecodeError
+    except ValueError as error:  # a number of thousands of digits raises no TOMLDecodeError
         message = str(error)
         problem = escape_short(message[:1].lower() + message[1:], limit=_LONGEST)
         hint = backslash_hint(text, message) or _HINT
@@ -206,7 +208,7 @@ def _read_defaults(name: str, table: object) -> Mapping[str, Any]:
     for field in table:
         if field in _OF_ONE_LICENSE:
             raise InvalidApplyFile(
-                f"{place}: {field} is no default", hint="give it in each [[license]]"
+                f"{place}: {field} cannot be a default", hint="set it in each [[license]]"
             )
         if field not in _FILLABLE:
             raise unknown_field(place, field, _FILLABLE)
@@ -220,7 +222,7 @@ def _read_defaults(name: str, table: object) -> Mapping[str, Any]:
 def _not_written_as(name: str, header: str) -> InvalidApplyFile:
     return InvalidApplyFile(
         f"{name}: {header.strip('[]')} is not written as {header}",
-        hint="this stands in a line of its own, the fields below it",
+        hint=f"put {header} on its own line, with the fields below it",
     )
 
 
@@ -237,13 +239,13 @@ def _default(place: str, field: str, value: object) -> object:
 
 
 MAX_BYTES: Final = 64 * 1024 * 1024
-"""The largest apply file: some 300,000 licenses in TOML."""
+"""The size limit of an apply file: about 300,000 licenses in TOML."""
 
 _STDIN: Final = "-"
 _WHAT: Final = "apply file"
 _SAVE_AS: Final = 'save it as "CSV UTF-8", or as TOML in UTF-8'
 _WORKBOOKS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx and .ods, .xls
-_SAYS_SOMETHING: Final = re.compile(rb"[^\s\xef\xbb\xbf]")
+_NOT_BLANK: Final = re.compile(rb"[^\s\xef\xbb\xbf]")
 _TOML: Final = re.compile(
     rb"""(?!"?sep=\W"?[ \t,;]*[\r\n])(?:[\[#]|[\w."' \t-]+=)""", re.IGNORECASE
 )
@@ -251,11 +253,11 @@ _TOML: Final = re.compile(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RowFile:
-    """A file of rows, in order as a whole; a single row may still be refused.
+    """A valid apply file; single rows may still be refused.
 
     Attributes:
-        folder: where the files are that `machine_info` names; None for stdin.
-        rows: in the order of the file.
+        folder: the folder of the files that `machine_info` names; None for stdin.
+        rows: the rows, in the order of the file.
     """
 
     folder: Path | None
@@ -263,17 +265,17 @@ class RowFile:
 
     @classmethod
     def read(cls, source: str, *, stdin: BinaryIO | None = None) -> Self:
-        """Read a file that somebody named.
+        """Read an apply file.
 
         Args:
-            source: a path, or `-` for stdin. The endings `.toml` and `.csv` say what it is, else
-                the first line does.
-            stdin: what `-` reads; the process's own by default.
+            source: a path, or `-` for stdin. The ending `.toml` or `.csv` determines the format,
+                else the first line does.
+            stdin: the stream of `-`; the process's own by default.
 
         Raises:
-            UnreadableInput: (`unreadable_input`) when it cannot be read, or has over 64 MiB.
-            InvalidApplyFile: (`invalid_apply_file`) when it is wrong as a whole, so that no row of
-                it can be relied on: not UTF-8, no TOML or CSV, a name that nobody knows.
+            UnreadableInput: (`unreadable_input`) the file cannot be read, or exceeds 64 MiB.
+            InvalidApplyFile: (`invalid_apply_file`) the whole file is refused: it is not UTF-8, or
+                neither TOML nor CSV, or has an unknown field.
         """
         data = files.read_bounded(source, limit=MAX_BYTES, what=_WHAT, stdin=stdin)
         name = "stdin" if source == _STDIN else escape(Path(source).name)
@@ -295,8 +297,8 @@ def _require_text(name: str, data: bytes) -> None:
     except files.NotUtf8 as refused:
         raise InvalidApplyFile(refused.message, hint=_SAVE_AS) from None
     if b"\0" in data:
-        raise InvalidApplyFile(f"{name} holds NUL characters: UTF-16, perhaps", hint=_SAVE_AS)
-    if not _SAYS_SOMETHING.search(data):
+        raise InvalidApplyFile(f"{name} contains NUL characters; it may be UTF-16", hint=_SAVE_AS)
+    if not _NOT_BLANK.search(data):
         raise InvalidApplyFile(f"{name} is empty", hint="is it the right file? check the path")
 
 
@@ -304,7 +306,7 @@ def _is_toml(source: str, data: bytes) -> bool:
     ending = Path(source).suffix.lower()
     if ending in (".toml", ".csv"):
         return ending == ".toml"
-    first = _SAYS_SOMETHING.search(data)
+    first = _NOT_BLANK.search(data)
     return first is not None and _TOML.match(data, first.start()) is not None
 
 

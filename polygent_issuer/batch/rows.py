@@ -1,8 +1,8 @@
-"""Rows: a license each, as somebody wishes it to be; what a row does not say stays as it is.
+"""Rows of an apply file. Each describes a license; terms that it does not name stay as they are.
 
-Each field is read from a value of TOML or from the text of a cell of CSV, which is trimmed and not
-empty; what options have, too, is read by `terms.parsing`. `InputRefused` says what is wrong and how
-it is written right; it repeats what is written, escaped and short.
+Each field is read from a TOML value or from the text of a CSV cell, which is trimmed and not empty.
+Values that options have, too, are read by `terms.parsing`. `InputRefused` quotes the value, escaped
+and shortened, and names the valid form.
 """
 
 import re
@@ -33,26 +33,26 @@ from polygent_issuer.verifier import AllowedDomain, Tier
 
 
 class InvalidApplyFile(InputRefused):
-    """It is not TOML or CSV as `apply` reads them, so that nothing in it can be relied on."""
+    """The file is neither TOML nor CSV for `apply`, so all of it is refused."""
 
     code = "invalid_apply_file"
 
 
 class DuplicateRow(InputRefused):
-    """Two rows are for the same customer and machine: which one holds is not for us to say."""
+    """Two rows are for the same customer and machine, so the file is ambiguous."""
 
     code = "duplicate_row"
 
     def __init__(self, *places: str) -> None:
-        """Name the places of each two rows: `licenses.csv, line 2 and licenses.csv, line 7`."""
+        """Name the places of each pair: `licenses.csv, line 2 and licenses.csv, line 7`."""
         super().__init__(
             f"two rows for one license: {'; '.join(places)}",
-            hint="leave one row for each customer and machine",
+            hint="keep one row for each customer and machine",
         )
 
 
 class RowRefused(InputRefused):
-    """A row that says what no license can; the outcome of that row alone."""
+    """A row that describes an invalid license; it is the outcome of that row alone."""
 
     code = "invalid_row"
 
@@ -67,7 +67,7 @@ _NO_BREAK: Final = re.compile("[\u00a0\u2007\u202f]")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Field:
-    """What reads a value of TOML, and what the text of a cell; both raise `InputRefused`."""
+    """The readers of a TOML value and of the text of a cell; both raise `InputRefused`."""
 
     toml: Callable[[Any], Any]
     cell: Callable[[str], Any]
@@ -102,7 +102,7 @@ def _texts(value: object) -> Sequence[str]:
 
 
 def _customer(cell: str) -> str:
-    """Read a name; customers match whatever its spaces are, and a new one gets plain ones."""
+    """Read a name, with plain spaces in place of no-break spaces."""
     return parse_name(_NO_BREAK.sub(" ", cell))
 
 
@@ -112,11 +112,11 @@ def _path(written: str) -> str:
 
 
 def _expires(value: object) -> datetime:
-    """Read TOML's own dates and times, or what `--expires` takes (FORMAT §6)."""
+    """Read a date or time of TOML, or a text as `--expires` accepts it (FORMAT §6)."""
     if isinstance(value, datetime) and value.tzinfo is None:
         raise InputRefused(
-            f"a time without an offset says no instant: {value.isoformat()}",
-            hint="write a date as 2027-11-30, an instant as 2027-11-30T18:00:00Z",
+            f"the timestamp lacks a UTC offset: {value.isoformat()}",
+            hint="write a date as 2027-11-30, or a timestamp as 2027-11-30T18:00:00Z",
         )
     return parse_expires(value.isoformat() if isinstance(value, date) else _text(value))
 
@@ -127,11 +127,12 @@ def _features(cell: str) -> tuple[str, ...]:
         try:
             return parse_features(names)
         except InvalidTerms as refused:
-            hint = f"{refused.hint}; in CSV spaces between the names"
+            hint = f"{refused.hint}; in CSV, separate the names with spaces"
             raise InvalidTerms(refused.message, hint=hint) from None
     if len(names) > 1:
         raise InputRefused(
-            f"{_NO_FEATURES} stands beside other features", hint="leave it out, or the others"
+            f"{_NO_FEATURES!r} cannot be combined with other features",
+            hint=f"remove {_NO_FEATURES!r}, or the other features",
         )
     return ()
 
@@ -145,18 +146,18 @@ def _code(written: str) -> FindingCode:
         return FindingCode(written)
     except ValueError:
         near = nearest(written.casefold().replace("_", "-"), FindingCode)
-        hint = f"did you mean {near}?" if near else f"there are {', '.join(FindingCode)}"
+        hint = f"did you mean {near}?" if near else f"use one of {', '.join(FindingCode)}"
         raise InputRefused(f"no such finding: {escape_short(written)}", hint=hint) from None
 
 
 def _reason(written: str) -> str | None:
-    """Read a reason as the journal may keep it; a blank one is none."""
+    """Read a reason for the journal; a blank one becomes None."""
     if len(written) > _LONGEST_REASON:
         problem = f"longer than {_LONGEST_REASON:,} characters: {escape_short(written)}"
-        raise InputRefused(problem, hint="say it in brief")
+        raise InputRefused(problem, hint=f"shorten it to {_LONGEST_REASON:,} characters")
     if escape(written) != written:
-        problem = f"it has characters that cannot be shown: {escape_short(written)}"
-        raise InputRefused(problem, hint="plain text in one line")
+        problem = f"it has unprintable characters: {escape_short(written)}"
+        raise InputRefused(problem, hint="write plain text in one line")
     return written.strip() or None
 
 
@@ -179,7 +180,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     ),
     "reason": _text_field(_reason),
 }
-"""By their names: the long options with underscores."""
+"""The fields by name, which is that of the long option with underscores."""
 
 # A row's own `accept` may not count, so these stay options of `apply`.
 _ALWAYS_OPTIONS: Final = ("accept", "reason")
@@ -192,7 +193,7 @@ _FIELD_OF_OPTION: Final = {
 
 
 def in_fields(hint: str | None) -> str | None:
-    """Return a hint with fields in place of options; a whole command stays as it is."""
+    """Return a hint with fields in place of options; complete commands stay as they are."""
     return hint.with_options(_field) if isinstance(hint, Hint) else hint
 
 
@@ -205,17 +206,17 @@ def _field(option: Option) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """A wish for one license; `None` means as now, or as its plan says for a first one.
+    """A description of one license; `None` means as now, or the plan's value for a first license.
 
     Attributes:
-        place: where it stands, for people: `licenses.csv, line 7`, `plan.toml, license 3`.
+        place: its place for messages: `licenses.csv, line 7`, `plan.toml, license 3`.
         customer: a slug or a name, in NFC.
         machine: the label.
         machine_info: a path below the apply file's folder (`files.inner_parts`).
-        key: a signing key's label or kid.
-        term: for how long, again and again; `expires`: until when, UTC; one of the two.
-        features: exactly these; empty means none at all.
-        accept: what the row's writer would consent to; whether that counts is the operator's say.
+        key: the label or kid of a signing key.
+        term: the length of each renewal; `expires` is the end, UTC. A row has at most one of them.
+        features: exactly these features; empty for no features.
+        accept: the findings that the row accepts; the operator decides whether that counts.
     """
 
     place: str
@@ -238,11 +239,11 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RefusedRow:
-    """A row that is none: its place, and which field is wrong and why; safe to show as it is.
+    """A row that is refused, with its place, the invalid field and the reason, safe to print.
 
     Attributes:
-        customer: what stands there for it, escaped and short; None when nothing does.
-        field: None when it is the row as a whole.
+        customer: the text of the field `customer`, escaped and shortened; None if it is missing.
+        field: None if the row as a whole is invalid.
     """
 
     place: str
@@ -255,13 +256,13 @@ class RefusedRow:
 def read_row(
     place: str, written: Mapping[str, Any], *, cells: bool, defaults: Mapping[str, Any]
 ) -> Row | RefusedRow:
-    """Return the row of what is written for each field.
+    """Return the row of these values.
 
     Args:
-        place: for people.
-        written: by names of `FIELDS`; what is empty is left out.
-        cells: whether it comes from CSV, else from TOML.
-        defaults: read values for fields that are not written.
+        place: its place for messages.
+        written: the values by names of `FIELDS`, without empty ones.
+        cells: whether they come from CSV, else from TOML.
+        defaults: values, already read, of fields that are not written.
     """
     values: dict[str, Any] = {}
     for name, value in written.items():
@@ -281,7 +282,7 @@ def read_row(
 def refuse(
     place: str, written: Mapping[str, Any], why: InputRefused, *, field: str | None = None
 ) -> RefusedRow:
-    """The row that is none, for a reason."""
+    """Return a refused row."""
     customer = written.get("customer")
     return RefusedRow(
         place=place,
@@ -293,23 +294,23 @@ def refuse(
 
 
 def contradiction() -> InputRefused:
-    """A term and an expiry, both for one license."""
+    """Return the error for a row with both a term and an expiry."""
     return InputRefused("term and expires contradict each other", hint="give one of the two")
 
 
 def unknown_field(
     place: str, name: str, known: tuple[str, ...] = tuple(FIELDS)
 ) -> InvalidApplyFile:
-    """What a file is refused for whose field, or column, nobody knows."""
+    """Return the error for a file with an unknown field or column."""
     near = nearest(name.strip().casefold().replace("-", "_").replace(" ", "_"), known)
     return InvalidApplyFile(
-        f"{place}: there is no field {escape_short(name)}",
+        f"{place}: unknown field {escape_short(name)}",
         hint=f"did you mean {near}?" if near else f"fields are {', '.join(known)}",
     )
 
 
 def _filled(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """The defaults, over them the values: a term or expiry of the row's own drops the other."""
+    """Return the values and the defaults; a term or expiry of the row overrides both defaults."""
     own = any(name in values for name in _ONE_OF_TWO)
     usable = {name: each for name, each in defaults.items() if not own or name not in _ONE_OF_TWO}
     return {**usable, **values}

@@ -1,19 +1,20 @@
-"""Many items, each by itself, issued in groups: one COMMIT and two syncs for a group.
+"""Issue many items in groups: one COMMIT and two syncs for a group.
 
-A group goes through the one protocol (`registry.change`), and is compared item by item:
+A group follows the one protocol (`registry.change`), and its items are compared individually:
 
-1. Decide the items on a snapshot, which is closed again.
-2. Sign, and verify our own bytes with the pinned key; no transaction is open meanwhile.
-3. `BEGIN IMMEDIATE`. Decide an item again if anybody, or an earlier item, wrote what it may rest
-   on. What needs nothing any more is kept; what would be issued otherwise than it was signed ends
-   the transaction, and is signed again.
-4. License, outbox and journal rows; then temporary files beside their targets, made durable
-   together; one `COMMIT`.
-5. Link each file to its name, sync the folder; only now its items are acknowledged. The next
+1. Decide the items on a snapshot, and close it.
+2. Sign, and verify our own bytes with the pinned key. No transaction is open meanwhile.
+3. `BEGIN IMMEDIATE`. Decide an item again if another command or an earlier item wrote rows that it
+   may depend on. An item that needs nothing any more is kept. An item with a different decision
+   ends the transaction and is signed again.
+4. Write license, outbox and journal rows, then the temporary files next to their targets. Sync the
+   files together, then `COMMIT` once.
+5. Link each file to its name and sync the folder. Only then are its items acknowledged. The next
    transaction clears the outbox.
 
-An item that fails leaves the others alone. A crash loses nothing that was acknowledged, and what
-it kept back of a group is delivered from the registry by the next command, never signed again.
+A failed item does not affect the others. A crash loses nothing that was acknowledged. Committed
+licenses that were not delivered are delivered from the registry by the next command, and never
+signed again.
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -47,24 +48,24 @@ from polygent_issuer.registry import Actor, Reading, Registry, Writing, change, 
 from polygent_issuer.registry.change import Decided
 
 MAX_GROUP_SIZE: Final = 256
-"""Items of one COMMIT, at most."""
+"""The maximum number of items of one COMMIT."""
 _SIGNING: Final = 1.0
-"""Seconds after which a group is written with fewer: tokens are slow."""
+"""Seconds after which a smaller group is written, since tokens are slow."""
 _WRITING: Final = 0.14
-"""Seconds of the write lock for rows; with files and syncs it is held for 250 ms at most."""
+"""Seconds of the write lock for rows; files and syncs included, it lasts at most 250 ms."""
 _TRIES: Final = 3
-"""How often an item is signed again because it would be issued otherwise; then it fails."""
+"""The number of times that an item is signed again after a different decision; then it fails."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Wanted:
-    """An item for which something is to be issued, as far as its decision goes."""
+class _ToIssue:
+    """An item with licenses to issue, as of its last decision."""
 
     job: Job
     decision: Decision
 
 
-_Ready = _Wanted | Kept | Failed
+_Ready = _ToIssue | Kept | Failed
 _Signed = tuple[_Ready, tuple[Issued, ...] | IssuerError]
 
 
@@ -86,14 +87,14 @@ class BatchRunner:
         """Prepare to issue into a folder.
 
         Args:
-            unlock: gives the signers, by kid, of each key that may be needed. It is called once,
-                outside of any transaction, and only when there is something to sign.
-            destination: a folder, in which each license has its own name, or an archive, which
-                whoever asks finishes afterwards (`bundle`).
-            stopped: asked after each item; True ends the batch with the group in hand.
-            with_reason: whether a finding is accepted only with a reason.
-            review: the digest of the review that the operator named; the journal keeps it, so
-                that a run that broke off can go on under the same review.
+            unlock: returns the signers, by kid, of all keys that may be needed. It is called once,
+                outside any transaction, and only if there is something to sign.
+            destination: a folder, in which each license has its own name, or an archive, which the
+                caller finishes afterwards (`bundle`).
+            stopped: called after each item; True ends the batch after the present group.
+            with_reason: whether accepting a finding needs a reason.
+            review: the digest of the preview that the operator named. The journal records it, so
+                that an interrupted run can be continued with the same digest.
         """
         if destination.folder is None:
             raise ValueError("a batch goes into a folder or an archive")
@@ -117,31 +118,31 @@ class BatchRunner:
     def outcomes(
         self, jobs: Iterable[Job], shown: Container[int] | None = None
     ) -> Iterator[Outcome]:
-        """Carry out the jobs in their order; each outcome comes when it is durable.
+        """Carry out the jobs in their order; yield each outcome when it is durable.
 
         Args:
-            jobs: no transaction may be open while they are drawn.
-            shown: the short digests of the decisions that the operator saw; a job that would now
-                issue something else fails with `registry_changed`.
+            jobs: an iterator that is read while no transaction is open.
+            shown: the short digests of the decisions that the operator saw. A job with another
+                decision fails with `registry_changed`.
 
         Raises:
-            IssuerError: what stands in the way of all: the registry, the disk, the key. What was
-                acknowledged stays; nothing else is issued.
+            IssuerError: the registry, the disk or the key failed, which affects all items.
+                Acknowledged items stay; nothing else is issued.
         """
         self._shown = shown
         with self._registry.reading() as db:
             pending = outbox.pending(db)
-        if pending:  # where nothing is to be issued, no group would deliver it
+        if pending:  # if nothing is issued, no group delivers it
             self._finish(self._begin)
         jobs = iter(jobs)
         while not self._stopped() and (chunk := list(islice(jobs, MAX_GROUP_SIZE))):
             yield from self._group(chunk)
         if self._delivered:
-            with suppress(HomeProblem):  # then the next command does it
+            with suppress(HomeProblem):  # the next command repeats it
                 self._finish(lambda db: outbox.clear(db, *self._delivered))
 
     def _group(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
-        """Carry out these jobs, in as many transactions as it takes."""
+        """Carry out these jobs, in one transaction or several."""
 
         def decide(db: Reading) -> list[_Ready]:
             read_ahead(db, jobs)
@@ -151,8 +152,8 @@ class BatchRunner:
         if self._behind is None:
             self._behind = decided.behind
         group = _Group(decided=replace(decided, behind=self._behind), rest=decided.decision)
-        while group.rest and not isinstance(first := group.rest[0], _Wanted):
-            # For what comes before the first that issues, nobody is asked for a key.
+        while group.rest and not isinstance(first := group.rest[0], _ToIssue):
+            # Outcomes before the first item to issue need no key.
             yield first
             del group.rest[0]
         if group.rest and not self._signers:
@@ -160,25 +161,25 @@ class BatchRunner:
         tries = 0
         while group.signed or group.rest:
             self._sign(group)
-            outcomes, otherwise = self._write(group)
+            outcomes, changed = self._write(group)
             yield from outcomes
-            if otherwise is not None:
+            if changed is not None:
                 tries = 1 if outcomes else tries + 1
                 if tries <= _TRIES:
-                    group.signed[0] = self._signed(otherwise)
+                    group.signed[0] = self._signed(changed)
                 else:
                     del group.signed[0]
-                    yield Failed(job=otherwise.job, error=_changed())
+                    yield Failed(job=changed.job, error=_changed())
             if self._stopped():
                 return
 
     def _ready(self, db: Reading, job: Job) -> _Ready:
-        """Decide an item; where nothing is to be issued, return its outcome.
+        """Decide an item; return its outcome if there is nothing to issue.
 
-        Where nothing is left to be issued, somebody else was first, and that is as good.
+        If another command has issued it meanwhile, the item is kept.
 
         Raises:
-            IssuerError: what stands in the way of all items (`OF_ALL`).
+            IssuerError: an error that affects all items (`OF_ALL`).
         """
         try:
             decision = job.decide(db)
@@ -192,10 +193,10 @@ class BatchRunner:
             raise
         except IssuerError as error:
             return Failed(job=job, error=error)
-        return _Wanted(job=job, decision=decision)
+        return _ToIssue(job=job, decision=decision)
 
     def _sign(self, group: "_Group") -> None:
-        """Step 2, for as many items as time allows."""
+        """Do step 2 for as many items as time allows."""
         until = monotonic() + _SIGNING
         while group.rest:
             group.signed.append(self._signed(group.rest[0]))
@@ -204,17 +205,17 @@ class BatchRunner:
                 return
 
     def _signed(self, item: _Ready) -> _Signed:
-        """Sign an item, or say what stands in its way.
+        """Sign an item, or return the error that prevents it.
 
         Raises:
-            KeyUnavailable: a key that fails stands in the way of all.
+            KeyUnavailable: the key failed, which affects all items.
         """
         issued: list[Issued] = []
-        for each in item.decision.proposals if isinstance(item, _Wanted) else ():
+        for each in item.decision.proposals if isinstance(item, _ToIssue) else ():
             signer = self._signers.get(each.key.kid)
             if signer is None:
                 return item, RegistryChanged(
-                    "another key was chosen to sign meanwhile; nothing was issued for "
+                    "the active signing key changed during the run; nothing was issued for "
                     f"{item.job.place}",
                     hint="run the command again",
                 )
@@ -225,18 +226,18 @@ class BatchRunner:
             issued.append(sign(each, signer, path))
         return item, tuple(issued)
 
-    def _write(self, group: "_Group") -> tuple[list[Outcome], _Wanted | None]:
-        """Steps 3 to 5 for the first items of a group, which lets go of them.
+    def _write(self, group: "_Group") -> tuple[list[Outcome], _ToIssue | None]:
+        """Do steps 3 to 5 for the first items of a group, and remove them from it.
 
         Returns:
-            Their outcomes, and what the next item is, if it would be issued otherwise.
+            Their outcomes, and the next item if its decision changed.
         """
         staged = None if self._into_bundle else files.BatchPublication(self._folder, self._prefix)
 
-        def write(db: Writing, as_decided: bool) -> tuple[list[Outcome], _Wanted | None]:  # noqa: FBT001
+        def write(db: Writing, as_decided: bool) -> tuple[list[Outcome], _ToIssue | None]:  # noqa: FBT001
             self._begin(db)
-            group.everybody = group.everybody or not as_decided
-            outcomes, otherwise = self._write_rows(db, group)
+            group.affects_all = group.affects_all or not as_decided
+            outcomes, changed = self._write_rows(db, group)
             if staged is not None:
                 done = (each for each in outcomes if isinstance(each, Done))
                 for each in (issued for one in done for issued in one.issued):
@@ -244,19 +245,19 @@ class BatchRunner:
                         staged.prepare(each.file, each.path.name)
                 staged.sync()
             group.decided = replace(group.decided, head=journal.head(db))
-            return outcomes, otherwise
+            return outcomes, changed
 
         try:
-            outcomes, otherwise = change.carry_out_items(group.decided, write)
+            outcomes, changed = change.carry_out_items(group.decided, write)
         except BaseException:
             if staged is not None:
                 staged.discard()
             raise
         del group.signed[: len(outcomes)]
-        return outcomes if staged is None else self._deliver(outcomes, staged), otherwise
+        return outcomes if staged is None else self._deliver(outcomes, staged), changed
 
     def _begin(self, db: Writing) -> None:
-        """What every write begins with; the sweep is for what a crash left long before."""
+        """Begin a write; the first one also removes what an earlier crash left."""
         if self._first:
             outbox_delivery.deliver_pending(db, self._prefix)
             if not self._into_bundle:
@@ -265,13 +266,13 @@ class BatchRunner:
         outbox.clear(db, *self._delivered)
         self._delivered.clear()
 
-    def _write_rows(self, db: Writing, group: "_Group") -> tuple[list[Outcome], _Wanted | None]:
-        """Steps 3 and 4: compare and write, until time is over or an item is to be signed again."""
+    def _write_rows(self, db: Writing, group: "_Group") -> tuple[list[Outcome], _ToIssue | None]:
+        """Do steps 3 and 4 until the time is over, or an item has to be signed again."""
         outcomes: list[Outcome] = []
         until = monotonic() + _WRITING
         for signed, issued in group.signed:
-            item = self._ready(db, signed.job) if group.may_concern(signed) else signed
-            if not isinstance(item, _Wanted):
+            item = self._ready(db, signed.job) if group.may_affect(signed) else signed
+            if not isinstance(item, _ToIssue):
                 outcomes.append(item)
             elif item is signed or _is_as_signed(item, signed):
                 outcomes.append(self._written(db, item, issued))
@@ -284,9 +285,9 @@ class BatchRunner:
         return outcomes, None
 
     def _written(
-        self, db: Writing, item: _Wanted, signed: tuple[Issued, ...] | IssuerError
+        self, db: Writing, item: _ToIssue, signed: tuple[Issued, ...] | IssuerError
     ) -> Done | Failed:
-        """Write the rows of an item; where they cannot be kept, it fails alone."""
+        """Write the rows of an item, which fails alone if they are refused."""
         job, decision = item.job, item.decision
         if isinstance(signed, IssuerError):
             return Failed(job=job, error=signed)
@@ -306,7 +307,7 @@ class BatchRunner:
         return Done(job=job, issued=issued, note=decision.note)
 
     def _deliver(self, outcomes: list[Outcome], staged: files.BatchPublication) -> list[Outcome]:
-        """Step 5; whatever got no name is tried once more by itself, and else reported."""
+        """Do step 5; a file that could not be linked is written once more, else reported."""
         failed = staged.publish()
         return [
             self._delivered_or_failed(each, failed) if isinstance(each, Done) else each
@@ -319,7 +320,7 @@ class BatchRunner:
             license_id = each.proposal.license.jti
             try:
                 if each.path is not None and each.path.name in unpublished:
-                    # Another command may have delivered it and swept the temporary file.
+                    # Another command may have delivered it and removed the temporary file.
                     outbox_delivery.write(each.file, each.path, license_id, self._prefix)
             except OutputProblem as problem:
                 problems[license_id] = problem
@@ -335,40 +336,41 @@ class BatchRunner:
 
 @dataclass(kw_only=True, slots=True)
 class _Group:
-    """Items that were decided on one snapshot, and what was written since.
+    """Items that were decided on one snapshot, and the effects of later writes.
 
     Attributes:
-        rest: what is not signed yet; `signed` what is signed, and not written yet.
-        everybody: whether something was written that may concern anybody.
-        customers: whom else this group's own rows concern.
+        rest: the items that are not signed yet.
+        signed: the items that are signed and not written yet.
+        affects_all: whether a later write may affect any decision.
+        customers: the customers that the rows of this group affect.
     """
 
     decided: Decided[Any]
     rest: list[_Ready]
     signed: list[_Signed] = field(default_factory=list)
-    everybody: bool = False
+    affects_all: bool = False
     customers: set[int] = field(default_factory=set)
 
-    def note(self, item: _Wanted) -> None:
-        """Note whom the rows of an item concern."""
-        concerned = _concerned(item)
-        self.customers |= concerned
-        self.everybody = self.everybody or not concerned
+    def note(self, item: _ToIssue) -> None:
+        """Note the customers that the rows of an item affect."""
+        affected = _affected(item)
+        self.customers |= affected
+        self.affects_all = self.affects_all or not affected
 
-    def may_concern(self, item: _Ready) -> bool:
-        """Whether what was written may change the decision on an item."""
-        if self.everybody or not self.customers:
-            return self.everybody
-        concerned = _concerned(item) if isinstance(item, _Wanted) else None
-        # What issues nothing may rest on anything.
-        return not concerned or not concerned.isdisjoint(self.customers)
+    def may_affect(self, item: _Ready) -> bool:
+        """Return whether later writes may change the decision on an item."""
+        if self.affects_all or not self.customers:
+            return self.affects_all
+        affected = _affected(item) if isinstance(item, _ToIssue) else None
+        # The decision to issue nothing may depend on any row.
+        return not affected or not affected.isdisjoint(self.customers)
 
 
-def _concerned(item: _Wanted) -> set[int]:
-    """Return the customers whom an item concerns; none when it may concern anybody.
+def _affected(item: _ToIssue) -> set[int]:
+    """Return the customers that an item affects; empty if it may affect any customer.
 
-    A license that follows one of the same customer, for the same machine, concerns nobody else.
-    What adds a customer or a machine may change anybody's findings.
+    A renewal for the same customer and machine affects this customer only. A new customer or
+    machine may change the findings of all others.
     """
     customers: set[int] = set()
     for each in item.decision.proposals:
@@ -381,28 +383,28 @@ def _concerned(item: _Wanted) -> set[int]:
     return customers
 
 
-def _is_as_signed(item: _Wanted, signed: _Ready) -> bool:
-    """Whether an item would be issued as it was signed, but for the license's ID."""
+def _is_as_signed(item: _ToIssue, signed: _Ready) -> bool:
+    """Return whether an item has the decision that was signed, except for the license ID."""
     return (
-        isinstance(signed, _Wanted)
+        isinstance(signed, _ToIssue)
         and digest(item.job, item.decision) == digest(signed.job, signed.decision)
         and _replaces(item) == _replaces(signed)
     )
 
 
 def _as_decided(signed: Issued, proposal: Proposal) -> Issued:
-    """Return what was signed, with the rows of its newest decision."""
+    """Return the signed license with the proposal of its newest decision."""
     if signed.proposal is proposal:
         return signed
     return replace(signed, proposal=replace(proposal, license=signed.proposal.license))
 
 
-def _replaces(item: _Wanted) -> list[tuple[str, ...]]:
+def _replaces(item: _ToIssue) -> list[tuple[str, ...]]:
     return [each.license.replaces for each in item.decision.proposals]
 
 
 def _changed() -> RegistryChanged:
     return RegistryChanged(
-        "it would now be decided otherwise than it was shown; nothing was issued for it",
-        hint="run the command again and look at what it shows now",
+        "the registry changed after the preview; nothing was issued for this item",
+        hint="run the command again and check the new preview",
     )

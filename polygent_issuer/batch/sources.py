@@ -1,6 +1,6 @@
-"""License files as the operator names them: files, folders of them, stdin.
+"""License files from the command line: files, folders and stdin.
 
-In a folder a file is a license by its ending or by its content. Everything else is skipped and
+In a folder the ending or the content identifies a license file. Everything else is skipped and
 listed.
 """
 
@@ -193,7 +193,7 @@ def _look(
     try:
         reason = _not_looked_into(entry)
         same = reason is None and _is_same(entry, open_registry)
-    except OSError:  # where a file system does not say what an entry is
+    except OSError:  # on a file system that does not report the type of an entry
         reason, same = Reason.UNREADABLE, False
     if reason is not None:
         return Skipped(name=name, reason=reason, message=_MESSAGES[reason])
@@ -259,7 +259,7 @@ def _stat(path: Path | None) -> os.stat_result | None:
 
 
 def _is_inner_folder(entry: "os.DirEntry[str]") -> bool:
-    try:  # a link first: to follow one that leads back to itself is an error
+    try:  # a link first: following a loop of links is an error
         return not _is_hidden(entry) and not _is_link(entry) and entry.is_dir()
     except OSError:
         return False
