@@ -45,9 +45,9 @@ DIALOGUES: dict[str, Dialogue] = {
     "customer add Acme-GmbH": _ACCEPT,
     "init --home another": (
         ("[polygent-operator]: ", "Polygent Ltd"),
-        ("or unknown [unknown]: ", "7d"),
+        ("or unknown) [unknown]: ", "7d"),
         ("/keys/]: ", ""),
-        ("or none [~/polygent-key-backup]: ", ""),
+        ("(or none) [~/polygent-key-backup]: ", ""),
         ("[~/licenses]: ", ""),
     ),
 }

@@ -212,7 +212,9 @@ def test_a_key_gets_another_passphrase_on_a_terminal(desk: Desk, written: bytes)
     with terminal(desk, *argv, *named, quickly=True) as person:
         person.sees("(on a terminal, from the same source): polygent-issue key import FILE")
         for _ in range(2):
-            person.sees("again: " if _ else "passphrase for the new key file new.key: ")
+            person.sees(
+                "repeat the passphrase: " if _ else "passphrase for the new key file new.key: "
+            )
             person.types_secretly(PASSPHRASE)
         person.sees("imported the key main")
         assert person.ends() == 0
