@@ -79,7 +79,7 @@ class BatchAftermath(Aftermath):
         self.expect("Traceback" not in self.outcome.err, f"traceback: {self.outcome.err}")
         self.expect(code < 0 or code in _ENDS, f"exit {code}: {self.outcome}")
         if code == 0:
-            self.expect(len(self.new) == ITEMS, "exit 0, and it is not done")
+            self.expect(len(self.new) == ITEMS, "exit 0, but it is not done")
         self._judge_acknowledged()
 
     def _judge_acknowledged(self) -> None:
