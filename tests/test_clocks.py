@@ -15,10 +15,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from support.cli import PASSPHRASE, Desk, Outcome
+from support.fault_sweep import FULL
 from support.forks import Forks, faketime_environ, open_forks
 from support.keys import tree
 from support.strace import LINK, Fault
-from support.sweeping import FULL
 
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.terms.parsing import parse_instant

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from support.batches import Batches, accepting, words
-from support.crowd import fingerprint
+from support.many_customers import fingerprint
 from support.office import NOW, open_office
 
 from polygent_issuer.findings import Consent, FindingCode

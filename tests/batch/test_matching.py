@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from support.batches import Batches
-from support.crowd import fingerprint
+from support.many_customers import fingerprint
 from support.office import ADA, NOW
 
 from polygent_issuer.batch.matching import customers_missing_from, match_row, require_unique

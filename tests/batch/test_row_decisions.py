@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from support.batches import Batches, accepting, errors, words
-from support.crowd import fingerprint, old_id
+from support.many_customers import fingerprint, old_id
 from support.office import NOW
 
 from polygent_issuer.batch import run

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from support.batches import Batches, accepting, errors, words
-from support.crowd import old_id
+from support.many_customers import old_id
 from support.office import ADA, NOW
 from support.registries import tampering
 

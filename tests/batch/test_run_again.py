@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from support.batches import Batches, words
-from support.crowd import fingerprint
+from support.many_customers import fingerprint
 
 from polygent_issuer.batch import run
 from polygent_issuer.batch.outcomes import Decision, Job

@@ -11,7 +11,7 @@ import pytest
 from support.cli import PASSPHRASE, Desk
 from support.licenses import Books
 from support.screen import at_terminal, finish
-from support.searching import forms_of, places
+from support.secret_search import forms_of, places
 
 import polygent_issuer
 from polygent_issuer.cli import debug

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import Desk
-from support.crowd import settle_at
+from support.many_customers import add_customers_at
 from support.registries import tampering
 
 from polygent_issuer.registry import REGISTRY_FILE
@@ -75,7 +75,7 @@ def test_edited_text_is_escaped_in_every_output(
     for folder in ("mail", "backups"):
         (desk.folder / folder).mkdir()
     desk.ok("config", "set", "mail_from", "licenses@polygent.example")
-    settle_at(desk, range(1, 4), ends_in=21)
+    add_customers_at(desk, range(1, 4), ends_in=21)
     before = set(desk.folder.rglob("*"))
     with tampering(desk.home / REGISTRY_FILE) as raw:
         raw.execute("PRAGMA foreign_keys = OFF")
@@ -120,7 +120,7 @@ def texts(path: Path) -> Iterator[tuple[str, str]]:
 
 def test_an_edited_row_is_not_exported(desk: Desk) -> None:
     """An edited label of a machine, which no license contains, stops the export, too."""
-    settle_at(desk, range(1, 3))
+    add_customers_at(desk, range(1, 3))
     with tampering(desk.home / REGISTRY_FILE) as raw:
         raw.execute("UPDATE machines SET label = ?", (EVIL,))
     outcome = desk.run("registry", "export")
@@ -130,7 +130,7 @@ def test_an_edited_row_is_not_exported(desk: Desk) -> None:
 
 def test_json_contains_the_exact_text_of_an_edited_row(desk: Desk) -> None:
     """JSON is ASCII, and parses to the same text."""
-    settle_at(desk, range(1, 2))
+    add_customers_at(desk, range(1, 2))
     with tampering(desk.home / REGISTRY_FILE) as raw:
         raw.execute("UPDATE customers SET name = ?", (EVIL,))
     out = desk.ok("customer", "list", "--json").out

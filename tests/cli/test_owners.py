@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from support.cli import Desk, Outcome
-from support.rows import row, rows
+from support.doctor_rows import row, rows
 from support.softhsm import MODULE
 from support.users import ADA, GRACE, give, require_root, run_as
 

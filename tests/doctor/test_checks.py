@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from support.cli import NOW, Desk
+from support.doctor_rows import row
 from support.licenses import Books
-from support.rows import row
 from support.secret_service import SecretService
 
 from polygent_issuer.doctor import State, checks, examine

@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 from support.cli import NOW, Desk
+from support.doctor_rows import as_nobody, look, mend, mounted, row, state
 from support.licenses import Books
-from support.rows import as_nobody, look, mend, mounted, row, state
 
 from polygent_issuer.doctor import State, home_checks
 from polygent_issuer.doctor.context import NotChecked

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from support import softhsm
 from support.cli import PASSPHRASE, Desk
+from support.doctor_rows import look, row, rows, state
 from support.licenses import Books
-from support.rows import look, row, rows, state
 from support.secret_service import SecretService, secret_service
 from support.softhsm import PIN, SoftHsm
 

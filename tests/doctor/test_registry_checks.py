@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 from support.cli import NOW, Desk, Outcome
+from support.doctor_rows import as_nobody, look, mend, row, rows, state
 from support.licenses import Books
 from support.registries import older_tables, tampering
-from support.rows import as_nobody, look, mend, row, rows, state
 
 from polygent_issuer.doctor import State, examine
 from polygent_issuer.registry import schema

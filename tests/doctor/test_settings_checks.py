@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import Desk
-from support.rows import as_nobody, look, mend, row, rows, state
+from support.doctor_rows import as_nobody, look, mend, row, rows, state
 
 from polygent_issuer.doctor import settings_checks
 from polygent_issuer.home.settings import settings_path

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.batch_errands import BATCHES
+from support.batch_items import due, mixed
+from support.batch_scenarios import BATCHES
 from support.cli import Desk
 from support.disks import mounted
-from support.errands import ERRANDS, Errand, Errands, give_to_nobody, prepare
 from support.forks import Forks, open_forks
-from support.twenty import due, mixed
+from support.scenarios import SCENARIOS, Scenario, Scenarios, give_to_nobody, prepare
 
 
 @pytest.fixture
@@ -45,13 +45,13 @@ def forks(made_desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture
-def errands(desk: Desk, forks: Forks, tmp_path: Path) -> Errands:
+def scenarios(desk: Desk, forks: Forks, tmp_path: Path) -> Scenarios:
     """The commands for fault injection, by name."""
 
-    def errand(name: str) -> Errand:
-        return prepare((ERRANDS | BATCHES)[name], desk, forks, tmp_path / "order")
+    def scenario(name: str) -> Scenario:
+        return prepare((SCENARIOS | BATCHES)[name], desk, forks, tmp_path / "order")
 
-    return errand
+    return scenario
 
 
 @pytest.fixture

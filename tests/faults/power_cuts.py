@@ -16,16 +16,16 @@ from pathlib import Path
 
 from support.aftermath import Aftermath
 from support.batch_aftermath import kind
-from support.batch_errands import BATCHES
+from support.batch_items import due, mixed
+from support.batch_scenarios import BATCHES
 from support.cli import Desk, Outcome
-from support.errands import Errand, prepare
+from support.desk_state import DeskState, read_state
 from support.fault_figures import Tried, write_batches
+from support.fault_sweep import CALLS
 from support.forks import KILLED, Forks, open_forks
-from support.held import Held, held
 from support.loop_disk import LoopDisk
+from support.scenarios import Scenario, prepare
 from support.strace import Fault
-from support.sweeping import CALLS
-from support.twenty import due, mixed
 
 from polygent_issuer.keys import file_store
 
@@ -56,12 +56,12 @@ def cut_batch(name: str, made: Desk, folder: Path, forks: Forks, cuts: int | Non
     with LoopDisk(folder / name) as disk:
         disk.mount()
         desk = made.copy_to(disk.place / "desk")
-        errand = prepare(BATCHES[name], desk, forks, folder / name / "order")
-        before = held(desk)
+        scenario = prepare(BATCHES[name], desk, forks, folder / name / "order")
+        before = read_state(desk)
         disk.keep()
-        points = calls(errand, disk, forks)
+        points = calls(scenario, disk, forks)
         for stop in points if cuts is None else random.Random(name).sample(points, k=cuts):  # noqa: S311
-            after = cut_once(errand, disk, forks, before, stop=stop, number=tried.points)
+            after = cut_once(scenario, disk, forks, before, stop=stop, number=tried.points)
             sys.stderr.writelines(f"{stop}: {problem}\n" for problem in after.problems)
             broken = Counter(map(kind, after.problems))
             tried.add(Tried(name=name, points=1, acknowledged=after.acknowledged, broken=broken))
@@ -69,23 +69,23 @@ def cut_batch(name: str, made: Desk, folder: Path, forks: Forks, cuts: int | Non
     return tried
 
 
-def calls(errand: Errand, disk: LoopDisk, forks: Forks) -> list[Fault]:
+def calls(scenario: Scenario, disk: LoopDisk, forks: Forks) -> list[Fault]:
     """Return a stop after each call of the batch."""
     disk.put_back()
     never = [Fault(calls=kind, what="signal=STOP", number=65535) for kind in CALLS]
-    outcome, _ = errand.run(forks, faults=never)
+    outcome, _ = scenario.run(forks, faults=never)
     assert outcome.code == 0, outcome
     disk.unmount()
     return [
         Fault(calls=kind, what="signal=STOP", number=number)
         for kind in CALLS
-        if kind not in {fault.calls for fault in errand.task.always}
+        if kind not in {fault.calls for fault in scenario.task.always}
         for number in range(1, forks.calls(kind) + 1)
     ]
 
 
 def cut_once(
-    errand: Errand, disk: LoopDisk, forks: Forks, before: Held, *, stop: Fault, number: int
+    scenario: Scenario, disk: LoopDisk, forks: Forks, before: DeskState, *, stop: Fault, number: int
 ) -> Aftermath:
     """Cut the power after one call, and check the disk after the restart."""
     output = b""
@@ -99,10 +99,10 @@ def cut_once(
 
     disk.put_back()
     try:
-        errand.run_around(forks, stop=stop, meanwhile=cut)
+        scenario.run_around(forks, stop=stop, meanwhile=cut)
         disk.restart()
-        after = errand.judge(before, Outcome(code=KILLED, out=output, err=""))
-        after.go_on(errand.task.argv, number)
+        after = scenario.judge(before, Outcome(code=KILLED, out=output, err=""))
+        after.go_on(scenario.task.argv, number)
     finally:
         disk.unmount()
     return after

@@ -14,15 +14,15 @@ from pathlib import Path
 
 import pytest
 from support.batch_aftermath import acknowledged, kind
-from support.batch_errands import BATCHES
+from support.batch_items import ITEMS, due
+from support.batch_scenarios import BATCHES
 from support.cli import Desk
-from support.errands import Errands, give_to_nobody
+from support.desk_state import read_state
 from support.fault_figures import Tried
+from support.fault_sweep import KINDS, sweep_each
 from support.forks import NOBODY, Forks, Limits
-from support.held import held
+from support.scenarios import Scenarios, give_to_nobody
 from support.strace import LINK, RENAME, UNLINK
-from support.sweeping import KINDS, sweep_each
-from support.twenty import ITEMS, due
 from support.users import give
 
 pytestmark = pytest.mark.slow
@@ -61,7 +61,7 @@ SOME: dict[str, dict[str, Sequence[int]]] = {
 @pytest.mark.parametrize("what", KINDS)
 @pytest.mark.parametrize("name", BATCHES)
 def test_a_fault_at_any_call_loses_no_acknowledged_license(
-    errands: Errands,
+    scenarios: Scenarios,
     forks: Forks,
     name: str,
     what: str,
@@ -69,7 +69,7 @@ def test_a_fault_at_any_call_loses_no_acknowledged_license(
     record_property: Callable[[str, object], None],
 ) -> None:
     """Acknowledged items exist, and a second run completes each item exactly once."""
-    swept = sweep_each(errands(name), forks, what, SOME[name])
+    swept = sweep_each(scenarios(name), forks, what, SOME[name])
     broken = Counter(map(kind, swept.broken))
     tried = Tried(name=name, points=swept.points, acknowledged=swept.acknowledged, broken=broken)
     for key, value in tried.properties().items():
@@ -88,4 +88,4 @@ def test_a_folder_that_cannot_be_read_is_synced_by_file(open_desk: Desk, forks: 
     assert outcome.code == 0, outcome
     done = {Path(each["file"]).read_bytes() for each in acknowledged(outcome.out)}
     assert len(done) == ITEMS
-    assert done <= set(held(open_desk).files.values())
+    assert done <= set(read_state(open_desk).files.values())

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from support.cli import NOW, Desk
 from support.corruption import Corruptions
+from support.fault_sweep import FULL
 from support.registries import tampering
-from support.sweeping import FULL
 
 from polygent_issuer.errors import ExitCode
 

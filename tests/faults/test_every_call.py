@@ -18,11 +18,11 @@ from pathlib import Path
 import pytest
 from support.aftermath import IssueAftermath
 from support.cli import Desk, Outcome
-from support.errands import ERRANDS, Errands, machine
+from support.desk_state import read_state
+from support.fault_sweep import KINDS, sweep_each
 from support.forks import ANY_TIME, Forks
-from support.held import held
+from support.scenarios import SCENARIOS, Scenarios, machine
 from support.strace import LINK, RENAME, UNLINK, Fault, has_struck, options
-from support.sweeping import KINDS, sweep_each
 
 pytestmark = pytest.mark.slow
 
@@ -101,9 +101,9 @@ SOME: dict[str, dict[str, Sequence[int]]] = {
 
 
 @pytest.mark.parametrize("what", KINDS)
-@pytest.mark.parametrize("name", ERRANDS)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_a_fault_at_any_call_has_no_effect_or_the_whole_effect(
-    errands: Errands,
+    scenarios: Scenarios,
     forks: Forks,
     name: str,
     what: str,
@@ -111,8 +111,8 @@ def test_a_fault_at_any_call_has_no_effect_or_the_whole_effect(
     record_property: Callable[[str, object], None],
 ) -> None:
     """A command has no effect or its whole effect, and the next command reports the state."""
-    swept = sweep_each(errands(name), forks, what, SOME[name])
-    for key, value in (("errand", name), ("points", swept.points), ("broken", len(swept.broken))):
+    swept = sweep_each(scenarios(name), forks, what, SOME[name])
+    for key, value in (("scenario", name), ("points", swept.points), ("broken", len(swept.broken))):
         record_property(key, value)
     assert not swept.broken, "\n".join(swept.broken)
 
@@ -124,7 +124,7 @@ def test_a_whole_process(desk: Desk, tmp_path: Path, fault: Fault) -> None:
     """The installed command keeps the promise from its start, not only a fork."""
     machine(desk, "globex", 1)
     argv = ("sign", "--machine-info", desk.machine_info(), *ANY_TIME)
-    before = held(desk)
+    before = read_state(desk)
     strace = options([fault], tmp_path / "strace.log")
     command = [sys.executable, "-m", "polygent_issuer", "--home", str(desk.home), *argv]
     done = subprocess.run(

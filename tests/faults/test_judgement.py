@@ -8,14 +8,14 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from support.aftermath import Aftermath
 from support.batch_aftermath import acknowledged, kind
+from support.batch_items import ITEMS
 from support.cli import Outcome
-from support.errands import Errand, Errands
+from support.desk_state import DeskState
 from support.fault_figures import BROKEN, Tried, batches, figures, write_batches
 from support.forks import Forks
-from support.held import Held
 from support.key_aftermath import KEYS, KeyAftermath
 from support.keys import opened
-from support.twenty import ITEMS
+from support.scenarios import Scenario, Scenarios
 
 from polygent_issuer.home.settings import settings_path
 
@@ -24,11 +24,11 @@ pytestmark = pytest.mark.slow
 FAILED = Outcome(code=1, out=b"", err="error: x\nTraceback")
 
 
-def run_well(errand: Errand, forks: Forks) -> tuple[Held, Outcome]:
+def run_well(scenario: Scenario, forks: Forks) -> tuple[DeskState, Outcome]:
     """Run a command without a fault; its check finds no problem."""
-    before = errand.begin()
-    outcome, _ = errand.run(forks)
-    assert errand.judge(before, outcome).problems == []
+    before = scenario.begin()
+    outcome, _ = scenario.run(forks)
+    assert scenario.judge(before, outcome).problems == []
     return before, outcome
 
 
@@ -37,49 +37,49 @@ def kinds(after: Aftermath) -> set[str]:
     return {problem.partition(":")[0] for problem in after.problems}
 
 
-def test_the_check_of_issuing(errands: Errands, forks: Forks) -> None:
+def test_the_check_of_issuing(scenarios: Scenarios, forks: Forks) -> None:
     """It detects a cut or missing file, a temporary file, a traceback, and two licenses."""
-    errand = errands("sign")
-    before, done = run_well(errand, forks)
-    [file] = errand.desk.output.glob("*.lic")
+    scenario = scenarios("sign")
+    before, done = run_well(scenario, forks)
+    [file] = scenario.desk.output.glob("*.lic")
     whole = file.read_bytes()
     file.write_bytes(whole[:-1])
-    assert "half a file" in kinds(errand.judge(before, done))
+    assert "half a file" in kinds(scenario.judge(before, done))
     file.unlink()
-    problems = errand.judge(before, done).problems
+    problems = scenario.judge(before, done).problems
     assert "exit 0, but no license was delivered" in problems
     assert any("neither delivered nor reported" in problem for problem in problems)
     file.write_bytes(whole)
-    (errand.desk.output / ".polygent-x.tmp").write_bytes(b"")
-    after = errand.judge(before, FAILED)
+    (scenario.desk.output / ".polygent-x.tmp").write_bytes(b"")
+    after = scenario.judge(before, FAILED)
     after.sign_for_another(1)
     assert {"traceback", "a bug", "left in the output folder"} <= kinds(after)
-    assert "2 licenses of one command" in errand.judge(before, done).problems
+    assert "2 licenses of one command" in scenario.judge(before, done).problems
 
 
-def test_the_check_of_a_change(errands: Errands, forks: Forks) -> None:
+def test_the_check_of_a_change(scenarios: Scenarios, forks: Forks) -> None:
     """It detects a partial, an unreported, or a missing change, and changed settings."""
-    errand = errands("license retire")
-    before, done = run_well(errand, forks)
-    assert errand.done is not None
-    half = replace(errand, done=replace(errand.done, rows={}))
+    scenario = scenarios("license retire")
+    before, done = run_well(scenario, forks)
+    assert scenario.done is not None
+    half = replace(scenario, done=replace(scenario.done, rows={}))
     assert "half of it is in the registry" in kinds(half.judge(before, done))
-    errand.begin()
-    assert "exit 0, but it is not done" in kinds(errand.judge(before, done))
-    with settings_path(errand.desk.home).open("a") as settings:
+    scenario.begin()
+    assert "exit 0, but it is not done" in kinds(scenario.judge(before, done))
+    with settings_path(scenario.desk.home).open("a") as settings:
         settings.write("\n")
-    assert "settings" in kinds(errand.judge(before, FAILED))
+    assert "settings" in kinds(scenario.judge(before, FAILED))
 
 
-def test_the_check_of_a_new_key(errands: Errands, forks: Forks) -> None:
+def test_the_check_of_a_new_key(scenarios: Scenarios, forks: Forks) -> None:
     """It detects a missing, cut, readable or unencrypted private key, and broken settings."""
-    errand = errands("key generate")
-    before, done = run_well(errand, forks)
-    file = errand.desk.folder / KEYS / "second.key"
+    scenario = scenarios("key generate")
+    before, done = run_well(scenario, forks)
+    file = scenario.desk.folder / KEYS / "second.key"
     sealed = file.read_bytes()
 
     def problem_kinds() -> set[str]:
-        after = errand.judge(before, done)
+        after = scenario.judge(before, done)
         assert isinstance(after, KeyAftermath)
         after.judge_keys()
         return {" ".join(problem.split()[:3]) for problem in after.problems}
@@ -97,42 +97,42 @@ def test_the_check_of_a_new_key(errands: Errands, forks: Forks) -> None:
     file.chmod(0o600)
     key = opened(file)
     plain = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    (errand.desk.home / "left").write_bytes(plain)
+    (scenario.desk.home / "left").write_bytes(plain)
     assert problem_kinds() == {"a private key"}
-    (errand.desk.home / "left").unlink()
-    with settings_path(errand.desk.home).open("a") as settings:
+    (scenario.desk.home / "left").unlink()
+    with settings_path(scenario.desk.home).open("a") as settings:
         settings.write("# torn\n")
     assert "settings: b'issuer" not in problem_kinds()
     assert any(problem.startswith("settings:") for problem in problem_kinds())
 
 
-def test_the_check_of_a_batch(errands: Errands, forks: Forks) -> None:
+def test_the_check_of_a_batch(scenarios: Scenarios, forks: Forks) -> None:
     """It detects a cut or missing acknowledged file, and an item that is issued twice."""
-    errand = errands("renew many")
-    before, done = run_well(errand, forks)
+    scenario = scenarios("renew many")
+    before, done = run_well(scenario, forks)
     licenses = list(acknowledged(done.out))
     assert len(licenses) == ITEMS
     file = Path(licenses[3]["file"])
     whole = file.read_bytes()
     file.write_bytes(whole[:-1])
-    assert sorted(map(kind, errand.judge(before, done).problems)) == ["lost", "repair", "torn"]
+    assert sorted(map(kind, scenario.judge(before, done).problems)) == ["lost", "repair", "torn"]
     file.unlink()
-    assert "acknowledged without file" in kinds(errand.judge(before, done))
+    assert "acknowledged without file" in kinds(scenario.judge(before, done))
     file.write_bytes(whole)
-    errand.desk.ok("renew", licenses[3]["customer"], "--accept", "not-due", "--reason", "x")
-    after = errand.judge(before, done)
-    after.go_on(errand.task.argv, 1)
+    scenario.desk.ok("renew", licenses[3]["customer"], "--accept", "not-due", "--reason", "x")
+    after = scenario.judge(before, done)
+    after.go_on(scenario.task.argv, 1)
     assert "twice" in map(kind, after.problems)
-    errand.begin()
-    problems = errand.judge(before, done).problems
+    scenario.begin()
+    problems = scenario.judge(before, done).problems
     assert "exit 0, and it is not done" in problems
     assert sum(problem.startswith("acknowledged and lost") for problem in problems) == ITEMS
 
 
 REPORT = """<testsuites><testsuite>
-<testcase name="a"><properties><property name="errand" value="sign"/>
+<testcase name="a"><properties><property name="scenario" value="sign"/>
 <property name="points" value="3"/><property name="broken" value="1"/></properties></testcase>
-<testcase name="b"><properties><property name="errand" value="sign"/>
+<testcase name="b"><properties><property name="scenario" value="sign"/>
 <property name="points" value="4"/><property name="broken" value="0"/></properties></testcase>
 <testcase name="c"/>%s</testsuite></testsuites>"""
 

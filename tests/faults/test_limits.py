@@ -8,58 +8,58 @@ from pathlib import Path
 
 import pytest
 from support.cli import Desk, Outcome
-from support.errands import ERRANDS, Errands, give_to_nobody, prepare
+from support.desk_state import litter_in, read_state
+from support.fault_sweep import FULL
 from support.forks import ANY_TIME, NOBODY, Forks, Limits
-from support.held import held, litter_in
 from support.keys import tree
-from support.sweeping import FULL
+from support.scenarios import SCENARIOS, Scenarios, give_to_nobody, prepare
 
 from polygent_issuer.errors import ExitCode
 
 pytestmark = pytest.mark.slow
 
-WRITERS = [name for name in ERRANDS if not name.startswith("sign")]
+WRITERS = [name for name in SCENARIOS if not name.startswith("sign")]
 ISSUERS = ("renew", "reissue", "reissue for another machine")
 STDOUT = "what was done is kept: polygent-issue journal show"
 
 
 @pytest.mark.parametrize("size", [300, 900, 5000, 50_000, 150_000] if FULL else [300, 900])
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_limit_on_file_sizes(errands: Errands, forks: Forks, name: str, size: int) -> None:
+def test_a_limit_on_file_sizes(scenarios: Scenarios, forks: Forks, name: str, size: int) -> None:
     """With `ulimit -f` the kernel cuts a write short and refuses the next one."""
-    errand = errands(name)
-    before = errand.begin()
-    outcome, _ = errand.run(forks, limits=Limits(file_size=size))
-    after = errand.judge(before, outcome)
-    after.go_on(errand.task.argv, size)
+    scenario = scenarios(name)
+    before = scenario.begin()
+    outcome, _ = scenario.run(forks, limits=Limits(file_size=size))
+    after = scenario.judge(before, outcome)
+    after.go_on(scenario.task.argv, size)
     assert after.problems == []
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_full_stdout(errands: Errands, forks: Forks, name: str) -> None:
+def test_a_full_stdout(scenarios: Scenarios, forks: Forks, name: str) -> None:
     """With `> /dev/full` the command succeeds, and exit 8 reports where to look."""
-    errand = errands(name)
-    before = errand.begin()
-    outcome, _ = errand.run(forks, limits=Limits(stdout="/dev/full"))
+    scenario = scenarios(name)
+    before = scenario.begin()
+    outcome, _ = scenario.run(forks, limits=Limits(stdout="/dev/full"))
     assert outcome.code == ExitCode.OUTPUT
     assert STDOUT in outcome.err
-    assert errand.done in (None, held(errand.desk))
-    assert held(errand.desk).rows != before.rows or name == "config set"
-    after = errand.judge(before, outcome)
-    after.go_on(errand.task.argv, 1)
+    assert scenario.done in (None, read_state(scenario.desk))
+    assert read_state(scenario.desk).rows != before.rows or name == "config set"
+    after = scenario.judge(before, outcome)
+    after.go_on(scenario.task.argv, 1)
     assert after.problems == []
 
 
 @pytest.mark.parametrize("way", ["closed", "pipe"])
 @pytest.mark.parametrize("name", [*WRITERS[:1], "license retire", "key generate"])
-def test_a_closed_stdout(errands: Errands, name: str, way: str) -> None:
+def test_a_closed_stdout(scenarios: Scenarios, name: str, way: str) -> None:
     """With `>&-` or `| true` the result is that of a full stdout; no file is taken for stdout."""
-    errand = errands(name)
-    before = errand.begin()
-    done = _without_stdout(errand.desk, errand.task.argv, way)
+    scenario = scenarios(name)
+    before = scenario.begin()
+    done = _without_stdout(scenario.desk, scenario.task.argv, way)
     assert done.code == ExitCode.OUTPUT, done
     assert (STDOUT in done.err) == (way == "closed")
-    assert held(errand.desk).rows != before.rows
+    assert read_state(scenario.desk).rows != before.rows
 
 
 @pytest.mark.parametrize("way", ["closed", "pipe", "full"])
@@ -67,11 +67,11 @@ def test_a_closed_stdout(errands: Errands, name: str, way: str) -> None:
 def test_a_file_that_stdout_did_not_receive(desk: Desk, what: str, way: str) -> None:
     """A license or a public key on a failed stdout gives exit 8."""
     signed = desk.ok("sign", "--machine-info", desk.machine_info(), "--json").json["licenses"][0]
-    before = held(desk)
+    before = read_state(desk)
     argv = (*what.split(), *((signed["id"],) if what == "license export" else ()), "-o", "-")
     done = _without_stdout(desk, argv, way)
     assert done.code == ExitCode.OUTPUT, done
-    assert held(desk).rows == before.rows, "an export has no journal row"
+    assert read_state(desk).rows == before.rows, "an export has no journal row"
     assert desk.ok(*argv).out
 
 
@@ -105,9 +105,9 @@ def test_missing_permissions(
     place: str,
 ) -> None:
     """A user with read access succeeds, or is refused without changes."""
-    errand = prepare(ERRANDS[name], open_desk, forks, tmp_path / "order")
-    desk = errand.desk
-    errand.begin()
+    scenario = prepare(SCENARIOS[name], open_desk, forks, tmp_path / "order")
+    desk = scenario.desk
+    scenario.begin()
     give_to_nobody(desk)
     target = desk.folder / place
     if not target.exists():
@@ -116,14 +116,14 @@ def test_missing_permissions(
     target.chmod(0o555 if target.is_dir() else 0o400)
     before = tree(desk.folder)
     limits = Limits(user=NOBODY)
-    outcome, _ = errand.run(forks, limits=limits)
+    outcome, _ = scenario.run(forks, limits=limits)
     target.chmod(usual)
     if outcome.code:
         assert outcome.code in (ExitCode.REGISTRY, ExitCode.OUTPUT), outcome
         assert "hint: " in outcome.err
         assert outcome.out == b""
         assert tree(desk.folder) == before or "made a home" in outcome.err
-        again, _ = errand.run(forks, limits=limits)
+        again, _ = scenario.run(forks, limits=limits)
         assert again.code == 0, again
     assert litter_in(desk.output) == []
 
@@ -142,15 +142,15 @@ def test_a_full_disk_breaks_no_promise(
 ) -> None:
     """Some free pages of 4 KiB are left on the disk, and later there is space again."""
     desk = made_desk.copy_to(disk / "desk")
-    errand = prepare(ERRANDS[name], desk, forks, tmp_path / "order")
-    before = errand.begin()
+    scenario = prepare(SCENARIOS[name], desk, forks, tmp_path / "order")
+    before = scenario.begin()
     filler = disk / "filler"
     free = os.statvfs(disk)
     filler.write_bytes(b"f" * (free.f_bavail - pages) * free.f_frsize)
-    outcome, _ = errand.run(forks)
+    outcome, _ = scenario.run(forks)
     filler.unlink()
-    after = errand.judge(before, outcome)
-    after.go_on(errand.task.argv, pages)
+    after = scenario.judge(before, outcome)
+    after.go_on(scenario.task.argv, pages)
     assert after.problems == []
 
 
@@ -172,7 +172,7 @@ READERS = (
 def test_a_read_only_home(made_desk: Desk, disk: Path, forks: Forks, tmp_path: Path) -> None:
     """Everything can be read; a command that would write is refused."""
     desk = made_desk.copy_to(disk / "desk")
-    retire = ERRANDS["license retire"](desk, forks).argv
+    retire = SCENARIOS["license retire"](desk, forks).argv
     renew = ("renew", "acme-gmbh", "--accept", "not-due", "--reason", "asked for")
     shutil.move(desk.output, tmp_path / "out")
     desk.output.symlink_to(tmp_path / "out")

@@ -8,12 +8,12 @@ from itertools import chain
 import pytest
 from support.aftermath import NAMED
 from support.batch_aftermath import json_objects
+from support.batch_items import apply, row
 from support.cli import Desk
+from support.desk_state import litter_in, read_state
+from support.fault_sweep import FULL
 from support.forks import Forks
-from support.held import held, litter_in
 from support.strace import Fault
-from support.sweeping import FULL
-from support.twenty import apply, row
 
 from polygent_issuer.errors import ExitCode
 
@@ -27,7 +27,7 @@ ROWS = 100 if FULL else 20
 
 def judge(desk: Desk, *, licenses: int, current: int) -> None:
     """Check the number of licenses, that all are delivered, and the journal."""
-    state = held(desk)
+    state = read_state(desk)
     assert state.problems == ()
     assert (len(state.files), len(state.current)) == (licenses, current)
     assert sorted(path.read_bytes() for path in desk.output.iterdir()) == sorted(

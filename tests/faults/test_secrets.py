@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from support.cli import Desk
 from support.keys import QUICKLY, opened, tree
-from support.searching import Watch, forms_of, forms_of_key, places
+from support.secret_search import Watch, forms_of, forms_of_key, places
 from support.secret_service import secret_service
 
 pytestmark = pytest.mark.slow

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from support.aftermath import NAMED, IssueAftermath
 from support.cli import Desk, Outcome
+from support.desk_state import litter_in, read_state
 from support.forks import ANY_TIME, NOBODY, Forks, Limits
-from support.held import held, litter_in
 
 from polygent_issuer.errors import ExitCode
 
@@ -30,7 +30,7 @@ def problems_after(
     """Return the promises that a command breaks, at once or after the limit is removed."""
     argv = sign(desk)
     other = desk.machine_info("globex.json", customer="Globex", fingerprint="1e" * 32)
-    before = held(desk)
+    before = read_state(desk)
     outcome = run()
     remove_limit()
     after = IssueAftermath(desk, before, outcome)
@@ -76,7 +76,7 @@ def test_a_read_only_disk(made_desk: Desk, disk: Path, forks: Forks) -> None:
     outcome, _ = forks.run(desk, *sign(desk), "--output", str(disk))
     assert outcome.code == ExitCode.OUTPUT
     assert "no permission to write" in outcome.err
-    assert held(desk).files == {}
+    assert read_state(desk).files == {}
 
 
 def test_the_license_itself_on_a_full_stdout(desk: Desk, forks: Forks) -> None:
@@ -84,7 +84,7 @@ def test_the_license_itself_on_a_full_stdout(desk: Desk, forks: Forks) -> None:
     outcome, _ = forks.run(desk, *sign(desk), "-o", "-", limits=Limits(stdout=FULL))
     assert outcome.code == ExitCode.OUTPUT
     assert "no space left" in outcome.err.lower()
-    [(license_id, file)] = held(desk).files.items()
+    [(license_id, file)] = read_state(desk).files.items()
     warning = f"license {license_id[:8]} {NAMED} stdout"
     assert warning in desk.ok("customer", "list").err
     assert desk.ok("license", "export", license_id[:8], "-o", "-").out == file
@@ -96,7 +96,7 @@ def test_the_report_on_a_full_stdout(desk: Desk, forks: Forks) -> None:
     outcome, _ = forks.run(desk, *sign(desk), limits=Limits(stdout=FULL))
     assert outcome.code == ExitCode.OUTPUT
     assert "what was done is kept" in outcome.err
-    [file] = held(desk).files.values()
+    [file] = read_state(desk).files.values()
     assert [path.read_bytes() for path in desk.output.iterdir()] == [file]
     assert NAMED not in desk.ok("customer", "list").err
 
@@ -117,7 +117,7 @@ def test_a_closed_stdout(desk: Desk, way: str, output: str) -> None:
         )
     assert done.returncode == ExitCode.OUTPUT, done.stderr
     assert b"Traceback" not in done.stderr
-    [(license_id, file)] = held(desk).files.items()
+    [(license_id, file)] = read_state(desk).files.items()
     files = [path.read_bytes() for path in desk.output.iterdir()]
     assert files == ([] if output == "stdout" else [file])
     named = f"license {license_id[:8]} {NAMED} stdout" in desk.ok("customer", "list").err

@@ -9,7 +9,7 @@ import re
 
 from polygent_issuer.errors import ExitCode
 from support.cli import Desk, Outcome
-from support.held import Held, held, litter_in
+from support.desk_state import DeskState, litter_in, read_state
 
 _REPORT = re.compile(r"((note|warning): .+\n)*error: .+\n(hint: .+\n)?")
 _SOME_REFUSED = 20  # a batch finished, and some items failed
@@ -22,11 +22,11 @@ class Aftermath:
     def __init__(
         self,
         desk: Desk,
-        before: Held,
+        before: DeskState,
         outcome: Outcome,
         *,
-        done: Held | None = None,
-        held_name: bool = False,
+        done: DeskState | None = None,
+        reserved_name: bool = False,
     ) -> None:
         """Check a desk after a command.
 
@@ -35,7 +35,7 @@ class Aftermath:
             before: the state of the desk before it.
             outcome: how the command ended.
             done: the state of the desk after the command without a fault, if known.
-            held_name: whether an empty file may reserve a name, as without hard links.
+            reserved_name: whether an empty file may reserve a name, as without hard links.
         """
         self.desk = desk
         self.problems: list[str] = []
@@ -43,14 +43,14 @@ class Aftermath:
         # The next command must be the first to open the registry after the fault.
         self._next = desk.run("customer", "list")
         self.before, self.outcome, self.done = before, outcome, done
-        self.after = held(desk)
+        self.after = read_state(desk)
         self.new = sorted(self.after.files.keys() - before.files.keys())
         self.expect(self._next.code == 0 or self._is_blank(), f"the next command: {self._next}")
         self.expect(not self.after.problems, f"journal verify: {self.after.problems}")
         self.expect(before.files.keys() <= self.after.files.keys(), "a license is lost")
         self._judge_outcome()
         self._judge_delivery()
-        self._judge_files({b""} if held_name else set())
+        self._judge_files({b""} if reserved_name else set())
         if done is not None:
             self._judge_wholeness(done)
 
@@ -73,7 +73,8 @@ class Aftermath:
             self.expect(again.code in (0, ExitCode.INPUT), f"again: {again}")
             self.expect(again.code == 0 or "already" in again.err, f"again: {again}")
         if self.done is not None and again.code:
-            self.expect(held(self.desk).rows == self.done.rows, "repeated, but the result differs")
+            same = read_state(self.desk).rows == self.done.rows
+            self.expect(same, "repeated, but the result differs")
         self.sign_for_another(number)
 
     def sign_for_another(self, number: int, *options: str) -> None:
@@ -87,7 +88,7 @@ class Aftermath:
         """Issue again; pending files must be delivered, and no temporary file left."""
         outcome = self.desk.run(*argv)
         self.expect(outcome.code == 0, f"the next issue: {outcome}")
-        self.after = held(self.desk)
+        self.after = read_state(self.desk)
         self.expect(not self.after.problems, f"journal verify: {self.after.problems}")
         for license_id in self.after.files:
             self.expect(self.is_in_place(license_id), f"{license_id[:8]} never delivered")
@@ -118,7 +119,7 @@ class Aftermath:
         if succeeded and self.done is not None:
             self.expect(self.after.rows == self.done.rows, "exit 0, but it is not done")
 
-    def _judge_wholeness(self, done: Held) -> None:
+    def _judge_wholeness(self, done: DeskState) -> None:
         rows, settings = self.after.rows, self.after.settings
         self.expect(rows in (self.before.rows, done.rows), "half of it is in the registry")
         self.expect(settings in (self.before.settings, done.settings), f"settings: {settings!a}")
@@ -151,7 +152,7 @@ class IssueAftermath(Aftermath):
     def repeat(self, *argv: str) -> None:
         """Repeat the command, which must issue exactly one license."""
         outcome = self.desk.run(*argv)
-        self.after = held(self.desk)
+        self.after = read_state(self.desk)
         self.new = sorted(self.after.files.keys() - self.before.files.keys())
         self.expect(outcome.code == 0, f"again: {outcome}")
         self.expect(len(self.new) == 1, f"again: {len(self.new)} new licenses")
@@ -187,7 +188,7 @@ class ImportAftermath(Aftermath):
         if self.outcome.code != _SOME_REFUSED:  # reported on stdout, file by file
             super()._judge_outcome()
 
-    def _judge_wholeness(self, done: Held) -> None:
+    def _judge_wholeness(self, done: DeskState) -> None:
         begun = not self.before.rows and not self.after.files
         # Neither an empty home nor imported licenses prevent another import.
         if not begun and self.outcome.code != _SOME_REFUSED:

@@ -14,8 +14,8 @@ from typing import Any
 
 from polygent_issuer.errors import ExitCode
 from support.aftermath import Aftermath
-from support.held import held, litter_in
-from support.twenty import BUNDLE, ITEMS
+from support.batch_items import BUNDLE, ITEMS
+from support.desk_state import litter_in, read_state
 
 _ENDS = {
     *(ExitCode.DONE, ExitCode.REGISTRY, ExitCode.OUTPUT, ExitCode.BATCH, ExitCode.INTERRUPTED),
@@ -55,12 +55,12 @@ class BatchAftermath(Aftermath):
         """Repeat the batch, which does the rest, and again, which does nothing; then sign."""
         again = self.desk.run(*argv)
         self.expect(again.code == 0, f"again: {again}")
-        self.after = held(self.desk)
+        self.after = read_state(self.desk)
         self._judge_end()
         more = self.desk.run(*argv)
         self.expect(more.code == 0, f"once more: {more}")
         self.expect(not list(acknowledged(more.out)), "once more issues something")
-        self.expect(held(self.desk).rows == self.after.rows, "once more writes something")
+        self.expect(read_state(self.desk).rows == self.after.rows, "once more writes something")
         self.sign_for_another(number)
 
     def _judge_end(self) -> None:

@@ -23,7 +23,7 @@ from polygent_issuer.registry import (
     outbox,
 )
 from polygent_issuer.terms.parsing import Changes
-from support.crowd import new_ids, settle
+from support.many_customers import add_customers, new_ids
 from support.office import NOW, Office
 
 SOON = NOW + timedelta(days=20)
@@ -53,7 +53,7 @@ class Batches:
         self, count: int, *, first: int = 1, expires_at: datetime = SOON, **more: Any
     ) -> None:
         """Add customers with licenses issued a year ago."""
-        settle(
+        add_customers(
             self.office.registry,
             self.office.signer,
             range(first, first + count),

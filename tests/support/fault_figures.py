@@ -1,4 +1,4 @@
-"""Write the table of a fault sweep for the guide: points and failed checks, by errand.
+"""Write the table of a fault sweep for the guide: points and failed checks, by scenario.
 
     PYTHONPATH=tests python -m support.fault_figures points.xml
 
@@ -17,7 +17,7 @@ BROKEN = ("lost", "twice", "torn", "repair")
 
 
 def figures(report: Path) -> list[tuple[str, int, int]]:
-    """Return each errand of a report with its points and its failed checks, and the sums last.
+    """Return each scenario of a report with its points and its failed checks, and the sums last.
 
     Raises:
         ValueError: a test failed without a number of points.
@@ -26,12 +26,12 @@ def figures(report: Path) -> list[tuple[str, int, int]]:
     broken: Counter[str] = Counter()
     for case in ET.parse(report).iter("testcase"):  # noqa: S314 -- our own file
         members = {each.get("name"): each.get("value") for each in case.iter("property")}
-        if "errand" in members:
-            points[str(members["errand"])] += int(members["points"] or 0)
-            broken[str(members["errand"])] += int(members["broken"] or 0)
+        if "scenario" in members:
+            points[str(members["scenario"])] += int(members["points"] or 0)
+            broken[str(members["scenario"])] += int(members["broken"] or 0)
         elif case.find("failure") is not None or case.find("error") is not None:
             raise ValueError(f"{case.get('name')} failed")
-    rows = [(errand, points[errand], broken[errand]) for errand in points]
+    rows = [(scenario, points[scenario], broken[scenario]) for scenario in points]
     return [*rows, ("together", points.total(), broken.total())]
 
 
@@ -60,7 +60,7 @@ class Tried:
         """Return the properties for pytest's report."""
         counts = {"points": self.points, "acknowledged": self.acknowledged}
         broken = {name: self.broken[name] for name in BROKEN}
-        return {"errand": self.name, **counts, **broken, "broken": self.broken.total()}
+        return {"scenario": self.name, **counts, **broken, "broken": self.broken.total()}
 
 
 def batches(report: Path) -> list[Tried]:
@@ -69,7 +69,8 @@ def batches(report: Path) -> list[Tried]:
     for case in ET.parse(report).iter("testcase"):  # noqa: S314 -- as above
         members = {str(each.get("name")): str(each.get("value")) for each in case.iter("property")}
         if "acknowledged" in members:
-            name, broken = members["errand"], Counter({kind: int(members[kind]) for kind in BROKEN})
+            name = members["scenario"]
+            broken = Counter({kind: int(members[kind]) for kind in BROKEN})
             points, acknowledged = int(members["points"]), int(members["acknowledged"])
             results.setdefault(name, Tried(name=name)).add(
                 Tried(name=name, points=points, acknowledged=acknowledged, broken=broken)
@@ -94,13 +95,13 @@ def write_batches(rows: Sequence[Tried]) -> None:
 
 def main(report: str) -> None:
     """Print a table in Markdown."""
-    rows_of_errands = figures(Path(report))  # raises for an incomplete report
+    rows_of_scenarios = figures(Path(report))  # raises for an incomplete report
     if rows := batches(Path(report)):
         write_batches(rows)
         return
     sys.stdout.write("| command | points | promises broken |\n|---|--:|--:|\n")
-    for errand, tried, broken in rows_of_errands:
-        sys.stdout.write(f"| {errand} | {tried:,} | {broken} |\n")
+    for scenario, tried, broken in rows_of_scenarios:
+        sys.stdout.write(f"| {scenario} | {tried:,} | {broken} |\n")
 
 
 if __name__ == "__main__":

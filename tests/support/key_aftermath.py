@@ -18,9 +18,9 @@ from polygent_issuer.home import settings, settings_editing
 from polygent_issuer.verifier.keys import Key
 from support.aftermath import Aftermath
 from support.cli import PASSPHRASE, Outcome
-from support.held import held
+from support.desk_state import read_state
 from support.keys import opened, tree
-from support.searching import forms_of, forms_of_key, places
+from support.secret_search import forms_of, forms_of_key, places
 
 KEYS, BACKUPS = "keys", "backups"
 _COMMAND = re.compile(r"(?m)^hint: .*?polygent-issue (.+)$")
@@ -38,7 +38,7 @@ class KeyAftermath(Aftermath):
             if outcome.code in (ExitCode.OUTPUT, ExitCode.INPUT):
                 outcome = self._as_hinted(outcome)
         self.expect(outcome.code == 0, f"again: {outcome}")
-        self.after = held(self.desk)
+        self.after = read_state(self.desk)
         self.expect(len(self._pinned()) == 1, f"again: {len(self._pinned())} keys")
         self.expect(pinned <= self._pinned(), "a pinned key is lost")
         self.judge_keys()

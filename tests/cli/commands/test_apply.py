@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from support.cli import Desk, Outcome
-from support.crowd import fingerprint, settle_at
-from support.held import held, litter_in
+from support.desk_state import litter_in, read_state
+from support.many_customers import add_customers_at, fingerprint
 
 CSV = "customer,users\r\nc1,30\r\nc2,\r\n"
 
@@ -41,7 +41,7 @@ def issued(desk: Desk) -> int:
 
 def test_a_spreadsheet(desk: Desk) -> None:
     """Each row is told; the same file again has nothing to do."""
-    settle_at(desk, range(1, 3))
+    add_customers_at(desk, range(1, 3))
     file = write(desk, CSV)
     outcome = desk.ok("apply", file)
     first, place, second, _, *rest = outcome.text.splitlines()
@@ -51,13 +51,13 @@ def test_a_spreadsheet(desk: Desk) -> None:
     assert rest[0] == "renewed 2"
     assert issued(desk) == 2
     assert desk.ok("apply", file).text == "nothing to do, kept 2\n"
-    assert held(desk).problems == ()
+    assert read_state(desk).problems == ()
 
 
 def test_every_action_in_json(desk: Desk) -> None:
     """Issued, renewed, reissued, kept and failed, each in its line and in the summary."""
-    settle_at(desk, range(1, 2))
-    settle_at(desk, range(2, 5), ends_in=200)
+    add_customers_at(desk, range(1, 2))
+    add_customers_at(desk, range(2, 5), ends_in=200)
     desk.machine_info("new.json", fingerprint=fingerprint(50), customer=None)
     text = (
         '[[license]]\ncustomer = "Globex"\nmachine_info = "new.json"\n'
@@ -85,15 +85,15 @@ def test_every_action_in_json(desk: Desk) -> None:
 
 def test_what_the_file_does_not_name(desk: Desk) -> None:
     """Told, never touched."""
-    settle_at(desk, range(1, 4))
+    add_customers_at(desk, range(1, 4))
     outcome = desk.ok("apply", write(desk, CSV))
     assert "not in the file, so left as they are: c3" in outcome.text
-    assert len(held(desk).current) == 3
+    assert len(read_state(desk).current) == 3
 
 
 def test_a_row_that_fails(desk: Desk) -> None:
     """Told with file, row and field; the rest is done, and mended it does what is missing."""
-    settle_at(desk, range(1, 3))
+    add_customers_at(desk, range(1, 3))
     outcome = desk.run("apply", write(desk, "customer,users\r\nc1,many\r\nc2,\r\n"))
     assert outcome.code == 20
     assert "plan.csv, line 2 (c1)  users: " in outcome.text
@@ -112,7 +112,7 @@ def test_a_row_that_fails(desk: Desk) -> None:
 )
 def test_a_file_that_is_wrong_as_a_whole(desk: Desk, text: str, told: str) -> None:
     """Exit 3, and nothing is issued."""
-    settle_at(desk, range(1, 3))
+    add_customers_at(desk, range(1, 3))
     outcome = desk.run("apply", write(desk, text))
     assert outcome.code == 3
     assert told in outcome.err
@@ -128,7 +128,7 @@ def test_a_file_that_is_not_there(desk: Desk) -> None:
 
 def test_rows_from_stdin(desk: Desk) -> None:
     """`-`: places are told of stdin."""
-    settle_at(desk, range(1, 3))
+    add_customers_at(desk, range(1, 3))
     outcome = desk.ok("apply", "-", stdin=CSV.encode())
     assert outcome.text.startswith("renewed stdin, line 2 (c1): ")
 
@@ -141,7 +141,7 @@ def test_no_home(empty_desk: Desk) -> None:
 
 def test_only_what_was_reviewed(desk: Desk) -> None:
     """`--expect` with the digest of `--dry-run`: done. With another: exit 3, nothing issued."""
-    settle_at(desk, range(1, 3))
+    add_customers_at(desk, range(1, 3))
     file = write(desk, CSV)
     reviewed = digest(desk, file)
     assert issued(desk) == 0
@@ -156,7 +156,7 @@ def test_only_what_was_reviewed(desk: Desk) -> None:
 
 def test_the_same_review_again(desk: Desk) -> None:
     """The digest stands for what was done under it: nothing to do, exit 0."""
-    settle_at(desk, range(1, 3))
+    add_customers_at(desk, range(1, 3))
     file = write(desk, CSV)
     reviewed = digest(desk, file)
     desk.ok("apply", file, "--expect", reviewed)
@@ -165,7 +165,7 @@ def test_the_same_review_again(desk: Desk) -> None:
 
 def test_decisions_that_became_others(desk: Desk) -> None:
     """Somebody renewed meanwhile: the digest is another, and says so."""
-    settle_at(desk, range(1, 3))
+    add_customers_at(desk, range(1, 3))
     file = write(desk, CSV)
     reviewed = digest(desk, file)
     desk.ok("renew", "c2")
@@ -177,7 +177,7 @@ def test_decisions_that_became_others(desk: Desk) -> None:
 
 def test_consents_of_the_file(desk: Desk) -> None:
     """Alone they count for nothing; with `--expect` or `--accept-from-file` they do."""
-    settle_at(desk, range(1, 3), ends_in=200)
+    add_customers_at(desk, range(1, 3), ends_in=200)
     header = "customer,users,accept,reason\r\n"
     row = "c{},5,entitlement-loss,downgrade\r\n"
     file = write(desk, header + row.format(1))
@@ -201,7 +201,7 @@ def test_consents_of_the_file(desk: Desk) -> None:
 
 def test_consent_on_the_command_line(desk: Desk) -> None:
     """For every row; entitlement-loss needs it though the file says the number."""
-    settle_at(desk, range(1, 3), ends_in=200)
+    add_customers_at(desk, range(1, 3), ends_in=200)
     file = write(desk, "customer,users\r\nc1,5\r\nc2,5\r\n")
     assert desk.run("apply", file).code == 20
     assert "entitlement-loss stops 2 of them" in desk.ok("apply", file, "--dry-run").text
@@ -221,7 +221,7 @@ def test_documents_beside_the_file(desk: Desk) -> None:
 
 def test_a_key_for_a_row(desk: Desk) -> None:
     """Another key for one row; one that is not there is that row's failure."""
-    settle_at(desk, range(1, 4))
+    add_customers_at(desk, range(1, 4))
     store = f"file:{desk.folder / 'second.key'}"
     desk.ok("key", "generate", "second", "--store", store, "--no-backup")
     outcome = desk.run("apply", write(desk, "customer,key\r\nc1,second\r\nc2,third\r\nc3,\r\n"))
@@ -234,8 +234,8 @@ def test_a_key_for_a_row(desk: Desk) -> None:
 
 def test_only_the_keys_that_sign_are_opened(desk: Desk) -> None:
     """A row that is kept needs none; a key that cannot be opened is in nobody's way."""
-    settle_at(desk, range(1, 3))
-    settle_at(desk, range(3, 4), ends_in=300)
+    add_customers_at(desk, range(1, 3))
+    add_customers_at(desk, range(3, 4), ends_in=300)
     store = desk.folder / "second.key"
     desk.ok("key", "generate", "second", "--store", f"file:{store}", "--no-backup")
     store.unlink()
@@ -246,7 +246,7 @@ def test_only_the_keys_that_sign_are_opened(desk: Desk) -> None:
 
 def test_no_key_is_chosen(desk: Desk) -> None:
     """Exit 6 before any row, where one names none; where each names its own, that is enough."""
-    settle_at(desk, range(1, 3))
+    add_customers_at(desk, range(1, 3))
     store = f"file:{desk.folder / 'second.key'}"
     desk.ok("key", "generate", "second", "--store", store, "--no-backup")
     desk.ok("key", "retire", "main", "--compromised", "--reason", "leaked", "--yes")
@@ -259,7 +259,7 @@ def test_no_key_is_chosen(desk: Desk) -> None:
 
 def test_a_report_holds_what_failed(desk: Desk) -> None:
     """By its place in the file."""
-    settle_at(desk, range(1, 3))
+    add_customers_at(desk, range(1, 3))
     report = desk.folder / "report.csv"
     file = write(desk, "customer,users\r\nc1,many\r\nc2,\r\n")
     assert desk.run("apply", file, "--report", str(report)).code == 20
@@ -272,8 +272,8 @@ def test_a_report_holds_what_failed(desk: Desk) -> None:
 
 def test_an_export_is_answered_with_nothing_to_do(desk: Desk) -> None:
     """The registry as TOML, applied to itself; no passphrase is needed."""
-    settle_at(desk, range(1, 4))
-    settle_at(desk, range(4, 6), ends_in=-30)
+    add_customers_at(desk, range(1, 4))
+    add_customers_at(desk, range(4, 6), ends_in=-30)
     file = desk.folder / "export.toml"
     desk.ok("registry", "export", "--output", str(file))
     desk.passphrase_file.unlink()
@@ -282,7 +282,7 @@ def test_an_export_is_answered_with_nothing_to_do(desk: Desk) -> None:
 
 def test_due_within(desk: Desk) -> None:
     """How far ahead a term's renewal is due is the operator's say."""
-    settle_at(desk, range(1, 3), ends_in=50)
+    add_customers_at(desk, range(1, 3), ends_in=50)
     file = write(desk, CSV.replace("30", ""))
     assert desk.ok("apply", file).text == "nothing to do, kept 2\n"
     desk.ok("apply", file, "--due-within", "60d")
@@ -303,7 +303,7 @@ def test_names_cannot_steer_a_screen(desk: Desk) -> None:
 
 def test_a_review_in_short_lines(desk: Desk) -> None:
     """A line for each item; hints, findings and what a row says of them stand below it."""
-    settle_at(desk, range(1, 4), ends_in=200)
+    add_customers_at(desk, range(1, 4), ends_in=200)
     desk.machine_info("new.json", fingerprint=f"sha256:{'ab' * 32}", customer=None)
     rows = ("c1,new.json,,,", "c2,,x,,", "c3,,5,entitlement-loss,sales said so")
     text = "\n".join(("customer,machine_info,users,accept,reason", *rows))

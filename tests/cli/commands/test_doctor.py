@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import Desk
-from support.rows import look, row
+from support.doctor_rows import look, row
 from support.terminal import terminal
 
 from polygent_issuer import __version__

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from support.cli import Desk, Outcome
-from support.crowd import settle_at
+from support.desk_state import litter_in, read_state
 from support.disks import mounted
-from support.held import held, litter_in
+from support.many_customers import add_customers_at
 
 
 def lines(outcome: Outcome) -> list[dict[str, Any]]:
@@ -28,8 +28,8 @@ def files(desk: Desk) -> list[Path]:
 
 def test_every_license_that_is_due(desk: Desk) -> None:
     """A line for each, a summary, exit 0; the same again has nothing to do."""
-    settle_at(desk, range(1, 4))
-    settle_at(desk, range(4, 5), ends_in=200)
+    add_customers_at(desk, range(1, 4))
+    add_customers_at(desk, range(4, 5), ends_in=200)
     outcome = desk.ok("renew", "--due-within", "30d")
     told = outcome.text.splitlines()
     assert told[0] == "renewed c1, prod-1: 2026-12-19 → 2027-12-20"
@@ -43,12 +43,12 @@ def test_every_license_that_is_due(desk: Desk) -> None:
     assert outcome.err == ""
     assert len(files(desk)) == 3
     assert desk.ok("renew", "--due-within", "30d").text == "nothing to do\n"
-    assert held(desk).problems == ()
+    assert read_state(desk).problems == ()
 
 
 def test_json_lines(desk: Desk) -> None:
     """One for each item as it is acknowledged, the last is the summary."""
-    settle_at(desk, range(1, 4))
+    add_customers_at(desk, range(1, 4))
     outcome = desk.run("renew", "c1", "nobody", "c2", "--json")
     assert outcome.code == 20
     first, second, third, last = lines(outcome)
@@ -76,7 +76,7 @@ def test_json_lines(desk: Desk) -> None:
 
 def test_one_that_fails_leaves_the_others(desk: Desk) -> None:
     """A table says which and why; exit 20."""
-    settle_at(desk, range(1, 3))
+    add_customers_at(desk, range(1, 3))
     outcome = desk.run("renew", "c1", "nobody", "c2")
     assert outcome.code == 20
     assert len(files(desk)) == 2
@@ -88,7 +88,7 @@ def test_one_that_fails_leaves_the_others(desk: Desk) -> None:
 
 def test_names_from_stdin(desk: Desk) -> None:
     """One in a line, however a spreadsheet ends it; empty lines count for nothing."""
-    settle_at(desk, range(1, 4))
+    add_customers_at(desk, range(1, 4))
     text = "\ufeffc1\r\n\r\n  Customer 2 \nc2\n".encode()
     [first, second, last] = lines(desk.ok("renew", "-", "--json", stdin=text))
     assert [first["item"], second["item"]] == ["c1", "c2"]
@@ -123,7 +123,7 @@ def test_nobody_on_stdin(desk: Desk) -> None:
 )
 def test_wrong_usage(desk: Desk, argv: tuple[str, ...]) -> None:
     """What is of one license, or of two minds: exit 2 with a hint, and nothing is issued."""
-    settle_at(desk, range(1, 3))
+    add_customers_at(desk, range(1, 3))
     outcome = desk.run("renew", *argv)
     assert outcome.code == 2
     assert "hint: " in outcome.err
@@ -145,7 +145,7 @@ def test_a_term_that_is_none(desk: Desk) -> None:
 
 def test_a_key_that_is_not_there(desk: Desk) -> None:
     """It stands in the way of all, so nothing is tried: exit 5."""
-    settle_at(desk, range(1, 3))
+    add_customers_at(desk, range(1, 3))
     outcome = desk.run("renew", "c1", "c2", "--key", "mian")
     assert outcome.code == 5
     assert "main" in outcome.err
@@ -155,7 +155,7 @@ def test_a_key_that_is_not_there(desk: Desk) -> None:
 @pytest.mark.parametrize("argv", [("c1", "c2"), ("--due-within", "30d"), ("c1", "-", "--dry-run")])
 def test_no_key_is_chosen(desk: Desk, argv: tuple[str, ...]) -> None:
     """It stands in the way of all, so nothing is tried: exit 6."""
-    settle_at(desk, range(1, 3))
+    add_customers_at(desk, range(1, 3))
     desk.ok("key", "retire", "main", "--compromised", "--reason", "leaked", "--yes")
     outcome = desk.run("renew", *argv)
     assert outcome.code == 6
@@ -165,7 +165,7 @@ def test_no_key_is_chosen(desk: Desk, argv: tuple[str, ...]) -> None:
 
 def test_a_passphrase_that_is_wrong(desk: Desk) -> None:
     """Exit 6 after the summary, which says that nothing was done."""
-    settle_at(desk, range(1, 3))
+    add_customers_at(desk, range(1, 3))
     desk.passphrase_file.write_text("wrong\n")
     outcome = desk.run("renew", "--due-within", "30d")
     assert outcome.code == 6
@@ -186,16 +186,16 @@ def test_no_home(empty_desk: Desk) -> None:
 
 def test_no_folder(desk: Desk) -> None:
     """Exit 8 before anything is issued, with the command that makes it."""
-    settle_at(desk, range(1, 3))
+    add_customers_at(desk, range(1, 3))
     outcome = desk.run("renew", "c1", "c2", "-o", str(desk.folder / "none") + "/")
     assert outcome.code == 8
     assert "mkdir -p" in outcome.err
-    assert len(held(desk).files) == 2
+    assert len(read_state(desk).files) == 2
 
 
 def test_a_dry_run_issues_nothing(desk: Desk) -> None:
     """What would be done, no passphrase, and no digest that nothing takes; one is refused: 20."""
-    settle_at(desk, range(1, 3))
+    add_customers_at(desk, range(1, 3))
     desk.passphrase_file.unlink()
     outcome = desk.run("renew", "c1", "nobody", "c2", "--dry-run")
     assert outcome.code == 20
@@ -215,7 +215,7 @@ def test_a_dry_run_issues_nothing(desk: Desk) -> None:
 
 def test_a_report_of_a_dry_run(desk: Desk) -> None:
     """What would become of each: no ID, for none is issued, and what consent is missing."""
-    settle_at(desk, range(1, 3))
+    add_customers_at(desk, range(1, 3))
     report = desk.folder / "report.csv"
     argv = ("renew", "c1", "nobody", "c2", "--term", "5y", "--dry-run", "--report", str(report))
     outcome = desk.run(*argv)
@@ -231,7 +231,7 @@ def test_a_report_of_a_dry_run(desk: Desk) -> None:
 
 def test_one_customer_into_an_archive(desk: Desk) -> None:
     """An option of batches is not overlooked where only one is named."""
-    settle_at(desk, range(1, 3))
+    add_customers_at(desk, range(1, 3))
     desk.ok("renew", "c1", "--bundle", str(desk.folder / "one.zip"))
     assert files(desk) == []
     assert (desk.folder / "one.zip").is_file()
@@ -239,7 +239,7 @@ def test_one_customer_into_an_archive(desk: Desk) -> None:
 
 def test_consent_off_a_terminal(desk: Desk) -> None:
     """Each item fails by itself, and the hint has the flags; with a reason it goes."""
-    settle_at(desk, range(1, 3))
+    add_customers_at(desk, range(1, 3))
     outcome = desk.run("renew", "c1", "c2", "--term", "5y")
     assert outcome.code == 20
     assert "--accept long-term --reason TEXT" in outcome.text
@@ -251,7 +251,7 @@ def test_consent_off_a_terminal(desk: Desk) -> None:
 
 def test_early_renewals(desk: Desk) -> None:
     """Over 90 days ahead: kept and told, renewed with consent, and then once."""
-    settle_at(desk, range(1, 3), ends_in=200)
+    add_customers_at(desk, range(1, 3), ends_in=200)
     outcome = desk.ok("renew", "c1", "c2")
     assert "kept c1: not due: runs until 2027-06-18T09:30:00Z" in outcome.text
     consent = ("--accept", "not-due", "--reason", "early")
@@ -262,7 +262,7 @@ def test_early_renewals(desk: Desk) -> None:
 
 def test_a_report_for_a_spreadsheet(desk: Desk) -> None:
     """A row for each license or item, formulas disarmed; private, and whole."""
-    settle_at(desk, range(1, 3))
+    add_customers_at(desk, range(1, 3))
     report = desk.folder / "report.csv"
     outcome = desk.run("renew", "c1", "=HYPERLINK(1)", "--report", str(report))
     assert outcome.code == 20
@@ -281,7 +281,7 @@ def test_a_report_for_a_spreadsheet(desk: Desk) -> None:
 
 def test_a_report_for_a_program(desk: Desk) -> None:
     """The same items as the lines of `--json`, in one list; of one customer as well."""
-    settle_at(desk, range(1, 3))
+    add_customers_at(desk, range(1, 3))
     report = desk.folder / "report.json"
     outcome = desk.ok("renew", "c1", "--report", str(report), "--json")
     assert [{"schema": "polygent-issue/1", **each} for each in json.loads(report.read_text())] == [
@@ -292,17 +292,17 @@ def test_a_report_for_a_program(desk: Desk) -> None:
 @pytest.mark.parametrize("name", ["taken.csv", "no/folder.csv"])
 def test_a_report_that_cannot_be(desk: Desk, name: str) -> None:
     """Exit 8 before anything is issued."""
-    settle_at(desk, range(1, 3))
+    add_customers_at(desk, range(1, 3))
     (desk.folder / "taken.csv").write_text("mine")
     outcome = desk.run("renew", "c1", "c2", "--report", str(desk.folder / name))
     assert outcome.code == 8
-    assert len(held(desk).files) == 2
+    assert len(read_state(desk).files) == 2
     assert (desk.folder / "taken.csv").read_text() == "mine"
 
 
 def test_terms_for_many(desk: Desk) -> None:
     """Each gets them; who has them already and is not due is kept."""
-    settle_at(desk, range(1, 3))
+    add_customers_at(desk, range(1, 3))
     *items, _ = lines(desk.ok("renew", "c1", "c2", "--users", "30", "--json"))
     assert {each["licenses"][0]["claims"]["limits"]["users"] for each in items} == {30}
     assert (
@@ -313,25 +313,25 @@ def test_terms_for_many(desk: Desk) -> None:
 @pytest.mark.power
 def test_a_full_disk(desk: Desk) -> None:
     """Exit 8: nothing of that group is kept, and elsewhere the same command does all."""
-    settle_at(desk, range(1, 31))
+    add_customers_at(desk, range(1, 31))
     with mounted(desk.folder / "disk", size="64k") as disk:
         outcome = desk.run("renew", "--due-within", "30d", "-o", str(disk))
         assert outcome.code == 8
         assert "no space left" in outcome.err
         assert list(disk.iterdir()) == []
-    assert len(held(desk).files) == 30
+    assert len(read_state(desk).files) == 30
     desk.ok("renew", "--due-within", "30d")
     assert len(files(desk)) == 30
 
 
 def test_more_than_a_group(desk: Desk) -> None:
     """Several hundred: each once, the journal stands, nothing waits."""
-    settle_at(desk, range(1, 301))
+    add_customers_at(desk, range(1, 301))
     *items, last = lines(desk.ok("renew", "--due-within", "30d", "--json"))
     assert len(items) == 300
     assert last["summary"]["renewed"] == 300
     assert len(files(desk)) == 300
-    after = held(desk)
+    after = read_state(desk)
     assert len(after.current) == 300
     assert after.problems == ()
     assert desk.ok("customer", "list", after=timedelta(days=1)).err == ""

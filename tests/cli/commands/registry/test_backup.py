@@ -11,7 +11,7 @@ import pytest
 from support.cli import Desk
 from support.keys import opened, tree
 from support.licenses import Books
-from support.searching import forms_of_key, places
+from support.secret_search import forms_of_key, places
 
 from polygent_issuer.registry import Registry, journal
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from support.cli import PASSPHRASE, Desk
-from support.crowd import settle_at
+from support.many_customers import add_customers_at
 from support.screen import at_terminal, finish, left_on
 
 from polygent_issuer.batch.run import MAX_GROUP_SIZE
@@ -18,7 +18,7 @@ UNLOCK = "passphrase for the key file main.key: "
 def today(desk: Desk) -> Desk:
     """A desk whose clock is the machine's, with three licenses that are due."""
     desk.now = datetime.now(UTC)
-    settle_at(desk, range(1, 4))
+    add_customers_at(desk, range(1, 4))
     return desk
 
 
@@ -206,7 +206,7 @@ def test_ctrl_c_at_the_question(today: Desk) -> None:
 @pytest.mark.slow
 def test_ctrl_c_in_the_middle(today: Desk) -> None:
     """What is in hand is finished; the screen tells how to go on, and the bar is gone."""
-    settle_at(today, range(4, 2 * MAX_GROUP_SIZE))
+    add_customers_at(today, range(4, 2 * MAX_GROUP_SIZE))
     argv = ("renew", "--due-within", "30d", "--yes")
     terminal = begin(today, *argv, **unlocked(today))
     terminal.expect_exact("renewed c")  # a full screen waits to be read

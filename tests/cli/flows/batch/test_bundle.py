@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from support.cli import Desk
-from support.crowd import settle_at
+from support.many_customers import add_customers_at
 
 from polygent_issuer.batch.bundle import COLUMNS, Bundle
 from polygent_issuer.errors import OutputProblem
@@ -40,7 +40,7 @@ def waiting(desk: Desk) -> int:
 @pytest.fixture
 def crowd(desk: Desk) -> Desk:
     """Five customers whose licenses end in three weeks."""
-    settle_at(desk, range(5), ends_in=21)
+    add_customers_at(desk, range(5), ends_in=21)
     return desk
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from support.cli import Desk
-from support.crowd import settle_at
-from support.held import held, litter_in
+from support.desk_state import litter_in, read_state
+from support.many_customers import add_customers_at
 
 from polygent_issuer.batch.run import MAX_GROUP_SIZE
 
@@ -27,7 +27,7 @@ DUE = ("renew", "--due-within", "30d")
 def many(desk: Desk) -> Desk:
     """A desk whose clock is the machine's, with licenses that are due."""
     desk.now = datetime.now(UTC)
-    settle_at(desk, range(1, MANY + 1))
+    add_customers_at(desk, range(1, MANY + 1))
     return desk
 
 
@@ -50,7 +50,7 @@ def the_rest_is_done_once(desk: Desk) -> None:
     """The same command completes it: a license and a file for each, and nothing twice."""
     *_, last = desk.ok("renew", "--due-within", "30d", "--json").out.splitlines()
     assert json.loads(last)["summary"]["complete"] is True
-    after = held(desk)
+    after = read_state(desk)
     assert len(after.files) == 2 * MANY
     assert len(after.current) == MANY
     assert after.problems == ()
@@ -75,7 +75,7 @@ def test_ctrl_c(many: Desk) -> None:
     assert 0 < len(items) < MANY
     assert last["summary"]["complete"] is False
     assert last["summary"]["renewed"] == len(items)
-    assert len(held(many).files) == MANY + len(items)
+    assert len(read_state(many).files) == MANY + len(items)
     the_rest_is_done_once(many)
 
 
@@ -114,7 +114,7 @@ def test_a_reader_that_goes_away(many: Desk, form: tuple[str, ...]) -> None:
         assert process.stderr is not None
         assert process.stderr.read() == b""
     assert process.returncode == 8
-    assert MANY < len(held(many).files) < 2 * MANY
+    assert MANY < len(read_state(many).files) < 2 * MANY
     the_rest_is_done_once(many)
 
 
@@ -129,7 +129,7 @@ def test_a_full_stdout(many: Desk, form: tuple[str, ...]) -> None:
         "error: stdout cannot be written: no space left on device\n"
         "hint: what was done is kept: polygent-issue journal show\n"
     )
-    assert len(held(many).files) < 2 * MANY
+    assert len(read_state(many).files) < 2 * MANY
     the_rest_is_done_once(many)
 
 
@@ -139,7 +139,7 @@ def test_kill(many: Desk) -> None:
         assert process.stdout is not None
         process.stdout.readline()
         process.kill()
-    assert MANY < len(held(many).files) < 2 * MANY
+    assert MANY < len(read_state(many).files) < 2 * MANY
     the_rest_is_done_once(many)
 
 
@@ -156,7 +156,7 @@ def test_a_review_that_was_interrupted_goes_on(many: Desk) -> None:
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 130
-    assert MANY < len(held(many).files) < 2 * MANY
+    assert MANY < len(read_state(many).files) < 2 * MANY
     many.ok(*expect)
     assert many.ok(*expect).text == f"nothing to do, kept {MANY}\n"
     the_rest_is_done_once(many)

@@ -21,7 +21,7 @@ Rows = dict[str, tuple[tuple[object, ...], ...]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Held:
+class DeskState:
     """The state of a desk, which is empty without a registry.
 
     Attributes:
@@ -43,7 +43,7 @@ class Held:
     rows: Rows = field(default_factory=dict)
 
 
-def held(desk: Desk) -> Held:
+def read_state(desk: Desk) -> DeskState:
     """Return the state of a desk."""
     path = settings_path(desk.home)
     settings = path.read_bytes() if path.exists() else b""
@@ -53,7 +53,7 @@ def held(desk: Desk) -> Held:
         registry.reading() as db,
     ):
         records = tuple(licenses.select(db))
-        return Held(
+        return DeskState(
             settings=settings,
             files={record.id: record.file for record in records},
             current=frozenset(record.id for record in records if record.is_current),
@@ -62,7 +62,7 @@ def held(desk: Desk) -> Held:
             problems=journal_check.verify(db).problems,
             rows=_rows(db),
         )
-    return Held(settings=settings)
+    return DeskState(settings=settings)
 
 
 def litter_in(folder: Path) -> list[str]:

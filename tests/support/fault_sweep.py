@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
-from support.errands import Errand
 from support.forks import Forks
+from support.scenarios import Scenario
 from support.strace import LINK, RENAME, UNLINK, Fault
 
 FULL = os.environ.get("POLYGENT_FAULTS") == "full"
@@ -33,21 +33,23 @@ class Swept:
     broken: list[str] = field(default_factory=list)
 
 
-def sweep_each(errand: Errand, forks: Forks, what: str, some: Mapping[str, Sequence[int]]) -> Swept:
+def sweep_each(
+    scenario: Scenario, forks: Forks, what: str, some: Mapping[str, Sequence[int]]
+) -> Swept:
     """Inject the fault at the calls of each kind, one run for each call.
 
     Args:
-        errand: the command.
+        scenario: the command.
         forks: the process that runs it.
         what: the fault.
         some: the numbers of the calls to try, by kind, unless all are tried.
     """
-    always, swept = {fault.calls for fault in errand.task.always}, Swept()
+    always, swept = {fault.calls for fault in scenario.task.always}, Swept()
     for calls in CALLS if FULL else some:
         if calls not in always:
             numbers = chosen(some.get(calls, ()), what)
             before = swept.points
-            sweep(errand, forks, calls, what, numbers, swept=swept)
+            sweep(scenario, forks, calls, what, numbers, swept=swept)
             assert swept.points >= before + len(numbers)
     return swept
 
@@ -58,12 +60,12 @@ def chosen(numbers: Sequence[int], what: str) -> Sequence[int]:
 
 
 def sweep(
-    errand: Errand, forks: Forks, calls: str, what: str, some: Iterable[int], *, swept: Swept
+    scenario: Scenario, forks: Forks, calls: str, what: str, some: Iterable[int], *, swept: Swept
 ) -> None:
     """Inject the fault at each call of a kind, one run for each call.
 
     Args:
-        errand: the command.
+        scenario: the command.
         forks: the process that runs it.
         calls: the kind of calls, as in `Fault`.
         what: the fault.
@@ -71,11 +73,11 @@ def sweep(
         swept: the result to which this sweep is added.
     """
     for number in count(1) if FULL else some:
-        before = errand.begin()
+        before = scenario.begin()
         fault = Fault(calls=calls, what=what, number=number)
-        outcome, struck = errand.run(forks, faults=[fault])
-        after = errand.judge(before, outcome)
-        after.go_on(errand.task.argv, number)
+        outcome, struck = scenario.run(forks, faults=[fault])
+        after = scenario.judge(before, outcome)
+        after.go_on(scenario.task.argv, number)
         swept.broken += [f"{fault}: {problem}" for problem in after.problems]
         if not struck:
             assert FULL, f"no call for {fault}"

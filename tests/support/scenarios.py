@@ -8,8 +8,8 @@ from pathlib import Path
 
 from support.aftermath import Aftermath, ImportAftermath, IssueAftermath
 from support.cli import Desk, Outcome
+from support.desk_state import DeskState, read_state
 from support.forks import KILLED, NO_LIMITS, NOBODY, Forks, Limits
-from support.held import Held, held
 from support.key_aftermath import BACKUPS, KEYS, KeyAftermath
 from support.strace import LINK, Fault
 
@@ -38,7 +38,7 @@ class Task:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Errand:
+class Scenario:
     """A task at a desk.
 
     Attributes:
@@ -51,13 +51,13 @@ class Errand:
     desk: Desk
     order: Path
     task: Task
-    done: Held | None
+    done: DeskState | None
 
-    def begin(self) -> Held:
+    def begin(self) -> DeskState:
         """Reset the desk; return its state."""
         shutil.rmtree(self.desk.folder)
         shutil.copytree(self.order, self.desk.folder)
-        return held(self.desk)
+        return read_state(self.desk)
 
     def run(
         self, forks: Forks, *, faults: Sequence[Fault] = (), limits: Limits = NO_LIMITS
@@ -84,22 +84,22 @@ class Errand:
             group=task.group,
         )
 
-    def judge(self, before: Held, outcome: Outcome) -> Aftermath:
+    def judge(self, before: DeskState, outcome: Outcome) -> Aftermath:
         """Check the desk after the command."""
         return self.task.judged(
-            self.desk, before, outcome, done=self.done, held_name=NO_LINKS in self.task.always
+            self.desk, before, outcome, done=self.done, reserved_name=NO_LINKS in self.task.always
         )
 
 
-Errands = Callable[[str], Errand]
-"""Return an errand by its name, at a desk of its own."""
+Scenarios = Callable[[str], Scenario]
+"""Return a scenario by its name, at a desk of its own."""
 
 
-def prepare(make: Callable[[Desk, Forks], Task], desk: Desk, forks: Forks, order: Path) -> Errand:
-    """Set up a desk for an errand, and run it once without a fault.
+def prepare(make: Callable[[Desk, Forks], Task], desk: Desk, forks: Forks, order: Path) -> Scenario:
+    """Set up a desk for a scenario, and run it once without a fault.
 
     Args:
-        make: one of ERRANDS or BATCHES.
+        make: one of SCENARIOS or BATCHES.
         desk: a desk with a home and a key.
         forks: the process that runs the command.
         order: a new folder for the copy of the desk.
@@ -112,8 +112,8 @@ def prepare(make: Callable[[Desk, Forks], Task], desk: Desk, forks: Forks, order
     if task.repeatable:
         outcome, _ = forks.run(desk, *task.argv, first_id=1)
         assert outcome.code == 0, outcome
-        done = held(desk)
-    return Errand(desk=desk, order=order, task=task, done=done)
+        done = read_state(desk)
+    return Scenario(desk=desk, order=order, task=task, done=done)
 
 
 def give_to_nobody(desk: Desk) -> None:
@@ -227,7 +227,7 @@ def _import_anew(desk: Desk, _: Forks) -> Task:
     return Task(argv=argv, judged=ImportAftermath)
 
 
-ERRANDS: dict[str, Callable[[Desk, Forks], Task]] = {
+SCENARIOS: dict[str, Callable[[Desk, Forks], Task]] = {
     "sign": _first,
     "sign without hard links": _without_links,
     "sign after a crash": _after_a_crash,

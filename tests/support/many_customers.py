@@ -30,7 +30,7 @@ def new_ids(first: int = 1) -> Iterator[str]:
         first += 1
 
 
-def settle(
+def add_customers(
     registry: Registry,
     signer: Signer,
     numbers: range,
@@ -51,7 +51,7 @@ def settle(
             _add(db, signer, number, expires_at=expires_at, term=term, plan=plan)
 
 
-def settle_at(desk: Desk, numbers: range, *, ends_in: int = 20, **more: str | None) -> None:
+def add_customers_at(desk: Desk, numbers: range, *, ends_in: int = 20, **more: str | None) -> None:
     """Add customers in the home of a desk, with licenses signed by its key.
 
     Args:
@@ -60,7 +60,7 @@ def settle_at(desk: Desk, numbers: range, *, ends_in: int = 20, **more: str | No
     key = load_ssh_private_key((desk.folder / "main.key").read_bytes(), PASSPHRASE.encode())
     assert isinstance(key, EllipticCurvePrivateKey)
     with Registry.open(desk.home / REGISTRY_FILE) as registry:
-        settle(
+        add_customers(
             registry,
             SoftwareSigner(key),
             numbers,

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from support.batch_aftermath import BatchAftermath, BundleAftermath
+from support.batch_items import BUNDLE, due, mixed
 from support.cli import Desk
-from support.errands import NO_LINKS, Task
 from support.forks import Forks
-from support.twenty import BUNDLE, due, mixed
+from support.scenarios import NO_LINKS, Task
 
 
 def _renew_many(desk: Desk, _: Forks) -> Task:
