@@ -106,7 +106,7 @@ def test_a_process_that_exits_is_an_error() -> None:
 @pytest.mark.parametrize("processes", [1, 2])
 def test_what_a_job_refuses_is_raised_here(processes: int) -> None:
     """Whole: its code, its words and its hint."""
-    with pytest.raises(NotFound, match="there is no such thing") as refused:
+    with pytest.raises(NotFound, match="no such thing") as refused:
         run(Faulty(at=500), 1_000, processes=processes)
     assert refused.value.hint == "look elsewhere"
     assert active_children() == []
