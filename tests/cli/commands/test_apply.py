@@ -15,32 +15,32 @@ CSV = "customer,users\r\nc1,30\r\nc2,\r\n"
 
 
 def lines(outcome: Outcome) -> list[dict[str, Any]]:
-    """Each line of stdout, which must be JSON of our schema."""
+    """Parse each line of stdout, which must be JSON of our schema."""
     found = [json.loads(line) for line in outcome.out.splitlines()]
     assert {each.pop("schema") for each in found} == {"polygent-issue/1"}
     return found
 
 
 def write(desk: Desk, text: str, name: str = "plan.csv") -> str:
-    """Write an apply file; its path."""
+    """Write an apply file and return its path."""
     path = desk.folder / name
     path.write_text(text, newline="")
     return str(path)
 
 
 def digest(desk: Desk, file: str, *argv: str) -> str:
-    """The digest of what would be done."""
+    """Return the digest of the preview."""
     return str(lines(desk.ok("apply", file, "--dry-run", "--json", *argv))[-1]["summary"]["digest"])
 
 
 def issued(desk: Desk) -> int:
-    """How many license files there are."""
+    """Return the number of license files."""
     assert litter_in(desk.output) == []
     return len(list(desk.output.iterdir()))
 
 
-def test_a_spreadsheet(desk: Desk) -> None:
-    """Each row is told; the same file again has nothing to do."""
+def test_each_row_of_a_spreadsheet_is_reported(desk: Desk) -> None:
+    """Each row is reported, and applying the same file again does nothing."""
     add_customers_at(desk, range(1, 3))
     file = write(desk, CSV)
     outcome = desk.ok("apply", file)
@@ -54,8 +54,8 @@ def test_a_spreadsheet(desk: Desk) -> None:
     assert read_state(desk).problems == ()
 
 
-def test_every_action_in_json(desk: Desk) -> None:
-    """Issued, renewed, reissued, kept and failed, each in its line and in the summary."""
+def test_json_has_every_action(desk: Desk) -> None:
+    """Each action has its line, and the summary counts them."""
     add_customers_at(desk, range(1, 2))
     add_customers_at(desk, range(2, 5), ends_in=200)
     desk.machine_info("new.json", fingerprint=fingerprint(50), customer=None)
@@ -83,16 +83,16 @@ def test_every_action_in_json(desk: Desk) -> None:
     }
 
 
-def test_what_the_file_does_not_name(desk: Desk) -> None:
-    """Told, never touched."""
+def test_a_customer_missing_from_the_file_is_not_changed(desk: Desk) -> None:
+    """A customer that is missing from the file is listed, but not changed."""
     add_customers_at(desk, range(1, 4))
     outcome = desk.ok("apply", write(desk, CSV))
     assert "not in the file, so left as they are: c3" in outcome.text
     assert len(read_state(desk).current) == 3
 
 
-def test_a_row_that_fails(desk: Desk) -> None:
-    """Told with file, row and field; the rest is done, and mended it does what is missing."""
+def test_a_failed_row_does_not_stop_the_others(desk: Desk) -> None:
+    """A failed row names file, row and field; once fixed, only that row is done."""
     add_customers_at(desk, range(1, 3))
     outcome = desk.run("apply", write(desk, "customer,users\r\nc1,many\r\nc2,\r\n"))
     assert outcome.code == 20
@@ -103,44 +103,44 @@ def test_a_row_that_fails(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "result"),
     [
         ("customer,user\r\nc1,3\r\n", "did you mean users?"),
         ("customer\r\nc1\r\nCustomer 1\r\n", "plan.csv, line 2 and plan.csv, line 3"),
         ("", "empty"),
     ],
 )
-def test_a_file_that_is_wrong_as_a_whole(desk: Desk, text: str, told: str) -> None:
-    """Exit 3, and nothing is issued."""
+def test_an_invalid_file_issues_nothing(desk: Desk, text: str, result: str) -> None:
+    """An invalid file is exit 3, and no license is issued."""
     add_customers_at(desk, range(1, 3))
     outcome = desk.run("apply", write(desk, text))
     assert outcome.code == 3
-    assert told in outcome.err
+    assert result in outcome.err
     assert issued(desk) == 0
 
 
-def test_a_file_that_is_not_there(desk: Desk) -> None:
-    """Exit 3, by its name."""
+def test_a_missing_file_is_named(desk: Desk) -> None:
+    """A missing file is exit 3 and named."""
     outcome = desk.run("apply", "absent.csv")
     assert outcome.code == 3
     assert "absent.csv" in outcome.err
 
 
-def test_rows_from_stdin(desk: Desk) -> None:
-    """`-`: places are told of stdin."""
+def test_rows_are_read_from_stdin(desk: Desk) -> None:
+    """With `-` messages name stdin in place of the file."""
     add_customers_at(desk, range(1, 3))
     outcome = desk.ok("apply", "-", stdin=CSV.encode())
     assert outcome.text.startswith("renewed stdin, line 2 (c1): ")
 
 
-def test_no_home(empty_desk: Desk) -> None:
-    """Exit 7, and none is made."""
+def test_a_missing_home_is_not_created(empty_desk: Desk) -> None:
+    """A missing home is exit 7, and none is created."""
     assert empty_desk.run("apply", write(empty_desk, CSV)).code == 7
     assert not empty_desk.home.exists()
 
 
-def test_only_what_was_reviewed(desk: Desk) -> None:
-    """`--expect` with the digest of `--dry-run`: done. With another: exit 3, nothing issued."""
+def test_expect_applies_only_the_preview(desk: Desk) -> None:
+    """With the digest of `--dry-run` rows are applied; with another it is exit 3."""
     add_customers_at(desk, range(1, 3))
     file = write(desk, CSV)
     reviewed = digest(desk, file)
@@ -154,8 +154,8 @@ def test_only_what_was_reviewed(desk: Desk) -> None:
     assert issued(desk) == 2
 
 
-def test_the_same_review_again(desk: Desk) -> None:
-    """The digest stands for what was done under it: nothing to do, exit 0."""
+def test_the_digest_stays_valid_after_its_rows_are_done(desk: Desk) -> None:
+    """A digest whose rows are done does nothing, with exit 0."""
     add_customers_at(desk, range(1, 3))
     file = write(desk, CSV)
     reviewed = digest(desk, file)
@@ -163,8 +163,8 @@ def test_the_same_review_again(desk: Desk) -> None:
     assert desk.ok("apply", file, "--expect", reviewed).text == "nothing to do, kept 2\n"
 
 
-def test_decisions_that_became_others(desk: Desk) -> None:
-    """Somebody renewed meanwhile: the digest is another, and says so."""
+def test_a_renewal_after_the_preview_changes_the_digest(desk: Desk) -> None:
+    """After a renewal by another command the digest no longer matches."""
     add_customers_at(desk, range(1, 3))
     file = write(desk, CSV)
     reviewed = digest(desk, file)
@@ -175,8 +175,8 @@ def test_decisions_that_became_others(desk: Desk) -> None:
     assert issued(desk) == 1
 
 
-def test_consents_of_the_file(desk: Desk) -> None:
-    """Alone they count for nothing; with `--expect` or `--accept-from-file` they do."""
+def test_accept_fields_need_an_option(desk: Desk) -> None:
+    """Accept fields count only with `--expect` or `--accept-from-file`."""
     add_customers_at(desk, range(1, 3), ends_in=200)
     header = "customer,users,accept,reason\r\n"
     row = "c{},5,entitlement-loss,downgrade\r\n"
@@ -199,8 +199,8 @@ def test_consents_of_the_file(desk: Desk) -> None:
     assert reasons == ["downgrade", "downgrade"]
 
 
-def test_consent_on_the_command_line(desk: Desk) -> None:
-    """For every row; entitlement-loss needs it though the file says the number."""
+def test_consent_on_the_command_line_applies_to_every_row(desk: Desk) -> None:
+    """Consent applies to every row; entitlement-loss needs it even for a number in the file."""
     add_customers_at(desk, range(1, 3), ends_in=200)
     file = write(desk, "customer,users\r\nc1,5\r\nc2,5\r\n")
     assert desk.run("apply", file).code == 20
@@ -209,8 +209,8 @@ def test_consent_on_the_command_line(desk: Desk) -> None:
     assert issued(desk) == 2
 
 
-def test_documents_beside_the_file(desk: Desk) -> None:
-    """Read from its folder, wherever one stands."""
+def test_documents_are_found_next_to_the_file(desk: Desk) -> None:
+    """Documents are read from the folder of the apply file."""
     folder = desk.folder / "sales"
     folder.mkdir()
     desk.machine_info("sales/a.json", fingerprint=fingerprint(50), customer=None)
@@ -219,8 +219,8 @@ def test_documents_beside_the_file(desk: Desk) -> None:
     assert desk.ok("apply", file).text == "nothing to do, kept 1\n"
 
 
-def test_a_key_for_a_row(desk: Desk) -> None:
-    """Another key for one row; one that is not there is that row's failure."""
+def test_a_row_selects_its_key(desk: Desk) -> None:
+    """A row may select another key; an unknown key fails only this row."""
     add_customers_at(desk, range(1, 4))
     store = f"file:{desk.folder / 'second.key'}"
     desk.ok("key", "generate", "second", "--store", store, "--no-backup")
@@ -233,7 +233,7 @@ def test_a_key_for_a_row(desk: Desk) -> None:
 
 
 def test_only_the_keys_that_sign_are_opened(desk: Desk) -> None:
-    """A row that is kept needs none; a key that cannot be opened is in nobody's way."""
+    """A key that has nothing to sign is not opened, so a locked one does not matter."""
     add_customers_at(desk, range(1, 3))
     add_customers_at(desk, range(3, 4), ends_in=300)
     store = desk.folder / "second.key"
@@ -244,8 +244,8 @@ def test_only_the_keys_that_sign_are_opened(desk: Desk) -> None:
     assert issued(desk) == 2
 
 
-def test_no_key_is_chosen(desk: Desk) -> None:
-    """Exit 6 before any row, where one names none; where each names its own, that is enough."""
+def test_a_row_without_a_key_needs_an_active_key(desk: Desk) -> None:
+    """Without an active key it is exit 6, unless each row names a key."""
     add_customers_at(desk, range(1, 3))
     store = f"file:{desk.folder / 'second.key'}"
     desk.ok("key", "generate", "second", "--store", store, "--no-backup")
@@ -257,8 +257,8 @@ def test_no_key_is_chosen(desk: Desk) -> None:
     assert issued(desk) == 2
 
 
-def test_a_report_holds_what_failed(desk: Desk) -> None:
-    """By its place in the file."""
+def test_a_report_locates_failures(desk: Desk) -> None:
+    """The report names the place of each failure in the file."""
     add_customers_at(desk, range(1, 3))
     report = desk.folder / "report.csv"
     file = write(desk, "customer,users\r\nc1,many\r\nc2,\r\n")
@@ -270,8 +270,8 @@ def test_a_report_holds_what_failed(desk: Desk) -> None:
     assert done["outcome"] == "done"
 
 
-def test_an_export_is_answered_with_nothing_to_do(desk: Desk) -> None:
-    """The registry as TOML, applied to itself; no passphrase is needed."""
+def test_an_applied_export_has_nothing_to_do(desk: Desk) -> None:
+    """Applying an export of the registry does nothing and needs no passphrase."""
     add_customers_at(desk, range(1, 4))
     add_customers_at(desk, range(4, 6), ends_in=-30)
     file = desk.folder / "export.toml"
@@ -280,8 +280,8 @@ def test_an_export_is_answered_with_nothing_to_do(desk: Desk) -> None:
     assert desk.ok("apply", str(file)).text == "nothing to do, kept 5\n"
 
 
-def test_due_within(desk: Desk) -> None:
-    """How far ahead a term's renewal is due is the operator's say."""
+def test_due_within_sets_when_a_renewal_is_due(desk: Desk) -> None:
+    """`--due-within` sets how long before the expiry a renewal is due."""
     add_customers_at(desk, range(1, 3), ends_in=50)
     file = write(desk, CSV.replace("30", ""))
     assert desk.ok("apply", file).text == "nothing to do, kept 2\n"
@@ -290,7 +290,7 @@ def test_due_within(desk: Desk) -> None:
 
 
 def test_names_cannot_steer_a_screen(desk: Desk) -> None:
-    """Neither in the table of what failed nor in a report."""
+    """Control characters of names are escaped in the table of failures and in a report."""
     report = desk.folder / "report.json"
     file = write(desk, 'customer\r\n"x\x1b[2J"\r\n"[red]b"\r\n')
     outcome = desk.run("apply", file, "--report", str(report))
@@ -301,18 +301,18 @@ def test_names_cannot_steer_a_screen(desk: Desk) -> None:
     assert Path(report).exists()
 
 
-def test_a_review_in_short_lines(desk: Desk) -> None:
-    """A line for each item; hints, findings and what a row says of them stand below it."""
+def test_a_preview_has_a_line_for_each_item(desk: Desk) -> None:
+    """Each item has one line; hints, findings and notes are below it."""
     add_customers_at(desk, range(1, 4), ends_in=200)
     desk.machine_info("new.json", fingerprint=f"sha256:{'ab' * 32}", customer=None)
     rows = ("c1,new.json,,,", "c2,,x,,", "c3,,5,entitlement-loss,sales said so")
     text = "\n".join(("customer,machine_info,users,accept,reason", *rows))
-    told = desk.run("apply", write(desk, text), "--dry-run").text.splitlines()
+    result = desk.run("apply", write(desk, text), "--dry-run").text.splitlines()
     change = "fingerprint sha256:0000000000... → sha256:ababababab..."
-    assert f"reissue plan.csv, line 2 (c1): until 2027-06-17, {change}" in told
-    refused = told.index("refused plan.csv, line 3 (c2): users: not a whole number: x")
-    assert told[refused + 1].startswith("  hint: write it as 25")
-    found = told.index("  entitlement-loss: Customer 3 would lose: 5 instead of 25 users")
+    assert f"reissue plan.csv, line 2 (c1): until 2027-06-17, {change}" in result
+    refused = result.index("refused plan.csv, line 3 (c2): users: not a whole number: x")
+    assert result[refused + 1].startswith("  hint: write it as 25")
+    found = result.index("  entitlement-loss: Customer 3 would lose: 5 instead of 25 users")
     counts = "which counts with --expect or --accept-from-file"
-    assert told[found + 1] == f"    the row accepts it, {counts}"
-    assert "reissue 2, refused 1" in told
+    assert result[found + 1] == f"    the row accepts it, {counts}"
+    assert "reissue 2, refused 1" in result

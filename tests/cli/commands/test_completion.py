@@ -1,4 +1,4 @@
-"""What TAB offers, as Typer's scripts of the shells ask; the shells are tested beside this."""
+"""Completion through Typer's scripts; `test_completion_shells.py` uses the shells themselves."""
 
 import os
 import re
@@ -51,7 +51,7 @@ HELP = r"[^\W]|[ .,:()/@+-]"  # letters and digits of any script, and what no sh
 
 
 class Answer:
-    """What one press of TAB gave."""
+    """The answer to one completion request."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -59,18 +59,18 @@ class Answer:
 
     @property
     def values(self) -> list[str]:
-        """The candidates without their help."""
+        """Return the candidates without their help."""
         return [line.partition("\t")[0] for line in self.lines]
 
     @property
     def help(self) -> dict[str, str]:
-        """The help of each."""
+        """Return the help of each candidate."""
         pairs = (line.partition("\t") for line in self.lines)
         return {value: text for value, _, text in pairs}
 
 
 def asking(shell: str, words: tuple[str, ...]) -> dict[str, str]:
-    """The variables that Typer's script for a shell sets."""
+    """Return the variables that Typer's script for a shell sets."""
     line = f"{shlex.join(('polygent-issue', *words[:-1]))} {words[-1]}"
     return {
         VARIABLE: f"complete_{shell}",
@@ -83,7 +83,7 @@ def asking(shell: str, words: tuple[str, ...]) -> dict[str, str]:
 
 
 def ask(shell: str, *words: str, environ: dict[str, str] | None = None) -> Answer:
-    """Ask as a script does; nothing may be said on stderr, and it always ends well."""
+    """Request candidates as a script does; check that stderr is empty and the exit code 0."""
     out, err = StringIO(), StringIO()
     variables = asking(shell, words)
     with patch.dict(os.environ, variables), redirect_stdout(out), redirect_stderr(err):
@@ -93,12 +93,12 @@ def ask(shell: str, *words: str, environ: dict[str, str] | None = None) -> Answe
 
 
 def complete(books: Books, *words: str) -> Answer:
-    """Ask as fish does, for the home of these books."""
+    """Request candidates as fish does, for the home of these books."""
     return ask("fish", *words, environ={"POLYGENT_ISSUER_HOME": str(books.desk.home)})
 
 
-def test_commands_and_their_lines(books: Books) -> None:
-    """Of the tool and of a group; no home is needed."""
+def test_commands_have_their_summaries(books: Books) -> None:
+    """Commands of the tool and of a group are offered without a home."""
     assert complete(books, "").values == [entry.name for entry in COMMANDS.entries]
     assert complete(books, "re").help == {
         "renew": "Renew the licenses of customers.",
@@ -111,7 +111,7 @@ def test_commands_and_their_lines(books: Books) -> None:
 
 
 def test_options_of_the_command_and_global_ones(books: Books) -> None:
-    """Those that were given are not offered again, unless they may be repeated."""
+    """Options on the line are not offered again, unless they are repeatable."""
     offered = complete(books, "renew", "acme", "--").values
     assert {"--tier", "--machine", "--home", "--json", "--help"} <= set(offered)
     assert "--version" in complete(books, "--").values
@@ -153,13 +153,13 @@ def test_options_of_the_command_and_global_ones(books: Books) -> None:
         (("customer", "add", ""), []),
     ],
 )
-def test_values(books: Books, words: tuple[str, ...], values: list[str]) -> None:
-    """Of enumerations, and what settings and registry know; nothing where only a person knows."""
+def test_known_values_are_offered(books: Books, words: tuple[str, ...], values: list[str]) -> None:
+    """Enumerations, settings and registry give candidates; free text has none."""
     assert complete(books, *words).values == values
 
 
 def test_every_finding_can_be_accepted(books: Books) -> None:
-    """The codes are those of the program."""
+    """`--accept` offers the finding codes of the program."""
     assert complete(books, "sign", "--accept", "").values == list(FindingCode)
 
 
@@ -169,8 +169,8 @@ def test_a_newer_module_of_the_settings_is_known(books: Books) -> None:
     assert complete(books, "sign", "--feature", "insights-").values == ["insights-2"]
 
 
-def test_customers(books: Books) -> None:
-    """By slug, with the name; who is there already is not offered again."""
+def test_customers_are_offered_by_slug(books: Books) -> None:
+    """Each has its name as help; a customer on the line is not offered again."""
     books.customer()
     books.customer("Globex AG", "globex")
     assert complete(books, "renew", "").help == {"acme": "Acme GmbH", "globex": "Globex AG"}
@@ -179,8 +179,8 @@ def test_customers(books: Books) -> None:
     assert complete(books, "renew", "acme", "globex", "").values == []
 
 
-def test_licenses(books: Books) -> None:
-    """By the beginning of the id; of the customer on the line, and current where that counts."""
+def test_licenses_are_offered_by_shortened_id(books: Books) -> None:
+    """They belong to the customer on the line, and are current where that is needed."""
     acme, globex = books.customer(), books.customer("Globex AG", "globex")
     old = books.license(acme, books.machine(acme), license_id=f"1f3a9c2e{REST}")
     books.license(acme, replaces=old, license_id=f"2f3a9c2e{REST}")
@@ -199,16 +199,16 @@ def test_licenses(books: Books) -> None:
     assert complete(books, *line).values == ["1f3a9c2e", "2f3a9c2e"]
 
 
-def test_machines_are_of_the_customer_on_the_line(books: Books) -> None:
-    """Without one there are none."""
+def test_machines_belong_to_the_customer_on_the_line(books: Books) -> None:
+    """Without a customer none are offered."""
     books.machine(books.customer())
     assert complete(books, "reissue", "acme", "--machine", "").help == {"prod-1": "prod-1"}
     assert complete(books, "customer", "edit", "acme", "--machine", "").values == ["prod-1"]
     assert complete(books, "reissue", "--machine", "").values == []
 
 
-def test_keys_with_their_state(books: Books) -> None:
-    """Which one is active is what one wants to know."""
+def test_keys_have_their_state(books: Books) -> None:
+    """The help of a key states whether it is active."""
     other = SoftwareSigner(generate_private_key())
     books.key("second", other)
     assert complete(books, "key", "use", "").help == {
@@ -220,8 +220,8 @@ def test_keys_with_their_state(books: Books) -> None:
 @pytest.mark.parametrize(
     "words", [("verify", ""), ("verify", "a.lic", ""), ("sign", "-o", ""), ("--home", "")]
 )
-def test_paths_are_the_shell_s(books: Books, words: tuple[str, ...]) -> None:
-    """Nothing is offered, so that it offers files by itself; fish asks for that beforehand."""
+def test_paths_are_left_to_the_shell(books: Books, words: tuple[str, ...]) -> None:
+    """No candidates are offered, so the shell offers files; fish checks that first."""
     assert complete(books, *words).text == ""
     for line, code in ((words, 1), (("renew", "--tier", ""), 0)):
         variables = {**asking("fish", line), "_TYPER_COMPLETE_FISH_ACTION": "is-args"}
@@ -229,8 +229,8 @@ def test_paths_are_the_shell_s(books: Books, words: tuple[str, ...]) -> None:
             assert run([], environ=variables) == code
 
 
-def test_bash_breaks_words_at_an_equals_sign(books: Books) -> None:
-    """It gives three words, of which the second is no value."""
+def test_bash_splits_words_at_an_equals_sign(books: Books) -> None:
+    """The second of its three words is ignored."""
     books.customer()
     home = str(books.desk.home)
     assert ask("bash", "sign", "--tier", "=", "st").values == ["standard"]
@@ -238,8 +238,8 @@ def test_bash_breaks_words_at_an_equals_sign(books: Books) -> None:
     assert ask("bash", "--home", "=", home, "renew", "").values == ["acme"]
 
 
-def test_names_of_others_are_data(books: Books) -> None:
-    """A value that would have to be quoted is not offered; help loses what is not plain."""
+def test_foreign_names_are_data(books: Books) -> None:
+    """A value that needs quoting is not offered; help loses special characters."""
     acme = books.customer("$(touch x)", "acme")
     books.customer("Z\u00fcrich & `S\u00f6hne`; 'it\"s", "z")
     books.machine(acme, "$(touch x)")
@@ -259,7 +259,7 @@ def test_names_of_others_are_data(books: Books) -> None:
 def test_only_plain_values_and_help_reach_a_shell(
     shell: Shell, found: list[tuple[str, str | None]]
 ) -> None:
-    """Whatever a registry or settings would offer."""
+    """No name in registry or settings makes a shell evaluate or split the output."""
     items = [CompletionItem(value, help=text) for value, text in found]
     with patch.object(ShellComplete, "get_completions", return_value=items):
         text = ask(shell, "renew", "").text
@@ -305,8 +305,8 @@ def _tree(folder: Path) -> dict[str, tuple[int, int, int]]:
 
 
 @pytest.mark.parametrize("how", BROKEN)
-def test_a_home_that_cannot_be_read_gives_nothing(books: Books, how: str) -> None:
-    """No message, no exit code, and not a byte changes; what needs no home is still offered."""
+def test_an_unreadable_home_gives_no_candidates(books: Books, how: str) -> None:
+    """There is no message, and no file changes; other candidates are still offered."""
     books.machine(books.customer())
     BROKEN[how](books)
     before = _tree(books.desk.folder)
@@ -318,8 +318,8 @@ def test_a_home_that_cannot_be_read_gives_nothing(books: Books, how: str) -> Non
     assert _tree(books.desk.folder) == before
 
 
-def test_settings_that_are_no_toml_give_nothing(books: Books) -> None:
-    """The registry's names are still offered."""
+def test_invalid_settings_give_no_candidates(books: Books) -> None:
+    """Names of the registry are still offered."""
     books.customer()
     settings_path(books.desk.home).write_text("not TOML")
     assert complete(books, "sign", "--plan", "").values == []
@@ -327,8 +327,8 @@ def test_settings_that_are_no_toml_give_nothing(books: Books) -> None:
     assert complete(books, "renew", "").values == ["acme"]
 
 
-def test_a_locked_registry_gives_nothing_soon(books: Books) -> None:
-    """TAB does not wait for the writer, whose lock stands."""
+def test_a_locked_registry_gives_no_candidates(books: Books) -> None:
+    """Completion does not wait for the lock."""
     books.customer()
     with closing(sqlite3.connect(books.path, isolation_level=None)) as raw:
         raw.execute("BEGIN EXCLUSIVE")
@@ -338,8 +338,8 @@ def test_a_locked_registry_gives_nothing_soon(books: Books) -> None:
     assert complete(books, "renew", "").values == ["acme"]
 
 
-def test_nothing_is_written(books: Books) -> None:
-    """Whatever is asked: no file appears, none changes."""
+def test_completion_writes_nothing(books: Books) -> None:
+    """No request creates or changes a file."""
     books.license(books.customer(), pending=(None, "a.lic"))
     before = _tree(books.desk.folder)
     for words in (
@@ -353,7 +353,7 @@ def test_nothing_is_written(books: Books) -> None:
 
 
 def test_the_home_of_the_line_counts(books: Books) -> None:
-    """The last one, before or after the command; the variable only without."""
+    """The last `--home` counts, before or after the command, then the variable."""
     books.customer()
     home = str(books.desk.home)
     for words in (("--home", home, "renew", ""), ("renew", f"--home={home}", "")):
@@ -374,8 +374,8 @@ def test_the_home_of_the_line_counts(books: Books) -> None:
         {VARIABLE: "complete_zsh", "_TYPER_COMPLETE_ARGS": "polygent-issue xyzzy "},
     ],
 )
-def test_what_no_script_asks_gets_no_answer(empty_desk: Desk, variables: dict[str, str]) -> None:
-    """Neither a message nor a traceback, and no command is run."""
+def test_an_unknown_request_gets_no_answer(empty_desk: Desk, variables: dict[str, str]) -> None:
+    """There is no message, no traceback, and no command is run."""
     empty_desk.environ.update(variables)
     with patch.dict(os.environ, variables):
         outcome = empty_desk.run("init")
@@ -394,8 +394,10 @@ def test_what_no_script_asks_gets_no_answer(empty_desk: Desk, variables: dict[st
         ("init",),
     ],
 )
-def test_scripts_of_earlier_versions_get_nothing(tmp_path: Path, argv: tuple[str, ...]) -> None:
-    """In silence: whoever still has one in a start-up file hears nothing, and nothing is done."""
+def test_scripts_of_earlier_versions_get_no_candidates(
+    tmp_path: Path, argv: tuple[str, ...]
+) -> None:
+    """An old script in a start-up file gets no message and no candidates."""
     environ = {"POLYGENT_ISSUER_HOME": str(tmp_path / "home"), "POLYGENT_ISSUER_COMPLETE": "init\n"}
     out, err = StringIO(), StringIO()
     with redirect_stdout(out), redirect_stderr(err):
@@ -404,10 +406,8 @@ def test_scripts_of_earlier_versions_get_nothing(tmp_path: Path, argv: tuple[str
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ctrl_c_and_a_closed_pipe_say_nothing(
-    books: Books, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A person who goes on typing hears nothing of it."""
+def test_ctrl_c_and_a_closed_pipe_are_silent(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither prints a message while the user goes on typing."""
     command = [sys.executable, "-m", "polygent_issuer"]
     environ = {**os.environ, **asking("fish", ("",))}
     for end in (">&-", "> /dev/full", "| true"):
@@ -422,8 +422,8 @@ def test_ctrl_c_and_a_closed_pipe_say_nothing(
     assert complete(books, "renew", "").text == ""
 
 
-def test_help_that_a_pipe_cannot_carry_is_shortened(books: Books) -> None:
-    """Windows has code pages; values are ASCII."""
+def test_help_is_encoded_for_the_pipe(books: Books) -> None:
+    """On a code page characters of help are replaced; values are ASCII."""
     books.customer("Z\u00fcrich AG", "zurich")
     variables = asking("fish", ("renew", ""))
     out = TextIOWrapper(BytesIO(), encoding="ascii")
@@ -443,14 +443,14 @@ def _parameters(entry: Entry, *path: str) -> Iterator[tuple[tuple[str, ...], Any
 
 
 def name_of(parameter: Any) -> str:
-    """An option by its long name, an argument by its metavar."""
+    """Return the long name of an option, or the metavar of an argument."""
     if parameter.param_type_name == "argument":
         return str(parameter.metavar or parameter.name).strip("[].").upper()
     return next((str(name) for name in parameter.opts if name.startswith("--")), "")
 
 
-def test_every_value_was_thought_of() -> None:
-    """Each option and argument of each command has candidates, or is listed as the person's."""
+def test_every_value_has_candidates_or_an_exception() -> None:
+    """Each option and argument has candidates, or is listed as free text or a path."""
     forgotten = [
         (" ".join(path), name_of(one), one.metavar)
         for path, one in _parameters(COMMANDS)
@@ -464,8 +464,8 @@ def test_every_value_was_thought_of() -> None:
 
 
 @pytest.mark.parametrize("shell", Shell)
-def test_the_script_is_typer_s(empty_desk: Desk, shell: Shell) -> None:
-    """To be sourced or saved; no home is needed and nothing is written."""
+def test_the_script_is_that_of_typer(empty_desk: Desk, shell: Shell) -> None:
+    """No home is needed, and nothing is written."""
     printed = empty_desk.ok("completion", shell)
     assert printed.err == ""
     for part in ("polygent-issue", VARIABLE, f"complete_{shell}"):
@@ -476,7 +476,7 @@ def test_the_script_is_typer_s(empty_desk: Desk, shell: Shell) -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_script_parses(empty_desk: Desk, shell: str) -> None:
-    """As the shell itself reads it."""
+    """Each shell parses its script."""
     script = empty_desk.folder / "script"
     script.write_bytes(empty_desk.ok("completion", shell).out)
     command = [require_tool(shell, shell), "-n", str(script)]
@@ -484,8 +484,8 @@ def test_the_script_parses(empty_desk: Desk, shell: str) -> None:
     assert done.stderr == b""
 
 
-def test_how_to_install_it_is_said(empty_desk: Desk) -> None:
-    """A line for each shell, each as long as it is."""
+def test_the_help_explains_the_installation(empty_desk: Desk) -> None:
+    """Each shell has one unbroken line."""
     text = empty_desk.ok("completion", "--help").text
     for line in (
         "source <(polygent-issue completion bash)",
@@ -499,7 +499,7 @@ def test_how_to_install_it_is_said(empty_desk: Desk) -> None:
 
 
 def test_help_lists_no_hidden_command(empty_desk: Desk) -> None:
-    """What the scripts say is theirs."""
+    """The commands of the scripts are not in the help."""
     assert EARLIER not in empty_desk.ok("--help").text
 
 
@@ -512,10 +512,10 @@ def test_help_lists_no_hidden_command(empty_desk: Desk) -> None:
         (("verify", ""), {"pydantic", "keyring", "rich", "cryptography", "sqlite3"}),
     ],
 )
-def test_tab_imports_no_more_than_it_needs(
+def test_completion_imports_only_what_it_needs(
     books: Books, words: tuple[str, ...], shunned: set[str]
 ) -> None:
-    """A person waits for it; also a renewal without a document is without pydantic."""
+    """A user waits for it; a renewal without a document needs no pydantic either."""
     books.customer()
     program = (
         "import sys\n"

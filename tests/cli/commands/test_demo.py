@@ -1,4 +1,4 @@
-"""`polygent-issue demo`: the whole loop, for real, in a folder of its own."""
+"""`polygent-issue demo`: a guided demo in a temporary home."""
 
 import shutil
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ from polygent_issuer.machine_info.machine_id import NoMachineId
 
 @pytest.fixture(autouse=True)
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The demo's folder is made below the test's."""
+    """Create the demo's folder in the test's folder."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     yield
     shutil.rmtree(tmp_path)
 
 
-def test_every_step_ends_as_it_should(empty_desk: Desk) -> None:
-    """A key, a document, a license, its verification, a tampered copy, a renewal, the journal."""
+def test_every_step_has_the_expected_exit_code(empty_desk: Desk) -> None:
+    """Each command of the demo ends with the expected exit code."""
     outcome = empty_desk.ok("demo", "--json")
     ends = [(step["command"][0], step["exit_code"]) for step in outcome.json["steps"]]
     assert ends == [
@@ -38,7 +38,7 @@ def test_every_step_ends_as_it_should(empty_desk: Desk) -> None:
 
 
 def test_it_shows_each_command_and_where_the_files_are(empty_desk: Desk) -> None:
-    """As one would type it; old → new of the renewal; the folder last."""
+    """Each command is shown as typed, then the change of a renewal; the folder is last."""
     text = empty_desk.ok("demo").text
     assert "$ polygent-issue sign --machine-info machine-info.json" in text
     assert "tampered.lic: not authentic: bad_signature" in text
@@ -46,10 +46,10 @@ def test_it_shows_each_command_and_where_the_files_are(empty_desk: Desk) -> None
     assert text.splitlines()[-1].startswith("the files are in ")
 
 
-def test_a_container_without_a_machine_id(
+def test_without_a_machine_id_the_document_is_invented(
     empty_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An invented document stands in, and it is said; the machine's id is faked away here."""
+    """Without a machine id the demo invents a document and reports that."""
 
     def none_here(**_given: object) -> bytes:
         raise NoMachineId("there is no machine id here")

@@ -1,4 +1,4 @@
-"""`polygent-issue doctor`: how it looks, and how it ends."""
+"""`polygent-issue doctor`: its output and its exit codes."""
 
 import json
 from pathlib import Path
@@ -13,14 +13,14 @@ from polygent_issuer import __version__
 
 @pytest.fixture
 def healthy(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    """A desk with a key in a file, and no keyring."""
+    """Return a desk with a key in a file and no keyring."""
     monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", "")
     (desk.home / "settings.toml").chmod(0o600)
     return desk
 
 
-def test_each_row_is_a_line_and_each_mend_one_below(healthy: Desk) -> None:
-    """Aligned, so that an eye finds what is wrong; the sum stands at the end."""
+def test_each_check_is_a_line_with_its_fix_below(healthy: Desk) -> None:
+    """Each check has an aligned line and its fix below; the counts are last."""
     outcome = healthy.ok("doctor")
     lines = outcome.text.splitlines()
     assert lines[0] == f"ok    tool               polygent-issue {__version__}"
@@ -34,15 +34,15 @@ def test_each_row_is_a_line_and_each_mend_one_below(healthy: Desk) -> None:
     assert outcome.err == ""
 
 
-def test_what_was_not_checked_is_counted_apart(healthy: Desk) -> None:
-    """It is neither well nor wrong."""
+def test_skipped_checks_are_counted_separately(healthy: Desk) -> None:
+    """A check that was not run is neither ok nor a failure."""
     lines = healthy.ok("doctor", "--quick").text.splitlines()
     assert "--    journal            not checked: skipped by --quick" in lines
     assert lines[-1].endswith(" failures, 2 not checked")
 
 
-def test_one_warning_and_one_failure_are_one(healthy: Desk) -> None:
-    """Said as people say it."""
+def test_counts_use_the_singular(healthy: Desk) -> None:
+    """One warning and one failure are written in the singular."""
     (healthy.home / "registry.db").unlink()
     healthy.ok("config", "set", "upload_window", "7d")
     outcome = healthy.run("doctor")
@@ -52,7 +52,7 @@ def test_one_warning_and_one_failure_are_one(healthy: Desk) -> None:
 
 
 def test_json_has_the_rows_their_count_and_the_settings(healthy: Desk) -> None:
-    """For a watching program: names are stable, states are four words."""
+    """JSON has stable names and one of four states for each row."""
     outcome = healthy.ok("doctor", "--json")
     assert set(outcome.json) == {"schema", "rows", "count", "settings"}
     for found in outcome.json["rows"]:
@@ -70,10 +70,10 @@ def test_json_has_the_rows_their_count_and_the_settings(healthy: Desk) -> None:
     }
 
 
-def test_without_the_option_no_command_names_the_home(
+def test_commands_name_the_home_only_with_the_option(
     healthy: Desk, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The variable stands in the shell in which it will be typed."""
+    """A home from the environment is not repeated in the commands."""
     from polygent_issuer.cli.main import run  # noqa: PLC0415
 
     environ = {"POLYGENT_ISSUER_HOME": str(healthy.home)}
@@ -83,15 +83,15 @@ def test_without_the_option_no_command_names_the_home(
 
 
 def test_a_home_with_a_space_is_quoted_in_every_command(healthy: Desk, tmp_path: Path) -> None:
-    """What is printed can be pasted."""
+    """A printed command can be pasted into a shell."""
     other = healthy.copy_to(tmp_path / "my desk")
     assert look(other, "upload-window")["mend"] == (
         f"polygent-issue --home '{other.home}' config set upload_window 7d"
     )
 
 
-def test_a_terminal_sees_colours_and_is_asked_nothing(healthy: Desk) -> None:
-    """Green, yellow, red; the installed command, to its end without a key pressed."""
+def test_a_terminal_gets_colours_and_no_prompts(healthy: Desk) -> None:
+    """States are green, yellow or red, and the installed command ends without a prompt."""
     (healthy.folder / "main.key").unlink()
     with terminal(healthy, "doctor", environ={"TERM": "xterm"}) as running:
         assert running.ends() == 6

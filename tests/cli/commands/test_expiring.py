@@ -1,4 +1,4 @@
-"""`polygent-issue expiring`: who is due."""
+"""`polygent-issue expiring`: licenses due for renewal."""
 
 from datetime import date, timedelta
 from typing import Any
@@ -24,7 +24,7 @@ from polygent_issuer.registry import LicenseRecord
     ],
 )
 def test_milestones_are_the_products(desk: Desk, left: timedelta, milestone: int | None) -> None:
-    """30, 14, 7 and 1 days, each from the very moment on."""
+    """The milestones are 30, 14, 7 and 1 days, each from the exact second on."""
     argv = ("sign", "--machine-info", desk.machine_info(), "--expires", "2027-06-01T09:30:00Z")
     [issued] = desk.ok(*argv, "--json").json["licenses"]
     desk.now = desk.now.replace(year=2027, month=6, day=1) - left
@@ -38,7 +38,7 @@ def test_milestones_are_the_products(desk: Desk, left: timedelta, milestone: int
 
 
 def test_every_command_counts_the_same_days(desk: Desk) -> None:
-    """A begun day counts: what `sign` announces is what `expiring` and a refusal say."""
+    """A begun day counts, so `sign`, `expiring` and refusals report the same number."""
     text = desk.ok("sign", "--machine-info", desk.machine_info()).text
     assert "2027-12-01T00:00:00Z, last full day 2027-11-30; 366 days from now" in text
     assert desk.ok("expiring", "--within", "2y", "--json").json["licenses"][0]["days_left"] == 366
@@ -50,8 +50,8 @@ def test_every_command_counts_the_same_days(desk: Desk) -> None:
     assert "; 1 day from now" in text
 
 
-def test_the_first_to_end_comes_first_with_the_command(desk: Desk) -> None:
-    """A table, and `renew` with the slugs."""
+def test_licenses_are_listed_by_expiry_with_a_renewal_command(desk: Desk) -> None:
+    """The next expiry comes first, and `renew` names the customers."""
     for number, day in enumerate(("2026-12-24", "2026-12-20", "2027-01-20")):
         name = f"Customer {'ABC'[number] * 5}"
         desk.ok("sign", "--customer", name, "--tier", "enterprise", "--expires", day)
@@ -62,8 +62,8 @@ def test_the_first_to_end_comes_first_with_the_command(desk: Desk) -> None:
     assert "customer-ccccc" in desk.ok("expiring", "--within", "6mo").text
 
 
-def test_trials_and_the_long_lapsed_are_renewed_by_name(desk: Desk) -> None:
-    """The line that renews all holds only what it can renew; the others have their own."""
+def test_trials_and_long_expired_licenses_have_their_own_command(desk: Desk) -> None:
+    """The command for all leaves out licenses that it cannot renew."""
     enterprise = ("--tier", "enterprise")
     desk.ok("sign", "--customer", "Aaaa", *enterprise, "--term", "30d")
     desk.now += timedelta(days=125)
@@ -79,14 +79,14 @@ def test_trials_and_the_long_lapsed_are_renewed_by_name(desk: Desk) -> None:
     desk.ok(*line.partition("polygent-issue ")[2].split(), "--dry-run")
 
 
-def test_nothing_is_due(desk: Desk) -> None:
-    """Said in words, exit 0."""
+def test_an_empty_list_is_reported(desk: Desk) -> None:
+    """If no license is due, a message states that, with exit 0."""
     assert "nothing expires until" in desk.ok("expiring").text
     assert desk.run("expiring", "--within", "soon").code == 3
 
 
-def test_what_is_not_due_is_not_renewed_beside(books: Books) -> None:
-    """Of two machines the one that is due is named, so that nobody is asked about the other."""
+def test_a_license_that_is_not_due_is_not_renewed_with_another(books: Books) -> None:
+    """If only one of two machines is due, the command names its license."""
     acme = books.customer()
     soon, later = (books.desk.now + timedelta(days=days) for days in (10, 300))
     due = books.license(acme, books.machine(acme), expires_at=soon)
@@ -97,13 +97,13 @@ def test_what_is_not_due_is_not_renewed_beside(books: Books) -> None:
     [line] = [line for line in text.splitlines() if "renew acme" in line]
     command = f"polygent-issue renew acme --license {due.id[:8]}"
     assert line == f"to renew individually: {command}"
-    told = books.desk.ok(*command.split()[1:], "--dry-run").text
-    assert "not-due" not in told
+    result = books.desk.ok(*command.split()[1:], "--dry-run").text
+    assert "not-due" not in result
     assert "to renew: polygent-issue renew " in books.desk.ok("expiring", "--within", "1y").text
 
 
-def test_a_trial_beside_does_not_stop_the_rest(books: Books) -> None:
-    """The line that renews all leaves out whoever has a trial, too, and names the other license."""
+def test_a_customer_with_a_trial_is_renewed_by_license(books: Books) -> None:
+    """A customer with a trial is left out of the command for all and has its own."""
     acme = books.customer()
     soon = books.desk.now + timedelta(days=10)
     contract = books.license(acme, books.machine(acme), expires_at=soon)
@@ -118,13 +118,13 @@ def test_a_trial_beside_does_not_stop_the_rest(books: Books) -> None:
 
 
 def read(data: bytes) -> list[Any]:
-    """The events of a calendar, without those that are cancelled."""
+    """Return the events of a calendar that are not cancelled."""
     events: list[Any] = Calendar.from_ical(data).walk("VEVENT")
     return [event for event in events if event["STATUS"] == "CONFIRMED"]
 
 
 def due(books: Books) -> LicenseRecord:
-    """A license that ends in ten days, beside one of an archived customer."""
+    """Issue a license that expires in ten days, and one of an archived customer."""
     acme = books.customer("Acme, Söhne; GmbH")
     soon = (books.desk.now + timedelta(days=11)).replace(hour=0, minute=0)
     books.license(books.customer("Gone", "gone"), expires_at=soon)
@@ -132,13 +132,13 @@ def due(books: Books) -> LicenseRecord:
     return books.license(acme, books.machine(acme), expires_at=soon)
 
 
-def test_a_calendar_of_what_is_due(books: Books) -> None:
-    """An event on the last full day, with the command; an archived customer's is cancelled."""
+def test_a_calendar_has_an_event_for_each_due_license(books: Books) -> None:
+    """The event is on the last full day; that of an archived customer is cancelled."""
     record = due(books)
     target = books.desk.folder / "due.ics"
-    told = books.desk.ok("expiring", "--ics", str(target))
-    assert told.text.startswith(f"calendar: {target}\n")
-    assert "acme" in told.text
+    result = books.desk.ok("expiring", "--ics", str(target))
+    assert result.text.startswith(f"calendar: {target}\n")
+    assert "acme" in result.text
     [event] = read(target.read_bytes())
     assert event["SUMMARY"] == "Acme, Söhne; GmbH (prod-1): license expires"
     assert event["DTSTART"].dt == date(2026, 12, 10)
@@ -152,14 +152,14 @@ def test_a_calendar_of_what_is_due(books: Books) -> None:
 
 
 def test_the_calendar_goes_to_a_file_a_folder_or_stdout(books: Books) -> None:
-    """On stdout alone, with the list on stderr; never over another file."""
+    """With stdout the list goes to stderr; an existing file is never overwritten."""
     due(books)
     piped = books.desk.ok("expiring", "--ics", "-")
     assert len(read(piped.out)) == 1
     assert "last full day" in piped.err
     folder = str(books.desk.output)
-    told = books.desk.ok("expiring", "--ics", folder, "--json").json
-    assert told["calendar"] == str(books.desk.output / "licenses.ics")
+    result = books.desk.ok("expiring", "--ics", folder, "--json").json
+    assert result["calendar"] == str(books.desk.output / "licenses.ics")
     assert (books.desk.output / "licenses.ics").read_bytes() == piped.out
     assert books.desk.ok("expiring", "--json").json["calendar"] is None
     outcome = books.desk.run("expiring", "--ics", folder, after=timedelta(seconds=1))
@@ -171,21 +171,21 @@ def test_the_calendar_goes_to_a_file_a_folder_or_stdout(books: Books) -> None:
 
 
 @pytest.mark.parametrize("other", ["--json", "--csv"])
-def test_stdout_carries_one_thing(books: Books, other: str) -> None:
-    """A calendar there excludes JSON and CSV."""
+def test_a_calendar_on_stdout_excludes_json_and_csv(books: Books, other: str) -> None:
+    """A calendar on stdout cannot be combined with JSON or CSV."""
     assert books.desk.run("expiring", "--ics", "-", other).code == 2
 
 
-def test_a_calendar_beside_csv(books: Books) -> None:
-    """Two forms at once, when one of them has a file."""
+def test_a_calendar_file_can_be_combined_with_csv(books: Books) -> None:
+    """Two formats are possible if one of them has a file."""
     due(books)
     target = books.desk.folder / "due.ics"
     assert books.desk.ok("expiring", "--csv", "--ics", str(target)).text.startswith('"id"')
     assert len(read(target.read_bytes())) == 1
 
 
-def test_an_empty_calendar(books: Books) -> None:
-    """Nothing due is a calendar, too, and a trial's command asks for its plan."""
+def test_a_calendar_may_be_empty(books: Books) -> None:
+    """Without due licenses the calendar is empty; a trial's command asks for a plan."""
     assert read(books.desk.ok("expiring", "--ics", "-").out) == []
     trial = due(books)
     with books.writing() as db:
@@ -211,14 +211,14 @@ def events(desk: Desk, *argv: str) -> Events:
 
 
 def enterprise(desk: Desk, customer: str = "Acme GmbH", *argv: str) -> str:
-    """Sign a license for 30 days; its ID."""
+    """Sign a license for 30 days and return its ID."""
     sign = ("sign", "--customer", customer, "--tier", "enterprise", "--term", "30d", *argv)
     [issued] = desk.ok(*sign, "--json").json["licenses"]
     return str(issued["id"])
 
 
 def test_a_renewal_moves_the_event(desk: Desk) -> None:
-    """One UID for a license and what replaces it, counted up each time, at the new day."""
+    """A license and its successors share one UID, with a higher sequence and a new day."""
     first = enterprise(desk)
     assert events(desk) == {first: (0, "CONFIRMED", date(2026, 12, 30))}
     desk.now += timedelta(days=20)
@@ -232,7 +232,7 @@ def test_a_renewal_moves_the_event(desk: Desk) -> None:
 
 
 def test_a_late_renewal_moves_the_event(desk: Desk) -> None:
-    """A license that ended within --within before now counts too."""
+    """A license that expired within --within before now is included."""
     first = enterprise(desk)
     desk.now += timedelta(days=40)
     desk.ok("renew", "acme-gmbh")
@@ -251,7 +251,7 @@ def test_a_retired_license_is_cancelled(desk: Desk) -> None:
 
 
 def test_an_archived_customer_is_cancelled_until_that_is_undone(desk: Desk) -> None:
-    """Each change has a higher number, without which a calendar ignores it."""
+    """Each change has a higher sequence, which a calendar needs to apply it."""
     first = enterprise(desk)
     other = enterprise(desk, "Globex")
     desk.ok("customer", "archive", "acme-gmbh", "--yes", "--reason", "left")
@@ -263,7 +263,7 @@ def test_an_archived_customer_is_cancelled_until_that_is_undone(desk: Desk) -> N
 
 
 def test_joined_licenses_continue_one_event(desk: Desk) -> None:
-    """The event of the license issued first continues, and the others are cancelled."""
+    """The event of the oldest license continues, and the others are cancelled."""
     [issued] = desk.ok(
         "sign", "--machine-info", desk.machine_info(hostname="one"), "--term", "20d", "--json"
     ).json["licenses"]
@@ -285,8 +285,8 @@ def test_joined_licenses_continue_one_event(desk: Desk) -> None:
     assert [each[0] for each in events(desk).values()] == [2, 1]
 
 
-def test_licenses_of_merged_customers(desk: Desk) -> None:
-    """The event stays with its license; each customer's earlier changes count on."""
+def test_events_survive_a_merge_of_customers(desk: Desk) -> None:
+    """An event stays with its license, and earlier changes still count."""
     first, other = enterprise(desk), enterprise(desk, "Globex")
     desk.ok("customer", "archive", "globex", "--yes", "--reason", "left")
     assert events(desk)[other][:2] == (1, "CANCELLED")

@@ -1,4 +1,4 @@
-"""`polygent-issue help`: the guide, and the help of a command."""
+"""`polygent-issue help`: guide topics and the help of commands."""
 
 import pytest
 from support.cli import Desk
@@ -8,7 +8,7 @@ from polygent_issuer.guide import TOPICS, markdown
 
 
 def test_without_an_argument_it_lists_the_topics(empty_desk: Desk) -> None:
-    """Each topic with a line; no home is needed."""
+    """Each topic has one line; no home is needed."""
     text = empty_desk.ok("help").text
     for name, about in TOPICS.items():
         assert f"  {name}" in text
@@ -19,15 +19,15 @@ def test_without_an_argument_it_lists_the_topics(empty_desk: Desk) -> None:
 
 @pytest.mark.parametrize("topic", TOPICS)
 def test_a_pipe_gets_the_markdown(topic: str, empty_desk: Desk) -> None:
-    """Raw, byte for byte; in JSON as a member."""
+    """Markdown is written unchanged; JSON has it as a member."""
     name = f"topics/{topic}"
     assert empty_desk.ok("help", name).text == markdown(topic)
     shown = empty_desk.ok("help", name, "--json").json
     assert (shown["topic"], shown["markdown"]) == (topic, markdown(topic))
 
 
-def test_a_terminal_gets_it_rendered(empty_desk: Desk) -> None:
-    """Tables and headings are drawn, without the marks of Markdown."""
+def test_a_terminal_gets_rendered_markdown(empty_desk: Desk) -> None:
+    """Tables and headings are drawn without the marks of Markdown."""
     with terminal(empty_desk, "help", "keys", environ={"TERM": "xterm"}) as person:
         assert person.ends() == 0
     assert "─" in person.screen or "━" in person.screen
@@ -37,12 +37,12 @@ def test_a_terminal_gets_it_rendered(empty_desk: Desk) -> None:
 
 @pytest.mark.parametrize("words", [("sign",), ("key", "list"), ("customer",)])
 def test_a_command_gets_its_help(words: tuple[str, ...], empty_desk: Desk) -> None:
-    """The same text as `COMMAND --help`."""
+    """`help COMMAND` prints the same text as `COMMAND --help`."""
     assert empty_desk.ok("help", *words).text == empty_desk.ok(*words, "--help").text
 
 
 def test_a_command_comes_before_a_topic(empty_desk: Desk) -> None:
-    """`sandbox` is both; `topics/sandbox` is the topic."""
+    """`sandbox` is the command, and `topics/sandbox` the topic."""
     assert "Usage: polygent-issue sandbox" in empty_desk.ok("help", "sandbox").text
     assert empty_desk.ok("help", "topics/sandbox").text.startswith("# Sandbox\n")
 
@@ -52,7 +52,7 @@ def test_a_command_comes_before_a_topic(empty_desk: Desk) -> None:
     [("runbook", "runbooks"), ("key lits", "key list"), ("topics/kyes", "keys"), ("q\x1b[m", None)],
 )
 def test_a_near_miss_is_suggested(typed: str, meant: str | None, empty_desk: Desk) -> None:
-    """An unknown name is exit 5, with the nearest topic or command, or the list."""
+    """An unknown name is exit 5 with the nearest topic or command, or the list."""
     refused = empty_desk.run("help", *typed.split(" "), "--json")
     error = refused.json["error"]
     assert (refused.code, error["code"]) == (5, "not_found")

@@ -1,4 +1,4 @@
-"""`polygent-issue init`: the home, from options, at a terminal, and never twice."""
+"""`polygent-issue init`: options, prompts and existing homes."""
 
 import os
 import subprocess
@@ -20,15 +20,15 @@ from polygent_issuer.registry import REGISTRY_FILE, Registry, journal
 ABSENT = {"DBUS_SESSION_BUS_ADDRESS": ""}
 
 
-def held(desk: Desk) -> Settings:
-    """The settings of the desk's home."""
+def stored_settings(desk: Desk) -> Settings:
+    """Return the settings of the desk's home."""
     return settings.load(desk.home, {}).settings
 
 
-def test_the_defaults_off_a_terminal(empty_desk: Desk) -> None:
-    """Nothing is asked; every setting is at its default, and the file explains them all."""
+def test_without_a_terminal_the_defaults_are_used(empty_desk: Desk) -> None:
+    """Without prompts every setting has its default, and the file explains them all."""
     outcome = empty_desk.ok("init")
-    assert held(empty_desk) == Settings(plans=held(empty_desk).plans)
+    assert stored_settings(empty_desk) == Settings(plans=stored_settings(empty_desk).plans)
     assert "[plans.standard-annual]" in (empty_desk.home / "settings.toml").read_text()
     assert outcome.err == ""
     assert outcome.text.startswith(f"made a home at {empty_desk.home}\n")
@@ -37,7 +37,7 @@ def test_the_defaults_off_a_terminal(empty_desk: Desk) -> None:
 
 
 def test_options_become_settings(empty_desk: Desk) -> None:
-    """Each option is in force afterwards; folders are made, the one for backups private."""
+    """Each option becomes a setting; folders are created, that for backups private."""
     backup, licenses = empty_desk.folder / "backup", empty_desk.folder / "licenses"
     outcome = empty_desk.ok(
         "init",
@@ -45,7 +45,7 @@ def test_options_become_settings(empty_desk: Desk) -> None:
         *("--store", f"file:{empty_desk.folder}/keys/"),
         *("--key-backup-folder", str(backup), "--output", str(licenses), "--json"),
     )
-    now = held(empty_desk)
+    now = stored_settings(empty_desk)
     assert (now.issuer, now.operator) == ("Polygent Ltd", "Ada")
     assert now.store == f"file:{empty_desk.folder}/keys/"
     assert (now.key_backup_folder, now.output) == (backup, licenses)
@@ -66,30 +66,30 @@ def test_options_become_settings(empty_desk: Desk) -> None:
     }
 
 
-def test_relative_places_become_whole(empty_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A place means the same from everywhere afterwards; what exists is left as it is."""
+def test_relative_paths_become_absolute(empty_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path is stored as an absolute one; an existing folder is left unchanged."""
     monkeypatch.chdir(empty_desk.folder)
     (empty_desk.folder / "out").mkdir(mode=0o750)
     outcome = empty_desk.ok("init", "--store", "file:k/main.key", "-o", "out", "--json")
-    assert held(empty_desk).store == f"file:{empty_desk.folder}/k/main.key"
-    assert held(empty_desk).output == empty_desk.folder / "out"
+    assert stored_settings(empty_desk).store == f"file:{empty_desk.folder}/k/main.key"
+    assert stored_settings(empty_desk).output == empty_desk.folder / "out"
     assert outcome.json["folders_made"] == []
     assert (empty_desk.folder / "out").stat().st_mode & 0o777 == 0o750
 
 
-def test_words_for_nothing(empty_desk: Desk) -> None:
-    """What one may answer at the terminal may be typed as an option, too."""
+def test_options_accept_none_and_unknown(empty_desk: Desk) -> None:
+    """The words for an unset value work as options, too."""
     empty_desk.ok(
         *("init", "--upload-window", "unknown"),
         *("--output", "none", "--key-backup-folder", "none"),
     )
-    assert held(empty_desk).upload_window is None
-    assert held(empty_desk).output is None
-    assert held(empty_desk).key_backup_folder is None
+    assert stored_settings(empty_desk).upload_window is None
+    assert stored_settings(empty_desk).output is None
+    assert stored_settings(empty_desk).key_backup_folder is None
 
 
-def test_the_journal_begins_with_it(empty_desk: Desk) -> None:
-    """Who made the registry, when, and its id are in the first row."""
+def test_the_journal_begins_with_the_creation(empty_desk: Desk) -> None:
+    """The first row has the actor, the time and the registry's id."""
     empty_desk.ok("init", "--operator", "Ada")
     with Registry.open(empty_desk.home / REGISTRY_FILE) as registry:
         with registry.reading() as db:
@@ -98,8 +98,8 @@ def test_the_journal_begins_with_it(empty_desk: Desk) -> None:
     assert (row.event, row.operator, row.at) == ("registry-created", "Ada", empty_desk.now)
 
 
-def test_a_home_is_made_once(empty_desk: Desk) -> None:
-    """Exit 7, the way to change it, and not a byte different."""
+def test_an_existing_home_is_not_changed(empty_desk: Desk) -> None:
+    """An existing home is exit 7 with a hint, and stays unchanged."""
     empty_desk.ok("init", "--issuer", "Polygent Ltd")
     before = tree(empty_desk.folder)
     again = empty_desk.run("init", "--issuer", "Globex", "--output", str(empty_desk.output))
@@ -111,19 +111,19 @@ def test_a_home_is_made_once(empty_desk: Desk) -> None:
     assert empty_desk.run("init", "--json").json["error"]["code"] == "registry_exists"
 
 
-def test_an_interrupted_one_is_completed(empty_desk: Desk) -> None:
-    """Settings without a registry: what they say stays, and the registry is made."""
+def test_an_interrupted_creation_is_completed(empty_desk: Desk) -> None:
+    """Settings without a registry are kept, and the registry is created."""
     empty_desk.ok("init", "--issuer", "Polygent Ltd", "--upload-window", "7d")
     (empty_desk.home / REGISTRY_FILE).unlink()
     outcome = empty_desk.ok("init", "--operator", "Ada")
     assert outcome.text.startswith("completed a home at ")
-    assert held(empty_desk).issuer == "Polygent Ltd"
-    assert held(empty_desk).operator == "Ada"
+    assert stored_settings(empty_desk).issuer == "Polygent Ltd"
+    assert stored_settings(empty_desk).operator == "Ada"
     assert empty_desk.ok("journal", "verify").code == 0
 
 
-def test_a_lost_registry_is_said(desk: Desk) -> None:
-    """Where keys were, an empty registry would hide the loss of every license."""
+def test_a_lost_registry_is_not_replaced(desk: Desk) -> None:
+    """If the settings have keys, an empty registry would hide the loss of all licenses."""
     (desk.home / REGISTRY_FILE).unlink()
     for argv in (("init",), ("key", "generate", "x", "--no-backup")):
         outcome = desk.run(*argv, "--json")
@@ -145,8 +145,10 @@ def test_a_lost_registry_is_said(desk: Desk) -> None:
         ("--key-backup-folder", "~nobody-of-this-name/x", "input_refused"),
     ],
 )
-def test_a_wrong_value_makes_nothing(empty_desk: Desk, option: str, value: str, code: str) -> None:
-    """Exit 3, with a hint, and no home of half of what was meant."""
+def test_a_wrong_value_creates_nothing(
+    empty_desk: Desk, option: str, value: str, code: str
+) -> None:
+    """A wrong value is exit 3 with a hint, and no home is created."""
     outcome = empty_desk.run("init", option, value, "--json")
     assert outcome.code == 3
     assert outcome.json["error"]["code"] == code
@@ -154,8 +156,8 @@ def test_a_wrong_value_makes_nothing(empty_desk: Desk, option: str, value: str, 
     assert list(empty_desk.folder.iterdir()) == []
 
 
-def test_a_file_where_the_folder_belongs(empty_desk: Desk) -> None:
-    """Exit 8: what has the folder's name stays, and no home is made."""
+def test_a_file_in_place_of_the_home_is_refused(empty_desk: Desk) -> None:
+    """A file with the name of the home is exit 8 and stays."""
     empty_desk.output.write_text("mine")
     outcome = empty_desk.run("init", "--output", str(empty_desk.output), "--json")
     assert outcome.code == 8
@@ -164,8 +166,8 @@ def test_a_file_where_the_folder_belongs(empty_desk: Desk) -> None:
     assert not empty_desk.home.exists()
 
 
-def test_an_open_folder_is_refused_or_told(empty_desk: Desk) -> None:
-    """Everybody may write there: exit 7. Others may look: a warning, and it goes on."""
+def test_an_open_folder_is_refused_or_warned_of(empty_desk: Desk) -> None:
+    """A folder writable by others is exit 7; a readable one is a warning."""
     empty_desk.home.mkdir()
     empty_desk.home.chmod(0o777)
     assert empty_desk.run("init", "--json").json["error"]["code"] == "unsafe_home"
@@ -173,8 +175,8 @@ def test_an_open_folder_is_refused_or_told(empty_desk: Desk) -> None:
     assert "warning: other users can read the home" in empty_desk.ok("init").err
 
 
-def test_return_takes_what_is_proposed(empty_desk: Desk) -> None:
-    """Five questions, five defaults; without a keyring a folder in the home is proposed."""
+def test_return_accepts_the_default(empty_desk: Desk) -> None:
+    """Five prompts have five defaults; without a keyring the store is a folder."""
     with terminal(empty_desk, "init", environ=ABSENT) as person:
         person.sees("issuer name, written into every license [polygent-operator]: ")
         person.types("")
@@ -188,7 +190,7 @@ def test_return_takes_what_is_proposed(empty_desk: Desk) -> None:
         person.types("")
         person.sees(f"next: polygent-issue --home {empty_desk.home} key generate\r\n")
         assert person.ends() == 0
-    now = held(empty_desk)
+    now = stored_settings(empty_desk)
     assert (now.issuer, now.upload_window) == ("polygent-operator", None)
     assert now.store == f"file:{empty_desk.home}/keys/"
     assert now.key_backup_folder == empty_desk.folder / "polygent-key-backup"
@@ -196,8 +198,8 @@ def test_return_takes_what_is_proposed(empty_desk: Desk) -> None:
     assert now.output.is_dir()
 
 
-def test_a_wrong_answer_is_asked_again(empty_desk: Desk) -> None:
-    """What is refused is said at once; what was given as an option is not asked."""
+def test_a_wrong_answer_is_prompted_for_again(empty_desk: Desk) -> None:
+    """A refused answer is prompted for again; settings given as options are not."""
     given = ("--issuer", "Polygent Ltd", "--store", "keyring:", "--output", "none")
     with terminal(empty_desk, "init", *given) as person:
         person.sees("or unknown [unknown]: ")
@@ -216,12 +218,12 @@ def test_a_wrong_answer_is_asked_again(empty_desk: Desk) -> None:
     assert "private keys" not in person.screen
     assert "next: polygent-issue --home" in person.screen
     assert "key generate --backup FILE" in person.screen
-    assert held(empty_desk).upload_window == setting_types.parse_duration("7d")
-    assert held(empty_desk).key_backup_folder is None
+    assert stored_settings(empty_desk).upload_window == setting_types.parse_duration("7d")
+    assert stored_settings(empty_desk).key_backup_folder is None
 
 
-def test_a_keyring_is_proposed_where_one_runs(empty_desk: Desk) -> None:
-    """The operating system's keyring comes first; nothing is unlocked to find out."""
+def test_a_running_keyring_is_the_default_store(empty_desk: Desk) -> None:
+    """A running keyring is the default; checking it unlocks nothing."""
     given = ("--issuer", "P", "--upload-window", "7d", "--output", "none")
     with secret_service() as service:
         service.lock()
@@ -232,11 +234,11 @@ def test_a_keyring_is_proposed_where_one_runs(empty_desk: Desk) -> None:
             person.types("none")
             assert person.ends() == 0
         assert service.is_locked()
-    assert held(empty_desk).store == "keyring:"
+    assert stored_settings(empty_desk).store == "keyring:"
 
 
-def test_a_refusal_at_the_terminal_asks_nothing(empty_desk: Desk) -> None:
-    """An existing home is said before the first question; so is a wrong option."""
+def test_a_refusal_comes_before_the_first_prompt(empty_desk: Desk) -> None:
+    """An existing home or a wrong option is reported before the first prompt."""
     with terminal(empty_desk, "init", "--issuer", "") as person:
         assert person.ends() == 3
     assert "?" not in person.screen
@@ -246,16 +248,16 @@ def test_a_refusal_at_the_terminal_asks_nothing(empty_desk: Desk) -> None:
     assert "who issues" not in person.screen
 
 
-def test_no_input_asks_nothing(empty_desk: Desk) -> None:
-    """`--no-input` at a terminal takes the defaults."""
+def test_no_input_uses_the_defaults(empty_desk: Desk) -> None:
+    """With `--no-input` a terminal gets no prompts."""
     with terminal(empty_desk, "init", "--no-input") as person:
         assert person.ends() == 0
     assert "who issues" not in person.screen
-    assert held(empty_desk).issuer == "polygent-operator"
+    assert stored_settings(empty_desk).issuer == "polygent-operator"
 
 
-def test_ctrl_c_leaves_nothing(empty_desk: Desk) -> None:
-    """Whoever gives up at a question has no half of a home."""
+def test_ctrl_c_at_a_prompt_creates_nothing(empty_desk: Desk) -> None:
+    """Ctrl-C at a prompt leaves no partial home."""
     with terminal(empty_desk, "init") as person:
         person.sees("who issues?")
         person.types("\x03")
@@ -264,7 +266,7 @@ def test_ctrl_c_leaves_nothing(empty_desk: Desk) -> None:
 
 
 def test_the_next_command_is_short(empty_desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
-    """The next command names `--home` only where this one did."""
+    """The next command names `--home` only if this one did."""
     environ = {"POLYGENT_ISSUER_HOME": str(empty_desk.home), "PATH": os.environ["PATH"]}
     assert run(["init"], now=empty_desk.now, environ=environ) == 0
     assert "next: polygent-issue key generate --backup FILE\n" in capsys.readouterr().out
@@ -291,8 +293,8 @@ def refused_modes(desk: Desk, umask: str, *argv: str) -> subprocess.CompletedPro
 
 
 @pytest.mark.slow
-def test_a_disk_without_modes(empty_desk: Desk) -> None:
-    """Where the home would not be as it must be, each run says so and leaves nothing behind."""
+def test_a_disk_without_modes_is_refused(empty_desk: Desk) -> None:
+    """If the home cannot be private, each run reports it and leaves nothing behind."""
     empty_desk.environ["POLYGENT_ISSUER_HOME"] = str(empty_desk.home)
     for _ in range(2):
         # The mode that this umask leaves stands in for one that such a disk shows.
@@ -307,7 +309,7 @@ def test_a_disk_without_modes(empty_desk: Desk) -> None:
 
 @pytest.mark.slow
 def test_a_disk_that_refuses_modes_but_is_private(empty_desk: Desk, tmp_path: Path) -> None:
-    """Everything works the first time, and every file is private."""
+    """The command succeeds, and every file is private."""
     empty_desk.passphrase_file.write_text("correct horse battery staple")
     empty_desk.passphrase_file.chmod(0o600)
     key, backup = tmp_path / "main.key", tmp_path / "backup.key"
@@ -329,7 +331,7 @@ def test_a_disk_that_refuses_modes_but_is_private(empty_desk: Desk, tmp_path: Pa
 
 @pytest.mark.slow
 def test_an_empty_registry_is_filled_where_modes_are_refused(empty_desk: Desk) -> None:
-    """A creation that broke off is completed, unless others may read the file."""
+    """An interrupted creation is completed, unless others can read the file."""
     empty_desk.home.mkdir(mode=0o700)
     registry = empty_desk.home / "registry.db"
     for mode, code in ((0o644, 7), (0o600, 0)):

@@ -12,20 +12,20 @@ OTHER = "sha256:" + "cd" * 32
 
 
 def signed(desk: Desk, *argv: str) -> dict[str, Any]:
-    """A first license for one machine."""
+    """Sign a first license for one machine."""
     document = desk.machine_info()
     [issued] = desk.ok("sign", "--machine-info", document, *argv, "--json").json["licenses"]
     return dict(issued)
 
 
 def reissued(desk: Desk, *argv: str) -> dict[str, Any]:
-    """The one license that `reissue` issues."""
+    """Return the one license that `reissue` issues."""
     [issued] = desk.ok("reissue", "acme-gmbh", *argv, "--json").json["licenses"]
     return dict(issued)
 
 
-def test_the_same_expiry_in_a_new_file(desk: Desk) -> None:
-    """Nothing need change: a new ID, a new upload window, no consent."""
+def test_a_reissue_keeps_the_expiry_in_a_new_file(desk: Desk) -> None:
+    """Without options there is a new ID and upload window, and no consent is needed."""
     old = signed(desk)
     desk.now += timedelta(days=20)
     new = reissued(desk)
@@ -36,15 +36,15 @@ def test_the_same_expiry_in_a_new_file(desk: Desk) -> None:
     assert "as before" in desk.ok("reissue", "acme-gmbh", "--dry-run").text
 
 
-def test_a_long_term_was_accepted_once(desk: Desk) -> None:
-    """The same expiry needs no second consent; a later one does."""
+def test_a_long_term_needs_consent_once(desk: Desk) -> None:
+    """The same expiry needs no second consent, a later one does."""
     signed(desk, "--term", "4y", "--accept", "long-term", "--reason", "agreed")
     assert reissued(desk)["findings"] == []
     assert desk.run("reissue", "acme-gmbh", "--expires", "2031-01-31").code == 4
 
 
-def test_a_machine_that_changed(desk: Desk) -> None:
-    """The label stays, the fingerprint is the new document's, the history keeps the old one."""
+def test_a_changed_machine_keeps_its_label(desk: Desk) -> None:
+    """The fingerprint is that of the new document; the history keeps the old one."""
     signed(desk)
     desk.now += timedelta(days=1)
     new = reissued(desk, "--machine-info", desk.machine_info("n.json", fingerprint=OTHER))
@@ -52,12 +52,12 @@ def test_a_machine_that_changed(desk: Desk) -> None:
     assert [change["name"] for change in new["changes"]] == ["fingerprint"]
     keys = KeySet.from_jwks(desk.ok("key", "export-public", "--format", "jwks", "-o", "-").out)
     Verifier(keys).verify(Path(new["file"]).read_bytes(), now=desk.now, fingerprint=OTHER)
-    told = desk.ok("customer", "show", "acme-gmbh").text
-    assert OTHER in told
+    result = desk.ok("customer", "show", "acme-gmbh").text
+    assert OTHER in result
 
 
-def test_the_wrong_attachment_is_seen(desk: Desk) -> None:
-    """The document names another known customer: consent, and what it says is shown."""
+def test_a_document_of_another_customer_needs_consent(desk: Desk) -> None:
+    """A document that names another known customer needs consent and is shown."""
     signed(desk)
     desk.ok("customer", "add", "Globex")
     wrong = desk.machine_info("n.json", fingerprint=OTHER, customer="Globex", hostname="gx")
@@ -68,8 +68,8 @@ def test_the_wrong_attachment_is_seen(desk: Desk) -> None:
     assert "document: customer Globex, host gx, created 1 hour ago" in text
 
 
-def test_what_of_the_machine_changed_is_told(desk: Desk) -> None:
-    """The parts of both documents, by name."""
+def test_changed_components_are_named(desk: Desk) -> None:
+    """The components that differ between both documents are named."""
     before = {"machineId": "aa", "board": "bb"}
     first = desk.machine_info(components=before)
     desk.ok("sign", "--machine-info", first)
@@ -79,8 +79,8 @@ def test_what_of_the_machine_changed_is_told(desk: Desk) -> None:
     assert "compared with prod-1: board same, machineId changed" in text
 
 
-def test_the_old_machine_of_another_label_is_refused(desk: Desk) -> None:
-    """A document of the customer's other machine is a mistake; the hint renews that one."""
+def test_a_document_of_another_machine_is_refused(desk: Desk) -> None:
+    """A document of the customer's other machine is refused; the hint renews that one."""
     signed(desk)
     second = desk.machine_info("n.json", fingerprint=OTHER, hostname="prod-2")
     accept = ("--accept", "additional-machine", "--reason", "x")
@@ -91,7 +91,7 @@ def test_the_old_machine_of_another_label_is_refused(desk: Desk) -> None:
 
 
 def test_a_wrong_expiry_is_corrected(desk: Desk) -> None:
-    """Named, so fewer days need no consent."""
+    """An explicit expiry with fewer days needs no consent."""
     signed(desk)
     new = reissued(desk, "--expires", "2027-06-30")
     assert new["expires_at"] == "2027-07-01T00:00:00Z"
@@ -99,7 +99,7 @@ def test_a_wrong_expiry_is_corrected(desk: Desk) -> None:
 
 
 def test_from_needs_a_term(desk: Desk) -> None:
-    """A reissue keeps the expiry; with a term it counts from there."""
+    """`--from` needs `--term`; a reissue without them keeps the expiry."""
     signed(desk)
     outcome = desk.run("reissue", "acme-gmbh", "--from", "now")
     assert outcome.code == 3
@@ -108,8 +108,8 @@ def test_from_needs_a_term(desk: Desk) -> None:
     assert reissued(desk, *counted)["last_full_day"] == "2026-12-30"
 
 
-def test_a_domain_that_changed(desk: Desk) -> None:
-    """Old → new; `--no-allowed-domain` takes it away."""
+def test_a_domain_can_change(desk: Desk) -> None:
+    """The preview shows old and new domain; `--no-allowed-domain` removes it."""
     desk.ok("sign", "--customer", "Globex", "--tier", "enterprise", "--allowed-domain", "a.b")
     outcome = desk.ok("reissue", "globex", "--allowed-domain", "*.globex.internal")
     assert "a.b → *.globex.internal" in outcome.text
@@ -118,7 +118,7 @@ def test_a_domain_that_changed(desk: Desk) -> None:
 
 
 def test_an_expired_license_is_renewed_instead(desk: Desk) -> None:
-    """A reissue keeps the expiry, which is over; `--expires` corrects even then."""
+    """An expired license cannot keep its expiry; `--expires` still corrects it."""
     signed(desk)
     desk.now += timedelta(days=380)
     outcome = desk.run("reissue", "acme-gmbh")
@@ -128,7 +128,7 @@ def test_an_expired_license_is_renewed_instead(desk: Desk) -> None:
 
 
 def test_a_plan_replaces_terms_and_keeps_the_expiry(desk: Desk) -> None:
-    """Tier, features and limits are the plan's; the loss is found."""
+    """Tier, features and limits are those of the plan; a loss is a finding."""
     old = signed(desk, "--users", "900")
     outcome = desk.run("reissue", "acme-gmbh", "--plan", "standard-annual")
     assert outcome.code == 4
@@ -138,8 +138,8 @@ def test_a_plan_replaces_terms_and_keeps_the_expiry(desk: Desk) -> None:
     assert new["expires_at"] == old["expires_at"]
 
 
-def test_another_key_signs(desk: Desk) -> None:
-    """`--key` names one; the pinned key of each license is its own."""
+def test_an_option_selects_another_key(desk: Desk) -> None:
+    """`--key` selects a key; each license keeps its own pinned key."""
     signed(desk)
     store = f"file:{desk.folder / 'second.key'}"
     desk.ok("key", "generate", "second", "--store", store, "--no-backup")
@@ -149,8 +149,8 @@ def test_another_key_signs(desk: Desk) -> None:
     assert desk.run("reissue", "acme-gmbh", "--key", "third").code == 5
 
 
-def test_the_third_machine_change_in_a_year(desk: Desk) -> None:
-    """Told, not asked, from the second change of that machine on."""
+def test_repeated_machine_changes_are_noted(desk: Desk) -> None:
+    """From the second change of a machine within a year on there is a note."""
     desk.ok("sign", "--machine-info", desk.machine_info())
     notes = []
     for number in (1, 2, 3):
@@ -165,8 +165,8 @@ def test_the_third_machine_change_in_a_year(desk: Desk) -> None:
     assert notes == [[], [second], [third]]
 
 
-def test_a_document_of_the_same_machine_under_another_name(desk: Desk) -> None:
-    """A clone, perhaps: told in the preview, and not asked."""
+def test_another_hostname_of_the_same_machine_is_noted(desk: Desk) -> None:
+    """Another host name may mean a clone: it is noted and needs no consent."""
     desk.ok("sign", "--machine-info", desk.machine_info())
     document = desk.machine_info(hostname="web-7")
     text = desk.ok("reissue", "acme-gmbh", "--machine-info", document).text

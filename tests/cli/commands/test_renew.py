@@ -13,20 +13,20 @@ CONSENT = ("--accept", "not-due", "--reason", "early")
 
 
 def signed(desk: Desk, *argv: str, **members: Any) -> dict[str, Any]:
-    """A first license for the document's machine."""
+    """Sign a first license for the document's machine."""
     document = desk.machine_info(f"{len(list(desk.folder.iterdir()))}.json", **members)
     [issued] = desk.ok("sign", "--machine-info", document, *argv, "--json").json["licenses"]
     return dict(issued)
 
 
 def renewed(desk: Desk, *argv: str) -> dict[str, Any]:
-    """The one license that `renew` issues."""
+    """Return the one license that `renew` issues."""
     [issued] = desk.ok("renew", *argv, "--json").json["licenses"]
     return dict(issued)
 
 
 def test_the_next_license_starts_where_the_old_one_ends(desk: Desk) -> None:
-    """Machine and terms as now, a year from the old expiry, the old one replaced."""
+    """Machine and terms are kept, the term starts at the old expiry, one is replaced."""
     old = signed(desk, "--users", "12")
     desk.now += timedelta(days=330)
     new = renewed(desk, "acme-gmbh")
@@ -39,7 +39,7 @@ def test_the_next_license_starts_where_the_old_one_ends(desk: Desk) -> None:
 
 
 def test_old_and_new_are_shown(desk: Desk) -> None:
-    """Dates, what changed, and how long the old file works."""
+    """The dates, the changes and the validity of the old file are shown."""
     old = signed(desk)
     desk.now += timedelta(days=330)
     text = desk.ok("renew", "acme-gmbh", "--users", "30", "--add-feature", "insights").text
@@ -48,8 +48,8 @@ def test_old_and_new_are_shown(desk: Desk) -> None:
     assert f"the old file {old['id'][:8]} stays valid until 2027-12-01T00:00:00Z" in text
 
 
-def test_a_lapsed_license_starts_now(desk: Desk) -> None:
-    """The basis changes with the lapse; `--from expiry` and a date win."""
+def test_an_expired_license_starts_now(desk: Desk) -> None:
+    """After the expiry the term starts now, unless `--from` sets the start."""
     signed(desk)
     desk.now += timedelta(days=400)  # 2028-01-04
     assert renewed(desk, "acme-gmbh", "--dry-run")["expires_at"] == "2029-01-05T00:00:00Z"
@@ -63,8 +63,8 @@ def test_a_lapsed_license_starts_now(desk: Desk) -> None:
     )
 
 
-def test_from_now_while_it_runs(desk: Desk) -> None:
-    """Days lost this way were named, so they need no consent."""
+def test_from_now_needs_no_consent(desk: Desk) -> None:
+    """Days lost with an explicit `--from now` need no consent."""
     signed(desk)
     desk.now += timedelta(days=330)
     issued = renewed(desk, "acme-gmbh", "--from", "now", "--term", "1d", "--dry-run")
@@ -72,8 +72,8 @@ def test_from_now_while_it_runs(desk: Desk) -> None:
     assert issued["findings"] == []
 
 
-def test_not_due(desk: Desk) -> None:
-    """More than 90 days before the expiry needs consent; 90 days do not."""
+def test_an_early_renewal_needs_consent(desk: Desk) -> None:
+    """More than 90 days before the expiry consent is needed; at 90 days it is not."""
     signed(desk, "--expires", "2027-03-01T09:30:00Z")
     outcome = desk.run("renew", "acme-gmbh")
     assert outcome.code == 4
@@ -84,7 +84,7 @@ def test_not_due(desk: Desk) -> None:
 
 
 def test_the_term_that_was_sold_is_kept(desk: Desk) -> None:
-    """Option, else the term kept with the license; a plan edited later flows into nothing."""
+    """The term is that of the option or the license; a later edit of the plan is ignored."""
     signed(desk, "--term", "6mo")
     desk.ok("config", "set", "plans.standard-annual.term", "2y")
     desk.ok("config", "set", "plans.standard-annual.users", "3")
@@ -95,7 +95,7 @@ def test_the_term_that_was_sold_is_kept(desk: Desk) -> None:
 
 
 def test_a_trial_needs_a_plan_or_a_term(desk: Desk) -> None:
-    """A plan that is not renewable stops with exit 3; `--plan` turns it into a contract."""
+    """A plan that is not renewable is exit 3; `--plan` makes it a contract."""
     signed(desk, "--plan", "trial")
     desk.now += timedelta(days=20)
     outcome = desk.run("renew", "acme-gmbh")
@@ -107,8 +107,8 @@ def test_a_trial_needs_a_plan_or_a_term(desk: Desk) -> None:
     assert renewed(desk, "acme-gmbh", "--dry-run")["term"] == "1y"
 
 
-def test_entitlement_loss_is_found_where_it_was_not_named(desk: Desk) -> None:
-    """A lower plan takes seats and features away without naming them."""
+def test_a_loss_by_a_plan_is_a_finding(desk: Desk) -> None:
+    """Users and features lost by a lower plan were not typed, so they need consent."""
     signed(desk, "--users", "500", "--feature", "planner", "--feature", "bots")
     desk.now += timedelta(days=330)
     assert renewed(desk, "acme-gmbh", "--users", "25", "--dry-run")["findings"] == []
@@ -121,7 +121,7 @@ def test_entitlement_loss_is_found_where_it_was_not_named(desk: Desk) -> None:
 
 
 def test_several_licenses_are_renewed_together_or_named(desk: Desk) -> None:
-    """Without terms each current one; with terms one must be named, and the hint lists them."""
+    """Without terms all current licenses are renewed; with terms one must be selected."""
     signed(desk)
     add = ("--customer", "acme-gmbh", "--accept", "additional-machine", "--reason", "x")
     signed(desk, *add, fingerprint=OTHER, hostname="prod-2")
@@ -137,8 +137,8 @@ def test_several_licenses_are_renewed_together_or_named(desk: Desk) -> None:
     assert len(every.json["licenses"]) == 2
 
 
-def test_the_machines_of_a_customer_stand_or_fall_together(desk: Desk) -> None:
-    """When one of several licenses of a customer cannot be issued, none is."""
+def test_all_licenses_of_a_customer_are_renewed_or_none(desk: Desk) -> None:
+    """If one of several licenses of a customer cannot be issued, none is."""
     signed(desk)
     add = ("--customer", "acme-gmbh", "--accept", "additional-machine", "--reason", "x")
     signed(desk, *add, fingerprint=OTHER, hostname="prod-2")
@@ -148,8 +148,8 @@ def test_the_machines_of_a_customer_stand_or_fall_together(desk: Desk) -> None:
     assert {each["status"] for each in licenses} == {"current"}
 
 
-def test_customers_do_not_hold_each_other_up(desk: Desk) -> None:
-    """Several are a batch: who cannot be renewed leaves the others alone, and exit 20 tells."""
+def test_a_failed_customer_does_not_stop_the_others(desk: Desk) -> None:
+    """Several customers are a batch; one that fails makes it exit 20."""
     old = signed(desk)
     desk.now += timedelta(days=330)
     outcome = desk.run("renew", "acme-gmbh", "nobody")
@@ -161,8 +161,8 @@ def test_customers_do_not_hold_each_other_up(desk: Desk) -> None:
     assert len(desk.ok("license", "list", "--json").json["licenses"]) == 2
 
 
-def test_a_document_is_of_one_machine(desk: Desk) -> None:
-    """Never for two customers or two machines at once: exit 2, before anything else."""
+def test_a_document_needs_one_machine(desk: Desk) -> None:
+    """A document for two customers or two machines is exit 2."""
     signed(desk)
     desk.ok("sign", "--customer", "Globex", "--tier", "enterprise")
     document = desk.machine_info("n.json", fingerprint=OTHER)
@@ -173,8 +173,8 @@ def test_a_document_is_of_one_machine(desk: Desk) -> None:
         assert "of one machine" in outcome.err
 
 
-def test_one_option_says_which_license(desk: Desk) -> None:
-    """Two that contradict each other are a slip: exit 2."""
+def test_selection_options_are_mutually_exclusive(desk: Desk) -> None:
+    """Two options that select a license are exit 2."""
     old = signed(desk)
     which = ("--license", old["id"], "--machine", "prod-1")
     assert desk.run("renew", "acme-gmbh", *which).code == 2
@@ -182,8 +182,8 @@ def test_one_option_says_which_license(desk: Desk) -> None:
     assert desk.run("renew", "acme-gmbh", "globex", "--license", old["id"]).code == 2
 
 
-def test_what_lapsed_long_ago_is_renewed_only_when_named(desk: Desk) -> None:
-    """Over 90 days after the expiry the hint names the license."""
+def test_a_long_expired_license_must_be_selected(desk: Desk) -> None:
+    """More than 90 days after the expiry the hint names the license."""
     old = signed(desk)
     desk.now += timedelta(days=366 + 91)
     outcome = desk.run("renew", "acme-gmbh")
@@ -192,8 +192,8 @@ def test_what_lapsed_long_ago_is_renewed_only_when_named(desk: Desk) -> None:
     assert renewed(desk, "acme-gmbh", "--license", old["id"][:8])["replaces"] == [old["id"]]
 
 
-def test_a_replaced_license_has_no_next(desk: Desk) -> None:
-    """Naming it is exit 3: its successor is the current one."""
+def test_a_replaced_license_is_not_renewed(desk: Desk) -> None:
+    """Selecting a replaced license is exit 3."""
     old = signed(desk)
     desk.now += timedelta(days=330)
     renewed(desk, "acme-gmbh")
@@ -203,7 +203,7 @@ def test_a_replaced_license_has_no_next(desk: Desk) -> None:
 
 
 def test_a_new_name_goes_into_the_next_license(desk: Desk) -> None:
-    """`customer edit --name` shows as a difference."""
+    """The preview shows a name changed by `customer edit --name`."""
     signed(desk)
     desk.ok("customer", "edit", "acme-gmbh", "--name", "Acme AG")
     desk.now += timedelta(days=330)
@@ -214,7 +214,7 @@ def test_a_new_name_goes_into_the_next_license(desk: Desk) -> None:
 
 
 def test_standard_becomes_enterprise_and_back(desk: Desk) -> None:
-    """The machine goes with the tier; back again needs a document."""
+    """An enterprise license has no machine; a standard one needs a document again."""
     signed(desk)
     desk.now += timedelta(days=330)
     issued = renewed(desk, "acme-gmbh", "--tier", "enterprise", "--add-feature", "sso-saml")
@@ -226,7 +226,7 @@ def test_standard_becomes_enterprise_and_back(desk: Desk) -> None:
 
 
 def test_an_edited_row_changes_no_license(desk: Desk) -> None:
-    """The journal does not vouch for it, so nothing is issued."""
+    """A row that does not match the journal issues nothing."""
     signed(desk)
     database = sqlite3.connect(desk.home / "registry.db")
     with database:
@@ -242,7 +242,7 @@ def test_an_edited_row_changes_no_license(desk: Desk) -> None:
 
 
 def test_a_stored_file_that_was_changed_is_refused(desk: Desk) -> None:
-    """The pinned key says so; nothing is issued."""
+    """A stored file that fails verification with its pinned key issues nothing."""
     signed(desk)
     database = sqlite3.connect(desk.home / "registry.db")
     with database:
@@ -255,8 +255,8 @@ def test_a_stored_file_that_was_changed_is_refused(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("argv", [("nobody",), ("acme-gmb",)])
-def test_an_unknown_customer(desk: Desk, argv: tuple[str, ...]) -> None:
-    """Off a terminal a beginning is not enough: exit 5, with the nearest name."""
+def test_a_script_must_give_the_full_name(desk: Desk, argv: tuple[str, ...]) -> None:
+    """Without a terminal a prefix is exit 5, with the nearest name."""
     signed(desk)
     outcome = desk.run("renew", *argv)
     assert outcome.code == 5
@@ -272,8 +272,8 @@ def test_an_unknown_customer(desk: Desk, argv: tuple[str, ...]) -> None:
         ("1.1.2028", "--from expiry, --from now, or write a date as 2027-11-30"),
     ],
 )
-def test_a_mistyped_basis(desk: Desk, typed: str, hint: str) -> None:
-    """One of two words, or a date: the hint says all that there is."""
+def test_a_mistyped_start_is_explained(desk: Desk, typed: str, hint: str) -> None:
+    """A wrong `--from` lists the words and the form of a date."""
     outcome = desk.run("renew", "acme-gmbh", "--from", typed, "--json")
     assert outcome.code == 3
     assert outcome.json["error"]["hint"].startswith(hint)

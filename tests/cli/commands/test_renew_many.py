@@ -1,4 +1,4 @@
-"""`polygent-issue renew` of many, without a terminal."""
+"""`polygent-issue renew` as a batch, without a terminal."""
 
 import csv
 import json
@@ -14,28 +14,28 @@ from support.many_customers import add_customers_at
 
 
 def lines(outcome: Outcome) -> list[dict[str, Any]]:
-    """Each line of stdout, which must be JSON of our schema."""
+    """Parse each line of stdout, which must be JSON of our schema."""
     found = [json.loads(line) for line in outcome.out.splitlines()]
     assert {each.pop("schema") for each in found} == {"polygent-issue/1"}
     return found
 
 
 def files(desk: Desk) -> list[Path]:
-    """The license files."""
+    """Return the license files."""
     assert litter_in(desk.output) == []
     return sorted(desk.output.iterdir())
 
 
-def test_every_license_that_is_due(desk: Desk) -> None:
-    """A line for each, a summary, exit 0; the same again has nothing to do."""
+def test_every_due_license_is_renewed(desk: Desk) -> None:
+    """Each license has a line, then a summary; running it again does nothing."""
     add_customers_at(desk, range(1, 4))
     add_customers_at(desk, range(4, 5), ends_in=200)
     outcome = desk.ok("renew", "--due-within", "30d")
-    told = outcome.text.splitlines()
-    assert told[0] == "renewed c1, prod-1: 2026-12-19 → 2027-12-20"
-    assert told[1].startswith(f"  file: {desk.output}/c1-prod-1-2027-12-20-")
+    result = outcome.text.splitlines()
+    assert result[0] == "renewed c1, prod-1: 2026-12-19 → 2027-12-20"
+    assert result[1].startswith(f"  file: {desk.output}/c1-prod-1-2027-12-20-")
     assumed = "assumed; set yours with: polygent-issue config set upload_window 7d"
-    assert told[6:] == [
+    assert result[6:] == [
         "renewed 3",
         f"upload before 2026-12-07T09:30:00Z ({assumed})",
         "to be mailed: polygent-issue license list --unsent",
@@ -46,8 +46,8 @@ def test_every_license_that_is_due(desk: Desk) -> None:
     assert read_state(desk).problems == ()
 
 
-def test_json_lines(desk: Desk) -> None:
-    """One for each item as it is acknowledged, the last is the summary."""
+def test_json_has_a_line_for_each_item(desk: Desk) -> None:
+    """Each item has a line as soon as it is done; the last line is the summary."""
     add_customers_at(desk, range(1, 4))
     outcome = desk.run("renew", "c1", "nobody", "c2", "--json")
     assert outcome.code == 20
@@ -74,8 +74,8 @@ def test_json_lines(desk: Desk) -> None:
     }
 
 
-def test_one_that_fails_leaves_the_others(desk: Desk) -> None:
-    """A table says which and why; exit 20."""
+def test_a_failed_item_does_not_stop_the_others(desk: Desk) -> None:
+    """A table lists the failures with their reasons; exit 20."""
     add_customers_at(desk, range(1, 3))
     outcome = desk.run("renew", "c1", "nobody", "c2")
     assert outcome.code == 20
@@ -86,8 +86,8 @@ def test_one_that_fails_leaves_the_others(desk: Desk) -> None:
     assert outcome.err == ""
 
 
-def test_names_from_stdin(desk: Desk) -> None:
-    """One in a line, however a spreadsheet ends it; empty lines count for nothing."""
+def test_names_are_read_from_stdin(desk: Desk) -> None:
+    """Each line is a name, with any line end; empty lines are ignored."""
     add_customers_at(desk, range(1, 4))
     text = "\ufeffc1\r\n\r\n  Customer 2 \nc2\n".encode()
     [first, second, last] = lines(desk.ok("renew", "-", "--json", stdin=text))
@@ -99,8 +99,8 @@ def test_names_from_stdin(desk: Desk) -> None:
     assert "not UTF-8" in outcome.err
 
 
-def test_nobody_on_stdin(desk: Desk) -> None:
-    """An empty list is nothing to do, as for a pipe of what is due today."""
+def test_an_empty_list_does_nothing(desk: Desk) -> None:
+    """An empty list on stdin has nothing to do."""
     assert desk.ok("renew", "-").text == "nothing to do\n"
 
 
@@ -121,8 +121,8 @@ def test_nobody_on_stdin(desk: Desk) -> None:
         ("--due-within", "30d", "--add-feature", "bots", "--remove-feature", "bots"),
     ],
 )
-def test_wrong_usage(desk: Desk, argv: tuple[str, ...]) -> None:
-    """What is of one license, or of two minds: exit 2 with a hint, and nothing is issued."""
+def test_contradicting_options_issue_nothing(desk: Desk, argv: tuple[str, ...]) -> None:
+    """Options that contradict each other are exit 2 with a hint."""
     add_customers_at(desk, range(1, 3))
     outcome = desk.run("renew", *argv)
     assert outcome.code == 2
@@ -130,21 +130,21 @@ def test_wrong_usage(desk: Desk, argv: tuple[str, ...]) -> None:
     assert files(desk) == []
 
 
-def test_a_folder_that_is_not_there(desk: Desk) -> None:
-    """Many files need a folder: the hint makes it as it stands there."""
+def test_a_missing_folder_is_named_in_a_command(desk: Desk) -> None:
+    """The hint has the command that creates the folder."""
     place = desk.folder / "not yet"
     outcome = desk.run("renew", "--due-within", "30d", "-o", str(place))
     assert outcome.code == 2
     assert f"hint: mkdir -p '{place}'" in outcome.err
 
 
-def test_a_term_that_is_none(desk: Desk) -> None:
-    """Exit 3, as everywhere."""
+def test_an_invalid_term_is_refused(desk: Desk) -> None:
+    """An invalid term is exit 3."""
     assert desk.run("renew", "--due-within", "soon").code == 3
 
 
-def test_a_key_that_is_not_there(desk: Desk) -> None:
-    """It stands in the way of all, so nothing is tried: exit 5."""
+def test_an_unknown_key_stops_the_batch(desk: Desk) -> None:
+    """An unknown key is exit 5 before any item."""
     add_customers_at(desk, range(1, 3))
     outcome = desk.run("renew", "c1", "c2", "--key", "mian")
     assert outcome.code == 5
@@ -153,8 +153,8 @@ def test_a_key_that_is_not_there(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("argv", [("c1", "c2"), ("--due-within", "30d"), ("c1", "-", "--dry-run")])
-def test_no_key_is_chosen(desk: Desk, argv: tuple[str, ...]) -> None:
-    """It stands in the way of all, so nothing is tried: exit 6."""
+def test_a_batch_needs_an_active_key(desk: Desk, argv: tuple[str, ...]) -> None:
+    """Without an active key it is exit 6 before any item."""
     add_customers_at(desk, range(1, 3))
     desk.ok("key", "retire", "main", "--compromised", "--reason", "leaked", "--yes")
     outcome = desk.run("renew", *argv)
@@ -163,8 +163,8 @@ def test_no_key_is_chosen(desk: Desk, argv: tuple[str, ...]) -> None:
     assert outcome.out == b""
 
 
-def test_a_passphrase_that_is_wrong(desk: Desk) -> None:
-    """Exit 6 after the summary, which says that nothing was done."""
+def test_a_wrong_passphrase_issues_nothing(desk: Desk) -> None:
+    """A wrong passphrase is exit 6 after a summary without licenses."""
     add_customers_at(desk, range(1, 3))
     desk.passphrase_file.write_text("wrong\n")
     outcome = desk.run("renew", "--due-within", "30d")
@@ -177,15 +177,15 @@ def test_a_passphrase_that_is_wrong(desk: Desk) -> None:
     assert error["error"]["exit_code"] == 6
 
 
-def test_no_home(empty_desk: Desk) -> None:
-    """Exit 7, and none is made."""
+def test_a_missing_home_is_not_created(empty_desk: Desk) -> None:
+    """A missing home is exit 7, and none is created."""
     outcome = empty_desk.run("renew", "--due-within", "30d")
     assert outcome.code == 7
     assert not empty_desk.home.exists()
 
 
-def test_no_folder(desk: Desk) -> None:
-    """Exit 8 before anything is issued, with the command that makes it."""
+def test_a_missing_output_folder_issues_nothing(desk: Desk) -> None:
+    """A missing output folder is exit 8 with the command that creates it."""
     add_customers_at(desk, range(1, 3))
     outcome = desk.run("renew", "c1", "c2", "-o", str(desk.folder / "none") + "/")
     assert outcome.code == 8
@@ -194,18 +194,18 @@ def test_no_folder(desk: Desk) -> None:
 
 
 def test_a_dry_run_issues_nothing(desk: Desk) -> None:
-    """What would be done, no passphrase, and no digest that nothing takes; one is refused: 20."""
+    """A dry run needs no passphrase and prints no digest; a refused item is exit 20."""
     add_customers_at(desk, range(1, 3))
     desk.passphrase_file.unlink()
     outcome = desk.run("renew", "c1", "nobody", "c2", "--dry-run")
     assert outcome.code == 20
-    told = outcome.text.splitlines()
-    assert told[0] == "renew c1: 2026-12-19 → 2027-12-20"
-    assert any(line.startswith("refused nobody: ") for line in told)
-    assert "renew 2, refused 1" in told
-    assert told[-1] == "dry run: nothing was issued"
+    result = outcome.text.splitlines()
+    assert result[0] == "renew c1: 2026-12-19 → 2027-12-20"
+    assert any(line.startswith("refused nobody: ") for line in result)
+    assert "renew 2, refused 1" in result
+    assert result[-1] == "dry run: nothing was issued"
     assert files(desk) == []
-    assert not any(line.startswith("digest") for line in told)
+    assert not any(line.startswith("digest") for line in result)
     *items, last = lines(desk.run("renew", "c1", "nobody", "c2", "--dry-run", "--json"))
     assert [each["decision"] for each in items] == ["renew", "refused", "renew"]
     assert (last["summary"]["renew"], last["summary"]["dry_run"]) == (2, True)
@@ -213,8 +213,8 @@ def test_a_dry_run_issues_nothing(desk: Desk) -> None:
     assert desk.ok("renew", "c1", "c2", "--dry-run").code == 0
 
 
-def test_a_report_of_a_dry_run(desk: Desk) -> None:
-    """What would become of each: no ID, for none is issued, and what consent is missing."""
+def test_a_dry_run_can_be_reported(desk: Desk) -> None:
+    """The report has the outcome without IDs, and the missing consent."""
     add_customers_at(desk, range(1, 3))
     report = desk.folder / "report.csv"
     argv = ("renew", "c1", "nobody", "c2", "--term", "5y", "--dry-run", "--report", str(report))
@@ -229,16 +229,16 @@ def test_a_report_of_a_dry_run(desk: Desk) -> None:
     assert desk.run(*argv).code == 8
 
 
-def test_one_customer_into_an_archive(desk: Desk) -> None:
-    """An option of batches is not overlooked where only one is named."""
+def test_batch_options_work_for_one_customer(desk: Desk) -> None:
+    """A batch option counts even if only one customer is named."""
     add_customers_at(desk, range(1, 3))
     desk.ok("renew", "c1", "--bundle", str(desk.folder / "one.zip"))
     assert files(desk) == []
     assert (desk.folder / "one.zip").is_file()
 
 
-def test_consent_off_a_terminal(desk: Desk) -> None:
-    """Each item fails by itself, and the hint has the flags; with a reason it goes."""
+def test_each_item_without_consent_fails(desk: Desk) -> None:
+    """Without consent each item fails on its own, and the hint has the options."""
     add_customers_at(desk, range(1, 3))
     outcome = desk.run("renew", "c1", "c2", "--term", "5y")
     assert outcome.code == 20
@@ -249,8 +249,8 @@ def test_consent_off_a_terminal(desk: Desk) -> None:
     assert len(files(desk)) == 2
 
 
-def test_early_renewals(desk: Desk) -> None:
-    """Over 90 days ahead: kept and told, renewed with consent, and then once."""
+def test_early_renewals_need_consent(desk: Desk) -> None:
+    """More than 90 days ahead a license is kept, and renewed once with consent."""
     add_customers_at(desk, range(1, 3), ends_in=200)
     outcome = desk.ok("renew", "c1", "c2")
     assert "kept c1: not due: runs until 2027-06-18T09:30:00Z" in outcome.text
@@ -260,8 +260,8 @@ def test_early_renewals(desk: Desk) -> None:
         assert len(files(desk)) == count
 
 
-def test_a_report_for_a_spreadsheet(desk: Desk) -> None:
-    """A row for each license or item, formulas disarmed; private, and whole."""
+def test_a_csv_report_is_safe_for_a_spreadsheet(desk: Desk) -> None:
+    """Each item has a row, formulas are disarmed, and the file is private."""
     add_customers_at(desk, range(1, 3))
     report = desk.folder / "report.csv"
     outcome = desk.run("renew", "c1", "=HYPERLINK(1)", "--report", str(report))
@@ -279,8 +279,8 @@ def test_a_report_for_a_spreadsheet(desk: Desk) -> None:
     assert report.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_report_for_a_program(desk: Desk) -> None:
-    """The same items as the lines of `--json`, in one list; of one customer as well."""
+def test_a_json_report_has_the_items_of_the_output(desk: Desk) -> None:
+    """The report has the same items as the lines of `--json`."""
     add_customers_at(desk, range(1, 3))
     report = desk.folder / "report.json"
     outcome = desk.ok("renew", "c1", "--report", str(report), "--json")
@@ -290,8 +290,8 @@ def test_a_report_for_a_program(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("name", ["taken.csv", "no/folder.csv"])
-def test_a_report_that_cannot_be(desk: Desk, name: str) -> None:
-    """Exit 8 before anything is issued."""
+def test_an_unwritable_report_issues_nothing(desk: Desk, name: str) -> None:
+    """A report that cannot be written is exit 8 before any item."""
     add_customers_at(desk, range(1, 3))
     (desk.folder / "taken.csv").write_text("mine")
     outcome = desk.run("renew", "c1", "c2", "--report", str(desk.folder / name))
@@ -300,8 +300,8 @@ def test_a_report_that_cannot_be(desk: Desk, name: str) -> None:
     assert (desk.folder / "taken.csv").read_text() == "mine"
 
 
-def test_terms_for_many(desk: Desk) -> None:
-    """Each gets them; who has them already and is not due is kept."""
+def test_terms_apply_to_every_item(desk: Desk) -> None:
+    """Every item gets the terms; one that has them and is not due is kept."""
     add_customers_at(desk, range(1, 3))
     *items, _ = lines(desk.ok("renew", "c1", "c2", "--users", "30", "--json"))
     assert {each["licenses"][0]["claims"]["limits"]["users"] for each in items} == {30}
@@ -311,8 +311,8 @@ def test_terms_for_many(desk: Desk) -> None:
 
 
 @pytest.mark.power
-def test_a_full_disk(desk: Desk) -> None:
-    """Exit 8: nothing of that group is kept, and elsewhere the same command does all."""
+def test_a_full_disk_loses_nothing(desk: Desk) -> None:
+    """A full disk is exit 8; the same command with another folder issues the rest."""
     add_customers_at(desk, range(1, 31))
     with mounted(desk.folder / "disk", size="64k") as disk:
         outcome = desk.run("renew", "--due-within", "30d", "-o", str(disk))
@@ -324,8 +324,8 @@ def test_a_full_disk(desk: Desk) -> None:
     assert len(files(desk)) == 30
 
 
-def test_more_than_a_group(desk: Desk) -> None:
-    """Several hundred: each once, the journal stands, nothing waits."""
+def test_several_hundred_licenses_are_renewed_once(desk: Desk) -> None:
+    """Several hundred licenses are issued once each, and the journal is intact."""
     add_customers_at(desk, range(1, 301))
     *items, last = lines(desk.ok("renew", "--due-within", "30d", "--json"))
     assert len(items) == 300

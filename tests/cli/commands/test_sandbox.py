@@ -1,4 +1,4 @@
-"""`polygent-issue sandbox`: the command, as a real process; its pages have tests of their own."""
+"""`polygent-issue sandbox` as a real process; its pages have tests of their own."""
 
 import json
 import os
@@ -27,7 +27,7 @@ EXAMPLES = Path(__file__).parents[3] / "keys.example"
 def running(
     *options: str, environ: dict[str, str] | None = None
 ) -> Iterator[subprocess.Popen[str]]:
-    """The command while it runs."""
+    """Run the command and stop it afterwards."""
     process = subprocess.Popen(
         [*COMMAND, *options],
         stdout=subprocess.PIPE,
@@ -42,22 +42,23 @@ def running(
             process.kill()
 
 
-def told(process: subprocess.Popen[str]) -> str:
-    """The next line of its stdout."""
+def next_line(process: subprocess.Popen[str]) -> str:
+    """Return the next line of its stdout."""
     assert process.stdout is not None
     return process.stdout.readline()
 
 
 def address(process: subprocess.Popen[str]) -> str:
-    """The address that the terminal shows, on a line of its own."""
+    """Return the address, which is on a line of its own."""
     assert (
-        told(process) == "sandbox running until Ctrl-C; open this address, which works only once:\n"
+        next_line(process)
+        == "sandbox running until Ctrl-C; open this address, which works only once:\n"
     )
-    return told(process).removesuffix("\n")
+    return next_line(process).removesuffix("\n")
 
 
 def state(address: str) -> str:
-    """What an admin sees of the license in force."""
+    """Return an admin's view of the current license."""
     with httpx2.Client(base_url=address.partition("?")[0]) as client:
         client.get(address)
         client.post("api/sign-in", json={"user": "admin"})
@@ -66,12 +67,12 @@ def state(address: str) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_it_runs_until_it_is_stopped(tmp_path: Path, stop: signal.Signals) -> None:
-    """It prints where, serves a license from the start, ends with 0 and leaves nothing behind."""
+def test_the_sandbox_runs_until_it_is_stopped(tmp_path: Path, stop: signal.Signals) -> None:
+    """It prints its address, serves the license, ends with 0 and leaves no data."""
     license_file = str(EXAMPLES / "example.lic")
     environ = {"TMPDIR": str(tmp_path), "POLYGENT_ISSUER_HOME": str(tmp_path / "no-home")}
     with running("--license", license_file, "--json", environ=environ) as process:
-        line = json.loads(told(process))
+        line = json.loads(next_line(process))
         url = line["url"]
         assert url.startswith("http://127.0.0.1:")
         assert state(line["open"]) == "active"
@@ -100,9 +101,9 @@ HANDSHAKE = (
     ],
 )
 def test_agents_connect_over_the_network(options: tuple[str, ...], first_line: bytes) -> None:
-    """The web server speaks WebSocket, and tells an agent that it refuses why."""
+    """The server speaks WebSocket, and a refused agent gets the reason."""
     with running("--json", *options) as process:
-        line = json.loads(told(process))
+        line = json.loads(next_line(process))
         port = int(line["url"].rstrip("/").rpartition(":")[2])
         with socket.create_connection(("127.0.0.1", port), timeout=60) as stranger:
             handshake = HANDSHAKE.format(kind="session", port=port, cookie="")
@@ -115,19 +116,19 @@ def test_agents_connect_over_the_network(options: tuple[str, ...], first_line: b
             assert agent.makefile("rb").readline().startswith(first_line)
 
 
-def test_what_it_needs_is_what_the_extra_installs() -> None:
-    """Also what only a real web server imports: its WebSocket library."""
-    wanted = {
+def test_the_extra_has_all_packages() -> None:
+    """The extra includes the WebSocket library that only a real server imports."""
+    expected = {
         re.split(r"[<>=; ]", line, maxsplit=1)[0].replace("-", "_")
         for line in metadata.requires("polygent-issuer") or ()
         if 'extra == "sandbox"' in line or "extra == 'sandbox'" in line
     }
-    assert wanted == set(_NEEDED)
+    assert expected == set(_NEEDED)
 
 
 @pytest.mark.parametrize("command", [("--help",), ("verify", "--help"), ("sandbox", "--help")])
-def test_no_other_command_pays_for_it(command: tuple[str, ...]) -> None:
-    """Neither help nor another command imports the web framework."""
+def test_no_other_command_imports_the_web_framework(command: tuple[str, ...]) -> None:
+    """Neither the help nor another command imports it."""
     code = (
         "import sys; from polygent_issuer.cli.main import run; run(sys.argv[1:]);"
         "sys.exit(', '.join({'starlette', 'uvicorn', 'jinja2'} & sys.modules.keys()) or 0)"
@@ -139,8 +140,8 @@ def test_no_other_command_pays_for_it(command: tuple[str, ...]) -> None:
 
 
 @pytest.mark.slow
-def test_with_a_key_of_ours(desk: Desk) -> None:
-    """`--public-key` takes what `key export-public` writes; nothing is said of the example."""
+def test_the_sandbox_trusts_a_given_key(desk: Desk) -> None:
+    """`--public-key` accepts an exported key, and the warning about the example is gone."""
     desk.now = datetime.now(UTC)
     public = str(desk.folder / "public.pem")
     desk.ok("key", "export-public", "--output", public)
@@ -155,7 +156,7 @@ def test_with_a_key_of_ours(desk: Desk) -> None:
 
 @pytest.mark.slow
 def test_the_address_works_once() -> None:
-    """Its token is in no list of processes, and in nothing that follows on either stream."""
+    """Its token is in no process list and in no later output."""
     with running() as process:
         shown = address(process)
         token = shown.rpartition("=")[2]
@@ -172,8 +173,8 @@ def test_the_address_works_once() -> None:
 
 
 @pytest.mark.slow
-def test_a_license_that_is_refused_is_told(tmp_path: Path) -> None:
-    """The server starts without it, as the customer's would."""
+def test_a_refused_license_is_reported(tmp_path: Path) -> None:
+    """The server starts without it, as a customer's would."""
     file = tmp_path / "x.lic"
     file.write_bytes(b"nonsense")
     with running("--license", str(file)) as process:
@@ -185,9 +186,9 @@ def test_a_license_that_is_refused_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_odd_requests_leave_the_terminal_alone() -> None:
-    """What they hold reaches neither stream; nor does one that is cut short at the end."""
+    """Their content, also of an incomplete one, reaches neither stream."""
     with running("--json") as process:
-        line = json.loads(told(process))
+        line = json.loads(next_line(process))
         url, odd = line["url"], {"content-type": "multipart/form-data; boundary=x"}
         cookie = httpx2.get(line["open"]).headers["set-cookie"].partition(";")[0]
         for path in ("sign-in", "license", "sandbox/clock"):
@@ -206,8 +207,8 @@ def test_odd_requests_leave_the_terminal_alone() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("room", [0, 4_096])
-def test_no_room_for_its_database(room: int) -> None:
-    """Is told, with what helps; a limit on files stands for a disk that is full."""
+def test_a_full_disk_is_reported(room: int) -> None:
+    """The error has a hint; a limit on files simulates a full disk."""
     limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}));"
     code = (
         limit + "import sys; from polygent_issuer.cli.main import run; sys.exit(run(sys.argv[1:]))"
@@ -223,8 +224,8 @@ def test_no_room_for_its_database(room: int) -> None:
     assert "TMPDIR" in done.stderr
 
 
-def test_a_port_that_is_taken(empty_desk: Desk) -> None:
-    """Is told, with the option that helps; nothing is started."""
+def test_a_port_in_use_is_reported(empty_desk: Desk) -> None:
+    """The error names the option that selects another port."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         outcome = empty_desk.run("sandbox", "--port", str(taken.getsockname()[1]))
     assert outcome.code == 2
@@ -232,15 +233,15 @@ def test_a_port_that_is_taken(empty_desk: Desk) -> None:
     assert "--port 0" in outcome.err
 
 
-def test_a_license_that_is_not_there(empty_desk: Desk) -> None:
-    """Is an error before anything is started."""
+def test_a_missing_license_is_an_error(empty_desk: Desk) -> None:
+    """It is reported before the server starts."""
     outcome = empty_desk.run("sandbox", "--port", "0", "--license", "nowhere.lic")
     assert outcome.code == 3
     assert "nowhere.lic" in outcome.err
 
 
 def test_without_the_extra(empty_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The packages that it needs are told with the command that installs them; faked away here."""
+    """The error has the command that installs the packages; their absence is simulated."""
     monkeypatch.setattr(
         "polygent_issuer.cli.commands.sandbox._NEEDED", ("starlette", "no_such_package")
     )
@@ -249,10 +250,10 @@ def test_without_the_extra(empty_desk: Desk, monkeypatch: pytest.MonkeyPatch) ->
     assert "pip install 'polygent-issuer[sandbox]'" in outcome.err
 
 
-def test_only_the_loopback_is_listened_on() -> None:
-    """Nobody else in the network reaches it."""
+def test_the_sandbox_listens_only_on_the_loopback() -> None:
+    """Other hosts in the network cannot connect."""
     with running("--json") as process:
-        port = int(json.loads(told(process))["url"].rstrip("/").rpartition(":")[2])
+        port = int(json.loads(next_line(process))["url"].rstrip("/").rpartition(":")[2])
         listening = [
             line.split()[1]
             for table in ("/proc/net/tcp", "/proc/net/tcp6")

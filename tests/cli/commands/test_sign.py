@@ -19,12 +19,12 @@ OTHER = "sha256:" + "cd" * 32
 
 
 def key_set(desk: Desk) -> KeySet:
-    """The public keys as a server would be given them."""
+    """Return the public keys that a server would get."""
     return KeySet.from_jwks(desk.ok("key", "export-public", "--format", "jwks", "-o", "-").out)
 
 
 def test_a_document_alone_gives_a_license_of_the_default_plan(desk: Desk) -> None:
-    """The document's customer and the default plan are taken; the server accepts the file."""
+    """The customer of the document and the default plan are used; a server accepts it."""
     outcome = desk.ok("sign", "--machine-info", desk.machine_info())
     [file] = desk.output.iterdir()
     held = Verifier(key_set(desk)).verify(
@@ -33,21 +33,21 @@ def test_a_document_alone_gives_a_license_of_the_default_plan(desk: Desk) -> Non
     assert file.name == f"acme-gmbh-prod-1-2027-11-30-{held.jti[:8]}.lic"
     assert (held.customer, held.sub, held.iss) == ("Acme GmbH", "acme-gmbh", "Polygent Ltd")
     assert held.expires_at.isoformat() == "2027-12-01T00:00:00+00:00"
-    for told in (held.jti, "2027-12-01T00:00:00Z, last full day 2027-11-30", str(file)):
-        assert told in outcome.text
+    for result in (held.jti, "2027-12-01T00:00:00Z, last full day 2027-11-30", str(file)):
+        assert result in outcome.text
     assert "upload before  2026-12-07T09:30:00Z (assumed" in outcome.text
 
 
-def test_the_window_is_assumed_until_it_is_told(desk: Desk) -> None:
-    """`config set upload_window` ends the word "assumed"."""
+def test_the_window_is_assumed_until_it_is_set(desk: Desk) -> None:
+    """After `config set upload_window` the deadline is not called assumed."""
     desk.ok("config", "set", "upload_window", "3d")
     outcome = desk.ok("sign", "--machine-info", desk.machine_info())
     assert "upload before  2026-12-03T09:30:00Z\n" in outcome.text
     assert "(assumed" not in outcome.text
 
 
-def test_json_says_the_same(desk: Desk) -> None:
-    """Stdout carries one object, and nothing of it is missing for a program."""
+def test_json_has_the_same(desk: Desk) -> None:
+    """Stdout has one object with everything that the text has."""
     [issued] = desk.ok("sign", "--machine-info", desk.machine_info(), "--json").json["licenses"]
     assert Path(issued["file"]).read_bytes().endswith(b"\n")
     assert issued["last_full_day"] == "2027-11-30"
@@ -58,7 +58,7 @@ def test_json_says_the_same(desk: Desk) -> None:
 
 
 def test_an_enterprise_license_needs_no_machine(desk: Desk) -> None:
-    """The tier alone chooses the plan of that tier; the domain is kept."""
+    """The tier selects its plan, and the domain is written into the license."""
     desk.ok(
         *("sign", "--customer", "Globex", "--tier", "enterprise"),
         *("--allowed-domain", "*.Globex.internal"),
@@ -70,16 +70,16 @@ def test_an_enterprise_license_needs_no_machine(desk: Desk) -> None:
     assert "sso-saml" in held.features
 
 
-def test_a_slug_of_the_operators_choice(desk: Desk) -> None:
-    """A new customer gets it in registry, license and file name."""
+def test_a_new_customer_gets_the_given_slug(desk: Desk) -> None:
+    """The slug is in the registry, the license and the file name."""
     argv = ("--tier", "enterprise", "--slug", "acme-kk", "--json")
     [issued] = desk.ok("sign", "--customer", "株式会社アクメ", *argv).json["licenses"]
     assert (issued["customer"], issued["claims"]["sub"]) == ("acme-kk", "acme-kk")
     assert Path(issued["file"]).name.startswith("acme-kk-2027-11-30-")
 
 
-def test_the_slug_that_a_customer_has(desk: Desk) -> None:
-    """The same options work for a customer's next machine."""
+def test_the_slug_of_a_known_customer_is_accepted(desk: Desk) -> None:
+    """The same options work for the customer's next machine."""
     argv = (
         "sign",
         "--customer",
@@ -109,7 +109,7 @@ def test_the_slug_that_a_customer_has(desk: Desk) -> None:
     ],
 )
 def test_an_impossible_slug_is_refused(desk: Desk, argv: tuple[str, ...], message: str) -> None:
-    """For a customer who exists, taken, or against FORMAT: exit 3, and nothing is added."""
+    """A slug in use, or against FORMAT, is exit 3, and no customer is added."""
     desk.ok("customer", "add", "Acme GmbH")
     outcome = desk.run("sign", *argv, "--tier", "enterprise", "--yes")
     assert outcome.code == 3
@@ -118,8 +118,8 @@ def test_an_impossible_slug_is_refused(desk: Desk, argv: tuple[str, ...], messag
     assert not list(desk.output.iterdir())
 
 
-def test_a_slug_for_a_known_machine(desk: Desk) -> None:
-    """The machine's customer exists, so a slug is refused."""
+def test_a_slug_for_a_known_machine_is_refused(desk: Desk) -> None:
+    """The customer of the machine exists, so a slug is refused."""
     document = desk.machine_info()
     desk.ok("sign", "--machine-info", document)
     outcome = desk.run("sign", "--machine-info", document, "--slug", "other")
@@ -134,10 +134,8 @@ def test_a_slug_for_a_known_machine(desk: Desk) -> None:
         (("--tier", "enterprise"), "--customer NAME"),
     ],
 )
-def test_what_only_a_person_knows_is_asked_for_by_option(
-    desk: Desk, argv: tuple[str, ...], hint: str
-) -> None:
-    """Off a terminal a missing customer or machine is exit 3 with the option to add."""
+def test_missing_input_names_the_option(desk: Desk, argv: tuple[str, ...], hint: str) -> None:
+    """Without a terminal a missing customer or machine is exit 3 with the option."""
     outcome = desk.run("sign", *argv)
     assert outcome.code == 3
     assert hint in outcome.err
@@ -158,10 +156,8 @@ def test_what_only_a_person_knows_is_asked_for_by_option(
         (("--term", "1 year"), "1y, 6mo or 90d"),
     ],
 )
-def test_wrong_terms_are_refused_and_nothing_is_kept(
-    desk: Desk, argv: tuple[str, ...], message: str
-) -> None:
-    """Each wrong term is one clear error; the customer is not added, no file appears."""
+def test_wrong_terms_issue_nothing(desk: Desk, argv: tuple[str, ...], message: str) -> None:
+    """Each wrong term has one clear error; no customer and no file is added."""
     outcome = desk.run("sign", "--machine-info", desk.machine_info(), *argv)
     assert outcome.code in {2, 3, 5}
     assert message in outcome.err
@@ -169,8 +165,8 @@ def test_wrong_terms_are_refused_and_nothing_is_kept(
     assert desk.ok("customer", "list", "--json").json["customers"] == []
 
 
-def test_a_running_license_leads_to_renew_and_reissue(desk: Desk) -> None:
-    """A known machine whose license runs is not signed again."""
+def test_a_machine_with_a_license_is_refused(desk: Desk) -> None:
+    """A machine with a valid license is not signed again."""
     desk.ok("sign", "--machine-info", desk.machine_info())
     outcome = desk.run("sign", "--machine-info", desk.machine_info())
     assert outcome.code == 3
@@ -179,8 +175,8 @@ def test_a_running_license_leads_to_renew_and_reissue(desk: Desk) -> None:
     assert len(list(desk.output.iterdir())) == 1
 
 
-def test_a_lapsed_license_is_continued(desk: Desk) -> None:
-    """Its terms go on, its ID is in `replaces`, and the old one is replaced."""
+def test_an_expired_license_is_continued(desk: Desk) -> None:
+    """Its terms are kept, its ID is in `replaces`, and it is replaced."""
     document = desk.machine_info()
     argv = ("sign", "--machine-info", document, "--users", "7", "--term", "30d", "--json")
     [first] = desk.ok(*argv).json["licenses"]
@@ -193,8 +189,8 @@ def test_a_lapsed_license_is_continued(desk: Desk) -> None:
     assert {each["id"]: each["status"] for each in shown}[first["id"]] == "replaced"
 
 
-def test_an_enterprise_scope_is_its_domain(desk: Desk) -> None:
-    """The same domain runs already; another domain is another license."""
+def test_an_enterprise_license_is_identified_by_its_domain(desk: Desk) -> None:
+    """A second license for the same domain is refused; another domain is accepted."""
     argv = ("sign", "--customer", "Globex", "--tier", "enterprise", "--allowed-domain")
     desk.ok(*argv, "*.globex.internal")
     assert desk.run(*argv, "*.globex.internal").code == 3
@@ -202,7 +198,7 @@ def test_an_enterprise_scope_is_its_domain(desk: Desk) -> None:
 
 
 def test_a_dry_run_leaves_nothing(desk: Desk) -> None:
-    """It shows everything, asks for no passphrase, and writes neither file nor row."""
+    """It shows everything without a passphrase, and writes neither file nor row."""
     desk.passphrase_file.unlink()
     before = (desk.home / "registry.db").read_bytes()
     outcome = desk.ok("sign", "--machine-info", desk.machine_info(), "--dry-run")
@@ -213,7 +209,7 @@ def test_a_dry_run_leaves_nothing(desk: Desk) -> None:
 
 
 def test_the_document_can_come_from_stdin_and_the_license_go_to_stdout(desk: Desk) -> None:
-    """`-` works on both sides: stdout carries the license and nothing else."""
+    """`-` works for both; stdout has only the license."""
     document = Path(desk.machine_info()).read_bytes()
     outcome = desk.ok("sign", "--machine-info", "-", "-o", "-", stdin=document)
     held = Verifier(key_set(desk)).verify(outcome.out, now=desk.now, fingerprint=FIRST)
@@ -223,14 +219,14 @@ def test_the_document_can_come_from_stdin_and_the_license_go_to_stdout(desk: Des
 
 
 def test_json_and_the_license_do_not_share_stdout(desk: Desk) -> None:
-    """`--json -o -` is wrong usage, before anything is signed."""
+    """`--json -o -` is exit 2 before anything is signed."""
     outcome = desk.run("sign", "--machine-info", desk.machine_info(), "--json", "-o", "-")
     assert outcome.code == 2
     assert outcome.json["error"]["code"] == "usage"
 
 
 def test_nothing_is_ever_overwritten(desk: Desk) -> None:
-    """A file that exists is exit 8, and nothing was issued."""
+    """An existing file is exit 8, and no license is issued."""
     (desk.output / "x.lic").write_text("mine")
     target = str(desk.output / "x.lic")
     outcome = desk.run("sign", "--machine-info", desk.machine_info(), "-o", target)
@@ -239,15 +235,15 @@ def test_nothing_is_ever_overwritten(desk: Desk) -> None:
 
 
 def test_a_missing_folder_is_named(desk: Desk) -> None:
-    """The hint makes it."""
+    """The hint has the command that creates it."""
     missing = desk.folder / "nowhere"
     outcome = desk.run("sign", "--machine-info", desk.machine_info(), "-o", f"{missing}/")
     assert outcome.code == 8
     assert f"mkdir -p {missing}" in outcome.err
 
 
-def test_no_key_no_license(empty_desk: Desk) -> None:
-    """Without a key the hint says how to make one."""
+def test_without_a_key_the_hint_generates_one(empty_desk: Desk) -> None:
+    """Without a key the hint has the command that generates one."""
     empty_desk.ok("init")
     outcome = empty_desk.run("sign", "--machine-info", empty_desk.machine_info())
     assert outcome.code == 6
@@ -255,7 +251,7 @@ def test_no_key_no_license(empty_desk: Desk) -> None:
 
 
 def test_a_wrong_passphrase_issues_nothing(desk: Desk) -> None:
-    """Exit 6, no row, no file."""
+    """A wrong passphrase is exit 6 without a row or a file."""
     desk.passphrase_file.write_text("wrong\n")
     outcome = desk.run("sign", "--machine-info", desk.machine_info())
     assert outcome.code == 6
@@ -264,7 +260,7 @@ def test_a_wrong_passphrase_issues_nothing(desk: Desk) -> None:
 
 
 def test_a_hostile_name_is_refused_or_shown_literally(desk: Desk) -> None:
-    """Markup is data, control characters are refused, the file's name stays safe."""
+    """Markup is data, control characters are refused, and the file name is safe."""
     named = desk.machine_info(customer="[/red]../CON", hostname="../../etc")
     outcome = desk.ok("sign", "--machine-info", named)
     assert "[/red]../CON" in outcome.text
@@ -277,7 +273,7 @@ def test_a_hostile_name_is_refused_or_shown_literally(desk: Desk) -> None:
 
 
 def test_a_hint_is_safe_to_paste(desk: Desk) -> None:
-    """A label came from the sender; a shell would run what stands in it."""
+    """A label of the sender is quoted, so that a shell does not run it."""
     evil = "$(touch pwned) x"
     desk.ok("sign", "--machine-info", desk.machine_info(hostname=evil))
     second = desk.machine_info("n.json", fingerprint=OTHER)
@@ -286,8 +282,8 @@ def test_a_hint_is_safe_to_paste(desk: Desk) -> None:
     assert words[words.index("--machine") + 1] == evil
 
 
-def test_a_label_is_of_one_machine(desk: Desk) -> None:
-    """Another machine's label, or another label for a known machine, is exit 3 at once."""
+def test_a_label_belongs_to_one_machine(desk: Desk) -> None:
+    """A label in use, or another label for a known machine, is exit 3."""
     desk.ok("sign", "--machine-info", desk.machine_info(), "--term", "30d", "--label", "prod")
     second = desk.machine_info("n.json", fingerprint=OTHER)
     argv = ("--customer", "acme-gmbh", "--label")
@@ -301,15 +297,15 @@ def test_a_label_is_of_one_machine(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("place", ["~nosuchuser/x.lic", "a" * 300, "", "x\udcff/"])
-def test_a_place_where_no_file_can_be(desk: Desk, place: str) -> None:
-    """Exit 8, before anything is signed."""
+def test_an_impossible_path_signs_nothing(desk: Desk, place: str) -> None:
+    """A path where no file can be is exit 8 before anything is signed."""
     outcome = desk.run("sign", "--machine-info", desk.machine_info(), "-o", place)
     assert outcome.code == 8, outcome
     assert desk.ok("license", "list", "--json").json["licenses"] == []
 
 
-def test_a_current_folder_that_is_gone(desk: Desk) -> None:
-    """It matters only where nothing else says where the file goes."""
+def test_a_deleted_current_folder_is_reported(desk: Desk) -> None:
+    """It matters only if nothing else sets the output folder."""
     gone = desk.folder / "gone"
     gone.mkdir()
     document = desk.machine_info()
@@ -324,8 +320,8 @@ def test_a_current_folder_that_is_gone(desk: Desk) -> None:
     assert "the current folder no longer exists" in outcome.err
 
 
-def test_a_license_that_stdout_did_not_take_is_said_to_be_issued(desk: Desk) -> None:
-    """Whoever mends the pipe must export it, not sign a second one."""
+def test_a_license_lost_on_stdout_is_reported_as_issued(desk: Desk) -> None:
+    """The message has the command to export it, so it is not signed twice."""
     desk.now = datetime.now(UTC)
     argv = ["--home", str(desk.home), "sign", "--machine-info", desk.machine_info(), "-o", "-"]
     with Path("/dev/full").open("wb") as full:
@@ -343,8 +339,8 @@ def test_a_license_that_stdout_did_not_take_is_said_to_be_issued(desk: Desk) -> 
     assert f"polygent-issue license export {found['id'][:8]}" in ended.stderr.decode()
 
 
-def test_two_hundred_letters_of_chinese(desk: Desk) -> None:
-    """A long name without a Latin letter is kept whole; its slug is cut as any other."""
+def test_a_long_name_in_chinese_is_kept(desk: Desk) -> None:
+    """The name is stored completely, and its slug is shortened as usual."""
     name = "株" * 200
     [issued] = desk.ok(
         "sign", "--machine-info", desk.machine_info(), "--customer", name, "--json"
@@ -355,14 +351,14 @@ def test_two_hundred_letters_of_chinese(desk: Desk) -> None:
 
 
 def test_the_same_license_gives_the_same_bytes(desk: Desk) -> None:
-    """What `license export` writes again is what was issued."""
+    """`license export` writes the issued bytes again."""
     [issued] = desk.ok("sign", "--machine-info", desk.machine_info(), "--json").json["licenses"]
     again = desk.ok("license", "export", issued["id"], "-o", "-")
     assert again.out == Path(issued["file"]).read_bytes()
 
 
-def test_the_journal_tells_who_signed_what(desk: Desk) -> None:
-    """One row: the license, the key, the operator, the document's digest."""
+def test_the_journal_has_who_signed_what(desk: Desk) -> None:
+    """One row has the license, the key, the operator and the document's digest."""
     desk.ok("sign", "--machine-info", desk.machine_info())
     rows = desk.ok("journal", "show", "--json").json["rows"]
     row = next(row for row in rows if row["event"] == "license-signed")
@@ -371,21 +367,21 @@ def test_the_journal_tells_who_signed_what(desk: Desk) -> None:
     assert len(json.dumps(row)) < 4000
 
 
-def test_an_enterprise_license_for_any_host_is_said_to_be_that(desk: Desk) -> None:
-    """It is a bearer document, and the preview says so."""
+def test_a_bearer_license_is_reported(desk: Desk) -> None:
+    """The preview of an enterprise license for any host states that."""
     argv = ("sign", "--customer", "Globex", "--tier", "enterprise", "--dry-run")
     assert "any: the file works for whoever holds it" in desk.ok(*argv).text
     assert "any: the file" not in desk.ok(*argv, "--allowed-domain", "a.b").text
 
 
-def test_the_placeholder_issuer_is_named(empty_desk: Desk) -> None:
-    """Until somebody says who issues, every license would carry it."""
+def test_the_default_issuer_is_warned_of(empty_desk: Desk) -> None:
+    """Until the issuer is set, every license would have the placeholder."""
     empty_desk.ok("init")
     outcome = empty_desk.run("sign", "--customer", "Globex", "--tier", "enterprise")
     assert "polygent-issue config set issuer NAME" in outcome.err
 
 
-def test_a_dry_run_judges_the_place_too(desk: Desk) -> None:
-    """What would fail then fails now."""
+def test_a_dry_run_checks_the_output_path(desk: Desk) -> None:
+    """An output path that would fail is refused by the dry run, too."""
     argv = ("sign", "--machine-info", desk.machine_info(), "--dry-run", "-o", "/nowhere/x.lic")
     assert desk.run(*argv).code == 8

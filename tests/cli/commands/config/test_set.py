@@ -17,7 +17,7 @@ def _settings(books: Books) -> dict[str, Any]:
 
 
 def test_each_setting_is_shown_with_its_origin(books: Books) -> None:
-    """Default, file, environment; what is not set is said so."""
+    """The source is default, file or environment; an unset value is shown as such."""
     books.desk.environ["POLYGENT_ISSUER_OPERATOR"] = "Grace"
     lines = books.desk.ok("config", "show").text.splitlines()
     assert lines[0] == f"settings file: {settings_path(books.desk.home)}"
@@ -31,7 +31,7 @@ def test_each_setting_is_shown_with_its_origin(books: Books) -> None:
 
 
 def test_json_has_every_setting(books: Books) -> None:
-    """By dotted key: value, origin and which file or variable; none is left out."""
+    """Each dotted key has value, source and the file or variable."""
     loaded = load(books.desk.home, {})
     shown = _settings(books)
     assert list(shown) == list(loaded.entries)
@@ -59,8 +59,10 @@ def test_json_has_every_setting(books: Books) -> None:
         ("operator", "", "Ada", "not set"),
     ],
 )
-def test_old_and_new_are_said(books: Books, key: str, value: str, old: str, new: str) -> None:
-    """As they will be understood, not as they were typed; and they are in force."""
+def test_old_and_new_value_are_printed(
+    books: Books, key: str, value: str, old: str, new: str
+) -> None:
+    """Values are printed as parsed, not as typed, and are effective."""
     if key == "plans.trial.users":
         old = _settings(books)[key]["value"]
     text = books.desk.ok("config", "set", key, value).text
@@ -79,17 +81,15 @@ def test_old_and_new_are_said(books: Books, key: str, value: str, old: str, new:
         ("key_backup_folder", "/srv/keys"),
     ],
 )
-def test_what_may_be_unset_takes_the_word_for_it(
-    books: Books, key: str, value: str, word: str
-) -> None:
-    """As `config show` prints it, or as a person says it."""
+def test_an_optional_setting_can_be_cleared(books: Books, key: str, value: str, word: str) -> None:
+    """An optional setting is cleared by the word that `config show` prints, or a similar one."""
     books.desk.ok("config", "set", key, value)
     assert books.desk.ok("config", "set", key, word).text == f"{key}: {value} → not set\n"
     assert _settings(books)[key]["origin"] == "default"
 
 
-def test_none_empties_the_list_and_is_a_value_elsewhere(books: Books) -> None:
-    """What must be set is not taken out by a word."""
+def test_none_clears_only_optional_settings(books: Books) -> None:
+    """`none` empties a list; a required setting is not cleared."""
     books.desk.ok("config", "set", "features", "insights-2")
     assert (
         books.desk.ok("config", "set", "features", "none").text == "features: insights-2 → none\n"
@@ -114,29 +114,29 @@ def test_none_empties_the_list_and_is_a_value_elsewhere(books: Books) -> None:
     ],
 )
 def test_a_refusal_gives_an_example(books: Books, key: str, value: str, example: str) -> None:
-    """One that this setting takes."""
+    """A refused value gets an example of a valid one."""
     err = books.desk.run("config", "set", key, value).err
     assert err.rstrip().endswith(f"for example polygent-issue config set {example}")
     books.desk.ok("config", "set", *shlex.split(example))
 
 
-def test_a_fault_elsewhere_gets_no_example(books: Books) -> None:
-    """What was typed was right, or no setting."""
+def test_an_error_elsewhere_gets_no_example(books: Books) -> None:
+    """If the value is valid or the setting unknown, there is no example."""
     assert "for example" not in books.desk.run("config", "set", "not_deu", "30d").err
     settings_path(books.desk.home).write_text('not_due = "soon"\n')
     assert "for example" not in books.desk.run("config", "set", "lapsed", "30d").err
 
 
 def test_json_of_a_change(books: Books) -> None:
-    """`key`, `old`, `new`; null for what is not set."""
-    told = books.desk.ok("config", "set", "upload_window", "7d", "--json").json
-    assert (told["key"], told["old"], told["new"]) == ("upload_window", None, "7d")
-    told = books.desk.ok("config", "set", "upload_window", "", "--json").json
-    assert (told["old"], told["new"]) == ("7d", None)
+    """JSON has `key`, `old` and `new`, with null for an unset value."""
+    result = books.desk.ok("config", "set", "upload_window", "7d", "--json").json
+    assert (result["key"], result["old"], result["new"]) == ("upload_window", None, "7d")
+    result = books.desk.ok("config", "set", "upload_window", "", "--json").json
+    assert (result["old"], result["new"]) == ("7d", None)
 
 
-def test_what_is_so_already_is_said_so(books: Books) -> None:
-    """Exit 0: nothing to do."""
+def test_an_unchanged_value_is_reported(books: Books) -> None:
+    """Setting the same value is exit 0 and reported as unchanged."""
     assert (
         books.desk.ok("config", "set", "not_due", "90d").text
         == "not_due is already 90d; nothing was changed\n"
@@ -144,7 +144,7 @@ def test_what_is_so_already_is_said_so(books: Books) -> None:
 
 
 def test_comments_stay(books: Books) -> None:
-    """The file is the operator's; only the value changes."""
+    """Only the value changes; comments of the file stay."""
     path = settings_path(books.desk.home)
     before = path.read_text().splitlines()
     books.desk.ok("config", "set", "issuer", "Polygent SE")
@@ -154,7 +154,7 @@ def test_comments_stay(books: Books) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "said"),
+    ("key", "value", "message"),
     [
         ("not_deu", "30d", "did you mean not_due?"),
         ("upload-window", "7d", "did you mean upload_window?"),
@@ -165,18 +165,18 @@ def test_comments_stay(books: Books) -> None:
         ("issuer", "a\x1bb", "visible characters"),
     ],
 )
-def test_what_would_not_load_is_refused(books: Books, key: str, value: str, said: str) -> None:
-    """Exit 3 with what was probably meant; not a byte of the file changes."""
+def test_an_invalid_setting_is_refused(books: Books, key: str, value: str, message: str) -> None:
+    """An invalid setting is exit 3 with a suggestion; the file stays unchanged."""
     before = settings_path(books.desk.home).read_bytes()
     outcome = books.desk.run("config", "set", key, value, "--json")
     assert outcome.code == 3
     assert outcome.json["error"]["code"] == "invalid_settings"
-    assert said in outcome.json["error"]["hint"]
+    assert message in outcome.json["error"]["hint"]
     assert settings_path(books.desk.home).read_bytes() == before
 
 
-def test_a_file_that_does_not_load_can_be_mended(books: Books) -> None:
-    """Other commands name the key; `config set` of that key puts it right."""
+def test_an_invalid_file_can_be_fixed(books: Books) -> None:
+    """Other commands name the invalid key, and `config set` of that key fixes it."""
     path = settings_path(books.desk.home)
     path.write_text('not_due = "soon"\n')
     broken = books.desk.run("config", "show", "--json")
@@ -187,8 +187,8 @@ def test_a_file_that_does_not_load_can_be_mended(books: Books) -> None:
     assert _settings(books)["not_due"]["value"] == "30d"
 
 
-def test_a_variable_that_counts_more_is_said(books: Books) -> None:
-    """What was set is in the file, but not in force."""
+def test_an_overriding_variable_is_warned_of(books: Books) -> None:
+    """If a variable overrides the setting, a warning names it."""
     books.desk.environ["POLYGENT_ISSUER_OPERATOR"] = "Grace"
     outcome = books.desk.ok("config", "set", "operator", "Hedy")
     assert outcome.text == "operator: Ada → Hedy\n"
@@ -196,8 +196,8 @@ def test_a_variable_that_counts_more_is_said(books: Books) -> None:
     assert books.desk.ok("config", "set", "not_due", "30d").err == ""
 
 
-def test_a_path_for_an_editor(books: Books) -> None:
-    """The path alone, so that `$EDITOR $(polygent-issue config path)` works."""
+def test_only_the_path_is_printed(books: Books) -> None:
+    """Only the path is printed, so `$EDITOR $(polygent-issue config path)` works."""
     path = settings_path(books.desk.home)
     assert books.desk.ok("config", "path").text == f"{path}\n"
     assert books.desk.ok("config", "path", "--json").json["path"] == str(path)
@@ -207,7 +207,7 @@ def test_a_path_for_an_editor(books: Books) -> None:
 
 @pytest.mark.parametrize("argv", [("show",), ("set", "not_due", "30d"), ("path",)])
 def test_without_a_home_it_is_exit_7(books: Books, argv: tuple[str, ...]) -> None:
-    """None is made by the way."""
+    """A missing home is exit 7, and none is created."""
     elsewhere = books.desk.folder / "nowhere"
     outcome = books.desk.run("config", *argv, "--home", str(elsewhere), "--json")
     assert (outcome.code, outcome.json["error"]["code"]) == (7, "home_missing")
@@ -216,13 +216,13 @@ def test_without_a_home_it_is_exit_7(books: Books, argv: tuple[str, ...]) -> Non
 
 @pytest.mark.parametrize("argv", [("set",), ("set", "not_due"), ("set", "a", "b", "c")])
 def test_a_key_and_a_value_are_needed(books: Books, argv: tuple[str, ...]) -> None:
-    """Anything else is wrong usage."""
+    """A missing key or value is exit 2."""
     outcome = books.desk.run("config", *argv, "--json")
     assert (outcome.code, outcome.json["error"]["code"]) == (2, "usage")
 
 
-def test_one_key_is_shown_alone(books: Books) -> None:
-    """Or one plan, or a table, which may be empty; with its origin."""
+def test_one_setting_or_group_is_shown(books: Books) -> None:
+    """A setting, a plan or a table, which may be empty, is shown with its source."""
     lines = books.desk.ok("config", "show", "not_due").text.splitlines()
     assert [line.split() for line in lines[1:]] == [
         ["setting", "from", "value"],
@@ -248,19 +248,19 @@ def test_one_key_is_shown_alone(books: Books) -> None:
         ("xyzzy", None),
     ],
 )
-def test_a_key_that_does_not_exist_is_not_shown(books: Books, key: str, near: str | None) -> None:
-    """Exit 3 with the nearest one."""
+def test_an_unknown_setting_is_refused(books: Books, key: str, near: str | None) -> None:
+    """An unknown setting is exit 3 with the nearest one."""
     outcome = books.desk.run("config", "show", key, "--json")
     assert outcome.code == 3
     every = "polygent-issue config show"
     assert outcome.json["error"]["hint"] == (f"did you mean {near}? or {every}" if near else every)
 
 
-def test_a_new_plan(books: Books) -> None:
-    """It says what the plan is; taken out again, it is as before."""
-    told = books.desk.ok("config", "set", "plans.partner", "trial", "--json").json
-    assert told["old"] is None
-    assert told["new"].startswith("tier standard; term 30d; renewable false; users 5; ")
+def test_a_plan_can_be_added_and_removed(books: Books) -> None:
+    """A new plan is printed; after its removal the file is as before."""
+    result = books.desk.ok("config", "set", "plans.partner", "trial", "--json").json
+    assert result["old"] is None
+    assert result["new"].startswith("tier standard; term 30d; renewable false; users 5; ")
     assert _settings(books)["plans.partner.users"]["value"] == "5"
     outcome = books.desk.run("config", "set", "plans.partner", "trial")
     assert (outcome.code, "plans.partner none" in outcome.err) == (3, True)

@@ -15,7 +15,7 @@ CLOCK = ("--accept", "clock-behind")
 
 
 def test_a_customer_is_added_and_journalled(books: Books) -> None:
-    """A slug from the name; every option is kept; the operator is in the journal."""
+    """The slug is derived from the name, options are stored, the journal has the operator."""
     outcome = books.desk.ok(
         *(
             "customer",
@@ -39,21 +39,21 @@ def test_a_customer_is_added_and_journalled(books: Books) -> None:
     assert row.details == {"name": "Müller & Söhne"}
 
 
-def test_the_text_says_what_comes_next(books: Books) -> None:
-    """The slug that was chosen, and the command for a first license."""
+def test_the_next_command_is_printed(books: Books) -> None:
+    """The slug and the command for a first license are printed."""
     text = books.desk.ok("customer", "add", "Initech", "--slug", "ini").text
     assert text.startswith("added ini\n")
     assert "next: polygent-issue sign --customer ini" in text
 
 
-def test_a_name_is_kept_in_nfc(books: Books) -> None:
-    """Two spellings of the same letters are one name."""
+def test_a_name_is_stored_in_nfc(books: Books) -> None:
+    """Two Unicode spellings of the same letters are one name."""
     added = books.desk.ok("customer", "add", "Mu\u0308ller", "--json").json["customer"]
     assert added["name"] == "M\u00fcller"
 
 
 def test_a_free_slug_is_found(books: Books) -> None:
-    """Names of which nothing is left in ASCII get a number; those in other scripts are readable."""
+    """A name without ASCII letters gets a number; other scripts are transliterated."""
     names = ("\U0001f680\U0001f680", "\U0001f40c", "株式会社アクメ", "Ромашка ЛЛД")
     added = [books.desk.ok("customer", "add", name, "--json").json for name in names]
     slugs = ["customer", "customer-2", "zhushihuisheakume", "romashka-lld"]
@@ -62,7 +62,7 @@ def test_a_free_slug_is_found(books: Books) -> None:
 
 @pytest.mark.parametrize("name", ["ACME  gmbh", "Acme GmbX", "Acme Gmb"])
 def test_a_name_like_a_known_one_needs_consent(books: Books, name: str) -> None:
-    """Case, spacing, one letter: exit 4 with the flags, and nothing is added."""
+    """A name that differs in case, spacing or one letter is exit 4 with the options."""
     books.customer()
     outcome = books.desk.run("customer", "add", name, "--json")
     assert outcome.code == 4
@@ -77,7 +77,7 @@ def test_a_name_like_a_known_one_needs_consent(books: Books, name: str) -> None:
 
 
 def test_an_accepted_name_is_added_with_the_reason(books: Books) -> None:
-    """The journal keeps which finding was accepted, and why."""
+    """The journal has the accepted finding and the reason."""
     books.customer()
     argv = ("customer", "add", "Acme GmbX", "--accept", "similar-customer")
     assert books.desk.run(*argv).code == 4
@@ -88,15 +88,15 @@ def test_an_accepted_name_is_added_with_the_reason(books: Books) -> None:
     assert (row.accepted, row.reason) == (("similar-customer",), "two firms")
 
 
-def test_an_acceptance_that_is_not_needed_is_harmless(books: Books) -> None:
-    """It is not kept either, since there was nothing to accept."""
+def test_unneeded_consent_is_ignored(books: Books) -> None:
+    """Consent to a finding that does not occur is not recorded."""
     argv = ("customer", "add", "Initech", "--accept", "similar-customer", "--json")
     assert books.desk.ok(*argv).json["accepted"] == []
     assert books.last_row().accepted == ()
 
 
 @pytest.mark.parametrize(
-    ("argv", "code", "kind", "said"),
+    ("argv", "code", "kind", "message"),
     [
         (("",), 3, "input_refused", "1 to 200"),
         (("x" * 201,), 3, "input_refused", "1 to 200"),
@@ -136,33 +136,33 @@ def test_an_acceptance_that_is_not_needed_is_harmless(books: Books) -> None:
         ((), 2, "usage", "missing argument 'NAME'"),
     ],
 )
-def test_what_cannot_be_kept_is_refused(
-    books: Books, argv: tuple[str, ...], code: int, kind: str, said: str
+def test_invalid_values_are_refused(
+    books: Books, argv: tuple[str, ...], code: int, kind: str, message: str
 ) -> None:
-    """The code says the kind; nothing is written, and no input reaches the message unescaped."""
+    """An invalid value has its error code; nothing is written, and the value is escaped."""
     books.customer()
     before = books.last_row()
     outcome = books.desk.run("customer", "add", *argv, "--json")
     assert outcome.code == code
     error = outcome.json["error"]
     assert error["code"] == kind
-    assert said in f"{error['message']} {error['hint']}"
+    assert message in f"{error['message']} {error['hint']}"
     assert error["message"].isprintable()
     assert books.last_row() == before
 
 
-def test_hints_name_what_was_probably_meant(books: Books) -> None:
-    """A mistyped zone, a mistyped code."""
+def test_hints_suggest_the_nearest_value(books: Books) -> None:
+    """A mistyped zone or code gets a suggestion."""
     zone = books.desk.run("customer", "add", "A", "--time-zone", "Europe/Berln")
     assert "hint: did you mean Europe/Berlin?" in zone.err
     code = books.desk.run("customer", "add", "A", "--accept", "similar-custmer")
     assert "hint: did you mean --accept similar-customer?" in code.err
 
 
-def test_a_namesake_who_came_in_between_is_noticed(
+def test_two_operators_cannot_add_the_same_customer(
     books: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Looked for again when it is written: two operators cannot add the same customer."""
+    """The name is compared again in the transaction."""
 
     def while_asking(_invocation: object, _findings: object, given: Consent) -> Consent:
         books.customer()
@@ -178,8 +178,8 @@ def test_a_namesake_who_came_in_between_is_noticed(
         assert [customer.slug for customer in customers.every(db)] == ["acme"]
 
 
-def test_a_person_is_asked(books: Books) -> None:
-    """Yes and a reason at the terminal are the same consent."""
+def test_a_terminal_prompts_for_consent(books: Books) -> None:
+    """Consent and reason from a terminal are the same as from options."""
     books.customer()
     terminal = at_terminal(books.desk.home, "customer", "add", "Acme GmbX", *CLOCK)
     terminal.expect("similar-customer")
@@ -195,7 +195,7 @@ def test_a_person_is_asked(books: Books) -> None:
 
 
 def test_a_no_adds_nothing(books: Books) -> None:
-    """Exit 4, as without a terminal."""
+    """Declining is exit 4, as without a terminal."""
     books.customer()
     before = books.last_row()
     terminal = at_terminal(books.desk.home, "customer", "add", "Acme GmbX", *CLOCK)
@@ -205,8 +205,8 @@ def test_a_no_adds_nothing(books: Books) -> None:
     assert books.last_row() == before
 
 
-def test_a_clock_that_is_behind(books: Books) -> None:
-    """Asked about as with every decision that is journalled."""
+def test_a_clock_that_is_behind_needs_consent(books: Books) -> None:
+    """A clock before the journal's newest row needs consent."""
     books.customer()
     books.desk.now -= timedelta(days=1)
     assert "clock-behind" in books.desk.run("customer", "add", "Initech").err
@@ -222,7 +222,7 @@ def test_a_clock_that_is_behind(books: Books) -> None:
         *('"Lovelace, Ada" <ada@a.example>', "Jürgen <jürgen@bücher.example>"),
     ],
 )
-def test_a_contact_is_an_address_or_a_person(books: Books, contact: str) -> None:
-    """Kept as it was given."""
+def test_a_contact_is_an_address_or_a_name(books: Books, contact: str) -> None:
+    """Addresses and names are stored as typed."""
     added = books.desk.ok("customer", "add", "A", "--contact", contact, "--json").json["customer"]
     assert added["contacts"] == [contact]

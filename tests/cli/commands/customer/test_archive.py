@@ -1,4 +1,4 @@
-"""`polygent-issue customer archive`: none any more, and never forgotten."""
+"""`polygent-issue customer archive`: archived customers and their licenses."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +13,7 @@ UNDO = "polygent-issue customer archive acme --undo"
 
 @pytest.fixture
 def filled(books: Books) -> Books:
-    """Acme, in Tokyo, with a license that runs, and one that has ended."""
+    """Register Acme, in Tokyo, with a valid and an expired license."""
     acme = books.customer(time_zone="Asia/Tokyo")
     machine = books.machine(acme)
     books.license(acme, machine, expires_at=datetime(2026, 12, 10, tzinfo=UTC))
@@ -23,7 +23,7 @@ def filled(books: Books) -> Books:
 
 
 def test_a_customer_is_archived(filled: Books) -> None:
-    """Told until when its licenses work all the same; left out of lists; the journal says why."""
+    """The validity of its licenses is printed, lists leave it out, the journal has the reason."""
     outcome = filled.desk.ok("customer", "archive", "acme", *REASON)
     assert outcome.text.startswith("archived Acme GmbH (acme)\n")
     assert "for prod-1: the installed file stays valid until 2026-12-10T00:00:00Z" in outcome.text
@@ -42,8 +42,8 @@ def test_a_customer_is_archived(filled: Books) -> None:
     assert "acme" not in filled.desk.ok("license", "list", "--unsent").text
 
 
-def test_those_too(filled: Books) -> None:
-    """`customer list --archived` says since when; who is not archived has nothing there."""
+def test_archived_customers_can_be_listed(filled: Books) -> None:
+    """`customer list --archived` has the time of archiving, empty for the others."""
     filled.customer("Globex", "globex")
     filled.desk.ok("customer", "archive", "acme", *REASON)
     header, acme, globex = filled.desk.ok("customer", "list", "--archived").text.splitlines()
@@ -53,12 +53,12 @@ def test_those_too(filled: Books) -> None:
     assert acme.split()[0] == "acme"
     assert acme.split()[-1] == "2026-12-02"
     assert globex.split() == ["globex", "Globex", "0"]
-    told = filled.desk.ok("customer", "list", "--archived", "--json").json["customers"]
-    assert [each["archived_at"] for each in told] == ["2026-12-02T09:30:00Z", None]
+    result = filled.desk.ok("customer", "list", "--archived", "--json").json["customers"]
+    assert [each["archived_at"] for each in result] == ["2026-12-02T09:30:00Z", None]
 
 
-def test_it_is_taken_back(filled: Books) -> None:
-    """As printed; no reason is asked for, one that is given is kept; twice is so already."""
+def test_a_customer_can_be_unarchived(filled: Books) -> None:
+    """The printed command unarchives it without a reason; a second time changes nothing."""
     filled.desk.ok("customer", "archive", "acme", *REASON)
     again = filled.desk.ok("customer", "archive", "acme")
     assert again.text == "Acme GmbH (acme) is already archived; nothing was changed\n"
@@ -66,25 +66,25 @@ def test_it_is_taken_back(filled: Books) -> None:
     assert undone.text == "unarchived Acme GmbH (acme)\n"
     row = filled.last_row()
     assert (row.event, row.reason) == ("customer-unarchived", "they are back")
-    told = filled.desk.ok("customer", "archive", "acme", "--undo", "--json").json
-    assert (told["changed"], told["customer"]["archived_at"]) == (False, None)
+    result = filled.desk.ok("customer", "archive", "acme", "--undo", "--json").json
+    assert (result["changed"], result["customer"]["archived_at"]) == (False, None)
     assert filled.last_row() == row
     quiet = filled.desk.ok("customer", "archive", "acme", "--undo").text
     assert quiet == "Acme GmbH (acme) is not archived; nothing was changed\n"
     assert "acme" in filled.desk.ok("expiring").text
 
 
-def test_for_programs(filled: Books) -> None:
-    """The customer, and what runs all the same."""
-    told = filled.desk.ok("customer", "archive", "acme", *REASON, "--json").json
-    assert told["changed"] is True
-    assert told["customer"]["archived_at"] == "2026-12-02T09:30:00Z"
-    (running,) = told["running"]
+def test_json_has_the_customer_and_its_valid_licenses(filled: Books) -> None:
+    """JSON has the customer and the licenses that stay valid."""
+    result = filled.desk.ok("customer", "archive", "acme", *REASON, "--json").json
+    assert result["changed"] is True
+    assert result["customer"]["archived_at"] == "2026-12-02T09:30:00Z"
+    (running,) = result["running"]
     assert (running["machine"], running["works_until"]) == ("prod-1", "2026-12-10T00:00:00Z")
 
 
 @pytest.mark.parametrize(
-    ("argv", "code", "said"),
+    ("argv", "code", "message"),
     [
         (("acme",), 3, "a reason is required to archive a customer"),
         (("acme", "--reason", "a\x1b"), 3, "\\x1b"),
@@ -92,25 +92,27 @@ def test_for_programs(filled: Books) -> None:
         ((), 2, "missing argument 'CUSTOMER'"),
     ],
 )
-def test_mistakes(filled: Books, argv: tuple[str, ...], code: int, said: str) -> None:
-    """Nothing is written."""
+def test_wrong_input_changes_nothing(
+    filled: Books, argv: tuple[str, ...], code: int, message: str
+) -> None:
+    """Wrong input is an error, and nothing is written."""
     before = filled.last_row()
     outcome = filled.desk.run("customer", "archive", *argv)
     assert outcome.code == code
-    assert said in outcome.err
+    assert message in outcome.err
     assert filled.last_row() == before
 
 
-def test_a_clock_that_is_behind(filled: Books) -> None:
-    """Asked about first."""
+def test_a_clock_that_is_behind_needs_consent(filled: Books) -> None:
+    """A clock before the journal's newest row needs consent."""
     filled.desk.now -= timedelta(days=30)
     assert filled.desk.run("customer", "archive", "acme", *REASON).code == 4
     filled.desk.ok("customer", "archive", "acme", *REASON, "--accept", "clock-behind")
     assert filled.last_row().accepted == ("clock-behind",)
 
 
-def test_nothing_is_issued(desk: Desk) -> None:
-    """`sign`, `renew` and `reissue` stop with the command that takes it back, which works."""
+def test_an_archived_customer_is_issued_no_licenses(desk: Desk) -> None:
+    """`sign`, `renew` and `reissue` stop with the command that unarchives the customer."""
     document = desk.machine_info()
     desk.ok("sign", "--machine-info", document)
     desk.ok("customer", "archive", "acme-gmbh", *REASON)
@@ -133,8 +135,8 @@ def test_nothing_is_issued(desk: Desk) -> None:
     desk.ok("reissue", "acme-gmbh")
 
 
-def test_on_a_terminal(filled: Books) -> None:
-    """What follows is shown and asked; a no changes nothing, and --yes is not asked."""
+def test_a_terminal_asks_for_confirmation(filled: Books) -> None:
+    """The consequences are shown first; a no changes nothing, and --yes skips the prompt."""
     argv = ("customer", "archive", "acme", "--accept", "clock-behind")
     with terminal(filled.desk, *argv) as person:
         person.sees("reason, for the journal: ")
@@ -149,8 +151,8 @@ def test_on_a_terminal(filled: Books) -> None:
         assert person.ends() == 0
 
 
-def test_who_comes_in_between(filled: Books) -> None:
-    """What was shown is no longer so: nothing is changed, and what to do is said."""
+def test_a_change_during_the_prompt_stops_it(filled: Books) -> None:
+    """If the preview is outdated, nothing is changed, and the hint names the next step."""
     argv = ("customer", "archive", "acme", "--accept", "clock-behind", *REASON)
     with terminal(filled.desk, *argv) as person:
         person.sees("archive Acme GmbH (acme)? [y/N]: ")

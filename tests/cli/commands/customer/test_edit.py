@@ -35,7 +35,7 @@ def _acme(books: Books) -> Customer:
 def test_one_thing_changes_and_the_rest_stays(
     books: Books, argv: tuple[str, ...], name: str, old: str, new: str | None
 ) -> None:
-    """Old → new is said and journalled; no other member differs."""
+    """Only the given value changes; the old and new values are printed and journalled."""
     before = books.customer(contacts=("ops@a.example",), time_zone="Europe/Berlin", crm="A-17")
     outcome = books.desk.ok("customer", "edit", "acme", *argv, "--json").json
     assert outcome["changes"] == [{"name": name, "old": old, "new": new}]
@@ -49,8 +49,8 @@ def test_one_thing_changes_and_the_rest_stays(
     assert row.details == {"changes": {name: [old, new]}}
 
 
-def test_the_text_says_old_and_new(books: Books) -> None:
-    """One line for each change, `none` where there is nothing."""
+def test_old_and_new_values_are_printed(books: Books) -> None:
+    """Each change has one line, with `none` for an empty value."""
     books.customer(crm="A-17")
     argv = ("--time-zone", "Europe/Berlin", "--no-crm")
     text = books.desk.ok("customer", "edit", "acme", *argv).text
@@ -59,8 +59,8 @@ def test_the_text_says_old_and_new(books: Books) -> None:
     assert "crm        A-17 → none" in text
 
 
-def test_nothing_is_written_when_all_is_so_already(books: Books) -> None:
-    """Exit 0: nothing to do; the journal stays as it was."""
+def test_unchanged_values_write_nothing(books: Books) -> None:
+    """Unchanged values are exit 0 without a journal row."""
     machine = books.machine(books.customer(crm="A-17"))
     before = books.last_row()
     argv = ("--crm", "A-17", "--name", "Acme GmbH", "--no-contacts", "--no-time-zone")
@@ -83,8 +83,8 @@ def test_nothing_is_written_when_all_is_so_already(books: Books) -> None:
         ("--label", "prod-1"),
     ],
 )
-def test_options_without_sense_are_wrong_usage(books: Books, argv: tuple[str, ...]) -> None:
-    """Exit 2 with the options that go together; nothing is written."""
+def test_contradicting_options_are_refused(books: Books, argv: tuple[str, ...]) -> None:
+    """Options that contradict each other are exit 2, and nothing is written."""
     books.machine(books.customer())
     before = books.last_row()
     outcome = books.desk.run("customer", "edit", "acme", *argv)
@@ -94,7 +94,7 @@ def test_options_without_sense_are_wrong_usage(books: Books, argv: tuple[str, ..
 
 
 @pytest.mark.parametrize(
-    ("argv", "code", "said"),
+    ("argv", "code", "message"),
     [
         (("--name", "evil\x1b[2J"), 3, "invalid customer name"),
         (("--time-zone", "Mars/Olympus"), 3, "unknown time zone"),
@@ -103,23 +103,23 @@ def test_options_without_sense_are_wrong_usage(books: Books, argv: tuple[str, ..
         (("--machine", "prod-1", "--label", "\x1b"), 3, "the label cannot be used"),
     ],
 )
-def test_what_cannot_be_is_refused(
-    books: Books, argv: tuple[str, ...], code: int, said: str
+def test_invalid_values_are_refused(
+    books: Books, argv: tuple[str, ...], code: int, message: str
 ) -> None:
-    """Nothing is written, not even the part that could be."""
+    """If one value is invalid, none is written."""
     acme = books.customer()
     books.machine(acme)
     books.machine(acme, "prod-3", "another-fingerprint")
     before = books.last_row()
     outcome = books.desk.run("customer", "edit", "acme", "--crm", "new", *argv)
     assert outcome.code == code
-    assert said in outcome.err
+    assert message in outcome.err
     assert "\x1b" not in outcome.err
     assert books.last_row() == before
 
 
 def test_a_machine_is_renamed(books: Books) -> None:
-    """Its licenses and its history follow, since only the label changes."""
+    """Only the label changes, so licenses and history follow."""
     acme = books.customer()
     machine = books.machine(acme)
     books.license(acme, machine, license_id=ID)
@@ -133,7 +133,7 @@ def test_a_machine_is_renamed(books: Books) -> None:
 
 
 def test_a_new_name_lists_the_licenses_that_carry_the_old_one(books: Books) -> None:
-    """Each license in force, with its command; not what is replaced or has expired."""
+    """Each current license is listed with its command, but no replaced or expired one."""
     acme = books.customer()
     machine = books.machine(acme)
     old = books.license(acme, machine)
@@ -154,8 +154,8 @@ def test_a_new_name_lists_the_licenses_that_carry_the_old_one(books: Books) -> N
     ]
 
 
-def test_the_list_is_said_in_words_and_ends_when_the_old_name_is_back(books: Books) -> None:
-    """The name is read from the signed file, not from the row."""
+def test_the_old_name_is_read_from_the_signed_file(books: Books) -> None:
+    """The list is also printed as text, and is empty once the old name is set again."""
     books.license(books.customer(), license_id=ID)
     text = books.desk.ok("customer", "edit", "acme", "--name", "Acme Europe").text
     assert "these files still carry the old name, and keep working:" in text
@@ -176,15 +176,15 @@ def test_a_contact_with_an_encoded_word_is_refused(books: Books) -> None:
     assert customer["contacts"] == ["ops@a.example"]
 
 
-def test_other_changes_list_nothing(books: Books) -> None:
-    """A contact is in no license."""
+def test_other_changes_list_no_licenses(books: Books) -> None:
+    """Contacts are not part of a license, so no license is listed."""
     books.license(books.customer())
     edited = books.desk.ok("customer", "edit", "acme", "--contact", "x@a.example", "--json").json
     assert edited["still_named"] == []
 
 
 def test_a_stored_license_that_does_not_verify_stops_it(books: Books) -> None:
-    """Exit 7: what is said of a damaged registry would be a guess."""
+    """A damaged license is exit 7, since its name cannot be trusted."""
     books.license(books.customer(), license_id=ID)
     with tampering(books.path) as raw:
         raw.execute("UPDATE licenses SET file = x'61'")
@@ -195,7 +195,7 @@ def test_a_stored_license_that_does_not_verify_stops_it(books: Books) -> None:
 
 
 def test_a_name_like_anothers_needs_consent(books: Books) -> None:
-    """One's own name does not count; another's does, and acceptance is journalled."""
+    """A name similar to another customer's needs consent, which is journalled."""
     books.customer()
     books.customer("Globex", "globex")
     assert books.desk.run("customer", "edit", "acme", "--name", "ACME GmbH").code == 0
@@ -209,8 +209,8 @@ def test_a_name_like_anothers_needs_consent(books: Books) -> None:
     assert (row.accepted, row.reason) == (("similar-customer",), "merger")
 
 
-def test_what_changed_while_a_person_thought_is_not_overwritten(books: Books) -> None:
-    """Exit 7 when someone else edits between question and answer; her change stands."""
+def test_a_change_during_the_prompt_is_not_overwritten(books: Books) -> None:
+    """If another operator edits the customer during the prompt, it is exit 7."""
     books.customer()
     books.customer("Globex", "globex")
     terminal = at_terminal(books.desk.home, "customer", "edit", "acme", "--name", "Globax", *CLOCK)
@@ -225,14 +225,14 @@ def test_what_changed_while_a_person_thought_is_not_overwritten(books: Books) ->
     assert (_acme(books).name, _acme(books).crm) == ("Acme GmbH", "B-2")
 
 
-def test_an_unknown_customer_is_not_made(books: Books) -> None:
-    """Exit 5; edit never adds."""
+def test_an_unknown_customer_is_not_added(books: Books) -> None:
+    """An unknown customer is exit 5 and not added."""
     outcome = books.desk.run("customer", "edit", "nobody", "--name", "Somebody", "--json")
     assert (outcome.code, outcome.json["error"]["code"]) == (5, "not_found")
 
 
-def test_a_clock_that_is_behind(books: Books) -> None:
-    """Exit 4 for any change, also for one that is no name."""
+def test_a_clock_that_is_behind_needs_consent(books: Books) -> None:
+    """A clock before the journal's newest row is exit 4 for any change."""
     books.customer()
     books.desk.now -= timedelta(days=1)
     argv = ("customer", "edit", "acme", "--crm", "B-2")

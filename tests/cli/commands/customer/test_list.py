@@ -6,8 +6,8 @@ from support.licenses import Books
 from support.screen import at_terminal, finish
 
 
-def test_customers_are_listed_by_slug_with_what_ends_first(books: Books) -> None:
-    """The count is of current licenses, the expiry is the last full day of the first to end."""
+def test_customers_are_listed_by_slug_with_the_next_expiry(books: Books) -> None:
+    """Each row has the number of current licenses and the last full day of the next expiry."""
     globex, acme = books.customer("Globex AG", "globex"), books.customer()
     old = books.license(globex, expires_at=datetime(2026, 12, 24, tzinfo=UTC))
     books.license(globex, expires_at=datetime(2028, 1, 1, tzinfo=UTC))
@@ -21,7 +21,7 @@ def test_customers_are_listed_by_slug_with_what_ends_first(books: Books) -> None
     ]
 
 
-def test_expiry_stays_whole_beside_long_names(books: Books) -> None:
+def test_an_expiry_is_not_broken_by_long_names(books: Books) -> None:
     """At 80 columns the name folds; slug and expiry are whole."""
     customer = books.customer("株式会社ポリジェント" * 3, "zhushihuisheporijiento" * 2)
     books.license(customer, expires_at=datetime(2027, 6, 1, 12, tzinfo=UTC))
@@ -32,7 +32,7 @@ def test_expiry_stays_whole_beside_long_names(books: Books) -> None:
 
 
 def test_json_carries_every_member(books: Books) -> None:
-    """Stable names, null where nothing is known."""
+    """JSON has stable names, with null for unknown values."""
     books.customer(contacts=("ops@acme.example",), time_zone="Europe/Berlin", crm="A-17")
     [acme] = books.desk.ok("customer", "list", "--json").json["customers"]
     assert acme == {
@@ -52,14 +52,14 @@ def test_json_carries_every_member(books: Books) -> None:
     assert (globex["current_licenses"], globex["next_expiry"]) == (1, "2026-12-01T09:30:00Z")
 
 
-def test_nobody_yet(books: Books) -> None:
-    """Says how to begin; JSON is an empty list."""
+def test_an_empty_list_names_the_next_command(books: Books) -> None:
+    """Without customers the text names a command, and JSON is an empty list."""
     assert "polygent-issue customer add NAME" in books.desk.ok("customer", "list").text
     assert books.desk.ok("customer", "list", "--json").json["customers"] == []
 
 
 def test_without_a_home_it_is_exit_7(books: Books) -> None:
-    """A mistyped home starts nothing."""
+    """A missing home is exit 7, and none is created."""
     elsewhere = str(books.desk.folder / "nowhere")
     outcome = books.desk.run("customer", "list", "--home", elsewhere, "--json")
     assert outcome.code == 7

@@ -1,4 +1,4 @@
-"""`polygent-issue customer merge`: two customers who are one."""
+"""`polygent-issue customer merge`: one customer merged into another."""
 
 import shlex
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ NEW = "bbbbbbbb-0000-4000-8000-000000000000"
 
 @pytest.fixture
 def pair(books: Books) -> Books:
-    """Acme and Globex, each with a machine prod-1 and a license for it."""
+    """Register Acme and Globex, each with a machine prod-1 and a license for it."""
     acme = books.customer(contacts=("ops@acme.example",), crm="A-1")
     globex = books.customer("Globex AG", "globex", contacts=("it@globex.example",), crm="G-1")
     books.license(acme, books.machine(acme), license_id=NEW)
@@ -30,13 +30,13 @@ def pair(books: Books) -> Books:
 
 
 def slugs(books: Books) -> list[str]:
-    """Who is there."""
+    """Return the slugs of all customers."""
     with books.reading() as db:
         return [customer.slug for customer in customers.every(db, archived=True)]
 
 
-def test_one_remains(pair: Books) -> None:
-    """Who, with what of the other; the label that was taken; what to issue again."""
+def test_a_merge_moves_machines_and_licenses(pair: Books) -> None:
+    """Changed labels and licenses with the old name are printed."""
     text = pair.desk.ok("customer", "merge", "globex", "acme", *REASON).text
     assert text.startswith("merged globex into acme\n")
     assert "  aliases   globex\n" in text
@@ -53,8 +53,8 @@ def test_one_remains(pair: Books) -> None:
     assert (pair.record(OLD).customer_slug, pair.record(OLD).machine_label) == ("acme", "prod-1-2")
 
 
-def test_what_the_journal_keeps(pair: Books) -> None:
-    """All that the row said that is gone, the labels, and the reason; both histories are one."""
+def test_the_journal_has_the_merged_customer(pair: Books) -> None:
+    """The journal has the old values, labels and reason; both histories are one."""
     pair.desk.ok("customer", "merge", "globex", "acme", *REASON)
     row = pair.last_row()
     assert (row.event, row.customer, row.reason) == ("customer-merged", "acme", REASON[1])
@@ -74,26 +74,26 @@ def test_what_the_journal_keeps(pair: Books) -> None:
         "same": {},
     }
     for name in ("acme", "globex"):
-        told = pair.desk.ok("journal", "show", "--customer", name, "--json").json["rows"]
-        assert {each["customer"] for each in told} == {"acme", "globex"}
+        result = pair.desk.ok("journal", "show", "--customer", name, "--json").json["rows"]
+        assert {each["customer"] for each in result} == {"acme", "globex"}
         shown = pair.desk.ok("customer", "show", name, "--json").json
         assert len(shown["licenses"]) == 2
         assert "globex" in {each["customer"] for each in shown["journal"]}
     assert pair.desk.ok("journal", "verify").code == 0
 
 
-def test_the_same_machine(books: Books) -> None:
-    """One fingerprint is one machine; of its two licenses the shorter is to be retired."""
+def test_machines_with_one_fingerprint_become_one(books: Books) -> None:
+    """Of its two current licenses the one that expires earlier is to retire."""
     acme, globex = books.customer(), books.customer("Globex AG", "globex")
     longer = books.desk.now + timedelta(days=400)
     books.license(acme, books.machine(acme), license_id=NEW)
     machine = books.machine(globex, "web's")
     old = books.license(globex, machine, license_id=OLD, expires_at=longer)
     books.license(globex)
-    told = books.desk.ok("customer", "merge", "globex", "acme", *REASON).text
-    assert "  machine web's has the same fingerprint as prod-1 of acme, so" in told
-    assert "prod-1 has two current licenses; aaaaaaaa expires later than bbbbbbbb" in told
-    (command,) = [line.strip() for line in told.splitlines() if "license retire" in line]
+    result = books.desk.ok("customer", "merge", "globex", "acme", *REASON).text
+    assert "  machine web's has the same fingerprint as prod-1 of acme, so" in result
+    assert "prod-1 has two current licenses; aaaaaaaa expires later than bbbbbbbb" in result
+    (command,) = [line.strip() for line in result.splitlines() if "license retire" in line]
     assert command == ("polygent-issue license retire bbbbbbbb --reason 'same machine as aaaaaaaa'")
     books.desk.ok(*shlex.split(command)[1:])
     assert not books.record(NEW).is_current
@@ -103,21 +103,21 @@ def test_the_same_machine(books: Books) -> None:
     assert books.desk.ok("journal", "verify").code == 0
 
 
-def test_for_programs(books: Books) -> None:
-    """Every part of it, each with the command that mends it."""
+def test_json_has_the_command_for_each_license(books: Books) -> None:
+    """JSON has each part of the merge, with commands for the licenses."""
     acme, globex = books.customer(), books.customer("Globex AG", "globex", time_zone="Asia/Tokyo")
     books.license(acme, books.machine(acme), license_id=NEW)
     books.license(globex, books.machine(globex, "web"), license_id=OLD, expires_at=SOON)
     books.machine(globex, "db", OTHER)
-    told = books.desk.ok("customer", "merge", "globex", "acme", *REASON, "--json").json
-    assert (told["customer"]["slug"], told["customer"]["aliases"]) == ("acme", ["globex"])
-    assert told["customer"]["time_zone"] == "Asia/Tokyo"
-    assert (told["from"]["slug"], told["licenses"]) == ("globex", 1)
-    assert told["machines"] == [
+    result = books.desk.ok("customer", "merge", "globex", "acme", *REASON, "--json").json
+    assert (result["customer"]["slug"], result["customer"]["aliases"]) == ("acme", ["globex"])
+    assert result["customer"]["time_zone"] == "Asia/Tokyo"
+    assert (result["from"]["slug"], result["licenses"]) == ("globex", 1)
+    assert result["machines"] == [
         {"was": "db", "label": "db", "what": "moved"},
         {"was": "web", "label": "prod-1", "what": "same"},
     ]
-    assert told["still_named"] == [
+    assert result["still_named"] == [
         {
             "id": OLD,
             "name": "Globex AG",
@@ -129,7 +129,7 @@ def test_for_programs(books: Books) -> None:
         }
     ]
     why = "--reason 'same machine as bbbbbbbb'"
-    assert told["rivals"] == [
+    assert result["rivals"] == [
         {
             "id": OLD,
             "machine": "prod-1",
@@ -141,8 +141,8 @@ def test_for_programs(books: Books) -> None:
     ]
 
 
-def test_what_was_archived_counts_again(books: Books) -> None:
-    """Said, with the time zone that is taken over; nobody is merged into who was archived."""
+def test_an_archived_customer_can_be_merged(books: Books) -> None:
+    """Licenses of an archived FROM become renewable; an archived INTO is refused."""
     books.license(books.customer("Globex AG", "globex", time_zone="Asia/Tokyo"))
     books.customer()
     books.desk.ok("customer", "archive", "globex", "--reason", "x")
@@ -156,7 +156,7 @@ def test_what_was_archived_counts_again(books: Books) -> None:
 
 
 @pytest.mark.parametrize(
-    ("argv", "code", "said"),
+    ("argv", "code", "message"),
     [
         (
             ("globex", "acme"),
@@ -171,17 +171,19 @@ def test_what_was_archived_counts_again(books: Books) -> None:
         (("globex", "acme", "--reason", "\x1b[2J"), 3, "\\x1b[2J"),
     ],
 )
-def test_mistakes(pair: Books, argv: tuple[str, ...], code: int, said: str) -> None:
-    """Nothing is written."""
+def test_wrong_input_changes_nothing(
+    pair: Books, argv: tuple[str, ...], code: int, message: str
+) -> None:
+    """Wrong input is an error, and nothing is written."""
     outcome = pair.desk.run("customer", "merge", *argv)
     assert outcome.code == code
-    assert said in outcome.err
+    assert message in outcome.err
     assert "\x1b" not in outcome.err
     assert slugs(pair) == ["acme", "globex"]
 
 
-def test_twice(pair: Books) -> None:
-    """The old slug is the same customer then; whoever comes after that is merged like any other."""
+def test_a_second_merge_is_refused(pair: Books) -> None:
+    """The old slug is now the same customer; a new one with that name merges as usual."""
     pair.desk.ok("customer", "merge", "globex", "acme", *REASON)
     before = pair.last_row()
     assert pair.desk.run("customer", "merge", "globex", "acme", *REASON).code == 3
@@ -195,8 +197,8 @@ def test_twice(pair: Books) -> None:
     assert pair.desk.ok("journal", "verify").code == 0
 
 
-def test_a_clock_that_is_behind(pair: Books) -> None:
-    """Asked about first."""
+def test_a_clock_that_is_behind_needs_consent(pair: Books) -> None:
+    """A clock before the journal's newest row needs consent."""
     pair.desk.now -= timedelta(days=1)
     assert pair.desk.run("customer", "merge", "globex", "acme", *REASON).code == 4
     pair.desk.ok("customer", "merge", "globex", "acme", *REASON, "--accept", "clock-behind")
@@ -204,7 +206,7 @@ def test_a_clock_that_is_behind(pair: Books) -> None:
 
 
 def test_a_damaged_license_stops_it(pair: Books) -> None:
-    """Exit 7, and both are there: what is said of their files would be a guess."""
+    """A damaged license is exit 7, and both customers stay."""
     with pair.writing() as db:
         db.update("licenses", OLD, file=b"x")
         db.record("test")
@@ -213,8 +215,8 @@ def test_a_damaged_license_stops_it(pair: Books) -> None:
     assert slugs(pair) == ["acme", "globex"]
 
 
-def test_the_old_slug_goes_on_working(desk: Desk) -> None:
-    """In every command that takes a customer; the next file carries the new one."""
+def test_the_old_slug_stays_an_alias(desk: Desk) -> None:
+    """Every command finds the customer by the old slug; new files have the new one."""
     desk.ok("sign", "--machine-info", desk.machine_info())
     other = desk.machine_info("g.json", fingerprint=OTHER, customer="Globex AG", hostname="gx")
     (issued,) = desk.ok("sign", "--machine-info", other, "--json").json["licenses"]
@@ -240,8 +242,8 @@ def test_the_old_slug_goes_on_working(desk: Desk) -> None:
     assert desk.ok("journal", "verify").code == 0
 
 
-def test_on_a_terminal(pair: Books) -> None:
-    """What will happen is shown and asked; a no changes nothing, and --yes is not asked."""
+def test_a_terminal_asks_for_confirmation(pair: Books) -> None:
+    """The consequences are shown first; a no changes nothing, and --yes skips the prompt."""
     argv = ("customer", "merge", "glo", "acme", "--accept", "clock-behind")
     with terminal(pair.desk, *argv) as person:
         person.sees("reason, for the journal: ")
@@ -264,8 +266,8 @@ def test_on_a_terminal(pair: Books) -> None:
         ("customer", "merge", "globex", "acme", "--reason", "hers"),
     ],
 )
-def test_who_comes_in_between(pair: Books, meanwhile: tuple[str, ...]) -> None:
-    """What was shown is no longer so: exit 7, and nothing is changed."""
+def test_a_change_during_the_prompt_stops_it(pair: Books, meanwhile: tuple[str, ...]) -> None:
+    """If the preview is outdated, it is exit 7, and nothing is changed."""
     argv = ("customer", "merge", "globex", "acme", "--accept", "clock-behind", *REASON)
     with terminal(pair.desk, *argv) as person:
         person.sees("into acme? [y/N]: ")
@@ -277,8 +279,8 @@ def test_who_comes_in_between(pair: Books, meanwhile: tuple[str, ...]) -> None:
     assert pair.last_row() == before
 
 
-def test_two_licenses_for_one_machine(books: Books) -> None:
-    """While one of them runs no third is signed, and each is named by what names only it."""
+def test_a_machine_with_two_current_licenses_gets_no_third(books: Books) -> None:
+    """`sign` is refused, and each license is selected by its ID."""
     acme, globex = books.customer(), books.customer("Globex AG", "globex")
     soon = books.desk.now + timedelta(days=1)
     books.license(acme, books.machine(acme), license_id=OLD, expires_at=soon)
@@ -292,9 +294,9 @@ def test_two_licenses_for_one_machine(books: Books) -> None:
     )
     assert "polygent-issue reissue acme --license bbbbbbbb" in refused.err
     for argv in (("reissue", "acme"), ("reissue", "acme", "--machine", "prod-1")):
-        told = books.desk.run(*argv, "--dry-run").err
-        assert "--license aaaaaaaa (machine prod-1, " in told
-        assert "--license bbbbbbbb (machine prod-1, " in told
+        result = books.desk.run(*argv, "--dry-run").err
+        assert "--license aaaaaaaa (machine prod-1, " in result
+        assert "--license bbbbbbbb (machine prod-1, " in result
     books.desk.ok("reissue", "acme", "--license", "bbbbbbbb", "--dry-run")
     books.desk.now += timedelta(days=365)
     continued = books.desk.ok("sign", "--machine-info", books.desk.machine_info(), "--dry-run")
@@ -302,7 +304,7 @@ def test_two_licenses_for_one_machine(books: Books) -> None:
 
 
 def test_the_other_license_of_a_machine_that_changed(books: Books) -> None:
-    """It is not renewed for what the machine was before; both ways out work as printed."""
+    """It is not renewed for the earlier fingerprint; both printed commands work."""
     acme, globex = books.customer(), books.customer("Globex AG", "globex")
     soon = books.desk.now + timedelta(days=30)
     books.license(acme, books.machine(acme), license_id=OLD, expires_at=soon)

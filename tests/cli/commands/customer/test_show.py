@@ -12,7 +12,7 @@ OTHER = "sha256:" + "cd" * 32
 
 
 def _acme(books: Books) -> str:
-    """Acme with a machine that was replaced, a license that was renewed; its current ID."""
+    """Register Acme with a changed machine and a renewed license; return the current ID."""
     acme = books.customer(contacts=("ops@acme.example", "it@acme.example"), crm="A-17")
     machine = books.machine(acme)
     old = books.license(acme, machine, license_id="0000aaaa-0000-4000-8000-000000000000")
@@ -26,7 +26,7 @@ def _acme(books: Books) -> str:
 
 
 def test_everything_known_is_shown(books: Books) -> None:
-    """Contacts, machine with its past, current and past licenses, the journal."""
+    """Contacts, machines with their past, licenses and journal rows are shown."""
     current = _acme(books)
     text = books.desk.ok("customer", "show", "acme").text
     lines = [line.split() for line in text.splitlines()]
@@ -42,7 +42,7 @@ def test_everything_known_is_shown(books: Books) -> None:
 
 
 def test_json_has_the_same(books: Books) -> None:
-    """Customer, machines with what they were, licenses, journal."""
+    """JSON has the customer, machines with their past, licenses and journal rows."""
     current = _acme(books)
     shown = books.desk.ok("customer", "show", "ACME  gmbh", "--json").json
     assert shown["customer"]["slug"] == "acme"
@@ -58,8 +58,8 @@ def test_json_has_the_same(books: Books) -> None:
     assert events[-1] == "license-renewed"
 
 
-def test_changes_of_a_machine(books: Books) -> None:
-    """When it changed and in which parts; the second and later ones within 12 months are told."""
+def test_changes_of_a_machine_are_shown(books: Books) -> None:
+    """Each change names its components; repeated changes within 12 months are noted."""
     acme = books.customer()
     machine = books.machine(acme)
     for number in (1, 2, 3):
@@ -80,17 +80,17 @@ def test_changes_of_a_machine(books: Books) -> None:
     assert "  prod-1 changed at 2027-06-18T09:30:00Z: board added, disk added\n" in text
     assert text.count("prod-1 changed at") == 2
     assert "  prod-1: 3rd machine change in 12 months\n" in text
-    [told] = books.desk.ok("customer", "show", "acme", "--json").json["machines"]
-    assert told["notes"] == ["3rd machine change in 12 months"]
-    assert told["changes"][0] == {
+    [result] = books.desk.ok("customer", "show", "acme", "--json").json["machines"]
+    assert result["notes"] == ["3rd machine change in 12 months"]
+    assert result["changes"][0] == {
         "at": "2027-09-26T09:30:00Z",
         "components": {"board": "changed", "disk": "same"},
     }
-    assert told["changes"][2]["components"] == {}
+    assert result["changes"][2]["components"] == {}
 
 
-def test_a_clone_elsewhere(books: Books) -> None:
-    """The same fingerprint under another hostname, at whomever."""
+def test_a_possible_clone_is_noted(books: Books) -> None:
+    """The same fingerprint under another host name is noted, for any customer."""
     books.machine(books.customer())
     books.machine(books.customer("Globex", "globex"), "gx")
     text = books.desk.ok("customer", "show", "acme").text
@@ -115,8 +115,8 @@ def test_the_table_has_one_date_per_expiry_and_json_the_local_instant(books: Boo
     assert [each["expires_at_local"] for each in shown] == [None]
 
 
-def test_an_expiry_past_the_calendar_of_a_zone(books: Books) -> None:
-    """East of Greenwich the last hours of 9999 have no date: the local instant is null."""
+def test_an_expiry_after_the_year_9999_has_no_local_time(books: Books) -> None:
+    """East of Greenwich the last hours of 9999 have no date, so the local instant is null."""
     end = datetime(9999, 12, 31, 23, tzinfo=UTC)
     books.license(books.customer(time_zone="Asia/Tokyo"), expires_at=end)
     assert "9999-12-30" in books.desk.ok("customer", "show", "acme").text
@@ -124,8 +124,8 @@ def test_an_expiry_past_the_calendar_of_a_zone(books: Books) -> None:
     assert shown["expires_at_local"] is None
 
 
-def test_the_journal_is_its_last_ten_rows_newest_last(books: Books) -> None:
-    """A long history stays short here."""
+def test_the_last_ten_journal_rows_are_shown(books: Books) -> None:
+    """Only the last ten rows are shown, the newest last."""
     acme = books.customer()
     for number in range(12):
         books.machine(acme, f"m{number}", f"fingerprint-{number}")
@@ -136,8 +136,8 @@ def test_the_journal_is_its_last_ten_rows_newest_last(books: Books) -> None:
     assert sequence[-1] == books.last_row().seq
 
 
-def test_a_bare_customer_is_shown_too(books: Books) -> None:
-    """No machine and no license are said in words; what is unknown has no line."""
+def test_a_customer_without_machines_is_shown(books: Books) -> None:
+    """Missing machines and licenses are reported; an unset value has no line."""
     books.customer()
     text = books.desk.ok("customer", "show", "acme").text
     assert "no machines\n" in text
@@ -154,8 +154,8 @@ def test_a_bare_customer_is_shown_too(books: Books) -> None:
         ("ac", "not_found", "did you mean `acme`?"),
     ],
 )
-def test_who_is_meant_must_be_clear(books: Books, typed: str, code: str, hint: str) -> None:
-    """Exit 5 with the nearest, or with the candidates; off a terminal no beginning will do."""
+def test_an_ambiguous_customer_is_refused(books: Books, typed: str, code: str, hint: str) -> None:
+    """An unknown or ambiguous name is exit 5 with candidates; a script needs the full name."""
     books.customer()
     for number in (1, 2):
         books.customer("Twin", f"twin-{number}")
@@ -165,8 +165,8 @@ def test_who_is_meant_must_be_clear(books: Books, typed: str, code: str, hint: s
     assert hint in outcome.json["error"]["hint"]
 
 
-def test_at_a_terminal_a_beginning_will_do(books: Books) -> None:
-    """`customer show ac` means Acme to a person."""
+def test_a_terminal_accepts_an_unambiguous_prefix(books: Books) -> None:
+    """On a terminal `customer show ac` finds Acme."""
     books.customer()
     code, screen = finish(at_terminal(books.desk.home, "customer", "show", "ac"))
     assert code == 0

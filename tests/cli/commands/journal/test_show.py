@@ -14,7 +14,7 @@ ID = "1f3a9c2e-0000-4000-8000-000000000000"
 
 @pytest.fixture
 def filled(books: Books) -> Books:
-    """Rows of three days about two customers."""
+    """Write rows of three days about two customers."""
     books.license(books.customer(), license_id=ID)
     books.desk.now = datetime(2026, 12, 1, tzinfo=UTC)
     books.customer("Globex", "globex")
@@ -32,7 +32,7 @@ def _events(books: Books, *argv: str) -> list[str]:
 
 
 def test_the_newest_row_is_last(filled: Books) -> None:
-    """Who, what, when, about whom, and why with what was accepted."""
+    """Each row has actor, event, time, customer, reason and accepted findings."""
     lines = [" ".join(line.split()) for line in filled.desk.ok("journal", "show").text.splitlines()]
     assert lines == [
         "# at event customer license by why",
@@ -72,13 +72,13 @@ ALL = [
         (("--customer", "acme", "--since", "2026-12-01"), [ALL[6]]),
     ],
 )
-def test_rows_are_chosen(filled: Books, argv: tuple[str, ...], expected: list[str]) -> None:
-    """By customer, from a moment on, until one; a day means all of it."""
+def test_rows_are_filtered(filled: Books, argv: tuple[str, ...], expected: list[str]) -> None:
+    """Rows are filtered by customer and by date; `--until` includes the whole day."""
     assert _events(filled, *argv) == expected
 
 
-def test_json_carries_the_chain(filled: Books) -> None:
-    """Each row with its hash, the one before, who acted, and the details."""
+def test_json_has_the_hash_chain(filled: Books) -> None:
+    """Each row has its hash, the previous hash, the actor and the details."""
     rows = filled.desk.ok("journal", "show", "--json").json["rows"]
     with filled.reading() as db:
         assert f"{rows[-1]['seq']}:{rows[-1]['hash']}" == ":".join(map(str, journal.head(db)))
@@ -92,8 +92,8 @@ def test_json_carries_the_chain(filled: Books) -> None:
     assert (rows[6]["license"], rows[6]["kid"]) == (ID, filled.signer.kid)
 
 
-def test_an_issue_says_where_its_file_goes(desk: Desk) -> None:
-    """A path, an archive and the name in it, or stdout."""
+def test_an_issue_names_the_path_of_its_file(desk: Desk) -> None:
+    """The details name a path, an archive with a name, or stdout."""
     single, archive = desk.output / "acme.lic", desk.output / "all.zip"
     document = desk.machine_info()
     desk.ok("sign", "--machine-info", document, "--expires", "2026-12-10", "-o", str(single))
@@ -106,7 +106,7 @@ def test_an_issue_says_where_its_file_goes(desk: Desk) -> None:
 
 
 def test_no_match_is_no_error(filled: Books) -> None:
-    """Exit 0, said in words."""
+    """Without a match the command is exit 0 and reports that."""
     argv = ("journal", "show", "--since", "2030-01-01")
     assert filled.desk.ok(*argv).text == "no journal rows match\n"
     assert _events(filled, "--since", "2030-01-01") == []
@@ -120,16 +120,16 @@ def test_no_match_is_no_error(filled: Books) -> None:
         (("--customer", "nobody"), 5, "not_found"),
     ],
 )
-def test_a_filter_must_mean_something(
+def test_a_mistyped_filter_is_an_error(
     filled: Books, argv: tuple[str, ...], code: int, kind: str
 ) -> None:
-    """A mistyped filter never passes for an empty journal."""
+    """A mistyped filter is an error, not an empty list."""
     outcome = filled.desk.run("journal", "show", *argv, "--json")
     assert (outcome.code, outcome.json["error"]["code"]) == (code, kind)
 
 
-def test_who_acted_is_the_setting_or_the_environment(books: Books) -> None:
-    """The environment counts more."""
+def test_the_actor_is_the_setting_or_the_variable(books: Books) -> None:
+    """The environment variable overrides the setting."""
     books.desk.environ["POLYGENT_ISSUER_OPERATOR"] = "Grace"
     books.desk.ok("customer", "add", "Initech", after=timedelta(hours=1))
     assert books.last_row().operator == "Grace"

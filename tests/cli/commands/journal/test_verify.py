@@ -12,7 +12,7 @@ ID = "1f3a9c2e-0000-4000-8000-000000000000"
 
 @pytest.fixture
 def filled(books: Books) -> Books:
-    """A registry with a license."""
+    """Register a license."""
     books.license(books.customer(), license_id=ID)
     return books
 
@@ -22,8 +22,8 @@ def _head(books: Books) -> str:
     return head
 
 
-def test_an_intact_journal_says_its_size_and_head(filled: Books) -> None:
-    """Exit 0; the head is what `--against` takes, and the text says why to keep it."""
+def test_an_intact_journal_prints_its_size_and_head(filled: Books) -> None:
+    """An intact journal is exit 0; its head is valid for `--against`."""
     outcome = filled.desk.ok("journal", "verify")
     head = f"4:{filled.last_row().hash}"
     assert outcome.text.startswith("journal and registry are intact\n")
@@ -53,13 +53,13 @@ def test_an_intact_journal_says_its_size_and_head(filled: Books) -> None:
     ],
 )
 def test_edits_are_found(filled: Books, sql: str, problem: str) -> None:
-    """Exit 7 with each problem, as text and as JSON."""
+    """An edit is exit 7 and reported as text and in JSON."""
     with tampering(filled.path) as raw:
         raw.executescript(sql)
     outcome = filled.desk.run("journal", "verify", "--json")
     assert outcome.code == 7
     assert outcome.json["intact"] is False
-    assert any(problem in told for told in outcome.json["problems"])
+    assert any(problem in result for result in outcome.json["problems"])
     text = filled.desk.run("journal", "verify")
     assert text.code == 7
     assert text.text.startswith("the journal or registry was changed from outside this tool\n")
@@ -68,7 +68,7 @@ def test_edits_are_found(filled: Books, sql: str, problem: str) -> None:
 
 
 def test_every_problem_is_shown(filled: Books) -> None:
-    """Not the first alone."""
+    """All problems are shown, not only the first."""
     with tampering(filled.path) as raw:
         raw.execute("UPDATE customers SET name = 'Evil'")
         raw.execute("UPDATE licenses SET plan = 'gold'")
@@ -78,8 +78,8 @@ def test_every_problem_is_shown(filled: Books) -> None:
     assert all(problem in text for problem in problems)
 
 
-def test_an_older_head_is_in_a_journal_that_grew(filled: Books) -> None:
-    """The size may be left out; the hint to keep a head is left out too."""
+def test_an_older_head_matches_a_grown_journal(filled: Books) -> None:
+    """The size may be left out, and there is no advice to save a head."""
     head = _head(filled)
     filled.customer("Globex", "globex")
     for against in (head, head.partition(":")[2]):
@@ -90,7 +90,7 @@ def test_an_older_head_is_in_a_journal_that_grew(filled: Books) -> None:
 
 
 def test_a_restored_copy_is_found_against_a_newer_head(filled: Books) -> None:
-    """Truncation shows only against a head that was kept elsewhere."""
+    """Truncation is found only with a head that was saved elsewhere."""
     copy = filled.desk.folder / "copy.db"
     shutil.copy(filled.path, copy)
     filled.customer("Globex", "globex")
@@ -103,15 +103,15 @@ def test_a_restored_copy_is_found_against_a_newer_head(filled: Books) -> None:
     assert "an older copy was restored" in outcome.json["problems"][0]
 
 
-def test_what_is_no_head_is_refused(filled: Books) -> None:
-    """Exit 3 and where to take one from."""
+def test_an_invalid_head_is_refused(filled: Books) -> None:
+    """An invalid head is exit 3 with a hint."""
     outcome = filled.desk.run("journal", "verify", "--against", "7:beef", "--json")
     assert outcome.code == 3
     assert "journal verify" in outcome.json["error"]["hint"]
 
 
-def test_heads_are_noted_in_a_file_and_found_again(filled: Books) -> None:
-    """Each time one line; later all of them are looked for, and a cut-off end is found."""
+def test_saved_heads_are_compared(filled: Books) -> None:
+    """Each run appends a line; later all lines are compared, and truncation is found."""
     notes = filled.desk.folder / "stick" / "heads"
     notes.parent.mkdir()
     for _ in range(2):
@@ -137,7 +137,7 @@ def test_heads_are_noted_in_a_file_and_found_again(filled: Books) -> None:
 
 
 def test_a_head_of_another_registry_is_a_problem(filled: Books) -> None:
-    """A registry that was begun anew does not pass because its own heads are new, too."""
+    """A new registry does not pass because its own heads are new, too."""
     notes = filled.desk.folder / "heads"
     filled.desk.ok("journal", "verify", "--note", str(notes))
     notes.write_text(f"{notes.read_text()}2026-01-01T00:00:00Z 2:{'ab' * 32} {ID}\n")
@@ -146,8 +146,8 @@ def test_a_head_of_another_registry_is_a_problem(filled: Books) -> None:
     assert "line 2" in outcome.text
 
 
-def test_nothing_is_noted_of_a_journal_with_problems(filled: Books) -> None:
-    """A head is a statement that all was well."""
+def test_no_head_is_saved_of_a_journal_with_problems(filled: Books) -> None:
+    """Only the head of an intact journal is saved."""
     with tampering(filled.path) as raw:
         raw.execute("UPDATE customers SET name = 'Evil'")
     notes = filled.desk.folder / "heads"
@@ -156,8 +156,8 @@ def test_nothing_is_noted_of_a_journal_with_problems(filled: Books) -> None:
     assert not notes.exists()
 
 
-def test_a_head_is_not_noted_in_the_home(filled: Books) -> None:
-    """Whoever changes the registry there changes it, too; a link there changes nothing."""
+def test_a_head_is_not_saved_in_the_home(filled: Books) -> None:
+    """A file in the home, also by a link, could be edited with the registry."""
     link = filled.desk.folder / "link"
     link.symlink_to(filled.desk.home)
     before = filled.path.read_bytes()
@@ -169,8 +169,8 @@ def test_a_head_is_not_noted_in_the_home(filled: Books) -> None:
     assert filled.path.read_bytes() == before
 
 
-def test_a_loop_of_links_is_told(filled: Books) -> None:
-    """On every version of Python the system's own reason."""
+def test_a_loop_of_links_is_reported(filled: Books) -> None:
+    """Every version of Python reports the system's reason."""
     loop = filled.desk.folder / "loop"
     loop.symlink_to(loop)
     outcome = filled.desk.run("journal", "verify", "--note", str(loop))
@@ -178,8 +178,8 @@ def test_a_loop_of_links_is_told(filled: Books) -> None:
     assert "symbolic links" in outcome.err
 
 
-def test_a_head_that_cannot_be_noted_is_not_journalled(filled: Books) -> None:
-    """Exit 8, and the registry is as it was."""
+def test_a_head_that_cannot_be_saved_is_not_journalled(filled: Books) -> None:
+    """A failed write is exit 8, and the registry is unchanged."""
     before = filled.path.read_bytes()
     outcome = filled.desk.run("journal", "verify", "--note", str(filled.desk.folder / "no" / "f"))
     assert outcome.code == 8
@@ -187,8 +187,8 @@ def test_a_head_that_cannot_be_noted_is_not_journalled(filled: Books) -> None:
     assert filled.path.read_bytes() == before
 
 
-def test_a_clock_that_is_behind_is_told_when_a_head_is_noted(filled: Books) -> None:
-    """The head is noted all the same: it says what is, not when."""
+def test_a_clock_that_is_behind_is_a_warning(filled: Books) -> None:
+    """The head is saved all the same, since it does not depend on the time."""
     notes = filled.desk.folder / "heads"
     filled.desk.now -= timedelta(hours=1)
     outcome = filled.desk.ok("journal", "verify", "--note", str(notes))
@@ -198,7 +198,7 @@ def test_a_clock_that_is_behind_is_told_when_a_head_is_noted(filled: Books) -> N
 
 @pytest.mark.parametrize("text", ["", "nothing of the kind\n"])
 def test_a_file_without_heads_is_refused(filled: Books, text: str) -> None:
-    """Exit 3: it would vouch for nothing."""
+    """A file without heads is exit 3."""
     notes = filled.desk.folder / "heads"
     notes.write_text(text)
     outcome = filled.desk.run("journal", "verify", "--against", str(notes))
@@ -214,8 +214,8 @@ def test_a_file_without_heads_is_refused(filled: Books, text: str) -> None:
         (b"", "registry_missing"),
     ],
 )
-def test_a_file_that_is_no_registry_is_exit_7(books: Books, damage: bytes, code: str) -> None:
-    """An error of its own, since there is no journal to judge."""
+def test_another_file_than_a_registry_is_exit_7(books: Books, damage: bytes, code: str) -> None:
+    """A file that is not a registry has an error of its own."""
     books.path.write_bytes(damage)
     outcome = books.desk.run("journal", "verify", "--json")
     assert outcome.code == 7
@@ -224,7 +224,7 @@ def test_a_file_that_is_no_registry_is_exit_7(books: Books, damage: bytes, code:
 
 
 def test_pages_that_cannot_be_read_are_exit_7(filled: Books) -> None:
-    """A registry that opens, but is damaged further in."""
+    """A registry that opens but has damaged pages is exit 7."""
     data = bytearray(filled.path.read_bytes())
     data[4096:] = b"\xa5" * (len(data) - 4096)
     filled.path.write_bytes(data)

@@ -1,4 +1,4 @@
-"""`polygent-issue key backup`: an encrypted copy that comes back."""
+"""`polygent-issue key backup`: an encrypted backup that can be imported."""
 
 from datetime import timedelta
 
@@ -11,8 +11,8 @@ from support.terminal import terminal
 from polygent_issuer.keys import file_store
 
 
-def test_it_is_the_same_key(desk: Desk) -> None:
-    """Encrypted, 0600, noted in list and journal, and the way back is said."""
+def test_a_backup_has_the_same_key(desk: Desk) -> None:
+    """The backup is encrypted, 0600 and journalled, and the restore command is printed."""
     target = desk.folder / "main.backup"
     outcome = desk.ok("key", "backup", "main", str(target), after=timedelta(days=1))
     assert kid_of(target) == kid_of(desk.folder / "main.key")
@@ -26,8 +26,8 @@ def test_it_is_the_same_key(desk: Desk) -> None:
     assert (row["event"], row["kid"]) == ("key-backed-up", key["kid"])
 
 
-def test_for_programs(desk: Desk) -> None:
-    """In a folder it gets a name of its own."""
+def test_a_backup_in_a_folder_gets_a_name(desk: Desk) -> None:
+    """In a folder the backup gets its own name, which JSON has."""
     result = desk.ok("key", "backup", "main", str(desk.output), "--json").json
     kid = result["key"]["kid"]
     assert result["backup"] == str(desk.output / f"main-{kid[:8]}.key")
@@ -46,7 +46,7 @@ def test_for_programs(desk: Desk) -> None:
 def test_nothing_is_overwritten(
     desk: Desk, to: str, code: str, exit_code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor shown on stdout, nor noted when it was not written."""
+    """An existing file or stdout is refused, and no backup is recorded."""
     monkeypatch.chdir(desk.folder)
     (desk.folder / "taken").write_text("mine")
     before = tree(desk.folder)
@@ -56,8 +56,8 @@ def test_nothing_is_overwritten(
     assert tree(desk.folder) == before
 
 
-def test_a_wrong_passphrase(desk: Desk) -> None:
-    """Exit 6; no file, no note."""
+def test_a_wrong_passphrase_writes_nothing(desk: Desk) -> None:
+    """A wrong passphrase is exit 6 without a file or a journal row."""
     desk.passphrase_file.write_text("another")
     before = tree(desk.folder)
     outcome = desk.run("key", "backup", "main", str(desk.folder / "x"), "--json")
@@ -65,14 +65,16 @@ def test_a_wrong_passphrase(desk: Desk) -> None:
     assert tree(desk.folder) == before
 
 
-def test_no_such_key(desk: Desk) -> None:
-    """Exit 5, before anybody is asked for a passphrase."""
+def test_an_unknown_key_is_refused(desk: Desk) -> None:
+    """An unknown key is exit 5 before any prompt."""
     desk.passphrase_file.unlink()
     assert desk.run("key", "backup", "second", str(desk.folder / "x")).code == 5
 
 
-def test_out_of_the_keyring(empty_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one passphrase is the backup's; it comes back on another desk, without a keyring."""
+def test_a_key_of_the_keyring_is_backed_up(
+    empty_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The passphrase is only that of the backup, which another desk imports."""
     empty_desk.passphrase_file.write_text(PASSPHRASE)
     with secret_service() as service:
         service.enter(monkeypatch)
@@ -89,8 +91,8 @@ def test_out_of_the_keyring(empty_desk: Desk, monkeypatch: pytest.MonkeyPatch) -
     assert other.ok(*argv, "--json").json["key"]["kid"] == kid
 
 
-def test_at_a_terminal(desk: Desk) -> None:
-    """The new passphrase twice, the key file's once; none is shown, and they may differ."""
+def test_a_terminal_prompts_for_both_passphrases(desk: Desk) -> None:
+    """The new passphrase is typed twice; neither is shown, and they may differ."""
     with terminal(desk, "key", "backup", "main", "b", quickly=True) as person:
         person.sees("passphrase for the new backup b: ")
         person.types_secretly("for the safe")
@@ -105,8 +107,8 @@ def test_at_a_terminal(desk: Desk) -> None:
     assert kid_of(desk.folder / "b", "for the safe") == kid_of(desk.folder / "main.key")
 
 
-def test_a_key_that_signs_no_more(desk: Desk) -> None:
-    """Exit 6 before anybody is asked for a passphrase: nothing will ever need that backup."""
+def test_a_retired_key_is_not_backed_up(desk: Desk) -> None:
+    """A retired key needs no backup: it is exit 6 before any prompt."""
     argv = ("key", "retire", "main", "--compromised", "--reason", "stolen")
     desk.ok(*argv)
     desk.passphrase_file.unlink()

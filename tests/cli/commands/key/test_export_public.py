@@ -1,4 +1,4 @@
-"""`polygent-issue key export-public`: what a server is given."""
+"""`polygent-issue key export-public`: public keys for servers."""
 
 import json
 from pathlib import Path
@@ -14,14 +14,14 @@ from polygent_issuer.verifier import Key, KeySet, Verifier
 
 @pytest.fixture
 def two(desk: Desk) -> Desk:
-    """A desk with a second key."""
+    """Create a desk with a second key."""
     key = f"file:{desk.folder / 'second.key'}"
     desk.ok("key", "generate", "second", "--store", key, "--no-backup")
     return desk
 
 
-def test_the_active_one_as_pem(two: Desk) -> None:
-    """On stdout nothing but the key, which verifies what is signed; words go to stderr."""
+def test_the_active_key_is_exported_as_pem(two: Desk) -> None:
+    """Stdout has only the key, which verifies licenses; messages go to stderr."""
     outcome = two.ok("key", "export-public")
     assert Key.from_pem(outcome.out).kid == kid_of(two.folder / "main.key")
     assert outcome.out.startswith(b"-----BEGIN PUBLIC KEY-----\n")
@@ -35,21 +35,21 @@ def test_the_active_one_as_pem(two: Desk) -> None:
 
 
 def test_a_dash_is_stdout(two: Desk) -> None:
-    """The same bytes; `--quiet` leaves the words out."""
+    """`-` writes the same bytes, and `--quiet` suppresses the messages."""
     outcome = two.ok("key", "export-public", "second", "-o", "-", "--quiet")
     assert Key.from_pem(outcome.out).kid == kid_of(two.folder / "second.key")
     assert outcome.err == ""
 
 
-def test_one_key_as_jwks(two: Desk) -> None:
-    """A set with that key."""
+def test_one_key_is_exported_as_jwks(two: Desk) -> None:
+    """The set has only this key."""
     outcome = two.ok("key", "export-public", "second", "--format", "jwks")
     (key,) = KeySet.from_jwks(outcome.out)
     assert key.kid == kid_of(two.folder / "second.key")
 
 
-def test_all_keys_are_a_jwks(two: Desk) -> None:
-    """Retired ones too, since their licenses run; a compromised one is left out, and warned of."""
+def test_all_trusted_keys_are_exported_as_jwks(two: Desk) -> None:
+    """Retired keys are included; a compromised key is left out with a note."""
     main, second = kid_of(two.folder / "main.key"), kid_of(two.folder / "second.key")
     registry = Registry.open(two.home / REGISTRY_FILE)
 
@@ -60,10 +60,10 @@ def test_all_keys_are_a_jwks(two: Desk) -> None:
 
     def exported() -> set[str]:
         outcome = two.ok("key", "export-public", "--all")
-        told.append("compromised keys left out: second" in outcome.err)
+        answer.append("compromised keys left out: second" in outcome.err)
         return {key.kid for key in KeySet.from_jwks(outcome.out)}
 
-    told: list[bool] = []
+    answer: list[bool] = []
     with registry:
         assert exported() == {main, second}
         change(retired_at="2026-11-30T09:30:00Z")
@@ -71,7 +71,7 @@ def test_all_keys_are_a_jwks(two: Desk) -> None:
         assert Key.from_pem(two.ok("key", "export-public", "second").out).kid == second
         change(compromised=1)
         assert exported() == {main}
-    assert told == [False, False, True]
+    assert answer == [False, False, True]
     refused = two.run("key", "export-public", "second")
     assert (refused.code, refused.out) == (6, b"")
     assert "servers must drop it" in refused.err
@@ -84,8 +84,8 @@ def test_all_keys_are_a_jwks(two: Desk) -> None:
     }
 
 
-def test_into_a_file(two: Desk) -> None:
-    """Never over another one; the same bytes again are no error."""
+def test_an_existing_file_is_not_overwritten(two: Desk) -> None:
+    """Another file is never overwritten; the same bytes are accepted."""
     target = two.folder / "public.pem"
     outcome = two.ok("key", "export-public", "--output", str(target))
     assert outcome.err == ""
@@ -102,14 +102,14 @@ def test_into_a_file(two: Desk) -> None:
 @pytest.mark.parametrize(
     ("form", "name"), [("pem", "polygent-public.pem"), ("jwks", "polygent-public.jwks.json")]
 )
-def test_into_a_folder(two: Desk, form: str, name: str) -> None:
-    """Under a name that says what it is."""
+def test_a_folder_gets_a_default_name(two: Desk, form: str, name: str) -> None:
+    """In a folder the file has a name that describes it."""
     two.ok("key", "export-public", "--format", form, "-o", str(two.output))
     assert (two.output / name).stat().st_size > 0
 
 
-def test_for_programs(two: Desk) -> None:
-    """Without a file the JSON carries the text; with one it names it."""
+def test_json_has_the_key_or_the_file(two: Desk) -> None:
+    """Without a file JSON has the text, with one its path."""
     result = two.ok("key", "export-public", "--json").json
     kid = kid_of(two.folder / "main.key")
     assert result["keys"] == [{"kid": kid, "label": "main"}]
@@ -129,8 +129,8 @@ def test_for_programs(two: Desk) -> None:
         (("third",), 5),
     ],
 )
-def test_mistakes(two: Desk, argv: tuple[str, ...], code: int) -> None:
-    """What contradicts itself is exit 2, an unknown key exit 5; stdout stays empty of keys."""
+def test_wrong_input_exports_no_key(two: Desk, argv: tuple[str, ...], code: int) -> None:
+    """Contradicting options are exit 2, an unknown key exit 5."""
     outcome = two.run("key", "export-public", *argv)
     assert outcome.code == code
     assert b"BEGIN" not in outcome.out
@@ -138,8 +138,8 @@ def test_mistakes(two: Desk, argv: tuple[str, ...], code: int) -> None:
 
 
 @pytest.mark.parametrize("argv", [(), ("--all",)])
-def test_no_key_yet(empty_desk: Desk, argv: tuple[str, ...]) -> None:
-    """Exit 6, and the command that makes one."""
+def test_without_a_key_the_hint_generates_one(empty_desk: Desk, argv: tuple[str, ...]) -> None:
+    """Without a key it is exit 6 with the command that generates one."""
     empty_desk.ok("init")
     outcome = empty_desk.run("key", "export-public", *argv)
     assert outcome.code == 6

@@ -1,4 +1,4 @@
-"""`polygent-issue key generate`: kept, backed up, pinned, or not made at all."""
+"""`polygent-issue key generate`: storage, backup and refusals."""
 
 import shlex
 from pathlib import Path
@@ -17,30 +17,30 @@ ABSENT = {"DBUS_SESSION_BUS_ADDRESS": ""}
 
 @pytest.fixture
 def bare(empty_desk: Desk) -> Desk:
-    """A desk with a passphrase in a file and no home."""
+    """Create a desk with a passphrase in a file and no home."""
     empty_desk.passphrase_file.write_text(PASSPHRASE)
     empty_desk.passphrase_file.chmod(0o600)
     return empty_desk
 
 
 def store(desk: Desk, name: str = "new.key") -> tuple[str, str]:
-    """The option that keeps the key in a file of the desk's folder."""
+    """Return the option that stores the key in a file of the desk's folder."""
     return "--store", f"file:{desk.folder / name}"
 
 
 def labels(desk: Desk) -> list[str]:
-    """The labels of the keys that the registry knows; none without a home."""
+    """Return the labels of all keys; none without a home."""
     outcome = desk.run("key", "list", "--json")
     return sorted(key["label"] for key in outcome.json["keys"]) if outcome.code == 0 else []
 
 
 def files_of(folder: Path) -> list[str]:
-    """The names in a folder."""
+    """Return the names in a folder."""
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_the_first_key_signs(bare: Desk) -> None:
-    """Sealed in its file, 0600, found by the settings, active, and journalled."""
+def test_the_first_key_becomes_active(bare: Desk) -> None:
+    """The key file is encrypted and 0600, its store is set, and the journal has it."""
     outcome = bare.ok("key", "generate", *store(bare), "--no-backup", "--json")
     path = bare.folder / "new.key"
     kid = kid_of(path)
@@ -62,8 +62,8 @@ def test_the_first_key_signs(bare: Desk) -> None:
     assert [row["event"] for row in rows] == ["registry-created", "key-generated"]
 
 
-def test_the_text_says_what_comes_next(bare: Desk) -> None:
-    """The first signs; a later one waits for the servers; without a backup it nags."""
+def test_the_next_steps_are_printed(bare: Desk) -> None:
+    """A later key needs a roll-out, and a missing backup is warned of."""
     first = bare.ok("key", "generate", *store(bare, "a"), "--no-backup").text
     assert "state         active: it signs from now on\n" in first
     assert "polygent-issue key backup main FILE\n" in first
@@ -82,7 +82,7 @@ def test_the_text_says_what_comes_next(bare: Desk) -> None:
 
 
 def test_labels_are_unique(bare: Desk) -> None:
-    """Without a label it is main, then main-2; one that was typed and is taken is refused."""
+    """The default label is main, then main-2; a label in use is refused."""
     for name in ("a", "b", "c"):
         bare.ok("key", "generate", *store(bare, name), "--no-backup")
     assert labels(bare) == ["main", "main-2", "main-3"]
@@ -97,13 +97,13 @@ def test_labels_are_unique(bare: Desk) -> None:
 
 
 def test_a_label_like_an_option(bare: Desk) -> None:
-    """The commands that are proposed can be typed as they stand."""
+    """The suggested commands work with a label that begins with a hyphen."""
     outcome = bare.ok("key", "generate", *store(bare), "--no-backup", "--", "-x")
     assert "key backup -- -x FILE" in outcome.text
 
 
-def test_somebody_decides_about_the_backup(bare: Desk) -> None:
-    """Off a terminal nothing is assumed: exit 3, the options, and no home."""
+def test_a_script_must_decide_about_the_backup(bare: Desk) -> None:
+    """Without a terminal it is exit 3 with the options, and no home is created."""
     outcome = bare.run("key", "generate", *store(bare))
     assert outcome.code == 3
     assert "error: nothing says where the key's backup goes\n" in outcome.err
@@ -113,8 +113,8 @@ def test_somebody_decides_about_the_backup(bare: Desk) -> None:
     assert (error["code"], error["exit_code"]) == ("missing_input", 3)
 
 
-def test_a_backup_is_the_same_key(bare: Desk) -> None:
-    """Under the same passphrase; encrypted, 0600, and noted."""
+def test_a_backup_has_the_same_key(bare: Desk) -> None:
+    """The backup has the same passphrase, is encrypted, 0600 and recorded."""
     backup = bare.folder / "main.backup"
     outcome = bare.ok("key", "generate", *store(bare), "--backup", str(backup), "--json")
     assert outcome.json["backup"] == str(backup)
@@ -124,8 +124,8 @@ def test_a_backup_is_the_same_key(bare: Desk) -> None:
     assert backup.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_backup_in_a_folder(bare: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder gets a file of its own for each key; a relative one counts from here."""
+def test_a_backup_in_a_folder_gets_a_name(bare: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a folder each key has its own file; a relative path is that of the current folder."""
     monkeypatch.chdir(bare.folder)
     (bare.folder / "disk").mkdir()
     outcome = bare.ok("key", "generate", "Käthe", *store(bare), "--backup", "disk", "--json")
@@ -134,7 +134,7 @@ def test_a_backup_in_a_folder(bare: Desk, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_backup_folder_of_the_settings(bare: Desk) -> None:
-    """Once for all: no option is needed then; where its disk is missing, no key is made."""
+    """With the setting no option is needed; if the folder is missing, no key is generated."""
     disk = bare.folder / "disk"
     bare.ok("init", "--key-backup-folder", str(disk))
     outcome = bare.ok("key", "generate", *store(bare, "a"), "--json")
@@ -165,14 +165,14 @@ def test_the_backup_folder_of_the_settings(bare: Desk) -> None:
         (("--no-backup", "--passphrase-fd", "1", "--passphrase-file", "x"), "usage", 2),
     ],
 )
-def test_a_mistake_makes_nothing(
+def test_wrong_input_creates_nothing(
     bare: Desk,
     options: tuple[str, ...],
     code: str,
     exit_code: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Neither a key nor a home is made when the command line cannot be right."""
+    """With wrong options neither a key nor a home is created."""
     monkeypatch.chdir(bare.folder)
     (bare.folder / "taken").write_text("mine")
     before = tree(bare.folder)
@@ -182,16 +182,16 @@ def test_a_mistake_makes_nothing(
     assert tree(bare.folder) == before
 
 
-def test_key_and_backup_in_one_folder(bare: Desk) -> None:
-    """They would have one name; refused before the key is made."""
+def test_key_and_backup_need_different_folders(bare: Desk) -> None:
+    """In one folder both would have the same name, so it is refused."""
     (bare.folder / "keys").mkdir()
     both = ("--store", f"file:{bare.folder}/keys/", "--backup", f"{bare.folder}/keys")
     assert bare.run("key", "generate", *both).code == 2
     assert files_of(bare.folder / "keys") == []
 
 
-def test_a_home_is_made_by_the_way(bare: Desk) -> None:
-    """With every setting at its default, as `init` would; and it is said."""
+def test_a_missing_home_is_created(bare: Desk) -> None:
+    """The home has the defaults of `init`, and a note reports it."""
     outcome = bare.ok("key", "generate", *store(bare), "--no-backup")
     assert outcome.err == f"note: made a home at {bare.home}\n"
     assert bare.home.stat().st_mode & 0o777 == 0o700
@@ -204,7 +204,7 @@ def test_a_home_is_made_by_the_way(bare: Desk) -> None:
 
 
 def test_an_interrupted_home_is_completed(bare: Desk) -> None:
-    """Settings without a registry: they stay, and are in force."""
+    """Settings without a registry are kept and used."""
     bare.ok("init", "--issuer", "Polygent Ltd", "--store", f"file:{bare.folder}/keys/")
     (bare.home / "registry.db").unlink()
     outcome = bare.ok("key", "generate", "--no-backup", "--json")
@@ -213,7 +213,7 @@ def test_an_interrupted_home_is_completed(bare: Desk) -> None:
 
 
 def test_an_unsafe_home_is_not_read(bare: Desk) -> None:
-    """Settings that anybody may have written are not even looked at: exit 7."""
+    """Settings that others can write are not read: exit 7."""
     bare.ok("init")
     (bare.home / "settings.toml").write_text("nonsense")
     bare.home.chmod(0o777)
@@ -221,8 +221,8 @@ def test_an_unsafe_home_is_not_read(bare: Desk) -> None:
     assert (outcome.code, outcome.json["error"]["code"]) == (7, "unsafe_home")
 
 
-def test_without_a_passphrase(bare: Desk) -> None:
-    """Exit 6 with the ways to give one; no key is recorded and no file is left."""
+def test_a_missing_passphrase_leaves_nothing(bare: Desk) -> None:
+    """It is exit 6 with the options, without a key or a file."""
     bare.passphrase_file.unlink()
     outcome = bare.run("key", "generate", *store(bare), "--no-backup")
     assert outcome.code == 6
@@ -235,7 +235,7 @@ def test_without_a_passphrase(bare: Desk) -> None:
 
 
 def test_a_key_file_is_never_overwritten(desk: Desk) -> None:
-    """The second key does not take the place of the first."""
+    """The second key does not replace the file of the first."""
     before = (desk.folder / "main.key").read_bytes()
     outcome = desk.run("key", "generate", *store(desk, "main.key"), "--no-backup")
     assert outcome.code == 8
@@ -243,8 +243,8 @@ def test_a_key_file_is_never_overwritten(desk: Desk) -> None:
     assert labels(desk) == ["main"]
 
 
-def test_the_keyring_keeps_it(bare: Desk, service: SecretService) -> None:
-    """In a real Secret Service: it is there, and it signs."""
+def test_a_key_is_stored_in_the_keyring(bare: Desk, service: SecretService) -> None:
+    """A real Secret Service stores the key, which signs."""
     assert not service.is_locked()
     outcome = bare.ok("key", "generate", "--no-backup", "--json")
     assert outcome.json["key"]["store"] == "keyring:"
@@ -254,7 +254,7 @@ def test_the_keyring_keeps_it(bare: Desk, service: SecretService) -> None:
 
 
 def test_the_keyring_s_key_is_backed_up(bare: Desk, service: SecretService) -> None:
-    """Its backup has a passphrase of its own, since the keyring has none to share."""
+    """The backup has a passphrase of its own."""
     assert not service.is_locked()
     backup = bare.folder / "main.backup"
     options = ("--store", "keyring:", "--backup", str(backup))
@@ -262,8 +262,8 @@ def test_the_keyring_s_key_is_backed_up(bare: Desk, service: SecretService) -> N
     assert kid_of(backup) == kid
 
 
-def test_a_locked_keyring(bare: Desk, service: SecretService) -> None:
-    """Exit 6, and how to unlock it; nothing is recorded."""
+def test_a_locked_keyring_is_refused(bare: Desk, service: SecretService) -> None:
+    """A locked keyring is exit 6 with a hint, and no key is recorded."""
     service.hold_prompts()
     service.lock()
     bare.ok("init")
@@ -274,8 +274,10 @@ def test_a_locked_keyring(bare: Desk, service: SecretService) -> None:
     assert labels(bare) == []
 
 
-def test_no_keyring(bare: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exit 6 at once, and the whole command for a file; typed as it stands it works."""
+def test_without_a_keyring_the_hint_uses_a_file(
+    bare: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is exit 6 at once, and the suggested command works."""
     bare.environ["POLYGENT_ISSUER_PASSPHRASE_FILE"] = "/no/such/file"
     monkeypatch.setenv("HOME", str(bare.folder))
     secret = str(bare.passphrase_file)
@@ -295,7 +297,7 @@ def test_no_keyring(bare: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_passphrase_command_is_not_shown(bare: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A hint that repeats the command line leaves out what may be in it."""
+    """A hint that repeats the command leaves out the passphrase command."""
     monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
     given = ("--passphrase-command", "echo t0psecret", "--backup", "a b")
     outcome = bare.run("key", "generate", "--store", "keyring", *given)
@@ -305,8 +307,8 @@ def test_a_passphrase_command_is_not_shown(bare: Desk, monkeypatch: pytest.Monke
     assert "t0psecret" not in outcome.err
 
 
-def test_what_cannot_be_is_said_before_any_question(empty_desk: Desk) -> None:
-    """At a terminal: neither the backup's place nor a passphrase is asked for in vain."""
+def test_refusals_come_before_prompts(empty_desk: Desk) -> None:
+    """On a terminal there is no prompt for a backup or passphrase that is not needed."""
     (empty_desk.folder / "taken.key").write_text("mine")
     for uri in ("ftp:x", f"file:{empty_desk.folder}/taken.key", "file:/no/such/folder/x.key"):
         with terminal(empty_desk, "key", "generate", "--store", uri) as person:
@@ -317,8 +319,8 @@ def test_what_cannot_be_is_said_before_any_question(empty_desk: Desk) -> None:
     assert files_of(empty_desk.folder) == ["taken.key"]
 
 
-def test_a_place_above(bare: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`..` is not recorded, for the key or its backup."""
+def test_paths_are_stored_without_dots(bare: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`..` is not stored in the path of a key or its backup."""
     (bare.folder / "here").mkdir()
     monkeypatch.chdir(bare.folder / "here")
     argv = ("key", "generate", "--store", "file:../x.key", "--backup", "../x.backup", "--json")
@@ -327,20 +329,20 @@ def test_a_place_above(bare: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     assert made["backup"] == f"{bare.folder}/x.backup"
 
 
-def test_a_short_passphrase(bare: Desk) -> None:
-    """Taken, with one warning for key and backup together."""
+def test_a_short_passphrase_is_warned_of(bare: Desk) -> None:
+    """It is accepted with one warning for key and backup."""
     bare.passphrase_file.write_text("short")
     backup = str(bare.folder / "x.backup")
     outcome = bare.ok("key", "generate", *store(bare), "--backup", backup)
-    told = "warning: weak passphrase: use at least 12 characters\n"
-    assert outcome.err.count(told) == 1
+    result = "warning: weak passphrase: use at least 12 characters\n"
+    assert outcome.err.count(result) == 1
     again = bare.ok("key", "backup", "main", str(bare.folder / "y.backup"))
-    assert again.err == told
+    assert again.err == result
 
 
 @pytest.mark.slow
 def test_one_new_passphrase_at_the_terminal(empty_desk: Desk) -> None:
-    """Asked twice, for key file and backup together, without echo; both open with it."""
+    """It is typed twice without echo and opens both key file and backup."""
     backup = empty_desk.folder / "main.backup"
     options = (*store(empty_desk), "--backup", str(backup))
     with terminal(empty_desk, "key", "generate", *options) as person:
@@ -357,8 +359,8 @@ def test_one_new_passphrase_at_the_terminal(empty_desk: Desk) -> None:
     assert file_store.parse_openssh(backup.read_bytes()).rounds == 64
 
 
-def test_two_passphrases_that_differ(empty_desk: Desk) -> None:
-    """Exit 6; no key."""
+def test_different_passphrases_are_refused(empty_desk: Desk) -> None:
+    """Two different passphrases are exit 6 without a key."""
     with terminal(empty_desk, "key", "generate", *store(empty_desk), "--no-backup") as person:
         person.sees("passphrase for the new key file new.key: ")
         person.types_secretly(PASSPHRASE)
@@ -370,8 +372,8 @@ def test_two_passphrases_that_differ(empty_desk: Desk) -> None:
     assert labels(empty_desk) == []
 
 
-def test_the_place_of_the_backup_is_asked(empty_desk: Desk) -> None:
-    """At a terminal: again after a wrong answer; none is an answer."""
+def test_a_terminal_prompts_for_the_backup(empty_desk: Desk) -> None:
+    """A wrong answer is prompted for again; `none` is accepted."""
     (empty_desk.folder / "taken").write_text("mine")
     passphrase = {"POLYGENT_ISSUER_PASSPHRASE_FILE": str(empty_desk.folder / "taken")}
     argv = ("key", "generate", *store(empty_desk))
@@ -391,8 +393,8 @@ def test_the_place_of_the_backup_is_asked(empty_desk: Desk) -> None:
     assert kid_of(empty_desk.folder / "second.backup", "mine")
 
 
-def test_a_taken_place_leads_to_a_free_one(bare: Desk) -> None:
-    """Whatever a crash left there stays; the hint of each refusal can be typed as it stands."""
+def test_an_existing_file_gets_a_free_name_in_the_hint(bare: Desk) -> None:
+    """A file left by a crash stays, and the suggested command works."""
     folder = bare.folder / "with space"
     folder.mkdir()
     for name in ("k.key", "k-2.key", "b.key"):
@@ -409,8 +411,8 @@ def test_a_taken_place_leads_to_a_free_one(bare: Desk) -> None:
     assert (folder / "k.key").read_text() == "left"
 
 
-def test_a_failed_backup_can_be_done_again(bare: Desk) -> None:
-    """No key file is left in the way of the same command when there is room again."""
+def test_a_failed_backup_can_be_repeated(bare: Desk) -> None:
+    """No key file is left behind, so the same command works later."""
     backup = bare.folder / "disk"
     backup.mkdir()
     argv = ("key", "generate", "main", *store(bare), "--backup", f"{backup}/{'x' * 252}.key")

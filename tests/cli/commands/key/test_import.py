@@ -1,4 +1,4 @@
-"""`polygent-issue key import`: keys from elsewhere, from backups, from a colleague."""
+"""`polygent-issue key import`: foreign keys, backups and copies of another operator."""
 
 from pathlib import Path
 
@@ -28,14 +28,14 @@ FORMATS = {
 
 @pytest.fixture
 def bare(empty_desk: Desk) -> Desk:
-    """A desk with a passphrase in a file and no home."""
+    """Create a desk with a passphrase in a file and no home."""
     empty_desk.passphrase_file.write_text(PASSPHRASE)
     empty_desk.passphrase_file.chmod(0o600)
     return empty_desk
 
 
 def foreign(desk: Desk, form: str = "pkcs8", *, passphrase: str | None = None) -> tuple[str, str]:
-    """A key file that another program made; its path and its kid."""
+    """Write a key file of another program; return its path and kid."""
     key = ec.generate_private_key(ec.SECP256R1())
     encryption = BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
     path = desk.folder / f"foreign.{form}"
@@ -45,14 +45,14 @@ def foreign(desk: Desk, form: str = "pkcs8", *, passphrase: str | None = None) -
 
 
 def keeping(desk: Desk, name: str = "kept.key") -> tuple[str, ...]:
-    """Options that keep it in a file of the desk's folder."""
+    """Return the options that store it in a file of the desk's folder."""
     return "--store", f"file:{desk.folder / name}", "--no-backup"
 
 
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("passphrase", [None, PASSPHRASE])
-def test_each_format(bare: Desk, form: str, passphrase: str | None) -> None:
-    """Plain or encrypted: sealed in our own file, pinned, active, in a home made by the way."""
+def test_each_format_is_imported(bare: Desk, form: str, passphrase: str | None) -> None:
+    """Plain or encrypted, the key is stored in our own file and active, in a new home."""
     path, kid = foreign(bare, form, passphrase=passphrase)
     before = Path(path).read_bytes()
     outcome = bare.ok("key", "import", path, "--label", "old tool", *keeping(bare), "--json")
@@ -65,15 +65,15 @@ def test_each_format(bare: Desk, form: str, passphrase: str | None) -> None:
     assert events[-1] == "key-imported"
 
 
-def test_from_stdin(bare: Desk) -> None:
-    """`-` is stdin."""
+def test_a_key_is_read_from_stdin(bare: Desk) -> None:
+    """`-` reads the key from stdin."""
     path, kid = foreign(bare)
     argv = ("key", "import", "-", "--label", "x", *keeping(bare), "--json")
     assert bare.ok(*argv, stdin=Path(path).read_bytes()).json["key"]["kid"] == kid
 
 
-def test_with_a_backup(bare: Desk) -> None:
-    """As `key generate` writes one."""
+def test_an_import_can_write_a_backup(bare: Desk) -> None:
+    """The backup is the same as that of `key generate`."""
     path, kid = foreign(bare)
     backup = bare.folder / "x.backup"
     store = ("--store", f"file:{bare.folder}/kept.key")
@@ -82,7 +82,7 @@ def test_with_a_backup(bare: Desk) -> None:
 
 
 def test_a_new_key_gets_a_label(bare: Desk) -> None:
-    """As `key generate` gives one: main, then main-2; one that is taken is refused."""
+    """The default label is main, then main-2; a label in use is refused."""
     for label in ("main", "main-2"):
         path, _ = foreign(bare)
         outcome = bare.ok("key", "import", path, *keeping(bare, label), "--json")
@@ -93,8 +93,8 @@ def test_a_new_key_gets_a_label(bare: Desk) -> None:
     assert not (bare.folder / "kept.key").exists()
 
 
-def test_a_plaintext_file_remains(bare: Desk) -> None:
-    """It is said to be destroyed, and the new key has no backup yet."""
+def test_an_unencrypted_source_is_warned_of(bare: Desk) -> None:
+    """A warning asks to delete it, and the new key has no backup yet."""
     path, _ = foreign(bare)
     outcome = bare.ok("key", "import", path, *keeping(bare))
     assert f"warning: {path} still has the key unencrypted; delete it securely\n" in (outcome.err)
@@ -106,8 +106,8 @@ def test_a_plaintext_file_remains(bare: Desk) -> None:
 
 
 @pytest.mark.parametrize(("form", "serves"), [("openssh", True), ("pkcs8", False)])
-def test_an_encrypted_file(bare: Desk, form: str, *, serves: bool) -> None:
-    """In the format of backups it may serve as one; nothing is to be destroyed."""
+def test_an_encrypted_source_counts_as_a_backup(bare: Desk, form: str, *, serves: bool) -> None:
+    """In the format of backups it is recorded as one, without a warning."""
     path, _ = foreign(bare, form, passphrase=PASSPHRASE)
     outcome = bare.ok("key", "import", path, *keeping(bare))
     assert "plaintext" not in outcome.err
@@ -115,8 +115,8 @@ def test_an_encrypted_file(bare: Desk, form: str, *, serves: bool) -> None:
     assert ("a lost key means new licenses" in outcome.text) is not serves
 
 
-def test_the_command_of_the_hints(desk: Desk) -> None:
-    """`key import BACKUP` and nothing else: a pinned key goes to the place that it had."""
+def test_a_known_key_returns_to_its_store(desk: Desk) -> None:
+    """`key import BACKUP` without options uses the store of the settings."""
     backup = desk.folder / "main.backup"
     desk.ok("key", "backup", "main", str(backup))
     before = kid_of(desk.folder / "main.key")
@@ -133,8 +133,8 @@ def test_the_command_of_the_hints(desk: Desk) -> None:
     assert "remove" not in again["hint"]
 
 
-def test_no_home_before_the_key_could_be_read(bare: Desk) -> None:
-    """A wrong passphrase, a place that is taken, no keyring: nothing is made."""
+def test_a_failed_import_creates_no_home(bare: Desk) -> None:
+    """A wrong passphrase, an existing file or a missing keyring create nothing."""
     path, _ = foreign(bare, passphrase="another")
     plain, _ = foreign(bare, "sec1")
     (bare.folder / "taken.key").write_text("mine")
@@ -151,8 +151,10 @@ def test_no_home_before_the_key_could_be_read(bare: Desk) -> None:
         assert tree(bare.folder) == before
 
 
-def test_no_keyring(bare: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The whole command for a file, with the label that was typed."""
+def test_without_a_keyring_the_hint_uses_a_file(
+    bare: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The suggested command has the typed label."""
     monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
     path, _ = foreign(bare)
     outcome = bare.run("key", "import", path, "--label", "my key", "--no-backup")
@@ -162,8 +164,8 @@ def test_no_keyring(bare: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not bare.home.exists()
 
 
-def test_the_backup_is_asked_for_last(empty_desk: Desk) -> None:
-    """At a terminal: not before the file is open."""
+def test_the_prompt_for_the_backup_comes_last(empty_desk: Desk) -> None:
+    """On a terminal the source is opened first."""
     path, _ = foreign(empty_desk, passphrase="the old one")
     argv = ("key", "import", path, "--store", f"file:{empty_desk.folder}/kept.key")
     with terminal(empty_desk, *argv) as person:
@@ -175,8 +177,8 @@ def test_the_backup_is_asked_for_last(empty_desk: Desk) -> None:
     assert not empty_desk.home.exists()
 
 
-def test_somebody_decides_about_the_backup(bare: Desk) -> None:
-    """As for `key generate`: exit 3 off a terminal, and no home."""
+def test_a_script_must_decide_about_the_backup(bare: Desk) -> None:
+    """Without a terminal it is exit 3, and no home is created."""
     path, _ = foreign(bare)
     store = ("--store", f"file:{bare.folder}/kept.key")
     outcome = bare.run("key", "import", path, "--label", "x", *store, "--json")
@@ -184,8 +186,8 @@ def test_somebody_decides_about_the_backup(bare: Desk) -> None:
     assert not bare.home.exists()
 
 
-def test_a_restored_backup(desk: Desk) -> None:
-    """A key that is known keeps its label and state; the settings name its new place; it signs."""
+def test_a_restored_key_keeps_its_label(desk: Desk) -> None:
+    """Label and state stay, the settings have the new store, and the key signs."""
     backup = desk.folder / "main.backup"
     desk.ok("key", "backup", "main", str(backup))
     (desk.folder / "main.key").unlink()
@@ -200,8 +202,8 @@ def test_a_restored_backup(desk: Desk) -> None:
     desk.ok("sign", "--machine-info", desk.machine_info())
 
 
-def test_a_second_operator(desk: Desk) -> None:
-    """A copy of the settings that lacks the place gets it by importing the key."""
+def test_a_second_operator_imports_a_copy(desk: Desk) -> None:
+    """Settings without the store of the key get it by the import."""
     kid = kid_of(desk.folder / "main.key")
     settings_editing.set_value(desk.home, f"stores.{kid}", "")
     copy = desk.folder / "copy.key"
@@ -212,15 +214,15 @@ def test_a_second_operator(desk: Desk) -> None:
 
 
 def test_the_example_key_is_refused(desk: Desk) -> None:
-    """Exit 6: everybody has it."""
+    """The example key is published, so it is exit 6."""
     before = tree(desk.folder)
     outcome = desk.run("key", "import", str(EXAMPLE), "--label", "x", *keeping(desk), "--json")
     assert (outcome.code, outcome.json["error"]["code"]) == (6, "example_key")
     assert tree(desk.folder) == before
 
 
-def test_a_wrong_passphrase(desk: Desk) -> None:
-    """Exit 6; nothing is kept."""
+def test_a_wrong_passphrase_imports_nothing(desk: Desk) -> None:
+    """A wrong passphrase is exit 6, and no key is stored."""
     path, _ = foreign(desk, passphrase="another")
     before = tree(desk.folder)
     outcome = desk.run("key", "import", path, "--label", "x", *keeping(desk), "--json")
@@ -228,8 +230,8 @@ def test_a_wrong_passphrase(desk: Desk) -> None:
     assert tree(desk.folder) == before
 
 
-def test_what_is_no_signing_key(desk: Desk) -> None:
-    """Another curve, no key, too much of it, no file: refused, and never quoted."""
+def test_another_file_than_a_signing_key_is_refused(desk: Desk) -> None:
+    """Another curve, a large or missing file is refused and never quoted."""
     other = ed25519.Ed25519PrivateKey.generate()
     pem = other.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     for content, code in (
@@ -247,8 +249,8 @@ def test_what_is_no_signing_key(desk: Desk) -> None:
     assert not (desk.folder / "kept.key").exists()
 
 
-def test_at_a_terminal(empty_desk: Desk) -> None:
-    """The file's passphrase is asked once, the new key file's twice; they may differ."""
+def test_a_terminal_prompts_for_both_passphrases(empty_desk: Desk) -> None:
+    """The new passphrase is typed twice, and may differ from that of the source."""
     path, kid = foreign(empty_desk, "openssh", passphrase="the old one")
     argv = ("key", "import", path, "--label", "x", "--store", f"file:{empty_desk.folder}/kept.key")
     with terminal(empty_desk, *argv, "--backup", "x.backup", quickly=True) as person:

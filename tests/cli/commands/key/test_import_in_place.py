@@ -1,4 +1,4 @@
-"""`polygent-issue key import file:PATH`: a key file that stays where it is."""
+"""`polygent-issue key import file:PATH`: a key file that stays in place."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ CONTAINER = {"DBUS_SESSION_BUS_ADDRESS": ""}
 
 @pytest.fixture
 def mounted(empty_desk: Desk, tmp_path: Path) -> Desk:
-    """A container: a key and its passphrase are mounted 0444 and read-only, no keyring, no home."""
+    """Create a container: key and passphrase are mounted read-only (0444), no keyring, no home."""
     made = Desk(tmp_path / "elsewhere")
     made.folder.mkdir()
     made.set_up()
@@ -28,12 +28,12 @@ def mounted(empty_desk: Desk, tmp_path: Path) -> Desk:
 
 
 def place(desk: Desk) -> str:
-    """The mounted key as a store URI."""
+    """Return the mounted key as a store URI."""
     return f"file:{desk.folder}/secrets/main.key"
 
 
-def test_it_signs_from_where_it_is(mounted: Desk) -> None:
-    """Nothing is copied or written there; its mode is warned of; licenses are signed with it."""
+def test_a_mounted_key_signs_in_place(mounted: Desk) -> None:
+    """Nothing is copied, its mode is warned of, and licenses are signed."""
     before = tree(mounted.folder / "secrets")
     outcome = mounted.ok("key", "import", place(mounted), "--label", "main")
     assert outcome.text.startswith("registered the key main\n")
@@ -46,8 +46,8 @@ def test_it_signs_from_where_it_is(mounted: Desk) -> None:
     assert [path.name for path in mounted.folder.rglob("*.key")] == ["main.key"]
 
 
-def test_a_pinned_key_gets_a_new_place(mounted: Desk) -> None:
-    """What was moved is found again; it keeps its label."""
+def test_a_known_key_gets_a_new_store(mounted: Desk) -> None:
+    """A moved key is registered again and keeps its label."""
     mounted.ok("key", "import", place(mounted), "--label", "main")
     mounted.ok("config", "set", f"stores.{kid_of(mounted.folder / 'secrets/main.key')}", "keyring:")
     outcome = mounted.ok("key", "import", place(mounted), "--json").json
@@ -56,23 +56,25 @@ def test_a_pinned_key_gets_a_new_place(mounted: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("argv", "code", "says"),
+    ("argv", "code", "message"),
     [
         (("--store", "keyring:"), 2, "--store cannot be combined with a file: or pkcs11: URI"),
         (("--backup", "b.key"), 2, "--backup cannot be combined with a file: or pkcs11: URI"),
         (("--label", "x\x1b"), 3, "the label cannot be used"),
     ],
 )
-def test_mistakes(mounted: Desk, argv: tuple[str, ...], code: int, says: str) -> None:
-    """Nothing is pinned."""
+def test_wrong_options_register_nothing(
+    mounted: Desk, argv: tuple[str, ...], code: int, message: str
+) -> None:
+    """Options for a copy are refused."""
     outcome = mounted.run("key", "import", place(mounted), *argv)
     assert outcome.code == code
-    assert says in outcome.err
+    assert message in outcome.err
     assert "\x1b" not in outcome.err
 
 
-def test_what_is_no_key_file(mounted: Desk) -> None:
-    """A folder, nothing, a plaintext key: each refused with what to do."""
+def test_another_file_than_a_key_is_refused(mounted: Desk) -> None:
+    """A folder, a missing file and a plaintext key each have a hint."""
     folder = mounted.run("key", "import", f"file:{mounted.folder}/secrets")
     assert (folder.code, "is a folder, but the path of one key file is needed" in folder.err) == (
         3,

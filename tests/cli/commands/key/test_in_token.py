@@ -38,14 +38,14 @@ ENTERPRISE = ("sign", "--customer", "Globex", "--tier", "enterprise")
 
 @pytest.fixture
 def at_hand(empty_desk: Desk, hsm: SoftHsm) -> Desk:
-    """A desk without a home whose passphrase source is the PIN."""
+    """Create a desk without a home whose passphrase source is the PIN."""
     empty_desk.environ[VARIABLE] = str(hsm.pin_file)
     return empty_desk
 
 
 @pytest.fixture
 def desk(at_hand: Desk, hsm: SoftHsm) -> Desk:
-    """A desk with one key, which was made in the token."""
+    """Create a desk with one key that was generated in the token."""
     at_hand.output.mkdir()
     at_hand.ok("init", "--issuer", "Polygent Ltd", "--output", str(at_hand.output))
     at_hand.ok("key", "generate", "hard", "--store", hsm.uri, "--no-backup")
@@ -53,7 +53,7 @@ def desk(at_hand: Desk, hsm: SoftHsm) -> Desk:
 
 
 def error(desk: Desk, *argv: str) -> tuple[int, str, str]:
-    """How a command was refused: exit code, code, hint; the PIN is on no screen."""
+    """Return exit code, code and hint of a refusal; check that the PIN is not printed."""
     outcome = desk.run(*argv, "--json")
     assert PIN not in outcome.text + outcome.err
     refusal = outcome.json["error"]
@@ -61,13 +61,13 @@ def error(desk: Desk, *argv: str) -> tuple[int, str, str]:
 
 
 def wrong_pin(desk: Desk) -> None:
-    """Let the desk's passphrase source hold another secret than the PIN."""
+    """Replace the PIN in the desk's passphrase source."""
     (desk.folder / "wrong").write_text("0000-not-the-pin")
     desk.environ[VARIABLE] = str(desk.folder / "wrong")
 
 
-def test_the_whole_loop(desk: Desk, hsm: SoftHsm) -> None:
-    """Made inside, signs, two other libraries verify, renews; the journal says where it is."""
+def test_a_key_in_a_token_signs_and_renews(desk: Desk, hsm: SoftHsm) -> None:
+    """Two other libraries verify its licenses, and the journal names the store."""
     signed = desk.ok(*ENTERPRISE, "--json").json["licenses"][0]
     renewed = desk.ok(
         *("renew", "globex", "--accept", "not-due", "--reason", "early", "--json")
@@ -89,8 +89,8 @@ def test_the_whole_loop(desk: Desk, hsm: SoftHsm) -> None:
     assert hsm.objects() == [("Private Key", "hard"), ("Public Key", "hard")]
 
 
-def test_what_generate_says(at_hand: Desk, hsm: SoftHsm) -> None:
-    """The exact place goes into the settings; what replaces a backup is said."""
+def test_generate_prints_the_store(at_hand: Desk, hsm: SoftHsm) -> None:
+    """The exact URI is stored in the settings, and the alternative to a backup is printed."""
     outcome = at_hand.ok("key", "generate", "hard", "--store", hsm.uri, "--no-backup")
     (key,) = at_hand.ok("key", "list", "--json").json["keys"]
     assert key["store"] in outcome.text
@@ -105,7 +105,7 @@ def test_what_generate_says(at_hand: Desk, hsm: SoftHsm) -> None:
 
 
 def test_key_show_asks_for_no_pin(desk: Desk, hsm: SoftHsm) -> None:
-    """There; and when the token is pulled out, its store cannot be asked."""
+    """The key is reported without a PIN; without the token its store is unavailable."""
     wrong_pin(desk)
     assert desk.ok("key", "show", "hard", "--json").json["key"]["presence"] == "present"
     hsm.remove()
@@ -116,7 +116,7 @@ def test_key_show_asks_for_no_pin(desk: Desk, hsm: SoftHsm) -> None:
 def test_a_wrong_pin_signs_nothing(
     desk: Desk, hsm: SoftHsm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Exit 6 after one attempt, by the log of a real spy; nothing is written."""
+    """It is exit 6 after one attempt, counted by a PKCS#11 spy; nothing is written."""
     log = desk.folder / "spy"
     spy = hsm.spied(monkeypatch, log).module
     settings = settings_path(desk.home)
@@ -131,8 +131,10 @@ def test_a_wrong_pin_signs_nothing(
     assert desk.ok("license", "list", "--json").json["licenses"] == []
 
 
-def test_a_token_that_goes_away(desk: Desk, hsm: SoftHsm, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After its PIN was given, or before: nothing is issued, and what to do is said."""
+def test_a_removed_token_signs_nothing(
+    desk: Desk, hsm: SoftHsm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token removed before or after its PIN issues nothing, with a hint."""
 
     def unlock_and_pull_out(*given: Any) -> Any:
         signers = signers_of(*given)
@@ -148,8 +150,8 @@ def test_a_token_that_goes_away(desk: Desk, hsm: SoftHsm, monkeypatch: pytest.Mo
     assert desk.ok("license", "list", "--json").json["licenses"] == []
 
 
-def test_no_backup_is_somebodys_decision(at_hand: Desk, hsm: SoftHsm) -> None:
-    """Off a terminal it is said with the command; the hint shows the way that has a backup."""
+def test_going_without_a_backup_needs_an_option(at_hand: Desk, hsm: SoftHsm) -> None:
+    """A script gets the option, and a hint for the way with a backup."""
     generate = ("key", "generate", "hard", "--store", hsm.uri)
     code, name, hint = error(at_hand, *generate)
     assert (code, name) == (3, "missing_input")
@@ -161,8 +163,8 @@ def test_no_backup_is_somebodys_decision(at_hand: Desk, hsm: SoftHsm) -> None:
     assert hsm.objects() == []
 
 
-def test_at_a_terminal(at_hand: Desk, hsm: SoftHsm) -> None:
-    """Going without a backup is asked, the PIN is not shown; a no makes nothing."""
+def test_a_terminal_asks_about_the_missing_backup(at_hand: Desk, hsm: SoftHsm) -> None:
+    """The PIN is not shown, and a no creates nothing."""
     argv = ("key", "generate", "hard", "--store", hsm.uri)
     with terminal(at_hand, *argv, environ=hsm.environ) as person:
         person.sees("keys generated in a token cannot be backed up")
@@ -180,8 +182,8 @@ def test_at_a_terminal(at_hand: Desk, hsm: SoftHsm) -> None:
     assert PIN not in person.screen
 
 
-def test_the_way_with_a_backup(at_hand: Desk, hsm: SoftHsm) -> None:
-    """A key of a file, its backup, then into the token: it signs there, and its copies are told."""
+def test_a_key_of_a_file_moves_into_the_token(at_hand: Desk, hsm: SoftHsm) -> None:
+    """The key of a file with a backup signs in the token; its copies are warned of."""
     at_hand.passphrase_file.write_text(PASSPHRASE)
     del at_hand.environ[VARIABLE]
     backup = str(at_hand.folder / "b")
@@ -207,8 +209,8 @@ def test_the_way_with_a_backup(at_hand: Desk, hsm: SoftHsm) -> None:
     at_hand.ok(*ENTERPRISE, "--output", str(at_hand.folder))
 
 
-def test_a_plaintext_key_goes_in_with_the_pin_alone(at_hand: Desk, hsm: SoftHsm) -> None:
-    """One secret suffices, unless a backup wants another: the PIN never seals one."""
+def test_an_unencrypted_key_needs_only_the_pin(at_hand: Desk, hsm: SoftHsm) -> None:
+    """One secret suffices without a backup, which the PIN never encrypts."""
     plain = generate_private_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     (at_hand.folder / "plain.pem").write_bytes(plain)
     argv = ("key", "import", str(at_hand.folder / "plain.pem"), "--label", "moved")
@@ -222,8 +224,8 @@ def test_a_plaintext_key_goes_in_with_the_pin_alone(at_hand: Desk, hsm: SoftHsm)
     assert not (at_hand.folder / "b").exists()
 
 
-def test_a_key_of_a_ceremony(at_hand: Desk, hsm: SoftHsm) -> None:
-    """Pinned under its own label, and signing; a second operator notes where it is for her."""
+def test_a_key_generated_elsewhere_is_registered(at_hand: Desk, hsm: SoftHsm) -> None:
+    """It keeps its own label and signs; a second operator registers it, too."""
     hsm.ceremony("root-2026", "aabb")
     uri = hsm.uri.replace("?", ";object=root-2026?")
     taken = at_hand.ok("key", "import", uri, "--json").json
@@ -240,8 +242,8 @@ def test_a_key_of_a_ceremony(at_hand: Desk, hsm: SoftHsm) -> None:
     assert error(at_hand, "key", "import", uri, "--label", "x")[:2] == (3, "input_refused")
 
 
-def test_a_label_that_cannot_be_ours(at_hand: Desk, hsm: SoftHsm) -> None:
-    """What a ceremony called the key may be another key's name, or none that can be shown."""
+def test_an_unusable_label_is_refused(at_hand: Desk, hsm: SoftHsm) -> None:
+    """The token's label may be in use, or contain control characters."""
     hsm.ceremony("one", "01")
     hsm.ceremony("one", "02")
     hsm.ceremony("\u202eone", "03")
@@ -253,15 +255,15 @@ def test_a_label_that_cannot_be_ours(at_hand: Desk, hsm: SoftHsm) -> None:
 
 
 @pytest.mark.parametrize("option", ["--store", "--backup"])
-def test_what_has_no_meaning_there(at_hand: Desk, hsm: SoftHsm, option: str) -> None:
-    """A key that stays in its token goes into no store and no backup."""
+def test_a_key_in_place_takes_no_store_or_backup(at_hand: Desk, hsm: SoftHsm, option: str) -> None:
+    """`--store` and `--backup` are refused for it."""
     code, name, hint = error(at_hand, "key", "import", hsm.uri, option, hsm.uri)
     copied = "or to copy the key, give its file without file:"
     assert (code, name, hint) == (2, "usage", f"leave out {option}; {copied}")
 
 
-def test_nothing_is_made_for_a_token_that_is_not_there(at_hand: Desk, hsm: SoftHsm) -> None:
-    """No home, no question: whatever can be refused is, first."""
+def test_a_missing_token_creates_nothing(at_hand: Desk, hsm: SoftHsm) -> None:
+    """No home is created, and all refusals come before prompts."""
     elsewhere = hsm.uri.replace("vault", "other")
     for argv in (
         ("key", "import", elsewhere),
@@ -275,8 +277,8 @@ def test_nothing_is_made_for_a_token_that_is_not_there(at_hand: Desk, hsm: SoftH
     assert not at_hand.home.exists()
 
 
-def test_there_is_no_backup_to_be_made(desk: Desk) -> None:
-    """Exit 6 before any PIN, with what can be done instead; no file."""
+def test_a_key_generated_in_a_token_has_no_backup(desk: Desk) -> None:
+    """It is exit 6 before the PIN, with an alternative and without a file."""
     wrong_pin(desk)
     code, name, hint = error(desk, "key", "backup", "hard", str(desk.folder / "b"))
     assert (code, name) == (6, "not_extractable")
@@ -284,10 +286,10 @@ def test_there_is_no_backup_to_be_made(desk: Desk) -> None:
     assert not (desk.folder / "b").exists()
 
 
-def test_a_key_that_cannot_be_recorded_does_not_stay(
+def test_an_unrecorded_key_is_deleted_from_the_token(
     desk: Desk, hsm: SoftHsm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The registry refuses it at the last moment: the token is as before."""
+    """If the registry refuses it last, the token is as before."""
 
     def refuse(*_args: object, **_named: object) -> None:
         raise HomeProblem("the disk is full", hint="make room")
@@ -297,16 +299,16 @@ def test_a_key_that_cannot_be_recorded_does_not_stay(
     assert hsm.objects() == [("Private Key", "hard"), ("Public Key", "hard")]
 
 
-def test_the_settings_choose_the_token(at_hand: Desk, hsm: SoftHsm) -> None:
-    """`store` may be a token; what `init` says next works as it stands."""
+def test_the_default_store_may_be_a_token(at_hand: Desk, hsm: SoftHsm) -> None:
+    """With such a setting the next command printed by `init` works."""
     next_step = at_hand.ok("init", "--store", hsm.uri, "--json").json["next"]
     assert next_step.endswith("key generate --no-backup")
     at_hand.ok("key", "generate", "--no-backup")
     assert hsm.objects() == [("Private Key", "main"), ("Public Key", "main")]
 
 
-def test_a_token_that_hangs(desk: Desk, hsm: SoftHsm) -> None:
-    """The real command, whose module waits for a lock, ends by itself and says how to go on."""
+def test_a_hanging_token_times_out(desk: Desk, hsm: SoftHsm) -> None:
+    """The installed command ends while the module waits for a lock, with a hint."""
     desk.ok("config", "set", "keyring_timeout", "1s")
     command = [sys.executable, "-m", "polygent_issuer", "--home", str(desk.home)]
     environ = {**os.environ, **hsm.environ, VARIABLE: str(hsm.pin_file)}
@@ -324,7 +326,7 @@ def test_a_token_that_hangs(desk: Desk, hsm: SoftHsm) -> None:
 
 
 def test_verify_needs_no_library(desk: Desk) -> None:
-    """A server, or a colleague without the token, has no use for PKCS#11."""
+    """Verification needs neither the token nor PKCS#11."""
     issued = desk.ok(*ENTERPRISE, "--json").json["licenses"][0]["file"]
     script = (
         "import sys; from polygent_issuer.cli.main import run; "

@@ -1,4 +1,4 @@
-"""`polygent-issue key list`: the keys, and where each is."""
+"""`polygent-issue key list`: signing keys and their stores."""
 
 from datetime import timedelta
 
@@ -7,7 +7,7 @@ from support.keys import kid_of
 
 
 def second(desk: Desk) -> str:
-    """Make a second key, a day later than now, with a backup; its kid."""
+    """Generate a second key, a day later and with a backup; return its kid."""
     key, backup = str(desk.folder / "second.key"), str(desk.folder / "second.backup")
     options = ("--store", f"file:{key}", "--backup", backup)
     desk.ok("key", "generate", "second", *options, after=timedelta(days=1))
@@ -15,7 +15,7 @@ def second(desk: Desk) -> str:
 
 
 def test_each_key_is_a_row(desk: Desk) -> None:
-    """Label, state, kid, licenses, backup, creation, store; the oldest first; no secret."""
+    """Each row has label, state, kid, store, backup, time and licenses; no secret."""
     desk.ok("sign", "--machine-info", desk.machine_info())
     first, later = kid_of(desk.folder / "main.key"), second(desk)
     lines = [line.split() for line in desk.ok("key", "list").text.splitlines()]
@@ -27,8 +27,8 @@ def test_each_key_is_a_row(desk: Desk) -> None:
     ]
 
 
-def test_for_programs(desk: Desk) -> None:
-    """The same as JSON, times in UTC."""
+def test_json_has_the_same(desk: Desk) -> None:
+    """JSON has the same data, with times in UTC."""
     later = second(desk)
     keys = desk.ok("key", "list", "--json").json["keys"]
     assert [key["active"] for key in keys] == [True, False]
@@ -46,8 +46,8 @@ def test_for_programs(desk: Desk) -> None:
     }
 
 
-def test_retired_and_compromised(desk: Desk) -> None:
-    """Since when; and which command lists the licenses that still hang on such a key."""
+def test_retired_and_compromised_keys_have_their_date(desk: Desk) -> None:
+    """The date is printed, with the command that lists their licenses."""
     desk.ok("sign", "--machine-info", desk.machine_info())
     retired = second(desk)
     desk.ok("key", "retire", "second", "--reason", "unused")
@@ -66,8 +66,8 @@ def test_retired_and_compromised(desk: Desk) -> None:
     assert keys["main"]["current_licenses"] == 1
 
 
-def test_no_key_yet(empty_desk: Desk) -> None:
-    """An empty list is no error, and the command that fills it is said."""
+def test_an_empty_list_names_the_next_command(empty_desk: Desk) -> None:
+    """An empty list is exit 0 with the command that generates a key."""
     empty_desk.ok("init")
     assert (
         empty_desk.ok("key", "list").text
@@ -76,8 +76,8 @@ def test_no_key_yet(empty_desk: Desk) -> None:
     assert empty_desk.ok("key", "list", "--json").json["keys"] == []
 
 
-def test_no_home(empty_desk: Desk) -> None:
-    """Looking makes nothing: exit 7."""
+def test_a_missing_home_is_not_created(empty_desk: Desk) -> None:
+    """A missing home is exit 7, and none is created."""
     outcome = empty_desk.run("key", "list", "--json")
     assert (outcome.code, outcome.json["error"]["code"]) == (7, "home_missing")
     assert not empty_desk.home.exists()

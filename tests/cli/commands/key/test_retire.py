@@ -1,4 +1,4 @@
-"""`polygent-issue key retire`: a key signs no more, and what hangs on it is led elsewhere."""
+"""`polygent-issue key retire`: retired and compromised keys."""
 
 import shlex
 from collections.abc import Callable
@@ -18,7 +18,7 @@ ROLLOUT = ("--accept", "key-rollout", "--reason", "all servers have it")
 
 @pytest.fixture
 def add_key(desk: Desk) -> Callable[[str], None]:
-    """Makes another key at the desk."""
+    """Generate another key at the desk."""
 
     def add(label: str) -> None:
         store = f"file:{desk.folder / label}.key"
@@ -28,20 +28,20 @@ def add_key(desk: Desk) -> Callable[[str], None]:
 
 
 def states(desk: Desk) -> dict[str, str]:
-    """What each key is good for, by its label."""
+    """Return the state of each key by its label."""
     table = desk.ok("key", "list").text.splitlines()[1:]
     listed = len(desk.ok("key", "list", "--json").json["keys"])
     return {line.split()[0]: line.split()[1] for line in table[:listed]}
 
 
 def sign(desk: Desk) -> tuple[str, Path]:
-    """Sign Acme's license; its ID and file."""
+    """Sign Acme's license; return its ID and file."""
     (issued,) = desk.ok("sign", "--machine-info", desk.machine_info(), "--json").json["licenses"]
     return issued["id"], Path(issued["file"])
 
 
-def test_the_one_that_signs(desk: Desk, add_key: Callable[[str], None]) -> None:
-    """Refused with what to do first: the other keys, the newest first; else how to make one."""
+def test_the_active_key_is_not_retired(desk: Desk, add_key: Callable[[str], None]) -> None:
+    """The hint names the other keys, newest first, or generates one."""
     alone = desk.run("key", "retire", "main", *REASON, "--json")
     assert (alone.code, alone.json["error"]["code"]) == (3, "key_signs")
     assert alone.json["error"]["hint"] == (
@@ -65,7 +65,7 @@ def test_the_one_that_signs(desk: Desk, add_key: Callable[[str], None]) -> None:
 
 
 def test_a_key_is_retired(desk: Desk, add_key: Callable[[str], None]) -> None:
-    """Its licenses keep working and are renewed with the other; the journal says why."""
+    """Its licenses stay valid and are renewed with the active key; the journal has the reason."""
     license_id, file = sign(desk)
     add_key("second")
     desk.ok("key", "use", "second", *ROLLOUT)
@@ -88,7 +88,7 @@ def test_a_key_is_retired(desk: Desk, add_key: Callable[[str], None]) -> None:
 
 
 def test_a_replaced_file_still_needs_the_key(desk: Desk, add_key: Callable[[str], None]) -> None:
-    """Without a current license servers may drop a key, but each only once it has the new file."""
+    """A server may drop the key only once it has the new file."""
     add_key("second")
     unused = desk.ok("key", "retire", "second", "--reason", "unused").text
     assert "nothing was ever signed with it: servers may drop its public half\n" in unused
@@ -96,24 +96,24 @@ def test_a_replaced_file_still_needs_the_key(desk: Desk, add_key: Callable[[str]
     add_key("third")
     desk.ok("key", "use", "third", *ROLLOUT)
     desk.ok("reissue", "acme-gmbh")
-    told = desk.ok("key", "retire", "main", "--reason", "rotation").text
+    answer = desk.ok("key", "retire", "main", "--reason", "rotation").text
     assert (
         "no current license is signed with it: a server may drop its public half once the file "
         "installed there is of another key, and any server from 2027-12-01T00:00:00Z on\n"
-    ) in told
+    ) in answer
     desk.now += timedelta(days=400)
     ended = "every file under it has expired: servers may drop its public half\n"
     assert ended in desk.ok("key", "retire", "main").text
 
 
-def test_the_private_half_stays(desk: Desk, add_key: Callable[[str], None]) -> None:
-    """Nothing deletes it; where it lies is said, and how it is destroyed."""
+def test_the_private_key_is_not_deleted(desk: Desk, add_key: Callable[[str], None]) -> None:
+    """The text names its store and the command that deletes it."""
     label = "two words"
     add_key(label)
     path = desk.folder / f"{label}.key"
-    told = desk.ok("key", "retire", label, "--reason", "unused").text
-    assert f"  private key       file:{path} (there)\n" in told
-    assert f"are not deleted; delete them yourself: rm '{path}'\n" in told
+    answer = desk.ok("key", "retire", label, "--reason", "unused").text
+    assert f"  private key       file:{path} (there)\n" in answer
+    assert f"are not deleted; delete them yourself: rm '{path}'\n" in answer
     assert path.exists()
     path.unlink()
     gone = desk.ok("key", "retire", label).text
@@ -121,18 +121,20 @@ def test_the_private_half_stays(desk: Desk, add_key: Callable[[str], None]) -> N
     assert "delete them yourself\n" in gone
 
 
-def test_a_private_half_in_the_keyring(empty_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its entry is named, as the keyring's own program shows it."""
+def test_a_private_key_in_the_keyring_is_named(
+    empty_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The text names its entry in the keyring."""
     empty_desk.ok("init")
     with secret_service() as service:
         service.enter(monkeypatch)
         kid = empty_desk.ok("key", "generate", "--no-backup", "--json").json["key"]["kid"]
-        told = empty_desk.ok("key", "retire", "main", "--compromised", *REASON).text
-    assert "  private key       keyring: (there)\n" in told
+        answer = empty_desk.ok("key", "retire", "main", "--compromised", *REASON).text
+    assert "  private key       keyring: (there)\n" in answer
     own = f"delete them yourself in the keyring manager: entry polygent-issuer, {kid}\n"
-    assert own in told
-    assert "2. replace the public keys on every server\n" not in told
-    assert "3. replace the public keys on every server\n" in told
+    assert own in answer
+    assert "2. replace the public keys on every server\n" not in answer
+    assert "3. replace the public keys on every server\n" in answer
     empty_desk.ok("config", "set", "store", f"file:{empty_desk.folder}/")
     settings = empty_desk.home / "settings.toml"
     kept = [line for line in settings.read_text().splitlines() if kid not in line]
@@ -140,15 +142,15 @@ def test_a_private_half_in_the_keyring(empty_desk: Desk, monkeypatch: pytest.Mon
     assert "are not deleted; delete them yourself\n" in empty_desk.ok("key", "retire", "main").text
 
 
-def test_a_leaked_key_that_signs(desk: Desk) -> None:
-    """At once, though nothing signs then; what follows is told in the order to do it in."""
+def test_the_active_key_can_be_compromised(desk: Desk) -> None:
+    """It is retired at once, and the steps are printed in order."""
     license_id, file = sign(desk)
     outcome = desk.ok("key", "retire", "main", "--compromised", *REASON)
     lines = [line.strip() for line in outcome.text.splitlines()]
-    told = [line for line in lines if "polygent-issue" in line or "4. send" in line]
+    answer = [line for line in lines if "polygent-issue" in line or "4. send" in line]
     make = "polygent-issue key generate main-2 --backup FILE"
     use = "polygent-issue key use main-2"
-    assert told == [
+    assert answer == [
         f"1. activate another key: {make}, and then {use}",
         f"3. export the public keys without it: {EXPORT}",
         "4. send each customer the public keys and the new license file together",
@@ -169,8 +171,8 @@ def test_a_leaked_key_that_signs(desk: Desk) -> None:
     assert desk.ok("license", "list", "--status", "current", "--key=main").text.count("\n") == 2
 
 
-def test_the_one_that_is_left_is_named(desk: Desk, add_key: Callable[[str], None]) -> None:
-    """A leaked key leaves nothing that signs: the only other one is named, and makes the rest."""
+def test_the_only_other_key_is_suggested(desk: Desk, add_key: Callable[[str], None]) -> None:
+    """If no key is active, the steps name the only other key."""
     license_id, _ = sign(desk)
     add_key("-second")
     result = desk.ok("key", "retire", "main", "--compromised", *REASON, "--json").json
@@ -183,8 +185,8 @@ def test_the_one_that_is_left_is_named(desk: Desk, add_key: Callable[[str], None
     desk.ok("reissue", "acme-gmbh", "--license", license_id[:8])
 
 
-def test_for_programs(desk: Desk) -> None:
-    """The key, which one signs now, and each license with the command that mends it."""
+def test_json_has_the_command_for_each_license(desk: Desk) -> None:
+    """JSON has the key, the active key, and each license with its command."""
     license_id, _ = sign(desk)
     desk.now += timedelta(days=400)
     argv = ("key", "retire", "main", "--compromised", *REASON, "--json")
@@ -203,8 +205,8 @@ def test_for_programs(desk: Desk) -> None:
     assert desk.ok(*argv).json["changed"] is False
 
 
-def test_retired_first_and_leaked_later(desk: Desk, add_key: Callable[[str], None]) -> None:
-    """A retired key may still leak; what was compromised is never less than that again."""
+def test_a_retired_key_can_be_compromised(desk: Desk, add_key: Callable[[str], None]) -> None:
+    """A compromised key keeps this state."""
     add_key("second")
     desk.ok("key", "retire", "second", "--reason", "unused")
     since = desk.ok("key", "show", "second", "--json").json["key"]["retired_at"]
@@ -212,13 +214,13 @@ def test_retired_first_and_leaked_later(desk: Desk, add_key: Callable[[str], Non
     desk.ok("key", "retire", "second", "--compromised", *REASON)
     shown = desk.ok("key", "show", "second", "--json").json["key"]
     assert (shown["retired_at"], shown["compromised"]) == (since, True)
-    told = desk.ok("key", "retire", "second").text
-    assert told.startswith("the key second is already compromised; nothing was changed\n")
+    answer = desk.ok("key", "retire", "second").text
+    assert answer.startswith("the key second is already compromised; nothing was changed\n")
     assert desk.ok("journal", "verify").code == 0
 
 
 def test_many_licenses_are_counted(desk: Desk) -> None:
-    """Twenty are named, the rest is counted, with the command that lists all; JSON has all."""
+    """Twenty licenses are listed, the others counted; JSON has all."""
     for number in range(22):
         document = desk.machine_info(
             customer=f"Customer {number:02}a", fingerprint=f"{number + 1:064x}"
@@ -233,7 +235,7 @@ def test_many_licenses_are_counted(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("argv", "code", "says"),
+    ("argv", "code", "message"),
     [
         (
             ("main", "--compromised"),
@@ -244,17 +246,19 @@ def test_many_licenses_are_counted(desk: Desk) -> None:
         (("third", *REASON), 5, "there is no key third"),
     ],
 )
-def test_mistakes(desk: Desk, argv: tuple[str, ...], code: int, says: str) -> None:
-    """Nothing changes, and nothing that steers a terminal is shown."""
+def test_wrong_input_changes_nothing(
+    desk: Desk, argv: tuple[str, ...], code: int, message: str
+) -> None:
+    """Nothing is changed, and control characters are escaped."""
     outcome = desk.run("key", "retire", *argv)
     assert outcome.code == code
-    assert says in outcome.err
+    assert message in outcome.err
     assert "\x1b" not in outcome.err
     assert states(desk) == {"main": "active"}
 
 
-def test_a_clock_that_is_behind(desk: Desk) -> None:
-    """As with every decision: asked about first, and kept in the journal."""
+def test_a_clock_that_is_behind_needs_consent(desk: Desk) -> None:
+    """A clock before the journal's newest row needs consent, which is journalled."""
     desk.ok("customer", "add", "Acme")
     desk.now -= timedelta(days=30)
     argv = ("key", "retire", "main", "--compromised", *REASON)
@@ -264,8 +268,8 @@ def test_a_clock_that_is_behind(desk: Desk) -> None:
     assert row["accepted"] == ["clock-behind"]
 
 
-def test_on_a_terminal(desk: Desk) -> None:
-    """What follows is shown and asked; a no changes nothing."""
+def test_a_terminal_asks_for_confirmation(desk: Desk) -> None:
+    """The consequences are shown first, and a no changes nothing."""
     # The command has the machine's clock.
     desk.now += timedelta(days=3650)
     sign(desk)
@@ -283,8 +287,8 @@ def test_on_a_terminal(desk: Desk) -> None:
     assert states(desk) == {"main": "active"}
 
 
-def test_on_a_terminal_without_a_question(desk: Desk) -> None:
-    """--yes shows nothing beforehand, and asks nothing."""
+def test_yes_skips_preview_and_confirmation(desk: Desk) -> None:
+    """With --yes there is no preview and no prompt."""
     # The command has the machine's clock, which is before the desk's.
     accepted = ("--accept", "clock-behind", "--yes")
     argv = ("key", "retire", "main", "--compromised", *REASON, *accepted)
@@ -295,8 +299,8 @@ def test_on_a_terminal_without_a_question(desk: Desk) -> None:
     assert states(desk) == {"main": "compromised"}
 
 
-def test_a_change_in_the_meantime(desk: Desk, add_key: Callable[[str], None]) -> None:
-    """What was shown no longer holds: exit 7, and the command to look again."""
+def test_a_change_during_the_prompt_stops_it(desk: Desk, add_key: Callable[[str], None]) -> None:
+    """If the preview is outdated, it is exit 7 with the command to look again."""
     add_key("-spare")
     desk.now += timedelta(days=3650)
     desk.ok("customer", "add", "Acme")

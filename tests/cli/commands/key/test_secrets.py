@@ -29,14 +29,14 @@ SECRET = "Löwenzahn & Söhne, 7 Uhr"
 
 @dataclass
 class Watched:
-    """Commands at a desk, and all that can be known of them afterwards."""
+    """Commands at a desk, with all that can be observed of them."""
 
     desk: Desk
     environ: dict[str, str]
-    said: list[bytes] = field(default_factory=list)
+    message: list[bytes] = field(default_factory=list)
 
     def run(self, *argv: str, code: int = 0) -> bytes:
-        """Run a command with its own process, strace around it; what it wrote."""
+        """Run a command as a process under strace; return its output."""
         log = self.desk.folder.parent / "trace"
         strace = [require_tool("strace", "strace"), "--seccomp-bpf", "-f", "-qq", "-v"]
         strace += ["-s", "100000", "-o", str(log), "-e", "trace=execve"]
@@ -50,23 +50,23 @@ class Watched:
             stdin=subprocess.DEVNULL,
         )
         assert done.returncode == code, done.stderr.decode()
-        self.said += [done.stdout, done.stderr, _unescaped(log.read_bytes())]
+        self.message += [done.stdout, done.stderr, _unescaped(log.read_bytes())]
         return done.stdout + done.stderr
 
     def everything(self) -> dict[str, bytes]:
-        """Output, process arguments and environments, and every file that is left."""
-        said = {f"output {number}": data for number, data in enumerate(self.said)}
-        return said | tree(self.desk.folder)
+        """Return output, process arguments and environments, and every file left."""
+        message = {f"output {number}": data for number, data in enumerate(self.message)}
+        return message | tree(self.desk.folder)
 
 
 def _unescaped(log: bytes) -> bytes:
-    """What strace saw, its octal escapes undone as far as text needs it."""
+    """Undo strace's octal escapes as far as text needs it."""
     return log + b"\n" + log.decode("unicode_escape").encode("latin-1")
 
 
 @pytest.fixture
 def watched(tmp_path: Path) -> Iterator[Watched]:
-    """A desk in a folder of its own, before a real Secret Service."""
+    """Create a desk in a folder of its own, with a real Secret Service."""
     folder = tmp_path / "desk"
     folder.mkdir()
     with secret_service() as service:
@@ -82,8 +82,8 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
         (Encoding.DER, PrivateFormat.TraditionalOpenSSL),
     ],
 )
-def test_the_search_finds_what_is_there(encoding: Encoding, form: PrivateFormat) -> None:
-    """A search that finds nothing says nothing: it finds the key in what holds it plainly."""
+def test_the_search_finds_a_plain_key(encoding: Encoding, form: PrivateFormat) -> None:
+    """The search finds the key in a file that has it unencrypted."""
     for _ in range(20):
         key = ec.generate_private_key(ec.SECP256R1())
         plain = key.private_bytes(encoding, form, NoEncryption())
@@ -96,41 +96,41 @@ def test_the_search_finds_what_is_there(encoding: Encoding, form: PrivateFormat)
             )
         }
         assert places(held | other, forms_of_key(key)) == {"plain", "hex", "base64"}
-    said = {"a": f"x{SECRET}y".encode(), "b": repr(SECRET.encode()).encode(), "c": b"nothing"}
-    assert places(said, forms_of(SECRET.encode())) == {"a", "b"}
+    message = {"a": f"x{SECRET}y".encode(), "b": repr(SECRET.encode()).encode(), "c": b"nothing"}
+    assert places(message, forms_of(SECRET.encode())) == {"a", "b"}
 
 
 def test_the_watch_sees_arguments_and_environment(watched: Watched) -> None:
-    """What a process is started with is searched, so a secret there would be found."""
+    """Arguments and environment of a process are searched, so a secret is found there."""
     watched.run("key", "show", SECRET, code=7)
-    trace = {"trace": watched.said[-1]}
+    trace = {"trace": watched.message[-1]}
     assert places(trace, forms_of(SECRET.encode())) == {"trace"}
     assert places(trace, iter([watched.environ["DBUS_SESSION_BUS_ADDRESS"].encode()])) == {"trace"}
 
 
-def test_secrets_stay_where_they_belong(watched: Watched) -> None:
-    """After every key command, those that fail included, with every output that there is."""
+def test_no_secret_leaves_its_place(watched: Watched) -> None:
+    """After every key command, failed ones included, no output or file has a secret."""
     folder = watched.desk.folder
     (folder / "pw").write_text(SECRET)
     passphrase = ("--passphrase-file", "pw")
-    told = ("--passphrase-command", "cat pw")
+    result = ("--passphrase-command", "cat pw")
     file = f"file:{folder / 'file.key'}"
     watched.run("init", "--issuer", "Polygent Ltd")
     watched.run("key", "generate", "ring", "--backup", "ring.backup", *passphrase)
-    watched.run("key", "generate", "file", "--store", file, "--backup", "file.backup", *told)
+    watched.run("key", "generate", "file", "--store", file, "--backup", "file.backup", *result)
     watched.run("key", "generate", "file", "--store", file, "--no-backup", "--debug", code=3)
-    watched.run("key", "generate", "x", "--store", file, "--no-backup", "--debug", *told, code=8)
+    watched.run("key", "generate", "x", "--store", file, "--no-backup", "--debug", *result, code=8)
     for command in (("key", "list"), ("key", "show", "ring"), ("key", "show", "file", "--json")):
         watched.run(*command)
-    watched.run("key", "backup", "file", "second.backup", *told, "--json")
-    watched.run("key", "backup", "file", "second.backup", *told, "--debug", code=8)
-    watched.run("key", "import", "second.backup", "--store", "keyring:", *told, "--debug")
+    watched.run("key", "backup", "file", "second.backup", *result, "--json")
+    watched.run("key", "backup", "file", "second.backup", *result, "--debug", code=8)
+    watched.run("key", "import", "second.backup", "--store", "keyring:", *result, "--debug")
     watched.run("key", "import", "file.backup", "--no-backup", "--debug", code=6)
     watched.run("key", "export-public", "file", "--json")
     watched.run("key", "export-public", "--all", "-o", "public.jwks")
     watched.run("key", "use", "file", "--accept", "key-rollout", "--reason", "x", "--json")
     accepted = ("--accept", "stale-machine-info", "--reason", "the clock is not the test's")
-    watched.run("sign", "--machine-info", watched.desk.machine_info(), *told, *accepted)
+    watched.run("sign", "--machine-info", watched.desk.machine_info(), *result, *accepted)
     watched.run("journal", "show", "--json")
     watched.run("config", "show", "--json")
     everything = watched.everything()
@@ -141,7 +141,7 @@ def test_secrets_stay_where_they_belong(watched: Watched) -> None:
 
 
 def test_a_broken_key_file_is_not_quoted(watched: Watched) -> None:
-    """What cannot be imported may still hold a key: no piece of it reaches a message."""
+    """A file that cannot be imported may have a key, so no part of it is printed."""
     folder = watched.desk.folder
     key = ec.generate_private_key(ec.SECP256R1())
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -149,7 +149,7 @@ def test_a_broken_key_file_is_not_quoted(watched: Watched) -> None:
     for number, broken in enumerate((pem[:-40], pem.replace(b"\n", b"\n\n!"), pem + pem)):
         path = folder.parent / f"broken {number}"
         path.write_bytes(broken)
-        said = watched.run("key", "import", str(path), *keeping, code=6)
+        message = watched.run("key", "import", str(path), *keeping, code=6)
         body = pem.split(b"\n")[1]
-        assert body[:20] not in said
+        assert body[:20] not in message
     assert places(watched.everything(), forms_of_key(key)) == set()

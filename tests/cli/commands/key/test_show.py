@@ -1,4 +1,4 @@
-"""`polygent-issue key show`: one key, and whether it can sign here."""
+"""`polygent-issue key show`: a signing key and whether it can sign."""
 
 import pytest
 from support.cli import Desk
@@ -8,8 +8,8 @@ from support.secret_service import secret_service
 from polygent_issuer.verifier import Key
 
 
-def test_its_public_side(desk: Desk) -> None:
-    """Fields, then the public half as PEM; whether the private one is there."""
+def test_the_public_key_is_shown(desk: Desk) -> None:
+    """The fields come first, then the PEM; the private key is reported as there."""
     kid = kid_of(desk.folder / "main.key")
     text = desk.ok("key", "show", "main").text
     assert text.startswith(f"main\n  kid          {kid}\n  state        active\n")
@@ -21,16 +21,16 @@ def test_its_public_side(desk: Desk) -> None:
     assert "PRIVATE" not in text
 
 
-def test_by_the_beginning_of_its_kid(desk: Desk) -> None:
-    """As JSON; a kid may begin with a hyphen, so it comes after `--`."""
+def test_a_key_is_found_by_the_beginning_of_its_kid(desk: Desk) -> None:
+    """A kid may begin with a hyphen, so it comes after `--`."""
     kid = kid_of(desk.folder / "main.key")
     shown = desk.ok("key", "show", "--json", "--", kid[:6]).json["key"]
     assert (shown["kid"], shown["presence"]) == (kid, "present")
     assert Key.from_pem(shown["public_pem"].encode()).kid == kid
 
 
-def test_the_licenses_under_it(desk: Desk) -> None:
-    """How many there are, and how many of them are current."""
+def test_the_licenses_of_a_key_are_counted(desk: Desk) -> None:
+    """All licenses and the current ones are counted."""
     desk.ok("sign", "--machine-info", desk.machine_info())
     desk.ok("reissue", "acme-gmbh")
     shown = desk.ok("key", "show", "main", "--json").json["key"]
@@ -39,13 +39,13 @@ def test_the_licenses_under_it(desk: Desk) -> None:
 
 
 def test_no_prompt_is_needed(desk: Desk) -> None:
-    """Neither the file's passphrase nor an unlocked keyring."""
+    """Neither the file's passphrase nor an unlocked keyring is needed."""
     desk.passphrase_file.unlink()
     assert desk.ok("key", "show", "main", "--json").json["key"]["presence"] == "present"
 
 
-def test_a_key_file_that_is_gone(desk: Desk) -> None:
-    """Its place is told, and how it comes back, if there is a backup."""
+def test_a_missing_key_file_is_reported(desk: Desk) -> None:
+    """The path is named, with the command to restore it from a backup."""
     desk.ok("key", "generate", "other", "--store", f"file:{desk.folder}/other.key", "--no-backup")
     desk.ok("key", "backup", "main", str(desk.folder / "main.backup"))
     for name in ("main", "other"):
@@ -57,8 +57,8 @@ def test_a_key_file_that_is_gone(desk: Desk) -> None:
     assert "key import" not in text
 
 
-def test_keyrings(empty_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a real Secret Service: present, locked without a prompt, and no service at all."""
+def test_the_keyring_is_only_checked(empty_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A real Secret Service has the key, is locked without a prompt, or is missing."""
     empty_desk.ok("init")
 
     def presence() -> str:
@@ -75,8 +75,8 @@ def test_keyrings(empty_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     assert presence() == "unavailable"
 
 
-def test_no_such_key(desk: Desk) -> None:
-    """Exit 5 with the nearest label."""
+def test_an_unknown_key_is_refused(desk: Desk) -> None:
+    """An unknown key is exit 5 with the nearest label."""
     outcome = desk.run("key", "show", "mian")
     assert outcome.code == 5
     assert "did you mean `main`?" in outcome.err

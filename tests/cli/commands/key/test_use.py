@@ -1,4 +1,4 @@
-"""`polygent-issue key use`: a change of key is a roll-out, and needs consent."""
+"""`polygent-issue key use`: a change of the active key, which needs consent."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -21,20 +21,20 @@ CLOCK = ("--accept", "clock-behind")
 
 @pytest.fixture
 def two(desk: Desk) -> Desk:
-    """A desk with a second key."""
+    """Create a desk with a second key."""
     key = f"file:{desk.folder / 'second.key'}"
     desk.ok("key", "generate", "second", "--store", key, "--no-backup")
     return desk
 
 
 def active(desk: Desk) -> list[str]:
-    """The labels of the keys that sign: always one."""
+    """Return the labels of the active keys: always one."""
     keys = desk.ok("key", "list", "--json").json["keys"]
     return [key["label"] for key in keys if key["active"]]
 
 
-def test_it_needs_consent(two: Desk) -> None:
-    """Exit 4: the finding, the flags that accept it, and what to do first; nothing changes."""
+def test_a_new_key_needs_consent(two: Desk) -> None:
+    """It is exit 4 with the finding, the options and the first step; nothing changes."""
     outcome = two.run("key", "use", "second")
     assert outcome.code == 4
     assert "key-rollout: servers need the public key of second" in outcome.err
@@ -43,14 +43,14 @@ def test_it_needs_consent(two: Desk) -> None:
     assert active(two) == ["main"]
 
 
-def test_a_reason_is_needed_too(two: Desk) -> None:
-    """Off a terminal who accepts says why."""
+def test_consent_needs_a_reason(two: Desk) -> None:
+    """Without a terminal consent needs a reason."""
     assert two.run("key", "use", "second", "--accept", "key-rollout").code == 4
     assert active(two) == ["main"]
 
 
-def test_it_signs_from_now_on(two: Desk) -> None:
-    """Old → new is said, the next license is signed with it, and the journal says why."""
+def test_the_key_becomes_active(two: Desk) -> None:
+    """Old and new key are printed, the next license uses it, and it is journalled."""
     outcome = two.ok("key", "use", "second", *ACCEPT)
     assert outcome.text.startswith("active key: main → second\n")
     assert active(two) == ["second"]
@@ -62,16 +62,16 @@ def test_it_signs_from_now_on(two: Desk) -> None:
     assert (row["accepted"], row["reason"]) == (["key-rollout"], "all servers have it")
 
 
-def test_for_programs(two: Desk) -> None:
-    """The key, the kid before it, and that it is a change."""
+def test_json_has_the_earlier_key(two: Desk) -> None:
+    """JSON has the key, the earlier kid, and whether it changed."""
     result = two.ok("key", "use", "second", *ACCEPT, "--json").json
     assert (result["key"]["label"], result["key"]["active"]) == ("second", True)
     assert result["before"] == kid_of(two.folder / "main.key")
     assert result["changed"] is True
 
 
-def test_the_active_one_again(two: Desk) -> None:
-    """Nothing to do: exit 0, no consent, no journal row."""
+def test_the_active_key_again_changes_nothing(two: Desk) -> None:
+    """It is exit 0 without consent or a journal row."""
     rows = len(two.ok("journal", "show", "--json").json["rows"])
     assert (
         two.ok("key", "use", "main").text == "main is already the active key; nothing was changed\n"
@@ -80,13 +80,13 @@ def test_the_active_one_again(two: Desk) -> None:
     assert len(two.ok("journal", "show", "--json").json["rows"]) == rows
 
 
-def test_a_private_half_that_is_elsewhere(two: Desk) -> None:
-    """A warning: this operator could not sign with it."""
+def test_a_missing_private_key_is_warned_of(two: Desk) -> None:
+    """A warning states that this operator cannot sign with it."""
     (two.folder / "second.key").unlink()
     outcome = two.ok("key", "use", "second", *ACCEPT)
     place = f"file:{two.folder}/second.key"
-    told = f"warning: the private key of second is not in {place}, and no backup was noted\n"
-    assert told in outcome.err
+    answer = f"warning: the private key of second is not in {place}, and no backup was noted\n"
+    assert answer in outcome.err
     (two.folder / "main.key").rename(two.folder / "moved")
     assert "warning" not in two.ok("key", "use", "second").err
 
@@ -94,8 +94,8 @@ def test_a_private_half_that_is_elsewhere(two: Desk) -> None:
 @pytest.mark.parametrize(
     ("columns", "code"), [({}, "key_retired"), ({"compromised": 1}, "key_compromised")]
 )
-def test_a_retired_key(two: Desk, columns: dict[str, int], code: str) -> None:
-    """Exit 6: what may not sign cannot become the one that does; nobody is asked to consent."""
+def test_a_retired_key_cannot_become_active(two: Desk, columns: dict[str, int], code: str) -> None:
+    """A retired key is exit 6 before any prompt."""
     registry = Registry.open(two.home / REGISTRY_FILE)
     with registry, registry.writing(now=two.now, actor=ACTOR) as db:
         db.update("keys", kid_of(two.folder / "second.key"), retired_at=db.at, **columns)
@@ -106,8 +106,8 @@ def test_a_retired_key(two: Desk, columns: dict[str, int], code: str) -> None:
     assert active(two) == ["main"]
 
 
-def test_at_a_terminal(two: Desk) -> None:
-    """The finding is shown and asked about; no leaves it as it is, yes with a reason changes it."""
+def test_a_terminal_asks_for_consent(two: Desk) -> None:
+    """The finding is shown; a no changes nothing, and a yes needs a reason."""
     with terminal(two, "key", "use", "second", *CLOCK) as person:
         person.sees("key-rollout: servers need the public key")
         person.sees("accept this? [y/N]: ")
@@ -125,13 +125,13 @@ def test_at_a_terminal(two: Desk) -> None:
     assert PASSPHRASE not in person.screen
 
 
-def test_no_such_key(two: Desk) -> None:
-    """Exit 5."""
+def test_an_unknown_key_is_refused(two: Desk) -> None:
+    """An unknown key is exit 5."""
     assert two.run("key", "use", "third").code == 5
 
 
-def test_a_clock_that_is_behind_is_asked_about(two: Desk) -> None:
-    """As by every command that takes consent; what others write later is not behind it."""
+def test_a_clock_that_is_behind_needs_consent(two: Desk) -> None:
+    """A clock before the journal's newest row needs consent."""
     two.now -= timedelta(days=2)
     outcome = two.run("key", "use", "second", "--accept", "key-rollout", "--reason", "x")
     assert outcome.code == 4

@@ -22,7 +22,7 @@ def _license(books: Books, pending: tuple[str, str] | None = None) -> LicenseRec
 
 
 def test_the_stored_bytes_are_written_again(books: Books) -> None:
-    """Into the settings' folder, under the name that the license was issued with."""
+    """The file goes to the output folder under the name of its issue."""
     record = _license(books)
     outcome = books.desk.ok("license", "export", "1f3a")
     target = books.desk.output / NAME
@@ -39,7 +39,7 @@ def test_the_stored_bytes_are_written_again(books: Books) -> None:
 
 
 def test_an_enterprise_file_is_named_without_a_machine(books: Books) -> None:
-    """Customer, last full day, ID."""
+    """The name has customer, last full day and ID."""
     end = datetime(2027, 12, 1, tzinfo=UTC)
     books.license(books.customer(), license_id=ID, expires_at=end)
     books.desk.ok("license", "export", ID)
@@ -48,12 +48,12 @@ def test_an_enterprise_file_is_named_without_a_machine(books: Books) -> None:
 
 @pytest.mark.parametrize("trailing", ["", "/"])
 def test_a_folder_or_a_file_may_be_named(books: Books, trailing: str) -> None:
-    """A folder takes the usual name; anything else is the file's."""
+    """A folder gets the default name; any other path is the file."""
     record = _license(books)
     folder = books.desk.folder / "mail"
     folder.mkdir()
-    told = books.desk.ok("license", "export", ID, "-o", f"{folder}{trailing}", "--json").json
-    assert told["file"] == str(folder / NAME)
+    result = books.desk.ok("license", "export", ID, "-o", f"{folder}{trailing}", "--json").json
+    assert result["file"] == str(folder / NAME)
     assert (folder / NAME).read_bytes() == record.file
     books.desk.ok("license", "export", ID, "--output", str(folder / "x.lic"))
     assert (folder / "x.lic").read_bytes() == record.file
@@ -63,7 +63,7 @@ def test_a_folder_or_a_file_may_be_named(books: Books, trailing: str) -> None:
 def test_without_a_setting_it_is_the_current_folder(
     books: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the operator stands; if that was deleted, it is said."""
+    """Without a setting the file goes to the current folder; a deleted one is reported."""
     _license(books)
     books.desk.ok("config", "set", "output", "")
     here = books.desk.folder / "here"
@@ -79,7 +79,7 @@ def test_without_a_setting_it_is_the_current_folder(
 
 
 def test_nothing_is_overwritten(books: Books) -> None:
-    """Another file of that name stops it with exit 8; the same bytes are no trouble."""
+    """Another file of that name is exit 8; the same bytes are accepted."""
     _license(books)
     target = books.desk.output / NAME
     target.write_bytes(b"mine\n")
@@ -95,7 +95,7 @@ def test_nothing_is_overwritten(books: Books) -> None:
 
 
 def test_a_missing_folder_is_exit_8(books: Books) -> None:
-    """No folder is made by the way, and nothing is journalled."""
+    """A missing folder is not created, and nothing is journalled."""
     _license(books)
     before = books.last_row()
     outcome = books.desk.run("license", "export", ID, "-o", str(books.desk.folder / "no" / "x"))
@@ -104,7 +104,7 @@ def test_a_missing_folder_is_exit_8(books: Books) -> None:
 
 
 def test_stdout_carries_the_file_and_nothing_else(books: Books) -> None:
-    """What is said about it goes to stderr; --quiet leaves that out."""
+    """Messages go to stderr, and --quiet suppresses them."""
     record = _license(books)
     outcome = books.desk.ok("license", "export", ID, "-o", "-")
     assert outcome.out == record.file
@@ -115,16 +115,16 @@ def test_stdout_carries_the_file_and_nothing_else(books: Books) -> None:
     assert (quiet.out, quiet.err) == (record.file, "")
 
 
-def test_stdout_cannot_carry_two_things(books: Books) -> None:
-    """`-o -` with --json is wrong usage; the error is JSON all the same."""
+def test_stdout_cannot_have_json_and_the_file(books: Books) -> None:
+    """`-o -` with --json is exit 2, with the error as JSON."""
     _license(books)
     outcome = books.desk.run("license", "export", ID, "-o", "-", "--json")
     assert outcome.code == 2
     assert outcome.json["error"]["code"] == "usage"
 
 
-def test_what_was_pending_is_cleared(books: Books) -> None:
-    """The warning of an undelivered license names this command, and ends with it."""
+def test_an_export_delivers_a_pending_license(books: Books) -> None:
+    """The warning of an undelivered license names this command, which ends it."""
     _license(books, pending=(str(books.desk.output), NAME))
     assert books.pending() == (ID,)
     warned = books.desk.ok("license", "list").err
@@ -134,8 +134,8 @@ def test_what_was_pending_is_cleared(books: Books) -> None:
     assert books.desk.ok("license", "list").err == ""
 
 
-def test_what_is_pending_of_another_stays(books: Books) -> None:
-    """Only the exported license is known to have arrived."""
+def test_other_pending_licenses_stay_pending(books: Books) -> None:
+    """Only the exported license is marked as delivered."""
     acme = books.customer()
     books.license(acme, license_id=ID)
     other = books.license(acme, pending=(None, None))
@@ -147,31 +147,31 @@ def test_what_is_pending_of_another_stays(books: Books) -> None:
     "after", [timedelta(days=7), timedelta(days=7, seconds=1), timedelta(days=30)]
 )
 def test_past_the_upload_deadline_it_warns(books: Books, after: timedelta) -> None:
-    """It is written all the same, and the warning has the command for a new one."""
+    """After the deadline the file is written with a warning that names `reissue`."""
     _license(books)
     late = after > timedelta(days=7)
     outcome = books.desk.ok("license", "export", ID, after=after)
     hint = "polygent-issue reissue acme --license 1f3a9c2e"
     assert (hint in outcome.err) is late
     assert ("which has passed" in outcome.text) is late
-    told = books.desk.ok("license", "export", ID, "--json").json
-    assert told["upload_window_passed"] is late
-    assert told["upload_before"] == "2026-12-07T09:30:00Z"
+    result = books.desk.ok("license", "export", ID, "--json").json
+    assert result["upload_window_passed"] is late
+    assert result["upload_before"] == "2026-12-07T09:30:00Z"
     assert (books.desk.output / NAME).exists()
 
 
-def test_a_told_window_is_not_called_assumed(books: Books) -> None:
-    """The deadline is that of the settings."""
+def test_a_set_window_is_not_called_assumed(books: Books) -> None:
+    """With an upload window in the settings the deadline is not assumed."""
     _license(books)
     books.desk.ok("config", "set", "upload_window", "2d")
     outcome = books.desk.ok("license", "export", ID)
     assert "upload before  2026-12-02T09:30:00Z\n" in outcome.text
-    told = books.desk.ok("license", "export", ID, "--json").json
-    assert told["upload_window_assumed"] is False
+    result = books.desk.ok("license", "export", ID, "--json").json
+    assert result["upload_window_assumed"] is False
 
 
-def test_what_is_not_the_one_to_send_is_said(books: Books) -> None:
-    """Replaced, retired, expired: written, with a warning."""
+def test_a_license_that_should_not_be_sent_is_warned_of(books: Books) -> None:
+    """A replaced, retired or expired license is written with a warning."""
     acme = books.customer()
     old = books.license(acme)
     new = books.license(acme, replaces=old, expires_at=books.desk.now + timedelta(days=1))
@@ -187,7 +187,7 @@ def test_what_is_not_the_one_to_send_is_said(books: Books) -> None:
 
 
 def test_damaged_bytes_are_not_exported(books: Books) -> None:
-    """Exit 7 and no file: the customer must never get what would be refused."""
+    """A stored file that fails verification is exit 7 and not written."""
     _license(books)
     with tampering(books.path) as raw:
         raw.execute(
@@ -198,8 +198,8 @@ def test_damaged_bytes_are_not_exported(books: Books) -> None:
     assert list(books.desk.output.iterdir()) == []
 
 
-def test_what_sign_issued_has_the_same_name_and_bytes(desk: Desk) -> None:
-    """End to end, with a real key: the exported file is the issued one."""
+def test_an_export_equals_the_issued_file(desk: Desk) -> None:
+    """With a real key, name and bytes are those of the issued file."""
     [issued] = desk.ok("sign", "--machine-info", desk.machine_info(), "--json").json["licenses"]
     there = Path(issued["file"])
     mail = desk.folder / "mail"

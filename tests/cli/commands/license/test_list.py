@@ -16,7 +16,7 @@ def _day(year: int, month: int, day: int) -> datetime:
 
 @pytest.fixture
 def filled(books: Books) -> Books:
-    """Five licenses of two customers under two keys: replaced, retired, expired, two current."""
+    """Register five licenses of two customers and keys: replaced, retired, expired, current."""
     acme, globex = books.customer(), books.customer("Globex", "globex")
     machine = books.machine(acme)
     spare = SoftwareSigner(generate_private_key())
@@ -36,8 +36,8 @@ def _listed(books: Books, *argv: str) -> list[str]:
     return [each["id"] for each in found]
 
 
-def test_every_license_is_listed_the_first_to_end_first(filled: Books) -> None:
-    """A table with status and expiry; expired is said of a current one."""
+def test_every_license_is_listed_by_expiry(filled: Books) -> None:
+    """The table has status and expiry, and marks expired current licenses."""
     lines = filled.desk.ok("license", "list").text.splitlines()
     assert [" ".join(line.split()) for line in lines] == [
         "license customer machine tier status sent last full day",
@@ -69,18 +69,18 @@ def test_every_license_is_listed_the_first_to_end_first(filled: Books) -> None:
 def test_filters_are_joined(
     filled: Books, argv: tuple[str, ...], expected: tuple[int, ...]
 ) -> None:
-    """Each filter leaves out what it should; together they all hold."""
+    """Several filters apply together."""
     assert _listed(filled, *argv) == [IDS[number] for number in expected]
 
 
 def test_a_key_is_also_found_by_its_kid(filled: Books) -> None:
-    """Or by the beginning of it."""
+    """A key is found by label, kid or the beginning of its kid."""
     kid = filled.signer.kid
     assert _listed(filled, "--key", kid[:12]) == [IDS[number] for number in (0, 2, 1, 4)]
 
 
 def test_json_carries_every_member(filled: Books) -> None:
-    """Stable names."""
+    """JSON has stable names."""
     found = filled.desk.ok("license", "list", "--status", "replaced", "--json").json["licenses"]
     assert found == [
         {
@@ -101,7 +101,7 @@ def test_json_carries_every_member(filled: Books) -> None:
 
 
 def test_the_very_second_of_the_expiry_counts_as_expired(books: Books) -> None:
-    """As FORMAT §1 says: expired when now ≥ exp."""
+    """A license is expired when now ≥ exp (FORMAT §1)."""
     books.license(books.customer(), expires_at=_day(2027, 1, 1))
     for now, expired in ((_day(2026, 12, 31), False), (_day(2027, 1, 1), True)):
         books.desk.now = now
@@ -110,7 +110,7 @@ def test_the_very_second_of_the_expiry_counts_as_expired(books: Books) -> None:
 
 
 def test_no_match_is_no_error(books: Books) -> None:
-    """Exit 0, an empty list."""
+    """Without a match the command is exit 0 with an empty list."""
     assert books.desk.ok("license", "list").text == "no licenses match\n"
     assert _listed(books, "--tier", "enterprise") == []
 
@@ -125,10 +125,10 @@ def test_no_match_is_no_error(books: Books) -> None:
         (("--expires-before", "tomorrow"), 3, "invalid_terms"),
     ],
 )
-def test_a_filter_must_mean_something(
+def test_a_mistyped_filter_is_an_error(
     filled: Books, argv: tuple[str, ...], code: int, kind: str
 ) -> None:
-    """A mistyped filter never passes for an empty list."""
+    """A mistyped filter is an error, not an empty list."""
     outcome = filled.desk.run("license", "list", *argv, "--json")
     assert outcome.code == code
     assert outcome.json["error"]["code"] == kind

@@ -19,14 +19,14 @@ OLD_FILE = (
 
 @pytest.fixture
 def filled(books: Books) -> Books:
-    """One license of Acme's, which is current."""
+    """Register one current license of Acme."""
     end = datetime(2027, 12, 1, tzinfo=UTC)
     books.license(books.customer(), license_id=ID, expires_at=end)
     return books
 
 
 def test_a_license_is_no_longer_current(filled: Books) -> None:
-    """The reason is kept, and the text says what this does not do."""
+    """The reason is stored, and the text states that the file stays valid."""
     outcome = filled.desk.ok("license", "retire", "1f3a", "--reason", "customer left")
     assert outcome.text.startswith(f"retired license {ID}\n")
     assert "reason    customer left\n" in outcome.text
@@ -40,10 +40,10 @@ def test_a_license_is_no_longer_current(filled: Books) -> None:
     assert row.details == {"expires_at": "2027-12-01T00:00:00Z"}
 
 
-def test_json_says_until_when_it_works(filled: Books) -> None:
-    """Stable names."""
-    told = filled.desk.ok("license", "retire", ID, "--reason", "customer left", "--json").json
-    assert told == {
+def test_json_has_the_end_of_validity(filled: Books) -> None:
+    """JSON has stable names."""
+    result = filled.desk.ok("license", "retire", ID, "--reason", "customer left", "--json").json
+    assert result == {
         "schema": "polygent-issue/1",
         "id": ID,
         "customer": "acme",
@@ -53,8 +53,8 @@ def test_json_says_until_when_it_works(filled: Books) -> None:
     }
 
 
-def test_the_expiry_is_said_in_the_customers_zone_too(books: Books) -> None:
-    """Where the customer's clock ends it."""
+def test_the_expiry_is_shown_in_the_customers_zone(books: Books) -> None:
+    """The expiry is also shown in the customer's time zone."""
     end = datetime(2027, 12, 1, tzinfo=UTC)
     books.license(books.customer(time_zone="Asia/Tokyo"), license_id=ID, expires_at=end)
     text = books.desk.ok("license", "retire", ID, "--reason", "x").text
@@ -63,7 +63,7 @@ def test_the_expiry_is_said_in_the_customers_zone_too(books: Books) -> None:
 
 @pytest.mark.parametrize("reason", [(), ("--reason", ""), ("--reason", " \t ")])
 def test_a_reason_is_required(filled: Books, reason: tuple[str, ...]) -> None:
-    """Off a terminal exit 3 with the option to add; --yes does not stand for it."""
+    """Without a terminal a missing reason is exit 3, also with --yes."""
     outcome = filled.desk.run("license", "retire", ID, "--yes", *reason, "--json")
     assert outcome.code == 3
     assert outcome.json["error"]["code"] == "missing_input"
@@ -71,8 +71,8 @@ def test_a_reason_is_required(filled: Books, reason: tuple[str, ...]) -> None:
     assert filled.record(ID).is_current
 
 
-def test_a_reason_steers_no_terminal(filled: Books) -> None:
-    """Escape sequences are refused on the way in."""
+def test_a_reason_with_control_characters_is_refused(filled: Books) -> None:
+    """Escape sequences are refused as input."""
     outcome = filled.desk.run("license", "retire", ID, "--reason", "a\x1b[2Jb")
     assert outcome.code == 3
     assert "\\x1b[2J" in outcome.err
@@ -81,7 +81,7 @@ def test_a_reason_steers_no_terminal(filled: Books) -> None:
 
 
 def test_a_retired_license_is_not_retired_again(filled: Books) -> None:
-    """Exit 3; the first reason stays."""
+    """A second time is exit 3, and the first reason stays."""
     filled.desk.ok("license", "retire", ID, "--reason", "first")
     outcome = filled.desk.run("license", "retire", ID, "--reason", "second", "--json")
     assert outcome.code == 3
@@ -91,7 +91,7 @@ def test_a_retired_license_is_not_retired_again(filled: Books) -> None:
 
 
 def test_a_replaced_license_is_not_retired(books: Books) -> None:
-    """Exit 3, naming the one that took its place."""
+    """A replaced license is exit 3, and the message names its successor."""
     acme = books.customer()
     old = books.license(acme)
     new = books.license(acme, replaces=old)
@@ -102,13 +102,13 @@ def test_a_replaced_license_is_not_retired(books: Books) -> None:
 
 
 def test_an_unknown_license_is_exit_5(filled: Books) -> None:
-    """Nothing near it is taken instead."""
+    """An unknown ID is exit 5; no similar license is used."""
     outcome = filled.desk.run("license", "retire", "ffffffff", "--reason", "x", "--json")
     assert (outcome.code, outcome.json["error"]["code"]) == (5, "not_found")
 
 
-def test_a_person_is_told_and_asked(filled: Books) -> None:
-    """First for the reason, then whether to go ahead, knowing that the file keeps working."""
+def test_a_terminal_asks_for_reason_and_confirmation(filled: Books) -> None:
+    """The reason comes first, then the validity of the file and the confirmation."""
     terminal = at_terminal(filled.desk.home, "license", "retire", ID, *CLOCK, COLUMNS="200")
     terminal.expect("reason, for the journal")
     terminal.sendline("   ")
@@ -124,7 +124,7 @@ def test_a_person_is_told_and_asked(filled: Books) -> None:
 
 @pytest.mark.parametrize("answer", ["n", ""])
 def test_a_no_changes_nothing(filled: Books, answer: str) -> None:
-    """No is also what Enter means; exit 130, nothing written."""
+    """Enter means no; it is exit 130, and nothing is written."""
     terminal = at_terminal(filled.desk.home, "license", "retire", ID, "--reason", "x", *CLOCK)
     terminal.expect("retire license")
     terminal.sendline(answer)
@@ -135,8 +135,8 @@ def test_a_no_changes_nothing(filled: Books, answer: str) -> None:
 
 
 @pytest.mark.parametrize("options", [("--yes",), ("--no-input",)])
-def test_nobody_is_asked_when_that_was_said(filled: Books, options: tuple[str, ...]) -> None:
-    """--yes answers the question, --no-input asks none."""
+def test_options_skip_the_confirmation(filled: Books, options: tuple[str, ...]) -> None:
+    """--yes skips the confirmation, and --no-input all prompts."""
     argv = ("license", "retire", ID, "--reason", "x", *options)
     code, screen = finish(at_terminal(filled.desk.home, *argv, *CLOCK))
     assert code == 0
@@ -144,8 +144,8 @@ def test_nobody_is_asked_when_that_was_said(filled: Books, options: tuple[str, .
     assert not filled.record(ID).is_current
 
 
-def test_who_comes_second_is_told(filled: Books) -> None:
-    """Someone else retires it while the question stands: exit 7, her reason stays."""
+def test_a_change_during_the_prompt_is_reported(filled: Books) -> None:
+    """If another operator retires it meanwhile, it is exit 7, and that reason stays."""
     terminal = at_terminal(filled.desk.home, "license", "retire", ID, "--reason", "mine", *CLOCK)
     terminal.expect("retire license")
     filled.desk.ok("license", "retire", ID, "--reason", "hers")
@@ -156,8 +156,8 @@ def test_who_comes_second_is_told(filled: Books) -> None:
     assert filled.record(ID).retired_reason == "hers"
 
 
-def test_a_clock_that_is_behind(filled: Books) -> None:
-    """Exit 4 first; what was accepted is in the journal beside the reason."""
+def test_a_clock_that_is_behind_needs_consent(filled: Books) -> None:
+    """It is exit 4 first; then the journal has the accepted finding."""
     filled.desk.now -= timedelta(days=1)
     argv = ("license", "retire", ID, "--reason", "customer left")
     assert filled.desk.run(*argv).code == 4

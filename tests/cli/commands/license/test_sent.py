@@ -1,4 +1,4 @@
-"""`polygent-issue license sent`: what went to the customer, and what is still to go."""
+"""`polygent-issue license sent`: licenses marked as sent."""
 
 from datetime import timedelta
 
@@ -16,20 +16,20 @@ SECOND = "0000000b-0000-4000-8000-000000000000"
 
 @pytest.fixture
 def two(books: Books) -> Books:
-    """Two current licenses of two customers."""
+    """Register two current licenses of two customers."""
     books.license(books.customer(), license_id=FIRST)
     books.license(books.customer("Globex", "globex"), license_id=SECOND)
     return books
 
 
 def unsent(books: Books) -> list[str]:
-    """The licenses that are still to be sent."""
+    """Return the licenses that are not marked as sent."""
     found = books.desk.ok("license", "list", "--unsent", "--json").json["licenses"]
     return [each["id"] for each in found]
 
 
-def test_it_is_noted_when(two: Books) -> None:
-    """The list of what is to be sent gets shorter, and the journal says who sent what."""
+def test_the_time_is_recorded(two: Books) -> None:
+    """The license leaves the unsent list, and the journal has the actor."""
     assert unsent(two) == [FIRST, SECOND]
     outcome = two.desk.ok("license", "sent", FIRST[:8])
     assert outcome.text == "license 0000000a of acme: sent at 2026-11-30T09:30:00Z\n"
@@ -44,20 +44,20 @@ def test_it_is_noted_when(two: Books) -> None:
 
 
 def test_issuing_ends_with_the_command_for_it(desk: Desk) -> None:
-    """The last line of sign, renew and reissue, pasted, marks just what they issued."""
-    said = []
+    """The last line of sign, renew and reissue is a command that marks their licenses."""
+    message = []
     for command in (("sign", "--machine-info", desk.machine_info()), ("reissue", "acme-gmbh")):
         last = desk.ok(*command).text.splitlines()[-1]
         before, pasted = last.split(": polygent-issue ")
         assert before == "once mailed"
         [sent] = desk.ok(*pasted.split(), "--json").json["licenses"]
-        said.append(sent["id"])
+        message.append(sent["id"])
     issued = desk.ok("license", "list", "--json").json["licenses"]
-    assert sorted(said) == sorted(each["id"] for each in issued)
+    assert sorted(message) == sorted(each["id"] for each in issued)
 
 
-def test_several_at_once(two: Books) -> None:
-    """One that is named twice counts once; one that does not exist stops them all."""
+def test_all_licenses_are_marked_or_none(two: Books) -> None:
+    """A repeated ID counts once; an unknown one stops the command."""
     refused = two.desk.run("license", "sent", FIRST, "ffffffff")
     assert refused.code == 5
     assert unsent(two) == [FIRST, SECOND]
@@ -66,8 +66,8 @@ def test_several_at_once(two: Books) -> None:
     assert unsent(two) == []
 
 
-def test_sent_again_and_not_after_all(two: Books) -> None:
-    """The latest time is kept and the one before is told; a slip is taken back."""
+def test_the_mark_can_be_renewed_and_cleared(two: Books) -> None:
+    """The latest time is kept and the earlier one printed; `--undo` clears it."""
     two.desk.ok("license", "sent", FIRST)
     two.desk.now += timedelta(days=1)
     again = two.desk.ok("license", "sent", FIRST).text
@@ -82,23 +82,25 @@ def test_sent_again_and_not_after_all(two: Books) -> None:
 
 
 @pytest.mark.parametrize(
-    ("after", "says"),
+    ("after", "expected"),
     [
         (timedelta(days=8), "a server took the file of 0000000a until 2026-12-07T09:30:00Z"),
         (timedelta(days=800), "license 0000000a expired at"),
     ],
 )
-def test_what_comes_too_late(two: Books, after: timedelta, says: str) -> None:
-    """It is noted all the same, since it went; and the command that makes a new one is told."""
+def test_a_late_license_is_marked_with_a_warning(
+    two: Books, after: timedelta, expected: str
+) -> None:
+    """After the upload deadline the warning has the command for a new file."""
     two.desk.now += after
     outcome = two.desk.ok("license", "sent", FIRST)
-    assert says in outcome.err
+    assert expected in outcome.err
     assert "acme --license 0000000a\n" in outcome.err
     assert two.desk.ok("license", "sent", FIRST, "--undo").err == ""
 
 
-def test_what_is_no_longer_current(two: Books) -> None:
-    """A retired license is not the one to send, and is not among those that are to be sent."""
+def test_a_retired_license_is_warned_of(two: Books) -> None:
+    """A retired license is not in the unsent list, and marking it is warned of."""
     two.desk.ok("license", "retire", FIRST, "--reason", "closed")
     assert unsent(two) == [SECOND]
     assert "0000000a is retired; it is not the one" in two.desk.ok("license", "sent", FIRST).err
@@ -106,16 +108,16 @@ def test_what_is_no_longer_current(two: Books) -> None:
     assert (clash.code, "--unsent lists only current licenses" in clash.err) == (2, True)
 
 
-def test_what_is_signed_with_a_leaked_key(two: Books) -> None:
-    """Servers must refuse it: said where it is mailed and where it is written, with the way out."""
+def test_a_license_of_a_compromised_key_is_warned_of(two: Books) -> None:
+    """Servers refuse it, so sending and exporting warn with the command to reissue."""
     two.desk.ok("key", "retire", "main", "--compromised", "--reason", "leak", "--yes")
-    told = (
+    result = (
         "license 0000000a was signed with main, which is compromised: servers must refuse it; "
         "for a new one: polygent-issue reissue acme --license 0000000a\n"
     )
-    assert told in two.desk.ok("license", "sent", FIRST).err
+    assert result in two.desk.ok("license", "sent", FIRST).err
     exported = two.desk.ok("license", "export", FIRST, "--json")
-    assert told in exported.err
+    assert result in exported.err
     assert exported.json["compromised_key"] == "main"
     two.desk.now += timedelta(days=800)  # an expired one cannot be reissued
     outcome = two.desk.ok("license", "sent", FIRST)
@@ -123,8 +125,10 @@ def test_what_is_signed_with_a_leaked_key(two: Books) -> None:
     assert "reissue" not in outcome.err
 
 
-def test_what_was_noted_while_a_person_thought(two: Books, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The time before is the one that is replaced, not the one that was read earlier."""
+def test_the_replaced_time_is_read_in_the_transaction(
+    two: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The earlier time is the one that was replaced, not one read before a prompt."""
 
     def while_asking(_invocation: object, _findings: object, given: Consent) -> Consent:
         with two.writing() as db:
@@ -133,12 +137,12 @@ def test_what_was_noted_while_a_person_thought(two: Books, monkeypatch: pytest.M
         return given
 
     monkeypatch.setattr(consent, "obtain", while_asking)
-    told = two.desk.ok("license", "sent", FIRST, "--json").json["licenses"][0]
-    assert told["sent_before"] == "2026-11-30T09:30:00Z"
+    result = two.desk.ok("license", "sent", FIRST, "--json").json["licenses"][0]
+    assert result["sent_before"] == "2026-11-30T09:30:00Z"
 
 
-def test_a_clock_that_is_behind(two: Books) -> None:
-    """The time that is noted would be wrong, so it is asked about first."""
+def test_a_clock_that_is_behind_needs_consent(two: Books) -> None:
+    """The recorded time would be wrong, so it needs consent."""
     two.desk.now = NOW - timedelta(days=1)
     refused = two.desk.run("license", "sent", FIRST)
     assert (refused.code, "clock-behind" in refused.err) == (4, True)

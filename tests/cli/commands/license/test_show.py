@@ -23,11 +23,11 @@ def _license(books: Books) -> LicenseRecord:
 
 
 def test_a_license_is_shown_from_its_file(books: Books) -> None:
-    """Claims, expiry in the customer's zone too, upload deadline, key, digests, history."""
+    """Claims, local expiry, upload deadline, key, digests and history are shown."""
     record = _license(books)
     text = books.desk.ok("license", "show", "1f3a").text
     assert text.startswith("license 1f3a9c2e is current\n")
-    for said in (
+    for message in (
         "customer       Acme GmbH (acme)",
         f"fingerprint    {FINGERPRINT}",
         "features       insights, planner",
@@ -41,13 +41,13 @@ def test_a_license_is_shown_from_its_file(books: Books) -> None:
         "plan           standard-annual",
         "term           1y",
     ):
-        assert said in text
+        assert message in text
     assert "license-signed" in text
     assert "sent" not in text
 
 
 def test_json_has_claims_and_registry(books: Books) -> None:
-    """The claims as the file says them, beside what is kept."""
+    """JSON has the claims of the file and the data of the registry."""
     record = _license(books)
     shown = books.desk.ok("license", "show", ID, "--json").json
     license_ = shown["license"]
@@ -63,15 +63,15 @@ def test_json_has_claims_and_registry(books: Books) -> None:
 
 
 def test_the_window_is_that_of_the_settings(books: Books) -> None:
-    """A told upload window moves the deadline."""
+    """The upload window of the settings sets the deadline."""
     _license(books)
     books.desk.ok("config", "set", "upload_window", "36h")
     shown = books.desk.ok("license", "show", ID, "--json").json["license"]
     assert shown["upload_before"] == "2026-12-01T21:30:00Z"
 
 
-def test_what_became_of_it_comes_first(books: Books) -> None:
-    """Replaced by which, retired when and why, expired; each end names the other."""
+def test_the_state_comes_first(books: Books) -> None:
+    """Replaced, retired or expired is the first line, with time, reason or successor."""
     acme = books.customer()
     old = books.license(acme, license_id=ID)
     new = books.license(acme, replaces=old)
@@ -80,8 +80,8 @@ def test_what_became_of_it_comes_first(books: Books) -> None:
     assert "license-renewed" in text
     assert f"replaces       {ID}" in books.desk.ok("license", "show", new.id).text
     books.desk.ok("license", "retire", new.id, "--reason", "left us")
-    told = f"license {new.id[:8]} is retired since 2026-11-30T09:30:00Z: left us\n"
-    assert books.desk.ok("license", "show", new.id).text.startswith(told)
+    result = f"license {new.id[:8]} is retired since 2026-11-30T09:30:00Z: left us\n"
+    assert books.desk.ok("license", "show", new.id).text.startswith(result)
     other = books.license(acme, expires_at=books.desk.now + timedelta(days=1))
     books.desk.now += timedelta(days=1)
     text = books.desk.ok("license", "show", other.id).text
@@ -89,7 +89,7 @@ def test_what_became_of_it_comes_first(books: Books) -> None:
 
 
 def test_an_enterprise_license_has_no_machine(books: Books) -> None:
-    """Neither a machine nor a document is invented."""
+    """An enterprise license has neither machine nor document."""
     books.license(books.customer(), license_id=ID)
     text = books.desk.ok("license", "show", ID).text
     assert "fingerprint" not in text
@@ -109,7 +109,7 @@ def test_an_enterprise_license_has_no_machine(books: Books) -> None:
 def test_a_file_that_does_not_verify_is_not_shown(
     books: Books, sql: str, values: tuple[str, ...]
 ) -> None:
-    """Edited bytes, another's row, another key: exit 7, and where to look."""
+    """Edited bytes, another file or another key are exit 7 with a hint."""
     books.key("spare", SoftwareSigner(generate_private_key()))
     books.license(books.customer(), license_id=ID)
     with tampering(books.path) as raw:
@@ -122,26 +122,26 @@ def test_a_file_that_does_not_verify_is_not_shown(
 
 
 @pytest.mark.parametrize(
-    ("typed", "code", "said"),
+    ("typed", "code", "message"),
     [
         ("1f3", "not_found", "at least 4 characters"),
         ("ffffffff", "not_found", "polygent-issue license list"),
         ("1f3a", "ambiguous", "1f3a9c2e-0000-4000-8000-000000000001 (acme)"),
     ],
 )
-def test_one_license_must_be_meant(books: Books, typed: str, code: str, said: str) -> None:
-    """Exit 5 with the candidates."""
+def test_an_ambiguous_id_is_refused(books: Books, typed: str, code: str, message: str) -> None:
+    """An ambiguous ID is exit 5 with the candidates."""
     acme = books.customer()
     books.license(acme, license_id=ID)
     books.license(acme, license_id=ID[:-1] + "1")
     outcome = books.desk.run("license", "show", typed, "--json")
     assert outcome.code == 5
     assert outcome.json["error"]["code"] == code
-    assert said in outcome.json["error"]["hint"]
+    assert message in outcome.json["error"]["hint"]
 
 
 def test_a_retired_keys_license_is_still_shown(books: Books) -> None:
-    """What was signed stays readable, whichever key is active now."""
+    """A license signed with a retired key can still be shown."""
     spare = SoftwareSigner(generate_private_key())
     books.key("spare", spare)
     books.license(books.customer(), license_id=ID)
@@ -154,8 +154,8 @@ def test_a_retired_keys_license_is_still_shown(books: Books) -> None:
 @pytest.mark.parametrize(
     ("typed", "near"), [("1f3a9c2f", "1f3a9c2e"), ("1f3a9ce2", "1f3a9c2e"), ("1f3b9c2e", None)]
 )
-def test_a_mistyped_id(books: Books, typed: str, near: str | None) -> None:
-    """The nearest one that begins alike, as long as what was typed."""
+def test_a_mistyped_id_gets_a_suggestion(books: Books, typed: str, near: str | None) -> None:
+    """The hint has the nearest ID, shortened to the typed length."""
     books.license(books.customer(), license_id="1f3a9c2e-0000-4000-8000-000000000000")
     outcome = books.desk.run("license", "show", typed, "--json")
     assert outcome.code == 5

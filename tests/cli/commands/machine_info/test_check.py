@@ -1,4 +1,4 @@
-"""`polygent-issue machine-info check`: what a document says, its age, whose machine it is."""
+"""`polygent-issue machine-info check`: content, age and known machines of a document."""
 
 import json
 from datetime import timedelta
@@ -13,13 +13,13 @@ FINGERPRINT = "sha256:" + "ab" * 32
 OTHER = "sha256:" + "cd" * 32
 
 
-def told(desk: Desk, *argv: str) -> str:
-    """The lines that a check prints."""
+def printed(desk: Desk, *argv: str) -> str:
+    """Return the lines that a check prints."""
     return desk.run("machine-info", "check", *argv).text
 
 
-def test_a_fresh_document(desk: Desk) -> None:
-    """Everything that it says, its age, that it is fresh; exit 0."""
+def test_a_fresh_document_is_exit_0(desk: Desk) -> None:
+    """Its content and age are printed."""
     path = desk.machine_info(os="Linux 6.1", productVersion="4.2", components={"board": "b"}, z=1)
     assert desk.ok("machine-info", "check", path).text.splitlines() == [
         f"contents of {path}:",
@@ -36,8 +36,8 @@ def test_a_fresh_document(desk: Desk) -> None:
     ]
 
 
-def test_for_programs(desk: Desk) -> None:
-    """One object with all of it; `fresh` is what a script asks for."""
+def test_json_has_the_document_and_its_age(desk: Desk) -> None:
+    """JSON has one object; scripts use `fresh`."""
     path = desk.machine_info(components={"board": "b"}, z=1)
     assert desk.ok("machine-info", "check", path, "--json").json == {
         "schema": "polygent-issue/1",
@@ -74,8 +74,8 @@ def test_for_programs(desk: Desk) -> None:
         (timedelta(seconds=-30), "less than a minute in the future", True),
     ],
 )
-def test_its_age(desk: Desk, age: timedelta, shown: str, fresh: bool) -> None:  # noqa: FBT001 - a verdict
-    """Fresh from 5 minutes ahead to 14 days; stale is exit 4, as `sign` would stop."""
+def test_the_age_is_checked(desk: Desk, age: timedelta, shown: str, fresh: bool) -> None:  # noqa: FBT001 - a verdict
+    """It is fresh from 5 minutes ahead to 14 days; a stale document is exit 4."""
     made = (desk.now - age).strftime("%Y-%m-%dT%H:%M:%SZ")
     path = desk.machine_info(generatedAt=made)
     outcome = desk.run("machine-info", "check", path)
@@ -88,17 +88,17 @@ def test_its_age(desk: Desk, age: timedelta, shown: str, fresh: bool) -> None:  
     assert result.json["age_seconds"] == age // timedelta(seconds=1)
 
 
-def test_a_stale_one_says_what_to_do(desk: Desk) -> None:
-    """The finding and its hint, in both forms; it is no error."""
+def test_a_stale_document_has_a_finding(desk: Desk) -> None:
+    """The finding and its hint are printed as text and in JSON, not as an error."""
     path = desk.machine_info(generatedAt="2026-10-01T00:00:00Z")
-    assert "  ask the customer to download the machine info again\n" in told(desk, path)
+    assert "  ask the customer to download the machine info again\n" in printed(desk, path)
     finding = desk.run("machine-info", "check", path, "--json").json["finding"]
     assert finding["code"] == "stale-machine-info"
     assert finding["hint"] == "ask the customer to download the machine info again"
 
 
-def test_a_placeholder_is_named(desk: Desk) -> None:
-    """Fresh all the same, but exit 4, as `sign` would stop; a stale one has both findings."""
+def test_a_placeholder_fingerprint_is_a_finding(desk: Desk) -> None:
+    """A fresh document is still exit 4; a stale one has both findings."""
     path = desk.machine_info(fingerprint="uninitialized")
     outcome = desk.run("machine-info", "check", path)
     assert outcome.code == 4
@@ -114,21 +114,21 @@ def test_a_placeholder_is_named(desk: Desk) -> None:
     assert codes == ["stale-machine-info", "implausible-fingerprint"]
 
 
-def test_the_setting_decides(desk: Desk) -> None:
-    """What is fresh is the home's to say."""
+def test_the_setting_limits_the_age(desk: Desk) -> None:
+    """The setting of the home limits the age of a fresh document."""
     path = desk.machine_info()
     desk.ok("config", "set", "machine_info_max_age", "30m")
     outcome = desk.run("machine-info", "check", path, "--json")
     assert (outcome.code, outcome.json["max_age_seconds"]) == (4, 1800)
 
 
-def test_whose_machine_it_is(desk: Desk) -> None:
-    """The customer who has it; who claims to be another is said, in whatever spelling."""
+def test_the_customer_of_the_machine_is_named(desk: Desk) -> None:
+    """A document that names another customer is reported, in any spelling."""
     desk.ok("sign", "--machine-info", desk.machine_info())
     owner = "known machine: prod-1 of Acme GmbH (acme-gmbh), since 2026-11-30T09:30:00Z"
-    text = told(desk, desk.machine_info(customer="ACME  gmbh"))
+    text = printed(desk, desk.machine_info(customer="ACME  gmbh"))
     assert text.endswith(f"{owner}\n")
-    text = told(desk, desk.machine_info(customer="Globex"))
+    text = printed(desk, desk.machine_info(customer="Globex"))
     assert text.endswith(f"{owner}\n  the document names another customer: Globex\n")
     assert desk.ok("machine-info", "check", desk.machine_info(), "--json").json["known"] == [
         {
@@ -141,17 +141,17 @@ def test_whose_machine_it_is(desk: Desk) -> None:
     ]
 
 
-def test_a_machine_of_the_past(desk: Desk) -> None:
-    """A fingerprint that was replaced says until when it was theirs."""
+def test_an_earlier_fingerprint_has_its_period(desk: Desk) -> None:
+    """A replaced fingerprint is printed with its end."""
     desk.ok("sign", "--machine-info", desk.machine_info())
     new = desk.machine_info("new.json", fingerprint=OTHER)
     desk.ok("reissue", "acme-gmbh", "--machine-info", new, after=timedelta(days=1))
-    text = told(desk, desk.machine_info("old.json"))
+    text = printed(desk, desk.machine_info("old.json"))
     assert "since 2026-11-30T09:30:00Z until 2026-12-01T09:30:00Z\n" in text
 
 
-def test_without_a_home(empty_desk: Desk) -> None:
-    """It can be judged all the same, by the default; nothing is made."""
+def test_no_home_is_needed(empty_desk: Desk) -> None:
+    """Without a home the defaults apply, and none is created."""
     path = empty_desk.machine_info()
     outcome = empty_desk.ok("machine-info", "check", path)
     assert "fresh: not older than 14d\n" in outcome.text
@@ -160,14 +160,14 @@ def test_without_a_home(empty_desk: Desk) -> None:
     assert not empty_desk.home.exists()
 
 
-def test_a_home_without_its_registry(desk: Desk) -> None:
-    """A broken home is not taken for none: exit 7."""
+def test_a_broken_home_is_an_error(desk: Desk) -> None:
+    """A home without its registry is exit 7."""
     (desk.home / "registry.db").unlink()
     assert desk.run("machine-info", "check", desk.machine_info()).code == 7
 
 
-def test_from_stdin(empty_desk: Desk) -> None:
-    """`-` is stdin, in any encoding of FORMAT §4."""
+def test_a_document_is_read_from_stdin(empty_desk: Desk) -> None:
+    """`-` reads stdin in any encoding of FORMAT §4."""
     data = Path(empty_desk.machine_info()).read_text().encode("utf-16")
     outcome = empty_desk.ok("machine-info", "check", "-", "--json", stdin=data)
     assert outcome.json["fingerprint"] == FINGERPRINT
@@ -185,8 +185,8 @@ def test_from_stdin(empty_desk: Desk) -> None:
         (b"x" * 70_000, "unreadable_input"),
     ],
 )
-def test_a_refused_document(empty_desk: Desk, content: bytes, code: str) -> None:
-    """Exit 3 with what is wrong and what to ask the customer for."""
+def test_a_refused_document_is_exit_3(empty_desk: Desk, content: bytes, code: str) -> None:
+    """The message states the problem and what to ask the customer for."""
     path = empty_desk.folder / "m.json"
     path.write_bytes(content)
     outcome = empty_desk.run("machine-info", "check", str(path), "--json")
@@ -195,38 +195,38 @@ def test_a_refused_document(empty_desk: Desk, content: bytes, code: str) -> None
     assert outcome.json["error"]["hint"]
 
 
-def test_foreign_text_does_not_steer(empty_desk: Desk) -> None:
-    """An ignored name may hold anything: it is shown, not obeyed."""
+def test_ignored_names_are_escaped(empty_desk: Desk) -> None:
+    """An ignored name may contain control characters, which are escaped."""
     foreign: dict[str, Any] = {"\x1b[31m[/red]\u202e": 1}
     path = empty_desk.machine_info(**foreign)
-    text = told(empty_desk, path)
+    text = printed(empty_desk, path)
     assert r"ignored      \x1b[31m[/red]\u202e" in text
     json.loads(empty_desk.run("machine-info", "check", path, "--json").out.decode("ascii"))
 
 
-def test_a_missing_file(empty_desk: Desk) -> None:
-    """Exit 3."""
+def test_a_missing_file_is_exit_3(empty_desk: Desk) -> None:
+    """A missing file is exit 3."""
     assert empty_desk.run("machine-info", "check", "nowhere.json").code == 3
 
 
-def test_a_known_machine_under_another_name(desk: Desk) -> None:
-    """One fingerprint, two host names: a clone, perhaps; names differ not by case alone."""
+def test_another_hostname_may_be_a_clone(desk: Desk) -> None:
+    """One fingerprint with two host names is noted; case does not matter."""
     desk.ok("sign", "--machine-info", desk.machine_info())
     path = desk.machine_info(hostname="PROD-1")
     assert desk.ok("machine-info", "check", path, "--json").json["notes"] == []
-    text = told(desk, desk.machine_info(hostname="web-7", customer="Globex"))
+    text = printed(desk, desk.machine_info(hostname="web-7", customer="Globex"))
     clone = (
         "  possible clone: this host is web-7, but its fingerprint is registered for prod-1 "
         "(Acme GmbH, acme-gmbh, machine prod-1) since 2026-11-30T09:30:00Z"
     )
     assert f"{clone}\n" in text
     desk.ok("reissue", "acme-gmbh", "--machine-info", desk.machine_info(fingerprint=OTHER))
-    text = told(desk, desk.machine_info(hostname="web-7"))
+    text = printed(desk, desk.machine_info(hostname="web-7"))
     assert f"{clone} until 2026-11-30T09:30:00Z\n" in text
 
 
-def test_the_machine_that_it_may_be(desk: Desk) -> None:
-    """Its parts beside those of the one of this hostname, or the only one; how often it changed."""
+def test_the_likely_machine_is_compared(desk: Desk) -> None:
+    """Its components are compared with the machine of the same host name, or the only one."""
     first = desk.machine_info(components={"board": "1", "disk": "1"})
     desk.ok("sign", "--machine-info", first)
     reissue = "polygent-issue reissue acme-gmbh --machine prod-1"
@@ -246,19 +246,19 @@ def test_the_machine_that_it_may_be(desk: Desk) -> None:
         "reissue", "acme-gmbh", "--machine", "prod-1", "--machine-info", desk.machine_info(**new)
     )
     third = desk.machine_info(fingerprint="ef" * 32, hostname="elsewhere")
-    assert "  2nd machine change in 12 months: prod-1\n" in told(desk, third)
-    back = told(desk, first_again(desk))
+    assert "  2nd machine change in 12 months: prod-1\n" in printed(desk, third)
+    back = printed(desk, first_again(desk))
     assert "components compared with prod-1: board changed, cpu removed, disk same\n" in back
     assert "  2nd machine change in 12 months: prod-1\n" in back
 
 
 def first_again(desk: Desk) -> str:
-    """The document of the machine as it was first."""
+    """Return the document of the machine as it was first."""
     return desk.machine_info(components={"board": "1", "disk": "1"})
 
 
-def test_no_machine_is_likely_where_several_are(desk: Desk) -> None:
-    """None of two other names is picked; nor is any of a customer whom nobody knows."""
+def test_no_machine_is_guessed_among_several(desk: Desk) -> None:
+    """With several other host names or an unknown customer none is compared."""
     desk.ok("sign", "--machine-info", desk.machine_info())
     second = desk.machine_info(fingerprint=OTHER, hostname="prod-2")
     flags = ("--customer", "Acme GmbH", "--accept", "additional-machine", "--reason", "x")
@@ -267,11 +267,11 @@ def test_no_machine_is_likely_where_several_are(desk: Desk) -> None:
         path = desk.machine_info(fingerprint="ef" * 32, **more)
         assert desk.ok("machine-info", "check", path, "--json").json["notes"] == []
     path = desk.machine_info(fingerprint="ef" * 32, hostname="prod-2")
-    assert "the machine prod-2 of acme-gmbh, changed" in told(desk, path)
+    assert "the machine prod-2 of acme-gmbh, changed" in printed(desk, path)
 
 
 @pytest.mark.parametrize(
-    ("age", "said"),
+    ("age", "message"),
     [
         (timedelta(minutes=-3), "created less than an hour ahead of this clock"),
         (timedelta(0), "created less than an hour ago"),
@@ -282,21 +282,21 @@ def test_no_machine_is_likely_where_several_are(desk: Desk) -> None:
         (timedelta(days=13), "created 13 days ago"),
     ],
 )
-def test_how_old_it_is_where_it_is_signed_for(books: Books, age: timedelta, said: str) -> None:
-    """Also from a clock that is a little ahead, which is no day."""
+def test_the_age_is_shown_when_signing(books: Books, age: timedelta, message: str) -> None:
+    """A clock slightly ahead counts as no age."""
     made = (books.desk.now - age).strftime("%Y-%m-%dT%H:%M:%SZ")
     document = books.desk.machine_info(generatedAt=made)
     text = books.desk.ok("sign", "--machine-info", document, "--dry-run").text
-    assert f"  document: customer Acme GmbH, host prod-1, {said}\n" in text
+    assert f"  document: customer Acme GmbH, host prod-1, {message}\n" in text
 
 
-def test_the_machine_of_one_who_was_archived(books: Books) -> None:
-    """Said, with what takes that back, and not with a command that would be refused."""
+def test_an_archived_customer_is_reported(books: Books) -> None:
+    """The note names the command that unarchives the customer."""
     books.machine(books.customer())
     books.desk.ok("customer", "archive", "acme", "--reason", "x")
-    same = told(books.desk, books.desk.machine_info())
+    same = printed(books.desk, books.desk.machine_info())
     assert "known machine: prod-1 of Acme GmbH (acme, archived), since" in same
-    changed = told(books.desk, books.desk.machine_info(fingerprint="cd" * 32))
+    changed = printed(books.desk, books.desk.machine_info(fingerprint="cd" * 32))
     assert (
         "this may be the machine prod-1 of acme, changed; "
         "acme is archived; to unarchive it: polygent-issue"

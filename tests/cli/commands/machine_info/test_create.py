@@ -20,7 +20,7 @@ IMAGE_ID_WARNING = machine_id.image_id_warning
 
 @pytest.fixture(autouse=True)
 def machine(monkeypatch: pytest.MonkeyPatch) -> MachineId:
-    """This machine's ids, or invented ones where it has none; it is not a container."""
+    """Return this machine's ids, or invented ones; outside a container."""
     monkeypatch.setattr(machine_id, "image_id_warning", lambda _root: None)
     try:
         return machine_id.read_linux(Path("/"))
@@ -30,8 +30,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> MachineId:
         return invented
 
 
-def test_the_id_of_an_image(empty_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a container it is made all the same, with a warning on stderr."""
+def test_a_container_is_warned_of(empty_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container the document is created with a warning on stderr."""
     (empty_desk.folder / ".dockerenv").touch()
     (empty_desk.folder / "etc").mkdir()
     (empty_desk.folder / "etc/machine-id").write_text("5f0c6f0e7b8d4b7e9a370d0c3f1d2b11\n")
@@ -43,8 +43,8 @@ def test_the_id_of_an_image(empty_desk: Desk, monkeypatch: pytest.MonkeyPatch) -
     assert outcome.err.startswith("warning: this is a container and /etc/machine-id is not mounted")
 
 
-def test_to_stdout(empty_desk: Desk, machine: MachineId) -> None:
-    """Nothing but the document there, words on stderr; no home is needed or made."""
+def test_stdout_has_only_the_document(empty_desk: Desk, machine: MachineId) -> None:
+    """Messages go to stderr; no home is needed or created."""
     outcome = empty_desk.ok("machine-info", "create")
     info = parse(outcome.out)
     assert info.fingerprint == machine.fingerprint
@@ -54,8 +54,8 @@ def test_to_stdout(empty_desk: Desk, machine: MachineId) -> None:
     assert not empty_desk.home.exists()
 
 
-def test_what_it_says_of_the_server(empty_desk: Desk) -> None:
-    """Customer and version are passed on; `-` is stdout, and `--quiet` leaves the words out."""
+def test_options_are_written_into_the_document(empty_desk: Desk) -> None:
+    """Customer and version are written; `-` is stdout, `--quiet` suppresses messages."""
     options = ("--customer", "Acme GmbH", "--product-version", "4.2", "-o", "-", "--quiet")
     outcome = empty_desk.ok("machine-info", "create", *options)
     info = parse(outcome.out)
@@ -63,16 +63,16 @@ def test_what_it_says_of_the_server(empty_desk: Desk) -> None:
     assert outcome.err == ""
 
 
-def test_the_id_itself_never_leaves(empty_desk: Desk, machine: MachineId) -> None:
-    """Only keyed hashes of it are in the document or in the words."""
+def test_the_machine_id_is_not_disclosed(empty_desk: Desk, machine: MachineId) -> None:
+    """Only keyed hashes of the id are in the document and the output."""
     outcome = empty_desk.ok("machine-info", "create")
-    said = outcome.text + outcome.err
-    assert machine.machine.replace("-", "") not in said.replace("-", "")
-    assert machine.board is None or machine.board not in said
+    message = outcome.text + outcome.err
+    assert machine.machine.replace("-", "") not in message.replace("-", "")
+    assert machine.board is None or machine.board not in message
 
 
-def test_into_a_file(empty_desk: Desk) -> None:
-    """Its path is said; never over another one."""
+def test_an_existing_file_is_not_overwritten(empty_desk: Desk) -> None:
+    """The path of a new file is printed; an existing one is never overwritten."""
     target = empty_desk.folder / "m.json"
     outcome = empty_desk.ok("machine-info", "create", "--output", str(target))
     info = parse(target.read_bytes())
@@ -86,14 +86,14 @@ def test_into_a_file(empty_desk: Desk) -> None:
     assert target.read_bytes() == before
 
 
-def test_into_a_folder(empty_desk: Desk) -> None:
-    """Under the name that the product gives it."""
+def test_a_folder_gets_the_products_name(empty_desk: Desk) -> None:
+    """In a folder the file has the name that the product uses."""
     empty_desk.ok("machine-info", "create", "-o", str(empty_desk.folder))
     parse((empty_desk.folder / "machine-info.json").read_bytes())
 
 
-def test_for_programs(empty_desk: Desk, machine: MachineId) -> None:
-    """Without a file the JSON carries the document; with one it names it, too."""
+def test_json_has_the_document(empty_desk: Desk, machine: MachineId) -> None:
+    """Without a file JSON has the document, with one its path, too."""
     result = empty_desk.ok("machine-info", "create", "--json").json
     assert result["file"] is None
     assert result["machine_info"]["fingerprint"] == machine.fingerprint
@@ -103,22 +103,22 @@ def test_for_programs(empty_desk: Desk, machine: MachineId) -> None:
     assert result["machine_info"] == json.loads(target.read_bytes())
 
 
-def test_stdout_has_room_for_one(empty_desk: Desk) -> None:
-    """`--json` and `-` both want it: exit 2."""
+def test_json_and_stdout_are_mutually_exclusive(empty_desk: Desk) -> None:
+    """`--json` and `-` are exit 2."""
     outcome = empty_desk.run("machine-info", "create", "--json", "-o", "-")
     assert (outcome.code, outcome.json["error"]["code"]) == (2, "usage")
 
 
-def test_it_is_signed_for(desk: Desk) -> None:
-    """What create makes, check and sign take."""
+def test_check_and_sign_accept_the_document(desk: Desk) -> None:
+    """A created document passes `check` and `sign`."""
     path = str(desk.folder / "m.json")
     desk.ok("machine-info", "create", "-o", path, "--customer", "Acme GmbH")
     assert desk.ok("machine-info", "check", path, "--json").json["fresh"] is True
     desk.ok("sign", "--machine-info", path)
 
 
-def test_a_name_that_may_not_stand_in_one(empty_desk: Desk) -> None:
-    """Exit 3; nothing is written."""
+def test_an_invalid_name_is_refused(empty_desk: Desk) -> None:
+    """An invalid name is exit 3, and nothing is written."""
     target = empty_desk.folder / "m.json"
     outcome = empty_desk.run("machine-info", "create", "--customer", "a\x1bb", "-o", str(target))
     assert outcome.code == 3
@@ -126,8 +126,10 @@ def test_a_name_that_may_not_stand_in_one(empty_desk: Desk) -> None:
     assert not target.exists()
 
 
-def test_a_machine_without_an_id(empty_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clear error, exit 3, as in a container; the empty root stands in for one."""
+def test_a_machine_without_an_id_is_an_error(
+    empty_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is exit 3, as in a container; an empty root simulates it."""
     read = machine_id.read_linux
     monkeypatch.setattr(machine_id, "read_linux", lambda _root: read(empty_desk.folder))
     outcome = empty_desk.run("machine-info", "create", "--json")

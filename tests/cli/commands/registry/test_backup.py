@@ -16,8 +16,8 @@ from support.secret_search import forms_of_key, places
 from polygent_issuer.registry import Registry, journal
 
 
-def test_a_backup_says_what_it_holds(books: Books) -> None:
-    """The file, its head to be kept elsewhere, what is not in it; the journal tells of it."""
+def test_a_backup_reports_its_content(books: Books) -> None:
+    """The file, the head and what is missing are printed, and it is journalled."""
     books.license(books.customer())
     stick = books.desk.folder / "the stick"
     stick.mkdir()
@@ -36,8 +36,8 @@ def test_a_backup_says_what_it_holds(books: Books) -> None:
         assert "{}:{}".format(*journal.head(db)) == head
 
 
-def test_json(books: Books) -> None:
-    """For scripts that keep the head."""
+def test_json_has_the_head(books: Books) -> None:
+    """JSON has the head for scripts that save it."""
     path = books.desk.folder / "b.db"
     assert books.desk.ok("registry", "backup", str(path), "--json").json == {
         "schema": "polygent-issue/1",
@@ -53,8 +53,8 @@ def _hash(path: Path) -> str:
         return journal.head(db)[1]
 
 
-def test_nothing_is_written_over(books: Books) -> None:
-    """Exit 8, nothing journalled."""
+def test_an_existing_file_is_not_overwritten(books: Books) -> None:
+    """An existing file is exit 8 without a journal row."""
     path = books.desk.folder / "b.db"
     books.desk.ok("registry", "backup", str(path))
     before = tree(books.desk.folder)
@@ -65,7 +65,7 @@ def test_nothing_is_written_over(books: Books) -> None:
 
 
 def test_two_backups_within_a_second(books: Books) -> None:
-    """Both are made, each under its own name, and the journal has both."""
+    """Both are written under different names and journalled."""
     stick = books.desk.folder / "stick"
     stick.mkdir()
     files = [books.desk.ok("registry", "backup", str(stick), "--json").json for _ in range(2)]
@@ -75,20 +75,20 @@ def test_two_backups_within_a_second(books: Books) -> None:
 
 
 def test_a_backup_in_the_home_is_warned_of(books: Books) -> None:
-    """It goes where the home goes."""
+    """A backup in the home would be lost with it."""
     outcome = books.desk.ok("registry", "backup", str(books.desk.home / "b.db"))
     assert "the backup is in the home" in outcome.err
 
 
-def test_a_clock_that_is_behind_is_told(books: Books) -> None:
-    """A backup that is not made is worse than one with a wrong date."""
+def test_a_clock_that_is_behind_is_a_warning(books: Books) -> None:
+    """A backup with a wrong date is better than none."""
     books.desk.now -= timedelta(days=2)
     outcome = books.desk.ok("registry", "backup", str(books.desk.folder / "b.db"))
     assert "warning: this machine's clock says 2026-11-28T09:30:00Z" in outcome.err
 
 
 def test_no_private_key_is_in_it(desk: Desk) -> None:
-    """In no form: the key of the desk is nowhere in the backup."""
+    """The backup has the desk's private key in no form."""
     desk.ok("sign", "--machine-info", desk.machine_info())
     path = desk.folder / "b.db"
     desk.ok("registry", "backup", str(path))
@@ -98,8 +98,10 @@ def test_no_private_key_is_in_it(desk: Desk) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root")
-def test_a_folder_that_is_not_ours(books: Books, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """An ordinary user without rights there: exit 8 and why."""
+def test_an_unwritable_folder_is_reported(
+    books: Books, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """For a user without rights to it, it is exit 8 with the reason."""
     foreign = tmp_path_factory.mktemp("foreign")
     foreign.chmod(0o755)
     for folder in (*books.desk.folder.parents, books.desk.folder):

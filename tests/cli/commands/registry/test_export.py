@@ -11,7 +11,7 @@ from support.registries import tampering
 
 
 def test_stdout_carries_toml_and_nothing_else(books: Books) -> None:
-    """What is said to people goes to stderr."""
+    """Messages go to stderr."""
     acme = books.customer()
     books.license(acme, books.machine(acme))
     outcome = books.desk.ok("registry", "export")
@@ -32,7 +32,7 @@ def test_stdout_carries_toml_and_nothing_else(books: Books) -> None:
 
 
 def test_json_has_the_same_rows(books: Books) -> None:
-    """For programs that read no TOML."""
+    """JSON has the rows for programs that do not read TOML."""
     books.license(books.customer())
     rows = tomllib.loads(books.desk.ok("registry", "export").text)["license"]
     assert books.desk.ok("registry", "export", "--json").json == {
@@ -42,8 +42,8 @@ def test_json_has_the_same_rows(books: Books) -> None:
     }
 
 
-def test_a_file_is_private_and_never_written_over(books: Books) -> None:
-    """It names customers and machines."""
+def test_a_file_is_private_and_never_overwritten(books: Books) -> None:
+    """The file names customers and machines."""
     books.license(books.customer())
     text = books.desk.ok("registry", "export").text
     folder = books.desk.folder / "plans"
@@ -62,14 +62,14 @@ def test_a_file_is_private_and_never_written_over(books: Books) -> None:
 
 
 def test_a_registry_without_licenses(books: Books) -> None:
-    """Valid TOML without rows."""
+    """The result is valid TOML without rows."""
     outcome = books.desk.ok("registry", "export")
     assert tomllib.loads(outcome.text) == {}
     assert "exported 0 current licenses" in outcome.err
 
 
 def test_two_licenses_of_one_key_are_warned_of(books: Books) -> None:
-    """As they are, each row means its own; one that is changed could mean either."""
+    """Unchanged rows match their license; a changed row would be ambiguous."""
     acme = books.customer()
     books.license(acme)
     books.license(acme, expires_at=books.desk.now + timedelta(days=90))
@@ -87,7 +87,7 @@ def test_two_licenses_of_one_key_are_warned_of(books: Books) -> None:
 
 
 def test_a_forged_license_leaves_nothing(books: Books) -> None:
-    """Exit 7, and no half a file."""
+    """A forged license is exit 7 without a partial file."""
     books.license(books.customer())
     books.license(books.customer("Globex", "globex"))
     with tampering(books.path) as raw:
@@ -101,13 +101,13 @@ def test_a_forged_license_leaves_nothing(books: Books) -> None:
     assert tree(books.desk.folder) == before
 
 
-def test_json_and_stdout_are_one_too_many(books: Books) -> None:
-    """Exit 2."""
+def test_json_and_stdout_are_mutually_exclusive(books: Books) -> None:
+    """`--json` and `--output -` are exit 2."""
     assert books.desk.run("registry", "export", "-o", "-", "--json").code == 2
 
 
-def test_a_missing_folder(books: Books, tmp_path: Path) -> None:
-    """Exit 8 and what to do."""
+def test_a_missing_folder_is_reported(books: Books, tmp_path: Path) -> None:
+    """A missing folder is exit 8 with a hint."""
     outcome = books.desk.run("registry", "export", "-o", str(tmp_path / "no" / "x.toml"))
     assert outcome.code == 8
     assert "create the folder first" in outcome.err

@@ -17,7 +17,7 @@ from polygent_issuer.registry import customers, licenses
 
 @pytest.fixture
 def files(books: Books) -> Path:
-    """A folder with the files of three licenses, one replaced, of two customers."""
+    """Write the files of three licenses of two customers, one of them replaced."""
     acme = books.customer()
     first = books.license(acme, books.machine(acme))
     second = books.license(acme, books.machine(acme, "prod-2", "f" * 64), replaces=first)
@@ -32,7 +32,7 @@ def files(books: Books) -> Path:
 
 @pytest.fixture
 def new(books: Books, files: Path) -> Desk:
-    """Another machine: no home, only the public half and the files."""
+    """Create a machine without a home, with only the public key and the files."""
     desk = Desk(books.desk.folder / "new")
     desk.folder.mkdir()
     shutil.copy(books.desk.folder / "public.pem", desk.folder)
@@ -41,13 +41,13 @@ def new(books: Books, files: Path) -> Desk:
 
 
 def begin(desk: Desk, *more: str) -> tuple[str, ...]:
-    """The command that begins anew."""
+    """Run the command that creates the registry."""
     key = str(desk.folder / "public.pem")
     return ("registry", "import", str(desk.folder / "mailed"), "--public-key", key, *more)
 
 
-def test_a_registry_is_begun_from_files_and_the_public_key(new: Desk) -> None:
-    """The home is made with the issuer of the licenses; what cannot come back is said."""
+def test_a_registry_is_rebuilt_from_files_and_the_public_key(new: Desk) -> None:
+    """The home gets the issuer of the licenses, and lost data is listed."""
     outcome = new.ok(*begin(new))
     assert outcome.text.startswith("imported 3 licenses\n")
     assert "new customers    Acme GmbH (acme), Globex (globex)\n" in outcome.text
@@ -71,7 +71,7 @@ def test_a_registry_is_begun_from_files_and_the_public_key(new: Desk) -> None:
 
 
 def test_nothing_is_left_out_silently(new: Desk) -> None:
-    """A license is known by its content, a mangled one is refused with its hint, the rest named."""
+    """A license is known by its content; a damaged one is refused, other files are listed."""
     folder = new.folder / "mailed"
     first, second, third = sorted(folder.iterdir())
     first.rename(folder / "Globex.lic.txt")
@@ -93,29 +93,29 @@ def test_nothing_is_left_out_silently(new: Desk) -> None:
 
 
 def test_json_has_each_file(new: Desk) -> None:
-    """With its outcome, and what was added."""
+    """JSON has each file with its outcome, and what was added."""
     (new.folder / "mailed" / "0.lic").write_text("rubbish")
     outcome = new.run(*begin(new, "--json"))
     assert outcome.code == 20
-    told = outcome.json
-    assert told["done"] is True
-    assert told["files"][0] == {
+    result = outcome.json
+    assert result["done"] is True
+    assert result["files"][0] == {
         "file": str(new.folder / "mailed" / "0.lic"),
         "outcome": "refused",
         "code": "malformed",
         "message": "the file is not three base64url texts separated by dots",
         "hint": None,
     }
-    assert [one["outcome"] for one in told["files"][1:]] == ["imported"] * 3
-    assert (told["imported"], told["refused"], told["machines"]) == (3, 1, 2)
-    assert told["customers"] == {"acme": "Acme GmbH", "globex": "Globex"}
-    assert len(told["replaced"]) == 1
-    assert len(told["keys"]) == 1
-    assert told["missing"] == []
+    assert [one["outcome"] for one in result["files"][1:]] == ["imported"] * 3
+    assert (result["imported"], result["refused"], result["machines"]) == (3, 1, 2)
+    assert result["customers"] == {"acme": "Acme GmbH", "globex": "Globex"}
+    assert len(result["replaced"]) == 1
+    assert len(result["keys"]) == 1
+    assert result["missing"] == []
 
 
-def test_refused_files_hold_up_no_other(new: Desk) -> None:
-    """Exit 20 with each reason and hint; the rest is imported."""
+def test_a_refused_file_does_not_stop_the_others(new: Desk) -> None:
+    """It is exit 20 with each reason; the other files are imported."""
     (new.folder / "mailed" / "0.lic").write_text("rubbish")
     outcome = new.run(*begin(new), str(new.folder / "no.lic"))
     assert outcome.code == 20
@@ -126,7 +126,7 @@ def test_refused_files_hold_up_no_other(new: Desk) -> None:
 
 
 def test_a_hint_names_its_files(new: Desk) -> None:
-    """Each hint is printed once, with the files that it is for."""
+    """Each hint is printed once with its files."""
     folder = new.folder / "mailed"
     for name in ("1.lic", "2.lic"):
         (folder / name).write_bytes(b"PK\x03\x04")
@@ -148,15 +148,15 @@ def test_a_hint_names_its_files(new: Desk) -> None:
 
 
 def test_a_dry_run_writes_nothing(new: Desk) -> None:
-    """Not even a home."""
+    """A dry run does not even create a home."""
     outcome = new.ok(*begin(new, "--dry-run"))
     assert outcome.text.startswith("would import 3 licenses; nothing was written\n")
     assert not new.home.exists()
     assert new.ok(*begin(new, "--dry-run", "--json")).json["done"] is False
 
 
-def test_without_a_key_nothing_can_be_judged(new: Desk) -> None:
-    """Exit 7 and the option that helps; a wrong key makes no home either."""
+def test_without_a_public_key_nothing_is_imported(new: Desk) -> None:
+    """It is exit 7 with the option; a wrong key creates no home either."""
     outcome = new.run("registry", "import", str(new.folder / "mailed"))
     assert outcome.code == 7
     assert "hint: add --public-key FILE" in outcome.err
@@ -172,7 +172,7 @@ def test_without_a_key_nothing_can_be_judged(new: Desk) -> None:
 
 
 def test_a_lost_registry_is_rebuilt_where_it_was(desk: Desk) -> None:
-    """Settings and private key are still there: they stay, and the next license is signed."""
+    """Settings and private key stay, and the next license is signed."""
     desk.ok("sign", "--machine-info", desk.machine_info())
     key = str(desk.folder / "public.pem")
     desk.ok("key", "export-public", "-o", key)
@@ -192,8 +192,8 @@ def test_a_lost_registry_is_rebuilt_where_it_was(desk: Desk) -> None:
     assert machine["label"] == "machine"
 
 
-def test_files_that_came_after_the_backup(books: Books, files: Path) -> None:
-    """An older backup and the files that were sent since: all of it is there again."""
+def test_files_newer_than_a_backup_are_imported(books: Books, files: Path) -> None:
+    """An older backup and the newer files restore everything."""
     backup = books.desk.folder / "b.db"
     books.desk.ok("registry", "backup", str(backup))
     with books.reading() as db:
@@ -209,7 +209,7 @@ def test_files_that_came_after_the_backup(books: Books, files: Path) -> None:
 
 
 def test_the_same_id_with_other_bytes(books: Books, files: Path) -> None:
-    """Refused with the id; the registry keeps what it holds."""
+    """It is refused with the ID, and the registry keeps its file."""
     (path, *_) = sorted(files.iterdir())
     data = path.read_bytes()
     with books.writing() as db:
@@ -223,7 +223,7 @@ def test_the_same_id_with_other_bytes(books: Books, files: Path) -> None:
 
 @pytest.mark.usefixtures("files")
 def test_missing_predecessors_are_listed(books: Books) -> None:
-    """By id, with the license that names them."""
+    """Each missing license is listed with the license that replaced it."""
     acme = books.customer("Late", "late")
     gone = books.license(acme)
     heir = books.license(acme, replaces=gone)
@@ -237,7 +237,7 @@ def test_missing_predecessors_are_listed(books: Books) -> None:
 
 
 def test_stdin_has_a_license_on_each_line(new: Desk) -> None:
-    """`cat *.lic` from wherever they are."""
+    """`cat *.lic` can be piped into the command."""
     data = b"".join(path.read_bytes() for path in (new.folder / "mailed").iterdir())
     key = ("--public-key", str(new.folder / "public.pem"))
     outcome = new.ok("registry", "import", "-", *key, stdin=data)
@@ -245,7 +245,7 @@ def test_stdin_has_a_license_on_each_line(new: Desk) -> None:
 
 
 def test_a_clock_that_is_behind_needs_consent(books: Books, files: Path) -> None:
-    """Who accepted it, and why, stands in every row."""
+    """Every row has the actor and the reason."""
     other = Books(Desk(books.desk.folder / "other"), signer=books.signer)
     other.desk.folder.mkdir()
     other.open()
@@ -263,8 +263,8 @@ def test_a_clock_that_is_behind_needs_consent(books: Books, files: Path) -> None
     )
 
 
-def test_at_a_terminal_it_asks(empty_desk: Desk) -> None:
-    """What would be written, then the last yes; a no makes no home."""
+def test_a_terminal_asks_for_confirmation(empty_desk: Desk) -> None:
+    """The preview comes first, and a no creates no home."""
     empty_desk.now = datetime.now(UTC)
     made = Books(empty_desk).open()
     record = made.license(made.customer())
@@ -288,10 +288,10 @@ def test_at_a_terminal_it_asks(empty_desk: Desk) -> None:
         assert person.ends() == 0
 
 
-def test_what_another_command_changed_meanwhile(
+def test_a_change_meanwhile_imports_nothing(
     books: Books, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The decision is made again within the transaction: exit 7, nothing imported."""
+    """The decision is repeated in the transaction: exit 7."""
     other = Books(Desk(books.desk.folder / "other"), signer=books.signer)
     other.desk.folder.mkdir()
     other.open()

@@ -17,7 +17,7 @@ ID = "1f3a9c2e-0000-4000-8000-000000000000"
 
 @pytest.fixture
 def saved(books: Books) -> Path:
-    """A backup of a registry with a license."""
+    """Write a backup of a registry with a license."""
     books.license(books.customer(), license_id=ID)
     path = books.desk.folder / "b.db"
     books.desk.ok("registry", "backup", str(path))
@@ -26,19 +26,19 @@ def saved(books: Books) -> Path:
 
 @pytest.fixture
 def today(empty_desk: Desk) -> Books:
-    """Books whose clock is the machine's: a command at a terminal has no other."""
+    """Use the machine's clock, as a command at a terminal does."""
     empty_desk.now = datetime.now(UTC)
     return Books(empty_desk).open()
 
 
 def restored(desk: Desk, path: Path, *more: str) -> str:
-    """Restore with consent; what it said."""
+    """Restore with consent and return the output."""
     accept = ("--accept", "registry-rollback", "--reason", "the disk failed")
     return desk.ok("registry", "restore", str(path), *accept, *more).text
 
 
 def test_a_lost_registry_comes_back(books: Books, saved: Path) -> None:
-    """The errors until then name this command, as it is typed."""
+    """Errors name this command until the registry is restored."""
     books.path.unlink()
     outcome = books.desk.run("license", "list")
     assert outcome.code == 7
@@ -49,8 +49,8 @@ def test_a_lost_registry_comes_back(books: Books, saved: Path) -> None:
     assert books.last_row().event == "registry-restored"
 
 
-def test_a_home_is_made_for_it(books: Books, saved: Path) -> None:
-    """On a new machine: default settings, the registry, and which key is to be taken in."""
+def test_a_missing_home_is_created(books: Books, saved: Path) -> None:
+    """A new machine gets default settings, and keys to import are listed."""
     other = Desk(books.desk.folder / "new")
     other.folder.mkdir()
     text = other.ok("registry", "restore", str(saved)).text
@@ -61,7 +61,7 @@ def test_a_home_is_made_for_it(books: Books, saved: Path) -> None:
 
 
 def test_a_home_that_lost_its_registry_gets_it_back(desk: Desk) -> None:
-    """Its settings name the key, which is where it was: it signs at once."""
+    """Its settings have the key store, so the key signs at once."""
     path = desk.folder / "b.db"
     desk.ok("registry", "backup", str(path))
     (desk.home / "registry.db").unlink()
@@ -74,7 +74,7 @@ def test_a_home_that_lost_its_registry_gets_it_back(desk: Desk) -> None:
 
 
 def test_newer_rows_need_consent(books: Books, saved: Path) -> None:
-    """Exit 4 with the loss; nothing happened. With consent the old file is kept and named."""
+    """It is exit 4 with the loss; with consent the old file is kept and named."""
     books.license(books.customer("Globex", "globex"))
     before = tree(books.desk.home)
     outcome = books.desk.run("registry", "restore", str(saved), "--json")
@@ -96,20 +96,20 @@ def test_newer_rows_need_consent(books: Books, saved: Path) -> None:
     assert (row.accepted, row.reason) == (("registry-rollback",), "the disk failed")
 
 
-def test_json_tells_what_was_lost(books: Books, saved: Path) -> None:
-    """For scripts; and the way back is the same command."""
+def test_json_has_the_loss(books: Books, saved: Path) -> None:
+    """JSON has the lost rows; the same command restores them."""
     books.license(books.customer("Globex", "globex"))
     accept = ("--accept", "registry-rollback", "--reason", "x")
-    told = books.desk.ok("registry", "restore", str(saved), *accept, "--json").json
-    assert (told["size"], told["journal_rows_lost"], told["licenses_lost"]) == (4, 3, 1)
-    assert told["replaced"].startswith("7:")
-    back = books.desk.ok("registry", "restore", told["kept"], *accept, "--json").json
+    result = books.desk.ok("registry", "restore", str(saved), *accept, "--json").json
+    assert (result["size"], result["journal_rows_lost"], result["licenses_lost"]) == (4, 3, 1)
+    assert result["replaced"].startswith("7:")
+    back = books.desk.ok("registry", "restore", result["kept"], *accept, "--json").json
     assert (back["size"], back["licenses_lost"]) == (7, 0)
     assert len(books.desk.ok("license", "list", "--json").json["licenses"]) == 2
 
 
 def test_a_damaged_registry_is_replaced_with_consent(books: Books, saved: Path) -> None:
-    """Whatever is in it; as JSON nothing is claimed about it."""
+    """JSON has no members about a registry that cannot be read."""
     books.path.write_bytes(b"rubbish" * 999)
     outcome = books.desk.run("journal", "verify")
     assert "hint: go back to your last backup: polygent-issue registry restore BACKUP" in (
@@ -118,16 +118,16 @@ def test_a_damaged_registry_is_replaced_with_consent(books: Books, saved: Path) 
     outcome = books.desk.run("registry", "restore", str(saved))
     assert outcome.code == 4
     assert "cannot be read" in outcome.err
-    told = books.desk.ok(
+    result = books.desk.ok(
         *("registry", "restore", str(saved), "--accept", "registry-rollback"),
         *("--reason", "x", "--json"),
     ).json
-    assert (told["replaced"], told["licenses_lost"]) == (None, None)
-    assert Path(told["kept"]).read_bytes() == b"rubbish" * 999
+    assert (result["replaced"], result["licenses_lost"]) == (None, None)
+    assert Path(result["kept"]).read_bytes() == b"rubbish" * 999
 
 
 def test_a_backup_with_problems_is_exit_7(books: Books, saved: Path) -> None:
-    """Nothing was changed, and no home is made for it."""
+    """Nothing is changed, and no home is created."""
     with closing(sqlite3.connect(saved)) as raw:
         raw.execute("UPDATE customers SET name = 'Evil'")
         raw.commit()
@@ -143,7 +143,7 @@ def test_a_backup_with_problems_is_exit_7(books: Books, saved: Path) -> None:
 
 
 def test_a_missing_backup_is_exit_3(books: Books) -> None:
-    """And no home is made."""
+    """A missing backup is exit 3, and no home is created."""
     other = Desk(books.desk.folder / "new")
     for desk in (books.desk, other):
         outcome = desk.run("registry", "restore", "no.db")
@@ -155,8 +155,8 @@ def test_a_missing_backup_is_exit_3(books: Books) -> None:
     assert not other.home.exists()
 
 
-def test_noted_heads_are_looked_for(books: Books, saved: Path) -> None:
-    """An older backup than the notes know is refused: exit 7."""
+def test_saved_heads_are_compared(books: Books, saved: Path) -> None:
+    """A backup older than the saved heads is refused with exit 7."""
     notes = books.desk.folder / "heads"
     books.desk.ok("journal", "verify", "--note", str(notes))
     outcome = books.desk.run("registry", "restore", str(saved), "--against", str(notes))
@@ -168,7 +168,7 @@ def test_noted_heads_are_looked_for(books: Books, saved: Path) -> None:
 
 
 def test_a_clock_that_is_behind_needs_consent(books: Books, saved: Path) -> None:
-    """Its row would come before what it follows."""
+    """The row about it would come before an earlier one."""
     books.path.unlink()
     books.desk.now -= timedelta(days=1)
     outcome = books.desk.run("registry", "restore", str(saved))
@@ -178,15 +178,15 @@ def test_a_clock_that_is_behind_needs_consent(books: Books, saved: Path) -> None
     assert books.last_row().accepted == ("clock-behind",)
 
 
-def test_others_may_look_into_the_home(books: Books, saved: Path) -> None:
-    """A warning, as everywhere."""
+def test_a_readable_home_is_warned_of(books: Books, saved: Path) -> None:
+    """A home readable by others is a warning."""
     books.desk.home.chmod(0o755)
     outcome = books.desk.run("registry", "restore", str(saved))
     assert "warning: other users can read the home" in outcome.err
 
 
-def test_at_a_terminal_it_asks(today: Books) -> None:
-    """What would be restored over what, the loss, the last yes; a no changes nothing."""
+def test_a_terminal_asks_for_confirmation(today: Books) -> None:
+    """Backup, registry and loss are shown first, and a no changes nothing."""
     backup = today.desk.folder / "b.db"
     today.desk.ok("registry", "backup", str(backup))
     today.license(today.customer())
@@ -210,8 +210,8 @@ def test_at_a_terminal_it_asks(today: Books) -> None:
     assert today.last_row().reason == "a test"
 
 
-def test_at_a_terminal_over_an_older_state(today: Books) -> None:
-    """Nothing is lost, so only the last yes is asked for; where nothing is, not even that."""
+def test_a_restore_without_loss_needs_only_confirmation(today: Books) -> None:
+    """Without a registry there is no prompt at all."""
     older, late = today.desk.folder / "older.db", today.desk.folder / "late.db"
     shutil.copy(today.path, older)
     today.customer()
