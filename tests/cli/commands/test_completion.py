@@ -32,7 +32,7 @@ from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 
 REST = "-0000-4000-8000-000000000000"
 
-# What only the person knows: names to be given, numbers, dates, texts.
+# Free text without candidates: new names, numbers, dates, texts.
 FREE = frozenset(
     {
         "--against", "--allowed-domain", "--at", "--contact", "--crm", "--deploy-hosts",
@@ -44,7 +44,7 @@ FREE = frozenset(
         "--upload-window", "--users", "--within", "LABEL", "NAME",
     }
 )  # fmt: skip
-# What the shell finds by itself, where the tool offers nothing.
+# Metavars of paths, which the shell itself completes.
 PATHS = frozenset({"FILE", "FILE|DIR", "DIR"})
 VALUE = r"[A-Za-z0-9._:@-]+"
 HELP = r"[^\W]|[ .,:()/@+-]"  # letters and digits of any script, and what no shell reads
@@ -306,7 +306,7 @@ def _tree(folder: Path) -> dict[str, tuple[int, int, int]]:
 
 @pytest.mark.parametrize("how", BROKEN)
 def test_an_unreadable_home_gives_no_candidates(books: Books, how: str) -> None:
-    """There is no message, and no file changes; other candidates are still offered."""
+    """No message is printed and no file changes; other candidates are still offered."""
     books.machine(books.customer())
     BROKEN[how](books)
     before = _tree(books.desk.folder)
@@ -375,7 +375,7 @@ def test_the_home_of_the_line_counts(books: Books) -> None:
     ],
 )
 def test_an_unknown_request_gets_no_answer(empty_desk: Desk, variables: dict[str, str]) -> None:
-    """There is no message, no traceback, and no command is run."""
+    """Neither a message nor a traceback is printed, and no command is run."""
     empty_desk.environ.update(variables)
     with patch.dict(os.environ, variables):
         outcome = empty_desk.run("init")

@@ -52,7 +52,7 @@ def test_without_a_machine_id_the_document_is_invented(
     """Without a machine id the demo invents a document and reports that."""
 
     def none_here(**_given: object) -> bytes:
-        raise NoMachineId("there is no machine id here")
+        raise NoMachineId("no machine id")
 
     monkeypatch.setattr("polygent_issuer.machine_info.this_machine.describe", none_here)
     text = empty_desk.ok("demo").text

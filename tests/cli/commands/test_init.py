@@ -214,7 +214,7 @@ def test_a_wrong_answer_is_prompted_for_again(empty_desk: Desk) -> None:
         person.sees("or none [~/polygent-key-backup]: ")
         person.types("none")
         assert person.ends() == 0
-    assert "who issues?" not in person.screen
+    assert "issuer name" not in person.screen
     assert "private keys" not in person.screen
     assert "next: polygent-issue --home" in person.screen
     assert "key generate --backup FILE" in person.screen
@@ -245,21 +245,21 @@ def test_a_refusal_comes_before_the_first_prompt(empty_desk: Desk) -> None:
     empty_desk.ok("init")
     with terminal(empty_desk, "init") as person:
         assert person.ends() == 7
-    assert "who issues" not in person.screen
+    assert "issuer name" not in person.screen
 
 
 def test_no_input_uses_the_defaults(empty_desk: Desk) -> None:
     """With `--no-input` a terminal gets no prompts."""
     with terminal(empty_desk, "init", "--no-input") as person:
         assert person.ends() == 0
-    assert "who issues" not in person.screen
+    assert "issuer name" not in person.screen
     assert stored_settings(empty_desk).issuer == "polygent-operator"
 
 
 def test_ctrl_c_at_a_prompt_creates_nothing(empty_desk: Desk) -> None:
     """Ctrl-C at a prompt leaves no partial home."""
     with terminal(empty_desk, "init") as person:
-        person.sees("who issues?")
+        person.sees("issuer name")
         person.types("\x03")
         assert person.ends() == 130
     assert not empty_desk.home.exists()
@@ -297,7 +297,7 @@ def test_a_disk_without_modes_is_refused(empty_desk: Desk) -> None:
     """If the home cannot be private, each run reports it and leaves nothing behind."""
     empty_desk.environ["POLYGENT_ISSUER_HOME"] = str(empty_desk.home)
     for _ in range(2):
-        # The mode that this umask leaves stands in for one that such a disk shows.
+        # The mode that this umask leaves simulates that of such a disk.
         done = refused_modes(empty_desk, "0277", "init", "--home", f"{empty_desk.home}/a/b")
         assert done.returncode == 7
         assert done.stderr == (

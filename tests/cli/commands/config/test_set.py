@@ -121,7 +121,7 @@ def test_a_refusal_gives_an_example(books: Books, key: str, value: str, example:
 
 
 def test_an_error_elsewhere_gets_no_example(books: Books) -> None:
-    """If the value is valid or the setting unknown, there is no example."""
+    """If the value is valid or the setting unknown, no example is given."""
     assert "for example" not in books.desk.run("config", "set", "not_deu", "30d").err
     settings_path(books.desk.home).write_text('not_due = "soon"\n')
     assert "for example" not in books.desk.run("config", "set", "lapsed", "30d").err

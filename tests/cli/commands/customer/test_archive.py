@@ -88,7 +88,7 @@ def test_json_has_the_customer_and_its_valid_licenses(filled: Books) -> None:
     [
         (("acme",), 3, "a reason is required to archive a customer"),
         (("acme", "--reason", "a\x1b"), 3, "\\x1b"),
-        (("nobody", *REASON), 5, "there is no customer nobody"),
+        (("unknown", *REASON), 5, "customer unknown"),
         ((), 2, "missing argument 'CUSTOMER'"),
     ],
 )

@@ -227,7 +227,7 @@ def test_a_change_during_the_prompt_is_not_overwritten(books: Books) -> None:
 
 def test_an_unknown_customer_is_not_added(books: Books) -> None:
     """An unknown customer is exit 5 and not added."""
-    outcome = books.desk.run("customer", "edit", "nobody", "--name", "Somebody", "--json")
+    outcome = books.desk.run("customer", "edit", "unknown", "--name", "Somebody", "--json")
     assert (outcome.code, outcome.json["error"]["code"]) == (5, "not_found")
 
 

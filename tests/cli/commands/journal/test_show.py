@@ -105,7 +105,7 @@ def test_an_issue_names_the_path_of_its_file(desk: Desk) -> None:
     assert places == [str(single), f"{archive}/{member}", "stdout"]
 
 
-def test_no_match_is_no_error(filled: Books) -> None:
+def test_an_empty_list_is_exit_0(filled: Books) -> None:
     """Without a match the command is exit 0 and reports that."""
     argv = ("journal", "show", "--since", "2030-01-01")
     assert filled.desk.ok(*argv).text == "no journal rows match\n"
@@ -117,7 +117,7 @@ def test_no_match_is_no_error(filled: Books) -> None:
     [
         (("--since", "yesterday"), 3, "invalid_terms"),
         (("--until", "2026-02-30"), 3, "invalid_terms"),
-        (("--customer", "nobody"), 5, "not_found"),
+        (("--customer", "unknown"), 5, "not_found"),
     ],
 )
 def test_a_mistyped_filter_is_an_error(

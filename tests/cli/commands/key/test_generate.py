@@ -308,7 +308,7 @@ def test_a_passphrase_command_is_not_shown(bare: Desk, monkeypatch: pytest.Monke
 
 
 def test_refusals_come_before_prompts(empty_desk: Desk) -> None:
-    """On a terminal there is no prompt for a backup or passphrase that is not needed."""
+    """A refused command never prompts for a backup or a passphrase."""
     (empty_desk.folder / "taken.key").write_text("mine")
     for uri in ("ftp:x", f"file:{empty_desk.folder}/taken.key", "file:/no/such/folder/x.key"):
         with terminal(empty_desk, "key", "generate", "--store", uri) as person:

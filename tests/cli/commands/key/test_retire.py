@@ -243,7 +243,7 @@ def test_many_licenses_are_counted(desk: Desk) -> None:
             "a reason is required to retire a key",
         ),
         (("main", "--compromised", "--reason", "\x1b[31m"), 3, r"\x1b[31m"),
-        (("third", *REASON), 5, "there is no key third"),
+        (("third", *REASON), 5, "key third"),
     ],
 )
 def test_wrong_input_changes_nothing(
@@ -288,7 +288,7 @@ def test_a_terminal_asks_for_confirmation(desk: Desk) -> None:
 
 
 def test_yes_skips_preview_and_confirmation(desk: Desk) -> None:
-    """With --yes there is no preview and no prompt."""
+    """With --yes neither preview nor prompt is shown."""
     # The command has the machine's clock, which is before the desk's.
     accepted = ("--accept", "clock-behind", "--yes")
     argv = ("key", "retire", "main", "--compromised", *REASON, *accepted)

@@ -84,7 +84,7 @@ def test_a_clock_that_is_behind_is_a_warning(books: Books) -> None:
     """A backup with a wrong date is better than none."""
     books.desk.now -= timedelta(days=2)
     outcome = books.desk.ok("registry", "backup", str(books.desk.folder / "b.db"))
-    assert "warning: this machine's clock says 2026-11-28T09:30:00Z" in outcome.err
+    assert "2026-11-28T09:30:00Z" in outcome.err
 
 
 def test_no_private_key_is_in_it(desk: Desk) -> None:

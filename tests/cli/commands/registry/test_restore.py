@@ -211,7 +211,7 @@ def test_a_terminal_asks_for_confirmation(today: Books) -> None:
 
 
 def test_a_restore_without_loss_needs_only_confirmation(today: Books) -> None:
-    """Without a registry there is no prompt at all."""
+    """Without a registry not even that prompt is shown."""
     older, late = today.desk.folder / "older.db", today.desk.folder / "late.db"
     shutil.copy(today.path, older)
     today.customer()
