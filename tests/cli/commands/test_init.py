@@ -31,7 +31,7 @@ def test_without_a_terminal_the_defaults_are_used(empty_desk: Desk) -> None:
     assert stored_settings(empty_desk) == Settings(plans=stored_settings(empty_desk).plans)
     assert "[plans.standard-annual]" in (empty_desk.home / "settings.toml").read_text()
     assert outcome.err == ""
-    assert outcome.text.startswith(f"made a home at {empty_desk.home}\n")
+    assert outcome.text.startswith(f"created a home at {empty_desk.home}\n")
     assert "7d (assumed; to change it: config set upload_window)" in outcome.text
     assert "the current folder" in outcome.text
 
@@ -202,11 +202,11 @@ def test_a_wrong_answer_is_prompted_for_again(empty_desk: Desk) -> None:
     """A refused answer is prompted for again; settings given as options are not."""
     given = ("--issuer", "Polygent Ltd", "--store", "keyring:", "--output", "none")
     with terminal(empty_desk, "init", *given) as person:
-        person.sees("or unknown [unknown]: ")
+        person.sees("or unknown) [unknown]: ")
         person.types("soon")
         person.sees("error: upload_window: not a duration: soon")
         person.sees("hint: write it as 7d")
-        person.sees("or unknown [unknown]: ")
+        person.sees("or unknown) [unknown]: ")
         person.types("7d")
         person.sees("or none [~/polygent-key-backup]: ")
         person.types("/no/such/folder")
@@ -230,7 +230,7 @@ def test_a_running_keyring_is_the_default_store(empty_desk: Desk) -> None:
         with terminal(empty_desk, "init", *given, environ=service.environ) as person:
             person.sees("(keyring:, file:PATH or pkcs11:URI) [keyring:]: ")
             person.types("")
-            person.sees("best another disk")
+            person.sees("best on another disk")
             person.types("none")
             assert person.ends() == 0
         assert service.is_locked()

@@ -170,7 +170,7 @@ def test_a_document_needs_one_machine(desk: Desk) -> None:
     for argv in (both, ("renew", "acme-gmbh", "--all-machines", "--machine-info", document)):
         outcome = desk.run(*argv)
         assert outcome.code == 2
-        assert "of one machine" in outcome.err
+        assert "describes one machine" in outcome.err
 
 
 def test_selection_options_are_mutually_exclusive(desk: Desk) -> None:

@@ -229,7 +229,7 @@ def test_a_port_in_use_is_reported(empty_desk: Desk) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         outcome = empty_desk.run("sandbox", "--port", str(taken.getsockname()[1]))
     assert outcome.code == 2
-    assert "cannot be used" in outcome.err
+    assert "cannot listen on port" in outcome.err
     assert "--port 0" in outcome.err
 
 
