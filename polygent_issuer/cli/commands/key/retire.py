@@ -107,7 +107,7 @@ def _report(
 def _consequences(
     retirement: Retirement, store: str, present: Presence, now: datetime
 ) -> Iterable[Block]:
-    """Yield the consequences, and the steps to take in their order."""
+    """Yield the consequences and the next steps, in their order."""
     key, since = retirement.key, retirement.since
     yield Fields(
         (
