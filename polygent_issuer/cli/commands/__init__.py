@@ -105,7 +105,7 @@ COMMANDS = Entry(
     entries=(
         _command("init", "init:init", "Create a home folder with settings and registry.", _START),
         _command("sign", "sign:sign", "Sign a customer's first license.", _ISSUE),
-        _command("renew", "renew:renew", "Renew the licenses of customers.", _ISSUE),
+        _command("renew", "renew:renew", "Renew licenses of one or more customers.", _ISSUE),
         _command(
             "reissue", "reissue:reissue", "Reissue a license with the same expiry date.", _ISSUE
         ),

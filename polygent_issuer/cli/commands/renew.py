@@ -1,4 +1,4 @@
-"""`polygent-issue renew`: renew the licenses of customers."""
+"""`polygent-issue renew`: renew licenses of one or more customers."""
 
 from typing import Annotated
 
@@ -33,7 +33,7 @@ def renew(
     consents: ConsentOptions,
     passphrases: PassphraseOptions,
 ) -> Result:
-    """Renew the licenses of customers.
+    """Renew licenses of one or more customers.
 
     Machine and terms stay as they are except for the options given. The new term starts when the
     current license expires, or now if it has expired. Several current licenses of a customer are

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MachineInfoFile = Annotated[
     str | None,
-    option("--machine-info", "FILE", "Read the customer's machine-info.json (- for stdin)."),
+    option("--machine-info", "FILE", "Read a machine-info.json (- for stdin)."),
 ]
 
 PublicKeyFiles = Annotated[

@@ -10,13 +10,11 @@ from polygent_issuer.cli.options.common import OptionGroup, flag, option
 from polygent_issuer.cli.options.input_files import MachineInfoFile
 from polygent_issuer.errors import UsageProblem
 
-EmlFolder = Annotated[
-    str | None, option("--eml", "DIR", "Write a mail draft for each contact to this folder.")
-]
+EmlFolder = Annotated[str | None, option("--eml", "DIR", "Write mail drafts to this folder.")]
 
 LicenseFile = Annotated[
     str | None,
-    option("--output", "FILE|DIR", "Write to this new file or folder (- for stdout).", short="-o"),
+    option("--output", "FILE|DIR", "Write to this new path (- for stdout).", short="-o"),
 ]
 
 

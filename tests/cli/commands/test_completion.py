@@ -101,7 +101,7 @@ def test_commands_have_their_summaries(books: Books) -> None:
     """Commands of the tool and of a group are offered without a home."""
     assert complete(books, "").values == [entry.name for entry in COMMANDS.entries]
     assert complete(books, "re").help == {
-        "renew": "Renew the licenses of customers.",
+        "renew": "Renew licenses of one or more customers.",
         "reissue": "Reissue a license with the same expiry date.",
         "registry": "Back up, restore, export or rebuild the...",
     }
