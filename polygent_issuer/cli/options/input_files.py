@@ -160,7 +160,7 @@ def noted_heads(against: str | None) -> "tuple[JournalHead, ...]":
             f"{escape(against)} is neither a head (SIZE:HASH) nor a file of heads",
             hint=Hint("copy a head from an earlier ", run("journal", "verify")),
         )
-    data = files.read_unmarked(against, limit=_HEADS_LIMIT, what="file of noted heads")
+    data = files.read_unmarked(against, limit=_HEADS_LIMIT, what="file of heads")
     name = "stdin" if against == "-" else escape(against)
     return parse_noted(data.decode("utf-8", "replace"), name)
 

@@ -40,7 +40,7 @@ def backup(
             Line(f"backed up the registry to {file}", "good"),
             Fields((("rows", str(written.size)), ("head", head))),
             Line(
-                "save the head elsewhere: it reveals a backup that was replaced or is older", "dim"
+                "save the head elsewhere: it reveals a replaced or older backup", "dim"
             ),
             Line("confidential: it contains customers, machines and all license files"),
             Line("not included: private keys (polygent-issue key backup) and the settings:"),

@@ -51,7 +51,7 @@ def restore(
             result.write_blocks(_preview(backup, present, path), sys.stderr)
         agreed = consent.obtain(invocation, findings, typed)
         if present is not None:
-            consent.confirm_or_cancel(invocation, "replace the registry by the backup?", yes=yes)
+            consent.confirm_or_cancel(invocation, "replace the registry with the backup?", yes=yes)
         create.write_default_settings(folder)
         settings = load(folder, invocation.environ).settings
         set_aside = restoring.restore(

@@ -203,7 +203,7 @@ def test_a_terminal_asks_for_confirmation(today: Books) -> None:
         person.types("y")
         person.sees("reason, for the journal: ")
         person.types("a test")
-        person.sees("replace the registry by the backup? [y/N]: ")
+        person.sees("replace the registry with the backup? [y/N]: ")
         person.types("y")
         person.sees("restored the registry")
         assert person.ends() == 0
@@ -219,7 +219,7 @@ def test_a_restore_without_loss_needs_only_confirmation(today: Books) -> None:
     shutil.copy(older, today.path)
     with terminal(today.desk, "registry", "restore", str(late)) as person:
         person.sees("nothing")
-        person.sees("replace the registry by the backup? [y/N]: ")
+        person.sees("replace the registry with the backup? [y/N]: ")
         person.types("")
         assert person.ends() == 130
     today.path.write_bytes(b"")
