@@ -1,7 +1,7 @@
-"""What was issued, to whom, by whom: one SQLite file and its journal.
+"""The registry: customers, machines, licenses and keys in one SQLite file, with a journal.
 
-`Registry` gives transactions; the modules `customers`, `machines`, `licenses`, `keys`,
-`journal` and `outbox` are functions of an open one; commands change rows by `change`. All SQL of
+`Registry` opens transactions. The modules `customers`, `machines`, `licenses`, `keys`, `journal`
+and `outbox` have functions that take an open one. Commands change rows with `change`. All SQL of
 this project is in this folder.
 """
 

@@ -1,19 +1,19 @@
-"""A backup: the whole registry in one file, as it stands at one instant.
+"""Backups: write one, and check one before it is restored.
 
-SQLite's own backup makes it, within a snapshot, so other commands go on: those that read at
-once, those that write as soon as it is done.
+A backup is a copy of the whole registry at one instant. SQLite's backup function makes it within a
+snapshot. Other commands can read meanwhile, and write as soon as it is finished.
 
-One that shall become the registry is copied, and judged to the last row, before it may:
+A backup is copied and checked completely before it can replace the registry:
 
-1. A private copy is made in the home, with a hot journal beside it if there is one; the backup
-   itself is never opened by SQLite. A journal of another owner is refused: whoever may only write
-   into that folder would decide what the backup holds. So is one that names a super-journal,
-   which this tool never writes: SQLite would remove the file that is named.
-2. It is ours, of this version or an older one, and every table, index, view and trigger is as
-   that version made it: nothing foreign runs, neither now nor with a later write.
-3. An older version is brought up to date.
-4. SQLite finds it whole, and the journal vouches for every row (`journal verify`), together with
-   the heads that were noted elsewhere.
+1. A private copy is made in the home, together with its hot journal if there is one. SQLite never
+   opens the backup itself. A journal of another owner is refused, because a user who can write
+   into that folder could change the content of the backup. A journal that names a super-journal,
+   which this tool never writes, is refused too, because SQLite would remove the named file.
+2. It is a registry of this version or an older one, and every table, index, view and trigger is as
+   that version creates it. So no foreign SQL runs, neither now nor with a later write.
+3. An older version is migrated.
+4. SQLite's checks succeed, and every row is as the journal recorded it (`journal verify`). The
+   journal contains the heads that were noted elsewhere.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ from polygent_issuer.text import escape
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Backup:
-    """A backup that was written; `head` is the hash of the last of `size` journal rows, in hex."""
+    """A new backup; `head` is the hash of the last of its `size` journal rows, in hex."""
 
     path: Path
     size: int
@@ -47,16 +47,16 @@ class Backup:
 
 
 def stamp(moment: datetime) -> str:
-    """Return an instant of UTC for a file name: `2026-11-30T093000Z`; no colon, for Windows."""
+    """Return a UTC instant for a file name, without colons for Windows: `2026-11-30T093000Z`."""
     return f"{moment:%Y-%m-%dT%H%M%SZ}"
 
 
 def back_up_to(registry: Registry, place: Path, now: datetime) -> Backup:
-    """Write a backup as the file `place`, or under a free name in the folder; as `back_up`."""
+    """Write a backup to the file `place`, or under a free name into that folder; as `back_up`."""
     place = place.absolute()
     if not disk.is_folder(place):
         return back_up(registry, place)
-    # The second one within a second, perhaps of another process, gets a number.
+    # A second backup within a second, perhaps by another process, gets a number.
     name, number = f"registry-{stamp(now)}", 1
     while True:
         numbered = name if number == 1 else f"{name}-{number}"
@@ -67,11 +67,11 @@ def back_up_to(registry: Registry, place: Path, now: datetime) -> Backup:
 
 
 def back_up(registry: Registry, target: Path) -> Backup:
-    """Write a backup, 0600 from its first byte and never over anything; then read it back.
+    """Write a backup with mode 0600 from its first byte, without overwriting; then read it back.
 
     Raises:
         OutputExists, OutputProblem: (`output_exists`, `output_failed`) when it cannot be written.
-        RegistryDamaged: (`registry_damaged`) when the registry cannot be read to its end.
+        RegistryDamaged: (`registry_damaged`) when the registry cannot be read completely.
     """
     if os.path.lexists(target):
         raise _exists(target)
@@ -89,41 +89,41 @@ def back_up(registry: Registry, target: Path) -> Backup:
 
 
 def _read_back(path: Path, target: Path, size: int, head: str) -> None:
-    """Check that the copy is whole, before it gets its name."""
+    """Check that the copy is complete, before it gets its name."""
     connection = Connection(path, busy_timeout=BUSY_TIMEOUT, named=target, immutable=True)
     with Registry(connection) as copy:
         database.check_application_id(connection)
         with copy.reading() as db:
             if database.sqlite_problems(db) or journal.head(db) != (size, head):
                 raise RegistryDamaged(
-                    f"the backup {escape(str(target))} is not sound, so it was thrown away",
-                    hint=Hint("look at the registry first: ", run("journal", "verify")),
+                    f"the backup {escape(str(target))} is damaged and was removed",
+                    hint=Hint("check the registry first: ", run("journal", "verify")),
                 )
 
 
 def _exists(target: Path) -> OutputExists:
     return OutputExists(
-        f"{escape(str(target))} exists already; a backup is never written over",
-        hint="name another file, or a folder",
+        f"{escape(str(target))} exists already; backups are never overwritten",
+        hint="choose another file, or a folder",
     )
 
 
 _CHUNK: Final = 1024 * 1024
 _MAX_PROBLEMS: Final = 3
 _TEMPORARY: Final = ".polygent-restore-"
-# Not -shm: SQLite makes that index anew, and would believe a foreign one.
+# Not -shm: SQLite creates that index again, and would trust a foreign one.
 _CONTENT: Final = ("-journal", "-wal")
-# What a rollback journal ends with when it names a super-journal (SQLite, file format §3).
+# The last bytes of a rollback journal that names a super-journal (SQLite, file format §3).
 _SUPER_JOURNAL: Final = bytes.fromhex("d9d505f920a163d7")
 _ANOTHER: Final = "nothing was changed; restore another backup"
 _OLDER: Final = (
-    "nothing was changed; restore a newer backup, or leave out --against where there is none"
+    "nothing was changed; restore a newer backup, or leave out --against if you have no newer one"
 )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckedBackup:
-    """The sound private copy of a backup, opened; `sha256` and `head` in hex.
+    """The checked private copy of a backup, opened; `sha256` and `head` in hex.
 
     `head` is the hash of the last of its `size` journal rows.
     """
@@ -141,15 +141,15 @@ class CheckedBackup:
 def open_backup(
     source: Path, home: Path, *, against: Iterable[JournalHead] = ()
 ) -> Iterator[CheckedBackup]:
-    """Open a backup as a candidate; its private copy is gone after the block, unless it was moved.
+    """Check a backup and open a private copy of it, which is removed at the end unless moved.
 
     Args:
-        home: the folder of the registry that it shall become.
+        home: the folder of the registry that it will replace.
         against: heads that were noted elsewhere.
 
     Raises:
         UnreadableInput: (`unreadable_input`) when it cannot be read.
-        HomeProblem: (`backup_refused`) when it is no backup, or not as this tool left it.
+        HomeProblem: (`backup_refused`) when it is not an unchanged backup of this tool.
         OutputProblem: (`output_failed`) when the copy cannot be written.
     """
     files.sweep(home, _TEMPORARY)
@@ -177,7 +177,7 @@ def open_backup(
 
 
 def _copy(source: Path, copy: Path) -> str:
-    """Step 1; the digest of the backup, in hex."""
+    """Make step 1; return the digest of the backup, in hex."""
     digest = _copy_one(source, copy)
     for suffix in _CONTENT:
         beside = Path(f"{source}{suffix}")
@@ -187,7 +187,7 @@ def _copy(source: Path, copy: Path) -> str:
             with private.open("rb") as file:
                 file.seek(max(0, private.stat().st_size - len(_SUPER_JOURNAL)))
                 if file.read() == _SUPER_JOURNAL:
-                    raise _refused(source, "its journal file names files of another program")
+                    raise _refused(source, "its journal file refers to other files")
     return digest
 
 
@@ -205,15 +205,15 @@ def _copy_one(source: Path, copy: Path, *, owner: int | None = None) -> str:
 
 
 def _chunks(source: Path, owner: int | None) -> Iterator[bytes]:
-    """Read the content of a regular file, of this owner if one is named."""
+    """Read the content of a regular file; if an owner is given, the file must be theirs."""
     try:
         descriptor = files.open_regular(source)
         try:
             if owner not in (None, os.fstat(descriptor).st_uid):
                 raise HomeProblem(
-                    f"{escape(str(source))} belongs to somebody else than the backup beside it, "
-                    "and would change what that holds; nothing was changed",
-                    hint="copy the backup alone into a folder of yours, and restore that",
+                    f"{escape(str(source))} would change the content of the backup, but belongs to "
+                    "another user than the backup; nothing was changed",
+                    hint="copy only the backup into your own folder, and restore that copy",
                     code="backup_refused",
                 )
             while chunk := os.read(descriptor, _CHUNK):
@@ -228,7 +228,7 @@ def _chunks(source: Path, owner: int | None) -> Iterator[bytes]:
 
 
 def _open(copy: Path, source: Path) -> Registry:
-    """Steps 2 and 3."""
+    """Make steps 2 and 3."""
     connection = Connection(copy, busy_timeout=BUSY_TIMEOUT, named=source)
     registry = Registry(connection)
     with connection.closed_on_error():
@@ -240,13 +240,13 @@ def _open(copy: Path, source: Path) -> Registry:
         connection.settle()
         size = connection.number("page_count") * connection.number("page_size")
         if size != copy.stat().st_size:
-            raise _refused(source, "it was cut short")
+            raise _refused(source, "it is truncated")
         database.migrate_file(connection, keep=False)
     return registry
 
 
 def _validate(registry: Registry, source: Path, heads: tuple[JournalHead, ...]) -> JournalCheck:
-    """Step 4."""
+    """Make step 4."""
     with registry.reading() as db:
         _require_none(source, database.sqlite_problems(db))
         check = journal_check.verify(db, against=heads)
@@ -263,17 +263,17 @@ def _require_none(source: Path, problems: tuple[str, ...], *, hint: str = _ANOTH
 
 
 def _refused(source: Path, problems: str, *, hint: str = _ANOTHER) -> HomeProblem:
-    message = f"the backup {escape(str(source))} is not as this tool left it: {problems}"
+    message = f"the backup {escape(str(source))} was changed or damaged: {problems}"
     return HomeProblem(message, hint=hint, code="backup_refused")
 
 
 @contextmanager
 def _refusing() -> Iterator[None]:
-    """Say of the backup what is otherwise said of a registry."""
+    """Turn errors about a registry into errors about the backup."""
     try:
         yield
     except (RegistryDamaged, RegistryMissing) as error:
         message = error.message.replace("the registry", "the backup", 1)
         if message.endswith("is damaged"):
-            message += ", or no backup of a registry at all"
+            message += ", or not a backup of a registry"
         raise HomeProblem(message, hint=_ANOTHER, code="backup_refused") from error

@@ -1,16 +1,19 @@
-"""How a command changes the registry: one protocol, the same for all (DESIGN, "The one protocol").
+"""The protocol by which every command changes the registry (DESIGN, "The one protocol").
 
-1. `decide`: on a snapshot, which is closed again.
-2. The caller shows the decision, obtains consent, signs and verifies our own bytes; no transaction
-   is open meanwhile, since a reader blocks every COMMIT, and a person or a token may take minutes.
-3. `carry_out`: `BEGIN IMMEDIATE`; the file must be the one that was opened, and its tables ours.
-4. Where the journal's head is what it was, the decision stands; otherwise it is made again, and
-   another one stops the command. Of a batch, each item is compared by itself (`carry_out_items`).
-5. Temporary files, rows and journal, `COMMIT`.
-6. Link and sync the files, clear the outbox.
+1. `decide` makes the decision on a snapshot, and closes it again.
+2. The caller shows the decision, obtains consent, signs, and verifies the signed bytes. No
+   transaction is open meanwhile, because a reader blocks every COMMIT, and a person or a token may
+   take minutes.
+3. `carry_out` begins with `BEGIN IMMEDIATE`. The file must be the one that was opened, and its
+   tables must be as this tool creates them.
+4. If the journal's head is still the same, the decision is valid. Otherwise it is made again, and a
+   different decision stops the command. In a batch each item is compared separately
+   (`carry_out_items`).
+5. Write temporary files, rows and journal; `COMMIT`.
+6. Link and sync the files; clear the outbox.
 
-A crash before the COMMIT leaves nothing but a temporary file, which the next issue into that folder
-sweeps away. A crash after it leaves a row in the outbox, and the next issue delivers its file.
+A crash before the COMMIT leaves only a temporary file, which the next issue into that folder
+removes. A crash after it leaves a row in the outbox, and the next issue delivers its file.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -33,13 +36,13 @@ _Written = TypeVar("_Written")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decided(Generic[_Decision]):
-    """A decision, and what it rests on.
+    """A decision and its basis.
 
     Attributes:
-        decision: for one item or a group of them; equal to another one that means the same.
-        behind: `clock-behind` or nothing: judged here once, and not with the decision.
-        head: the size and the hash of the journal on which it was made.
-        decide: makes it again, with the same instant and the same ids.
+        decision: for one item or a group of items; decisions with the same result are equal.
+        behind: the finding `clock-behind`, or nothing; it is not part of the decision.
+        head: the size and the hash of the journal at the decision.
+        decide: makes the decision again, with the same instant and the same ids.
     """
 
     decision: _Decision
@@ -51,11 +54,11 @@ class Decided(Generic[_Decision]):
     actor: Actor
 
     def unasked(self) -> "Decided[_Decision]":
-        """Return it for a command that takes no consent: no row is older than the one before."""
+        """Return the decision without `clock-behind`, for a command that takes no consent."""
         return replace(self, behind=())
 
     def stands(self, db: Reading) -> bool:
-        """Check that it would be made again on what is there now; a refusal is another one."""
+        """Return whether the decision would be the same now; an error counts as another one."""
         if journal.head(db) == self.head:
             return True
         try:
@@ -69,7 +72,7 @@ class Decided(Generic[_Decision]):
 def decide(
     registry: Registry, decide: Callable[[Reading], _Decision], *, now: datetime, actor: Actor
 ) -> Decided[_Decision]:
-    """Decide on a snapshot; `decide` rests on the rows that it reads, and may be called again."""
+    """Make a decision on a snapshot; `decide` depends only on rows, and may be called again."""
     with registry.reading() as db:
         return Decided(
             decision=decide(db),
@@ -90,20 +93,20 @@ def carry_out(
     hint: str | None = None,
     deliver: Callable[[_Written], Iterable[str]] | None = None,
 ) -> _Written:
-    """Write what was decided, all or nothing, and deliver its files.
+    """Write a decision in one transaction, and deliver its files.
 
     Args:
-        write: writes temporary files, rows and their journal rows; gives what came of it. Rows get
-            the instant of the command, or that of the newest row if later, unless `clock-behind`
-            was found.
-        undone: what has not happened if the decision does not stand, such as `nothing was issued`.
-        hint: where to look then; the same command when not given.
-        deliver: links and syncs the files after the COMMIT; gives the ids of the licenses that are
-            delivered. Where their outbox rows cannot be cleared, the next command does it.
+        write: writes temporary files, rows and their journal rows, and returns the result. Rows get
+            the instant of the command, or that of the newest row if later, unless there is a
+            finding `clock-behind`.
+        undone: what did not happen if the decision has changed, such as `nothing was issued`.
+        hint: where to look then; default: run the same command again.
+        deliver: links and syncs the files after the COMMIT, and returns the ids of the delivered
+            licenses. If their outbox rows cannot be cleared, the next command does it.
 
     Raises:
-        RegistryChanged: (`registry_changed`) when it would now be decided otherwise, or another
-            file was restored in the place of this one; nothing is written.
+        RegistryChanged: (`registry_changed`) when the decision would now be different, or the file
+            was replaced by a restored one; nothing is written.
     """
     with _writing(decided) as db:
         if not decided.stands(db):
@@ -119,9 +122,9 @@ def carry_out(
 def carry_out_items(
     decided: Decided[_Decision], write: Callable[[Writing, bool], _Written]
 ) -> _Written:
-    """Write a group of items, of which `write` compares each by itself.
+    """Write a group of items; `write` compares each item separately.
 
-    It is also given whether the journal is as it was at the decision.
+    Its second argument is whether the journal is unchanged since the decision.
     """
     with _writing(decided) as db:
         return write(db, journal.head(db) == decided.head)
@@ -130,7 +133,7 @@ def carry_out_items(
 def finish(
     registry: Registry, work: Callable[[Writing], _Written], *, now: datetime, actor: Actor
 ) -> _Written:
-    """Step 6: deliver and clear what waits in the outbox, which holds no decision."""
+    """Make step 6 for licenses that an earlier command left in the outbox."""
     with registry.writing(now=now, actor=actor) as db:
         return work(db)
 
@@ -140,7 +143,8 @@ def _writing(decided: Decided[Any]) -> Iterator[Writing]:
     now = decided.now
     with decided.registry.writing(now=now, actor=decided.actor) as db:
         if not decided.behind:
-            # Others wrote while a person thought. A clock that was put right keeps its own time,
-            # or every command from now on would find it behind.
+            # Other commands may have written since the decision, so the row must not be older than
+            # theirs. With a finding `clock-behind` the row gets the time of the clock instead:
+            # otherwise every later command would find a corrected clock behind.
             db.now = max(now, journal.newest_at(db) or now)
         yield db

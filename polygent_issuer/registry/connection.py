@@ -1,7 +1,7 @@
-"""One SQLite connection: its settings, its patience, and our errors for its failures.
+"""One SQLite connection: its pragmas, its timeout, and the translation of its errors.
 
-Measured with these settings: no acknowledged commit lost in simulated power cuts. The file is
-opened read-write even for reading, since a hot journal must be rolled back first.
+With these pragmas no acknowledged commit was lost in simulated power cuts. The file is opened
+read-write even for reading, because a hot journal must be rolled back first.
 """
 
 import math
@@ -31,11 +31,11 @@ from polygent_issuer.registry.errors import (
 from polygent_issuer.registry.records import Row, Value, as_int
 
 BESIDE: Final = ("-journal", "-wal", "-shm")
-"""What follows a database's name in those of the files that SQLite may put beside it."""
-# STRICT tables.
+"""The suffixes of the files that SQLite may create next to a database."""
+# The first version with STRICT tables.
 OLDEST_SQLITE: Final = (3, 37)
 
-# SQLite waits inside C, deaf to Ctrl-C; so it waits in slices.
+# SQLite waits in C, where Ctrl-C has no effect; therefore it waits in short slices.
 _SLICE: Final = timedelta(milliseconds=200)
 _SLICE_PAGES: Final = 4096
 
@@ -43,31 +43,31 @@ Params = tuple[Value, ...]
 
 
 def where(conditions: Sequence[tuple[str, Params]]) -> tuple[str, Params]:
-    """Return the clause of conditions that all hold, and what is bound to their marks."""
-    sql = f"WHERE {' AND '.join(each for each, _ in conditions)} " if conditions else ""
+    """Join conditions with AND; return the clause and its parameters."""
+    sql = f"WHERE {' AND '.join(part for part, _ in conditions)} " if conditions else ""
     return sql, tuple(value for _, params in conditions for value in params)
 
 
 def sqlite_version() -> tuple[int, ...]:
-    """Return the version of the SQLite library below this Python."""
+    """Return the version of this Python's SQLite library."""
     return sqlite3.sqlite_version_info
 
 
 def require_sqlite(version: tuple[int, ...]) -> None:
-    """Refuse a SQLite library that is older than the registry needs: `sqlite_too_old`."""
+    """Refuse a SQLite library that is too old for the registry (`sqlite_too_old`)."""
     if version < OLDEST_SQLITE:
         raise HomeProblem(
-            f"this Python has SQLite {'.'.join(map(str, version))}; the registry needs 3.37",
-            hint="use a Python built with a newer SQLite: python3 -m sqlite3 --version tells",
+            f"this Python has SQLite {'.'.join(map(str, version))}, but the registry needs 3.37",
+            hint="use a Python with a newer SQLite (python3 -m sqlite3 --version prints it)",
             code="sqlite_too_old",
         )
 
 
 def pragmas(platform: str) -> tuple[str, ...]:
-    """Return what every connection is set to, outside a transaction.
+    """Return the pragmas of every connection, for use outside a transaction.
 
     Args:
-        platform: as `sys.platform`; on macOS fsync alone leaves data in the disk's cache.
+        platform: as `sys.platform`; on macOS fsync may leave data in the disk's cache.
     """
     common = (
         "PRAGMA trusted_schema = OFF",
@@ -81,9 +81,9 @@ def pragmas(platform: str) -> tuple[str, ...]:
 
 
 class Connection:
-    """A connection to one existing file; it never creates one.
+    """A connection to an existing file; it never creates one.
 
-    Each method raises what `errors.translate` makes of a failure of SQLite.
+    Each method translates an error of SQLite with `errors.translate`.
     """
 
     def __init__(
@@ -98,16 +98,16 @@ class Connection:
         """Connect and set the pragmas.
 
         Args:
-            busy_timeout: how long to wait for another process.
-            read_only: never write to it, not even to undo what a crash left half done; then
-                such a file cannot be read.
-            named: what messages name in its place, when it is a private copy of that.
-            immutable: read it as it stands, whatever journal somebody has put beside it.
+            busy_timeout: the longest time to wait for another process.
+            read_only: never write to the file, not even to undo an interrupted transaction; a file
+                with such a transaction cannot be read then.
+            named: the path for messages, if the file is a private copy of that.
+            immutable: read the file without its journal, if there is one.
 
         Raises:
             RegistryChanged: (`registry_changed`) when the file was replaced while it was opened.
-            RegistryFailed: (`registry_failed`) when the system cannot open it, or its name or
-                that of its journal is not a regular file.
+            RegistryFailed: (`registry_failed`) when the system cannot open it, or when it or its
+                journal is not a regular file.
         """
         require_sqlite(sqlite_version())
         _require_regular(path)
@@ -128,35 +128,35 @@ class Connection:
                 self.wait_for(pragma).close()
 
     def require_in_place(self) -> None:
-        """Check that the path still names the file that was opened.
+        """Check that the path is still the file that was opened.
 
-        `registry restore` puts another file there while it holds the lock of this one, so whoever
-        has just got that lock looks here before it writes where nobody will read.
+        `registry restore` replaces the file while it has its lock. A command that waited for the
+        lock must not write to the old file.
         """
         if _identity(self._place) != self._file:
             raise RegistryChanged(
-                f"the registry {display_path(self.path)} was replaced while this command was at "
-                "work; nothing was written",
+                f"the registry {display_path(self.path)} was replaced while this command was "
+                "running; nothing was written",
                 hint="run the command again",
             )
 
     def copy_into(self, path: Path, *, named: Path) -> None:
-        """Copy the whole database, as the open transaction sees it, into an empty file.
+        """Copy the whole database, as the open transaction sees it, to an empty file.
 
-        The file is not synced; messages name `named` in its place: `output_failed`.
+        The file is not synced. An error of the copy is `output_failed` and names `named`.
         """
         try:
             with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as copy:
-                # A copy that breaks off is thrown away, so it needs no journal beside it.
+                # An incomplete copy is removed, so it needs no journal.
                 copy.execute("PRAGMA journal_mode = OFF")
                 copy.execute("PRAGMA synchronous = OFF")
-                # In slices, and with a call in between, so that Ctrl-C is heard.
+                # In slices with a call in between, so that Ctrl-C works.
                 self._sqlite.backup(copy, pages=_SLICE_PAGES, progress=lambda *_: None)
         except FOREIGN as error:
             raise not_copied(error, self.path, named) from error
 
     def settle(self) -> None:
-        """Set the journal mode, which the file itself remembers: only once it is known as ours."""
+        """Set the journal mode, which is stored in the file; call this only for a registry."""
         self.wait_for("PRAGMA journal_mode = DELETE").close()
 
     def run(self, sql: str, params: Params = ()) -> sqlite3.Cursor:
@@ -176,14 +176,14 @@ class Connection:
             raise translate(error, self.path) from error
 
     def run_many(self, sql: str, several: Iterable[Params]) -> None:
-        """Execute one statement that gives no rows for each of several parameters."""
+        """Execute a statement without result rows once for each set of parameters."""
         try:
             self._sqlite.executemany(sql, several).close()
         except FOREIGN as error:
             raise translate(error, self.path) from error
 
     def wait_for(self, sql: str) -> sqlite3.Cursor:
-        """Execute a statement that takes locks; `registry_locked` if the busy timeout passes."""
+        """Execute a statement that takes locks; `registry_locked` after the busy timeout."""
         for _ in range(self._slices - 1):
             try:
                 return self._sqlite.execute(sql)
@@ -193,19 +193,19 @@ class Connection:
         return self.run(sql)
 
     def fetch(self, cursor: sqlite3.Cursor, count: int) -> list[Row]:
-        """Return the next rows of a cursor, `count` at most; none at its end."""
+        """Return up to `count` rows of a cursor; an empty list at its end."""
         try:
             return cursor.fetchmany(count)
         except FOREIGN as error:
             raise translate(error, self.path) from error
 
     def number(self, pragma: str) -> int:
-        """Return the integer that a pragma of the file's header says."""
+        """Return the integer value of a pragma."""
         with closing(self.wait_for(f"PRAGMA {pragma}")) as cursor:
             return as_int(self.fetch(cursor, 1)[0][0])
 
     def begin(self, sql: str) -> None:
-        """Open a transaction, waiting as `wait_for`; `registry_misuse` when one is open already."""
+        """Begin a transaction, waiting like `wait_for`; `registry_misuse` if one is open."""
         try:
             nested = self._sqlite.in_transaction
         except FOREIGN as error:
@@ -215,22 +215,22 @@ class Connection:
         self.wait_for(sql).close()
 
     def undo_part(self) -> None:
-        """Undo what was written since `SAVEPOINT part`; where this fails, nothing is committed."""
-        # After some failures, such as a full disk, SQLite has undone the whole transaction.
+        """Undo the writes since `SAVEPOINT part`; if this fails, nothing is committed."""
+        # After some errors, such as a full disk, SQLite has undone the whole transaction.
         if self._sqlite.in_transaction:
             self.run("ROLLBACK TO part").close()
             self.run("RELEASE part").close()
 
     def roll_back(self) -> None:
-        """Undo the open transaction, if there still is one."""
-        # A failure is not reported: the journal file that is left makes the next command undo it.
+        """Undo the transaction if it is still open."""
+        # Errors are ignored: the next command undoes it with the remaining journal file.
         with suppress(*FOREIGN):
             if self._sqlite.in_transaction:
                 self._sqlite.execute("ROLLBACK")
 
     @contextmanager
     def closed_on_error(self) -> Iterator[None]:
-        """Close the connection if the block, which makes sure of the file, raises anything."""
+        """Close the connection if the block raises anything."""
         try:
             yield
         except BaseException:
@@ -238,13 +238,13 @@ class Connection:
             raise
 
     def close(self) -> None:
-        """Close; what was not committed is undone."""
+        """Close the connection and undo an open transaction."""
         with suppress(*FOREIGN):
             self._sqlite.close()
 
 
 def make_private(path: Path) -> None:
-    """Make the file 0600 before SQLite touches it; an empty one is a creation that broke off."""
+    """Create the file with mode 0600 before SQLite opens it; an empty file is used again."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     try:
         try:
@@ -262,7 +262,7 @@ def require_file(path: Path) -> None:
         require_safe(path)
     except FileNotFoundError:
         raise RegistryMissing(
-            f"there is no registry at {display_path(path)}",
+            f"the registry {display_path(path)} does not exist",
             hint=Hint(run("registry", "restore", "BACKUP"), "; in a new home: ", run("init")),
         ) from None
     except OSError as error:
@@ -289,7 +289,7 @@ def require_safe(path: Path) -> None:
 
 
 def _require_regular(path: Path) -> None:
-    """Refuse a FIFO, a socket or a device, which SQLite would wait for or write to."""
+    """Refuse a FIFO, a socket or a device, on which SQLite would block or write."""
     for suffix in ("", *BESIDE):
         file = Path(f"{path}{suffix}")
         try:
@@ -306,7 +306,7 @@ def _require_regular(path: Path) -> None:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Which file a path names, as the system tells files apart; None when it names none."""
+    """Return the system's identity of a file: device and inode; None if it does not exist."""
     try:
         status = path.stat()
     except OSError:
@@ -316,6 +316,6 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def _unusable(path: Path, error: OSError) -> RegistryFailed:
     return RegistryFailed(
-        f"the registry {display_path(path)} cannot be opened: {error.strerror}",
-        hint="make the file and its folder yours: readable and writable",
+        f"cannot open the registry {display_path(path)}: {error.strerror}",
+        hint="make the file and its folder readable and writable for you",
     )

@@ -1,7 +1,7 @@
-"""Customers: whom licenses are for; found by id, slug, alias or name, or by a similar name.
+"""Customers: find them by id, slug, alias, name or similar name; add and change them.
 
-A similar name is equal but for case, form or spacing, or one letter apart. A digit is never a
-slip: Store 001 and Store 002 are two customers.
+Names are similar if they differ only in case, form or spacing, or in one letter. A difference in a
+digit never counts: Store 001 and Store 002 are two customers.
 """
 
 import re
@@ -36,23 +36,23 @@ _ALIASES: Final = "group_concat(slug, ' ') FROM aliases WHERE customer_id = "
 COLUMNS: Final = f"""id, slug, name, created_at, archived_at, time_zone, crm, contacts,
     (SELECT {_ALIASES} customers.id) AS aliases"""
 SELECT: Final = f"SELECT {COLUMNS} FROM customers"  # noqa: S608  # columns of our own
-"""What `of_row` reads, as SQL."""
+"""The SQL for `of_row`."""
 of_row: Final = reader(
     Customer, aliases=lambda value: tuple(sorted((maybe_text(value) or "").split()))
 )
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 _NEAR: Final = 500
 NAMED: Final = 5
-"""How many of several matches a hint names."""
+"""The number of matches that a hint names."""
 
 
 def select(db: Reading, rest: str, params: Params = ()) -> Iterator[Customer]:
-    """Stream customers; `rest` is what follows `FROM customers`, SQL of our own."""
+    """Stream customers; `rest` is trusted SQL after `FROM customers`."""
     return db.each(of_row, f"{SELECT} {rest}", params)
 
 
 def checked(db: Reading, customer: Customer) -> Customer:
-    """Return a customer whose row is as the journal last recorded it."""
+    """Return the customer after a check that the row is as the journal last recorded it."""
     db.require_recorded("customers", customer.id)
     return customer
 
@@ -65,7 +65,7 @@ def by_id(db: Reading, customer_id: int) -> Customer:
 
 
 def by_slug(db: Reading, slug: str) -> Customer | None:
-    """Return the customer of exactly this slug or alias, as the journal recorded it."""
+    """Return the customer with exactly this slug or alias, checked against the journal."""
     where = "WHERE slug = ? OR id = (SELECT customer_id FROM aliases WHERE slug = ?)"
     customer = db.one(of_row, f"{SELECT} {where}", (slug, slug))
     if customer is None or customer.slug != slug:
@@ -74,7 +74,7 @@ def by_slug(db: Reading, slug: str) -> Customer | None:
 
 
 def get(db: Reading, slug: str) -> Customer:
-    """Return the customer of exactly this slug or alias; else `not_found` names the nearest."""
+    """Return the customer with exactly this slug or alias; `not_found` suggests a similar one."""
     customer = by_slug(db, slug)
     if customer is None:
         raise _not_found(db, slug)
@@ -82,10 +82,10 @@ def get(db: Reading, slug: str) -> Customer:
 
 
 def find(db: Reading, typed: str) -> Customer:
-    """Return the customer of a slug, an alias, or a name (case and spacing do not matter).
+    """Return the customer with a slug, an alias, or a name (without regard to case and spacing).
 
     Raises:
-        NotFound: (`not_found`) when there is none; the hint names the nearest.
+        NotFound: (`not_found`) without a match; the hint names the most similar one.
         Ambiguous: (`ambiguous`) when several have that name.
     """
     customer = by_slug(db, typed)
@@ -95,7 +95,7 @@ def find(db: Reading, typed: str) -> Customer:
 
 
 def find_by_beginning(db: Reading, typed: str) -> Customer:
-    """As `find`, else the one customer whose slug, alias or name begins so."""
+    """Return the customer as `find`, or the only one whose slug, alias or name begins like this."""
     try:
         return find(db, typed)
     except NotFound:
@@ -110,12 +110,12 @@ def find_by_beginning(db: Reading, typed: str) -> Customer:
 
 
 def every(db: Reading, *, archived: bool = False) -> Iterator[Customer]:
-    """Stream the customers by slug; `archived`: also those."""
+    """Stream the customers by slug; `archived` includes archived ones."""
     return select(db, "ORDER BY slug" if archived else "WHERE archived_at IS NULL ORDER BY slug")
 
 
 def zones(db: Reading) -> Iterator[tuple[str, str]]:
-    """Stream slug and time zone of those who have one and are not archived, by slug."""
+    """Stream slug and time zone of the customers with one, by slug; without archived ones."""
     sql = """SELECT slug, time_zone FROM customers
         WHERE time_zone IS NOT NULL AND archived_at IS NULL ORDER BY slug"""
     return db.each(lambda row: (text(row["slug"]), text(row["time_zone"])), sql)
@@ -128,14 +128,14 @@ def count_archived(db: Reading) -> int:
 
 
 def beginning(prefix: str) -> tuple[str, str]:
-    """Return the range that the texts beginning with `prefix` are in: from, and below."""
+    """Return the range of the texts that begin with `prefix`: the first, and the end."""
     return prefix, prefix + "\U0010ffff"
 
 
 def numbered(name: str, taken: Collection[str], longest: int, *, strip: str = "") -> str:
-    """Return the name, or with a number at its end the first that is not taken: `prod`, `prod-2`.
+    """Return the name, or the first one with a number that is not taken: `prod`, `prod-2`.
 
-    It is cut to `longest` characters, and loses `strip`, before the number.
+    With a number it is cut to `longest` characters, and loses `strip` at the cut.
     """
     number, free = 1, name
     while free in taken:
@@ -146,9 +146,9 @@ def numbered(name: str, taken: Collection[str], longest: int, *, strip: str = ""
 
 
 def free_slug(db: Reading, name: str, *, besides: Iterable[str] = ()) -> str:
-    """Make a slug from a name, one that nobody has: `acme`, `acme-2`; none of `besides` either."""
+    """Make an unused slug from a name: `acme`, `acme-2`; `besides` count as used."""
     slug = slugify(name)
-    # A number may have displaced the end of a long name.
+    # In a long slug the number replaces the end of the name.
     range_ = beginning(slug[: SLUG_LENGTH - 8])
     sql = """SELECT slug FROM customers WHERE slug >= ? AND slug < ?
         UNION SELECT slug FROM aliases WHERE slug >= ? AND slug < ?"""
@@ -159,10 +159,10 @@ def free_slug(db: Reading, name: str, *, besides: Iterable[str] = ()) -> str:
 def not_found(
     message: str, suggestion: str | None, every: Hint, *, otherwise: Hint | None = None
 ) -> NotFound:
-    """Return the error for what was not found; the hint is `otherwise` where nothing is near.
+    """Return a `not_found` error; without a suggestion its hint is `otherwise`.
 
     Args:
-        every: the command that lists all there are.
+        every: the command that lists everything.
     """
     if not suggestion:
         return NotFound(message, hint=otherwise or every)
@@ -170,14 +170,14 @@ def not_found(
 
 
 def ambiguous(message: str, names: Sequence[str]) -> Ambiguous:
-    """Return the error for what names several; the hint names the first of them."""
+    """Return an `ambiguous` error; the hint names the first matches."""
     more = ", …" if len(names) > NAMED else ""
-    return Ambiguous(message, hint=f"name one: {', '.join(names[:NAMED])}{more}")
+    return Ambiguous(message, hint=f"give one of {', '.join(names[:NAMED])}{more}")
 
 
 def require_free_slug(db: Reading, slug: str) -> None:
-    """Refuse a slug that breaks FORMAT §1 (`input_refused`), or that another has (`taken`)."""
-    # The verifier loads cryptography (30 ms), which listing customers needs not wait for.
+    """Refuse a slug that violates FORMAT §1 (`input_refused`), or that is used (`taken`)."""
+    # Imported here: the verifier loads cryptography (30 ms), which most commands do not need.
     from polygent_issuer.verifier.license import is_slug  # noqa: PLC0415
 
     if not is_slug(slug):
@@ -187,8 +187,8 @@ def require_free_slug(db: Reading, slug: str) -> None:
     other = by_slug(db, slug)
     if other is not None:
         raise Taken(
-            f"the slug {slug} is taken by {escape(other.name)}",
-            hint=f"take another, such as {free_slug(db, slug)}",
+            f"the slug {slug} belongs to {escape(other.name)}",
+            hint=f"choose another slug, such as {free_slug(db, slug)}",
         )
 
 
@@ -205,8 +205,8 @@ def add(
 
     Args:
         contacts: mail addresses or names of people.
-        time_zone: an IANA name, judged by the caller.
-        crm: the reference in the operator's own books.
+        time_zone: an IANA name, checked by the caller.
+        crm: the customer's reference in the operator's CRM.
     """
     require_free_slug(db, slug)
     columns = _columns(name=name, contacts=contacts, time_zone=time_zone, crm=crm)
@@ -215,14 +215,14 @@ def add(
 
 
 def edit(db: Writing, customer: Customer, **changes: Any) -> Customer:  # noqa: ANN401  # as in `add`
-    """Change what is given, as in `add`, and leave the rest; the slug stays for ever."""
+    """Change the given columns, as in `add`; the slug never changes."""
     if changes:
         db.update("customers", customer.id, **_columns(**changes))
     return by_id(db, customer.id)
 
 
 def archive(db: Writing, customer: Customer, *, undo: bool = False) -> Customer:
-    """Note that the customer is none any more, or undo that; the licenses stay as they are."""
+    """Archive a customer, or undo that; the licenses do not change."""
     db.update("customers", customer.id, archived_at=None if undo else db.at)
     return by_id(db, customer.id)
 
@@ -230,12 +230,12 @@ def archive(db: Writing, customer: Customer, *, undo: bool = False) -> Customer:
 def _columns(**columns: Any) -> dict[str, Value]:  # noqa: ANN401  # as in `add`
     if "name" in columns:
         name = nfc(columns["name"])
-        require_text("the name", name)
+        require_text("name", name)
         folded = normalize_for_comparison(name)
         columns.update(name=name, folded=folded, folded_reversed=folded[::-1])
     if "contacts" in columns:
         columns["contacts"] = _contacts(columns["contacts"])
-    require_text("the CRM reference", columns.get("crm"))
+    require_text("CRM reference", columns.get("crm"))
     return columns
 
 
@@ -244,35 +244,35 @@ def _contacts(contacts: Iterable[str]) -> str:
 
     contacts, encoded = tuple(contacts), email_address.ENCODED_WORD
     for contact in contacts:
-        require_text("the contact", contact)
+        require_text("contact", contact)
         if encoded in contact:
             raise InputRefused(
-                f"the contact cannot be used: {escape(contact)} contains {encoded}, which "
-                "begins an encoded word (RFC 2047)",
-                hint="type the name as it reads: Ada <ada@acme.example>",
+                f"invalid contact: {escape(contact)} contains {encoded}, the beginning of an "
+                "encoded word (RFC 2047)",
+                hint="type the name without encoding: Ada <ada@acme.example>",
             )
-        plain = _NOT_ASCII.sub("x", contact)  # letters beyond ASCII may be in both parts
+        plain = _NOT_ASCII.sub("x", contact)  # characters outside ASCII are allowed
         if "@" in contact and email_address.parse_address(plain) is None:
             raise InputRefused(
-                f"this is no mail address: {escape(contact)}",
+                f"not a mail address: {escape(contact)}",
                 hint="leave out mailto:"
                 if "mailto:" in contact.lower()
-                else "such as ops@acme.example or Ada <ada@acme.example>; a name alone has no @",
+                else "write it like ops@acme.example or Ada <ada@acme.example>; a name has no @",
             )
     return canonical(contacts)
 
 
-def require_text(what: str, value: str | None, *, hint: str = "write it otherwise") -> None:
-    """Refuse a text that is no display name (FORMAT §1): `input_refused`."""
+def require_text(what: str, value: str | None, *, hint: str = "write it differently") -> None:
+    """Refuse a text that is not a display name (FORMAT §1): `input_refused`."""
     from polygent_issuer.verifier.license import display_name_problem  # noqa: PLC0415  # see above
 
     problem = None if value is None else display_name_problem(value)
     if problem is not None:
-        raise InputRefused(f"{what} cannot be used: {problem}", hint=hint)
+        raise InputRefused(f"invalid {what}: {problem}", hint=hint)
 
 
 def one_letter_apart(one: str, other: str) -> bool:
-    """Check that the Levenshtein distance is at most 1, and no digit of any script differs."""
+    """Return whether the Levenshtein distance is at most 1 and no digit (of any script) differs."""
     short, long = sorted((one, other), key=len)
     pairs = enumerate(zip(short, long, strict=False))
     at = next((place for place, (a, b) in pairs if a != b), len(short))
@@ -283,7 +283,10 @@ def one_letter_apart(one: str, other: str) -> bool:
 
 
 def similar(db: Reading, name: str, *, besides: Customer | None = None) -> tuple[Customer, ...]:
-    """Return customers, but `besides`, whose name or slug is folded the same or a letter apart."""
+    """Return the customers with a similar name or slug (folded; one letter apart), by slug.
+
+    `besides` is left out.
+    """
     folded, *slugs = variants(name)
     ids = _alike(db, "folded", folded)
     for slug in slugs:
@@ -297,16 +300,16 @@ def similar(db: Reading, name: str, *, besides: Customer | None = None) -> tuple
 
 
 def variants(name: str) -> tuple[str, ...]:
-    """Return the forms of a name to compare: folded, and its slug if that kept all of it."""
+    """Return the forms of a name for comparison: folded, and the slug if it is comparable."""
     folded, slug = normalize_for_comparison(name), slugify(name)
     return (folded, slug) if _is_comparable(slug, folded) else (folded,)
 
 
 def _is_comparable(slug: str, folded: str) -> bool:
-    """Check that a slug can be compared in place of its name.
+    """Return whether a slug can be compared in place of its name.
 
-    One that was cut may have lost the digits at its end, and different names of other scripts
-    are transliterated alike.
+    A shortened slug may have lost digits at its end, and different names in other scripts can have
+    the same transliteration.
     """
     letters = [character for character in without_accents(folded) if character.isalnum()]
     latin = bool(letters) and all(character.isascii() for character in letters)
@@ -314,10 +317,10 @@ def _is_comparable(slug: str, folded: str) -> bool:
 
 
 def _alike(db: Reading, column: str, word: str) -> set[int]:
-    """Return row ids of those whose column is the word, or one letter apart from it.
+    """Return the row ids of customers whose column is the word, or one letter apart.
 
-    Whatever is one letter apart shares the word's first half or its last half, so two ranges of
-    two indexes hold all candidates, however many customers there are.
+    A text one letter apart has the same first half or the same last half as the word, so two ranges
+    of two indexes contain all candidates.
     """
     middle = len(word) // 2
     backwards = word[::-1]
@@ -344,17 +347,17 @@ def _only(db: Reading, typed: str, where: str, params: Params) -> Customer:
 
 
 def _not_found(db: Reading, typed: str) -> NotFound:
-    message = f"there is no customer {escape(typed)}"
+    message = f"unknown customer {escape(typed)}"
     return not_found(message, _nearest_slug(db, typed), run("customer", "list"))
 
 
 def _nearest_slug(db: Reading, typed: str) -> str | None:
-    """Return the slug of the customer whom a mistyped name or slug may mean."""
+    """Return the slug of the customer most similar to a mistyped name or slug."""
     alike = similar(db, typed)
     if alike:
         return alike[0].slug
     folded = normalize_for_comparison(typed)
-    # Some that begin alike: enough for a hint, whatever the number of rows.
+    # Only some customers with the same beginning are compared, which is enough for a hint.
     first = beginning(folded[:1])
     where = """WHERE id IN (SELECT id FROM customers WHERE folded >= ? AND folded < ?
         UNION SELECT id FROM customers WHERE slug >= ? AND slug < ?) ORDER BY slug LIMIT ?"""

@@ -1,4 +1,4 @@
-"""The registry: one SQLite file, made private and on purpose, known as ours, opened in a few ms."""
+"""The registry's file: create it explicitly, open and migrate it, begin transactions."""
 
 import filecmp
 import os
@@ -40,13 +40,14 @@ _NAMED: Final = 3
 
 
 class Registry:
-    """An open registry; transactions are its `with` blocks, one at a time.
+    """An open registry; a transaction is a `with` block, and only one can be open.
 
-    RegistryLocked (`registry_locked`) when another process has it for longer than the timeout.
+    If another process locks it for longer than the timeout, RegistryLocked (`registry_locked`) is
+    raised.
     """
 
     def __init__(self, connection: Connection) -> None:
-        """Take a connection that `create` or `open` has made sure of."""
+        """Use a connection that `create` or `open` has checked."""
         self._connection = connection
         # Of the last transaction: the state of the file, and the rows that were compared.
         self._last_check: tuple[int, RowCheck] | None = None
@@ -61,12 +62,12 @@ class Registry:
         registry_id: str,
         busy_timeout: timedelta = BUSY_TIMEOUT,
     ) -> Self:
-        """Make a registry in one transaction; an interrupted creation is begun anew.
+        """Create a registry in one transaction; an interrupted creation is started again.
 
         Args:
-            path: the file, `registry_exists` when there is something; its folder exists.
-            registry_id: what tells it from any other, for ever.
-            busy_timeout: how long to wait for another process.
+            path: the new file (`registry_exists` if there is one) in an existing folder.
+            registry_id: the permanent id of the registry.
+            busy_timeout: the longest time to wait for another process.
         """
         make_private(path)
         require_file(path)
@@ -78,7 +79,7 @@ class Registry:
             raise _exists(path) from None
         registry = cls(connection)
         with connection.closed_on_error():
-            # Another process may have made it in between.
+            # Another process may have created it in between.
             with registry.writing(now=now, actor=actor, judge=_require_blank) as db:
                 db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
                 for version in range(len(schema.MIGRATIONS)):
@@ -97,19 +98,19 @@ class Registry:
         as_it_is: bool = False,
         read_only: bool = False,
     ) -> Self:
-        """Open an existing registry, brought up to this tool's tables; it is never made here.
+        """Open an existing registry and migrate it; never create one.
 
         Args:
-            busy_timeout: how long to wait for another process.
-            as_it_is: leave older tables as they are; `is_up_to_date` tells of them.
-            read_only: only look: the file is never written to.
+            busy_timeout: the longest time to wait for another process.
+            as_it_is: do not migrate; `is_up_to_date` is False for older tables.
+            read_only: never write to the file.
 
         Raises:
-            RegistryMissing: (`registry_missing`) when there is none.
-            RegistryDamaged: (`registry_damaged`) when the file is something else.
+            RegistryMissing: (`registry_missing`) when the file does not exist.
+            RegistryDamaged: (`registry_damaged`) when the file is not a registry.
             HomeProblem: (`registry_newer`) when a later version of this tool wrote it.
-            RegistryFailed: (`registry_failed`) when the system cannot read it; or if `read_only`,
-                when a command was interrupted, or its tables are of an older version.
+            RegistryFailed: (`registry_failed`) when the system cannot read it; with `read_only`
+                also when a command was interrupted, or the tables are of an older version.
         """
         require_file(path)
         connection = Connection(path, busy_timeout=busy_timeout, read_only=read_only)
@@ -119,9 +120,7 @@ class Registry:
             if read_only and not registry.is_up_to_date:
                 raise RegistryFailed(
                     f"the tables of the registry {display_path(path)} are of an older version",
-                    hint=Hint(
-                        "any other command brings them up to date: ", run("customer", "list")
-                    ),
+                    hint=Hint("any other command updates them, such as ", run("customer", "list")),
                 )
             if not (read_only or as_it_is):
                 connection.settle()
@@ -130,7 +129,7 @@ class Registry:
 
     @property
     def id(self) -> str:
-        """What was given to `create`."""
+        """The permanent id that was given to `create`."""
         with self.reading() as db:
             registry_id = db.value(text, REGISTRY_ID)
         if registry_id is None:
@@ -139,32 +138,31 @@ class Registry:
 
     @property
     def path(self) -> Path:
-        """Its file."""
+        """The registry's file."""
         return self._connection.path
 
     @property
     def tables(self) -> int:
-        """The version of its tables: how many migrations made them."""
+        """The version of the tables: the number of migrations so far."""
         return self._connection.number("user_version")
 
     @property
     def is_up_to_date(self) -> bool:
-        """Whether its tables are those of this tool."""
+        """True if the tables have the version of this tool."""
         return self.tables == len(schema.MIGRATIONS)
 
     @contextmanager
     def reading(self, *, checked: bool = True) -> Iterator[Reading]:
-        """Open one snapshot; commits of others wait, so ask nobody anything inside.
+        """Open a snapshot. Commits of other processes wait for it, so never prompt within it.
 
         Args:
-            checked: whether the rows that a decision or an export rests on are compared with the
-                journal; not where they are only displayed.
+            checked: compare rows with the journal before use; False only for display.
         """
         connection = self._connection
         connection.begin("BEGIN")
         db = Reading(connection, checked=checked)
         try:
-            # Takes the snapshot, and the lock that every later read relies on.
+            # Takes the snapshot and the lock for all later reads.
             connection.wait_for("SELECT 1 FROM sqlite_schema LIMIT 1").close()
             connection.run("PRAGMA query_only = ON")
             version = connection.number("data_version")
@@ -179,16 +177,17 @@ class Registry:
     def writing(
         self, *, now: datetime, actor: Actor, judge: Callable[[Connection], None] | None = None
     ) -> Iterator[Writing]:
-        """Open the one writer: committed when the block ends, undone on any exception.
+        """Open the write transaction: committed at the end of the block, undone on any exception.
 
         Args:
-            judge: refuses the file that now cannot change; it has to be as made when not given.
+            judge: checks the file, which now cannot change; default: its tables must be as this
+                tool creates them.
 
         Raises:
-            RegistryMisuse: (`registry_misuse`) for a change that was not journalled.
-            RegistryChanged: (`registry_changed`) when another file was restored in its place.
-            RegistryDamaged: (`registry_damaged`) when its tables are not as made, earlier rows
-                break a rule, or a row that was written is not there before the COMMIT.
+            RegistryMisuse: (`registry_misuse`) for a change without a journal row.
+            RegistryChanged: (`registry_changed`) when the file was replaced by a restored one.
+            RegistryDamaged: (`registry_damaged`) when its tables were changed, earlier rows violate
+                a constraint, or a written row is missing before the COMMIT.
         """
         connection = self._connection
         connection.begin("BEGIN IMMEDIATE")
@@ -210,7 +209,7 @@ class Registry:
             Reading.end(db)
             connection.roll_back()
             if isinstance(error, RegistryMisuse):
-                # If earlier rows break a rule, the command that writes has no bug.
+                # If earlier rows violate a constraint, this is not a bug of the writing command.
                 with self.reading() as read:
                     problems = sqlite_problems(read)
                 if problems:
@@ -218,29 +217,28 @@ class Registry:
             raise
 
     def close(self) -> None:
-        """Close the file; what was not committed is undone."""
+        """Close the file and undo an open transaction."""
         self._connection.close()
 
     def __enter__(self) -> Self:
-        """Close at the end of the block."""
+        """Return the registry, which is closed at the end of the block."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close."""
+        """Close the file."""
         self.close()
 
 
 def sqlite_problems(db: Reading) -> tuple[str, ...]:
-    """Return what SQLite's own two checks find, one line each; empty when all is well."""
+    """Run SQLite's integrity and foreign-key checks; return one line per problem."""
 
     def problems() -> Iterator[str]:
         for line in db.values(text, f"PRAGMA integrity_check({_MOST_PROBLEMS})"):
             if line != "ok":  # it may quote stored text
-                what = "a page, a row or an index is not as it should be"
-                yield f"SQLite finds the file damaged: {what}"
+                yield "SQLite reports a damaged file: a page, a row or an index is invalid"
                 break
         for table in db.values(text, "PRAGMA foreign_key_check"):
-            yield f"a row of {escape(table)} refers to one that is not there"
+            yield f"a row of {escape(table)} refers to a missing row"
 
     return tuple(islice(problems(), _MOST_PROBLEMS))
 
@@ -256,7 +254,7 @@ def _require_blank(connection: Connection) -> None:
 
 
 def check_application_id(connection: Connection) -> None:
-    """Refuse a file that is no registry, or one that this version cannot know; as `open`."""
+    """Refuse a file that is not a registry, or is newer than this tool; errors as `open`."""
     path = connection.path
     if connection.number("application_id") != schema.APPLICATION_ID:
         if _is_blank(connection):
@@ -265,21 +263,21 @@ def check_application_id(connection: Connection) -> None:
                 f"the registry {display_path(path)} is empty: its creation was interrupted",
                 hint=Hint(run("init"), "; if it once held licenses: ", back),
             )
-        raise damaged(path, "is another program's database")
+        raise damaged(path, "is a database of another program")
     version = connection.number("user_version")
     if version < 0:
-        raise damaged(path, f"is damaged: its tables cannot be version {version}")
+        raise damaged(path, f"is damaged: its tables have the impossible version {version}")
     if version > len(schema.MIGRATIONS):
         raise HomeProblem(
             f"the registry {display_path(path)} was written by a newer polygent-issue "
-            f"(its tables are version {version}, this one knows {len(schema.MIGRATIONS)})",
-            hint="use that version of polygent-issue",
+            f"(its tables have version {version}; this tool supports {len(schema.MIGRATIONS)})",
+            hint="update polygent-issue to that version",
             code="registry_newer",
         )
 
 
 def _require_as_made(connection: Connection) -> None:
-    """Refuse to write where a table, index, view or trigger is missing, changed or added."""
+    """Refuse a file in which a table, index, view or trigger is missing, changed or added."""
     check_application_id(connection)
     version = connection.number("user_version")
     with closing(connection.run(schema.STATEMENTS)) as cursor:
@@ -292,13 +290,13 @@ def _require_as_made(connection: Connection) -> None:
 
 
 def migrate_file(connection: Connection, *, keep: bool = True) -> None:
-    """Apply the migrations that are missing, each in one transaction.
+    """Apply the missing migrations, each in one transaction.
 
-    Whoever called closes the connection on an error, which undoes the one that failed.
+    After an error the caller must close the connection, which undoes the failed migration.
 
     Args:
-        keep: whether a copy from before each migration stays beside the file, as `.before-vN`;
-            `output_failed` when it cannot be written.
+        keep: keep a copy from before each migration next to the file, as `.before-vN`;
+            `output_failed` if it cannot be written.
     """
     while connection.number("user_version") < len(schema.MIGRATIONS):
         connection.begin("BEGIN IMMEDIATE")
@@ -306,14 +304,14 @@ def migrate_file(connection: Connection, *, keep: bool = True) -> None:
         version = connection.number("user_version")
         # Another process may have migrated while this one waited.
         if version < len(schema.MIGRATIONS):
-            if keep and version:  # one of version 0 holds nothing
+            if keep and version:  # a file of version 0 is empty
                 _keep_copy(connection.path, version + 1)
             schema.migrate(connection.run, version)
         connection.wait_for("COMMIT").close()
 
 
 def free_name(path: Path) -> Path:
-    """Return the path, or with a number at its end the first that names nothing yet."""
+    """Return the path, or the first one with a number that does not exist."""
     number, free = 1, path
     while os.path.lexists(free):
         number += 1
@@ -322,14 +320,14 @@ def free_name(path: Path) -> Path:
 
 
 def _keep_copy(path: Path, version: int) -> None:
-    """Copy a registry as it is before the migration to a version, in whose transaction we are.
+    """Copy a registry before its migration to a version, within the migration's transaction.
 
-    A migration that was killed may have left the same copy, or a part of it.
+    An interrupted migration may have left the same copy, or a part of it.
     """
     target = path.with_name(f"{path.name}.before-v{version}")
     temporary = f".polygent-before-v{version}."
     files.sweep(path.parent, temporary)
-    # One that writes cannot copy: SQLite refuses that to whoever has the lock.
+    # A second connection is needed, because SQLite cannot copy within a write transaction.
     reader = Connection(path, busy_timeout=timedelta(), read_only=True)
     try:
         prepared = files.prepare_with(
@@ -347,7 +345,7 @@ def _keep_copy(path: Path, version: int) -> None:
 
 def _exists(path: Path) -> HomeProblem:
     return HomeProblem(
-        f"there is something at {display_path(path)} already",
+        f"{display_path(path)} exists already",
         hint="choose another --home",
         code="registry_exists",
     )

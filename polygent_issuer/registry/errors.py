@@ -1,7 +1,7 @@
-"""What can be wrong with the registry, and each failure of SQLite as one of these errors.
+"""Errors of the registry, and the translation of SQLite's errors to them.
 
-No exception of SQLite leaves the registry. Its message may quote stored text, so only its symbolic
-name is passed on. Result codes: https://www.sqlite.org/rescode.html.
+No exception of SQLite leaves this package. Its message may quote stored text, so only the symbolic
+name is used. Result codes: https://www.sqlite.org/rescode.html.
 """
 
 import re
@@ -21,7 +21,7 @@ from polygent_issuer.text import escape, escape_short
 
 
 class RegistryMissing(HomeProblem):
-    """There is no registry here, or its creation was interrupted; it is never made by the way."""
+    """The registry does not exist, or its creation was interrupted; only `create` makes one."""
 
     code = "registry_missing"
 
@@ -33,77 +33,77 @@ class RegistryLocked(HomeProblem):
 
 
 class RegistryDamaged(HomeProblem):
-    """The file is no registry of this tool, or not as this tool left it."""
+    """The file is not a registry of this tool, or was changed or damaged."""
 
     code = "registry_damaged"
 
 
 class RegistryFailed(HomeProblem):
-    """The system could not read or write the registry: full disk, I/O error, no permission."""
+    """The system cannot read or write the registry: full disk, I/O error, no permission."""
 
     code = "registry_failed"
 
 
 class Taken(InputRefused):
-    """A slug, label, fingerprint or id that must be unique is there already."""
+    """A slug, label, fingerprint or id that must be unique exists already."""
 
     code = "taken"
 
 
 class RegistryMisuse(IssuerError):
-    """A bug in this tool: it asked of the registry what is never allowed."""
+    """A bug in this tool: it used the registry in a way that is never allowed."""
 
     code = "registry_misuse"
     exit_code = ExitCode.BUG
 
 
-# What the sqlite3 module itself raises while binding or fetching, besides its own errors.
+# The errors of the sqlite3 module, including those while binding or fetching values.
 FOREIGN = (sqlite3.Error, UnicodeError, OverflowError, MemoryError)
 
 _TWICE = frozenset({sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY})
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
-# SQLITE_ERROR: a table or column that our statement names is not there any more.
+# SQLITE_ERROR: a table or column of the statement is missing.
 _DAMAGED = frozenset(
     {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR}
 )
 _HINTS = {
-    sqlite3.SQLITE_FULL: "free some space on that disk and run the command again",
+    sqlite3.SQLITE_FULL: "free space on that disk, then run the command again",
     sqlite3.SQLITE_READONLY: "make the file and its folder writable for you",
     sqlite3.SQLITE_CANTOPEN: "make the file and its folder writable for you",
     sqlite3.SQLITE_PERM: "make the file and its folder writable for you",
-    sqlite3.SQLITE_NOMEM: "free some memory and run the command again",
+    sqlite3.SQLITE_NOMEM: "free memory, then run the command again",
 }
 _KEYS = {**KEYS, "journal": "seq"}
 _FROM = re.compile(r"\bFROM (\w+)")
-# Subqueries have tables of their own; none of ours nests deeper.
+# Subqueries have their own tables; none in this package nests deeper.
 _NESTED, _DEPTH = re.compile(r"\([^()]*\)"), 3
 _BACK = run("registry", "restore", "BACKUP")
-_VERIFY = Hint("see what else is damaged: ", run("journal", "verify"), "; then ")
-_RESTORE = Hint("go back to your last backup: ", _BACK)
-_WHAT_CHANGED = Hint(" what was changed; to go back to a backup: ", _BACK)
+_VERIFY = Hint("list all damage with ", run("journal", "verify"), "; then ")
+_RESTORE = Hint("restore your last backup: ", _BACK)
+_WHAT_CHANGED = Hint(" the changes; to restore a backup: ", _BACK)
 
 
 def display_path(path: Path) -> str:
-    """Return the path as a message may show it."""
+    """Return the path, escaped for a message."""
     return escape(str(path))
 
 
 def is_busy(error: Exception) -> bool:
-    """Check whether another connection holds a lock that this statement needs."""
+    """Return whether another connection has a lock that the statement needs."""
     return _primary(error) in _BUSY
 
 
 def translate(error: Exception, path: Path) -> IssuerError:
-    """Return our error for what the sqlite3 module raised.
+    """Return the registry's error for an error of the sqlite3 module.
 
     Returns:
         RegistryLocked, RegistryDamaged, RegistryFailed, Taken (a UNIQUE constraint), InputRefused
-        (text that is not Unicode) or RegistryMisuse (any other constraint, a bug).
+        (text that is not Unicode), or RegistryMisuse (any other constraint: a bug).
     """
     if isinstance(error, sqlite3.Error):
         return _of_sqlite(error, path)
     if isinstance(error, UnicodeEncodeError | OverflowError):
-        return InputRefused("text or a number that the registry cannot hold")
+        return InputRefused("the registry cannot store a text or a number of the input")
     if isinstance(error, MemoryError):
         return _failed(sqlite3.SQLITE_NOMEM, "SQLITE_NOMEM", path)
     return damaged(path)
@@ -117,8 +117,8 @@ def _of_sqlite(error: sqlite3.Error, path: Path) -> IssuerError:
         return _constraint(error)
     if code in _BUSY:
         return RegistryLocked(
-            f"another command keeps the registry {display_path(path)} locked",
-            hint="let it finish, or answer its prompt, then run this one again",
+            f"the registry {display_path(path)} is locked by another command",
+            hint="wait for that command or answer its prompt, then run this one again",
         )
     if code is None or code in _DAMAGED:
         return damaged(path)
@@ -126,7 +126,7 @@ def _of_sqlite(error: sqlite3.Error, path: Path) -> IssuerError:
 
 
 def not_copied(error: Exception, source: Path, target: Path) -> IssuerError:
-    """Return `output_failed` for a copy that broke off, unless the source is to blame."""
+    """Return `output_failed` for a failed copy, unless the error is in the source."""
     failure = translate(error, source)
     if not isinstance(failure, RegistryFailed):
         return failure
@@ -135,16 +135,16 @@ def not_copied(error: Exception, source: Path, target: Path) -> IssuerError:
 
 
 def damaged(path: Path, what: str = "is damaged") -> RegistryDamaged:
-    """Return the error for a registry that this tool did not leave so: `what` follows its path."""
+    """Return the error for a damaged registry; `what` follows its path in the message."""
     return RegistryDamaged(f"the registry {display_path(path)} {what}", hint=_RESTORE)
 
 
 def tampered(path: Path, what: str, *, older: bool = False) -> RegistryDamaged:
-    """Return the error for what only something else than this tool can have changed.
+    """Return the error for a change that was made outside this tool.
 
     Args:
-        what: the object or the rows, and what is wrong with them.
-        older: its tables are of an older version, so only `doctor` can open it.
+        what: the object or the rows, and the problem.
+        older: the tables have an older version, so only `doctor` can open the file.
     """
     look = Hint(run("doctor"), " shows") if older else Hint(run("journal", "verify"), " lists")
     return RegistryDamaged(
@@ -155,22 +155,22 @@ def tampered(path: Path, what: str, *, older: bool = False) -> RegistryDamaged:
 
 
 def changed_row(path: Path, name: str) -> RegistryDamaged:
-    """Return the error for a row, such as `licenses/ID`, that is not as the journal recorded it."""
+    """Return the error for a row, such as `licenses/ID`, that differs from the journal."""
     return RegistryDamaged(
-        f"{escape(name)} in the registry {display_path(path)} is not as the journal last recorded "
-        "it: it was changed outside polygent-issue",
+        f"{escape(name)} in the registry {display_path(path)} differs from the journal: it was "
+        "changed outside polygent-issue",
         hint=Hint(
             run("journal", "verify"),
             " lists",
             _WHAT_CHANGED,
-            "; without one, rebuild from the license files: ",
+            "; without a backup, rebuild the registry from the license files: ",
             run("registry", "import", "FILE", "--home", "NEW"),
         ),
     )
 
 
 def damaged_row(path: Path, sql: str, row: tuple[object, ...]) -> RegistryDamaged:
-    """Return the error for a row of a statement that has a value which this tool never writes."""
+    """Return the error for a row of a statement with a value that this tool never writes."""
     error = damaged(path, f"has a row that cannot be read{_name(sql, row)}")
     error.hint = Hint(_VERIFY, _RESTORE)
     return error
@@ -184,25 +184,25 @@ def _name(sql: str, row: tuple[object, ...]) -> str:
         return ""
     if sql.startswith(f"SELECT {_KEYS.get(match[1])},"):
         return f": {match[1]}/{escape_short(str(row[0]))}"
-    return f": one of its table {match[1]}"
+    return f" in the table {match[1]}"
 
 
 def _primary(error: Exception) -> int | None:
-    # Absent on what the sqlite3 module raises by itself, such as undecodable text.
+    # Errors of the sqlite3 module itself, such as undecodable text, have no code.
     code = getattr(error, "sqlite_errorcode", None)
     return None if code is None else int(code) & 0xFF
 
 
 def _constraint(error: sqlite3.IntegrityError) -> IssuerError:
     if error.sqlite_errorcode in _TWICE:
-        # "UNIQUE constraint failed: licenses.id": names of ours, no stored text.
+        # "UNIQUE constraint failed: licenses.id" contains names of columns, no stored text.
         columns = str(error).rpartition(": ")[2]
-        return Taken(f"the same {columns} is in the registry already")
-    return RegistryMisuse(f"a rule of the registry forbids this ({error.sqlite_errorname})")
+        return Taken(f"the registry already contains the same {columns}")
+    return RegistryMisuse(f"a constraint of the registry failed ({error.sqlite_errorname})")
 
 
 def _failed(code: int, name: str, path: Path) -> RegistryFailed:
     return RegistryFailed(
-        f"the registry {display_path(path)} cannot be read or written ({name})",
-        hint=_HINTS.get(code, "look at the disk and its system log, then run the command again"),
+        f"cannot read or write the registry {display_path(path)} ({name})",
+        hint=_HINTS.get(code, "check the disk and the system log, then run the command again"),
     )

@@ -1,4 +1,4 @@
-"""The journal: who did what, when and why; append-only, each row chained to the one before."""
+"""The journal: an append-only log of all changes, whose rows form a hash chain."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -24,10 +24,10 @@ from polygent_issuer.registry.row_check import chain_hash
 from polygent_issuer.registry.transactions import Reading
 from polygent_issuer.terms import dates
 
-# The events that tell of a copy that was made, and of nothing else.
+# The events that only record a copy, not a change.
 BACKED_UP: Final = "registry-backed-up"
 HEAD_NOTED: Final = "head-noted"
-# In so many words, as the index has it: what is bound to a mark is known too late to choose one.
+# Without parameters, exactly as in the index: SQLite cannot choose a partial index by a parameter.
 _OF_COPY: Final = f"event IN ('{BACKED_UP}', '{HEAD_NOTED}')"
 _TOLERANCE: Final = timedelta(minutes=5)
 _SELECT: Final = "SELECT seq, bytes, previous, hash FROM journal"
@@ -40,11 +40,11 @@ def rows(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Iterator[JournalRow]:
-    """Stream the rows, oldest first.
+    """Stream the journal rows, oldest first.
 
     Args:
-        customer: only rows about this one, or about a slug that is its alias now.
-        since, until: aware; from the one instant on, and before the other.
+        customer: only rows about this customer, by slug or by a present alias.
+        since, until: aware instants; rows from `since` on and before `until`.
     """
     conditions: list[tuple[str, Params]] = []
     if customer is not None:
@@ -59,25 +59,25 @@ def rows(
 
 
 def newest_at(db: Reading) -> datetime | None:
-    """Return when the last row was written, or None for an empty journal."""
+    """Return the instant of the last row, or None for an empty journal."""
     sql = "SELECT at FROM journal ORDER BY seq DESC LIMIT 1"
     return db.value(moment, sql)
 
 
 def head(db: Reading) -> tuple[int, str]:
-    """Return how many rows there are, and the hash of the last one in hex."""
+    """Return the number of rows, and the hash of the last one in hex."""
     size, newest = db.head()
     return size, newest.hex()
 
 
 def newest_copy(db: Reading, event: str) -> JournalRow | None:
-    """Return the last row that tells of such a copy, or None when there never was one."""
+    """Return the last row with an event of a copy, or None."""
     sql = f"{_SELECT} WHERE {_OF_COPY} AND event = ? ORDER BY seq DESC LIMIT 1"
     return db.one(_journal_row, sql, (event,))
 
 
 def issue_of(db: Reading, record: LicenseRecord) -> JournalRow | None:
-    """Return the first row that tells of a license: that of its issue or of its import."""
+    """Return the first row about a license: its issue or its import."""
     owner = "SELECT slug FROM customers WHERE id = ?"
     was = "SELECT slug FROM aliases WHERE customer_id = ?"
     where = f"WHERE customer IN ({owner} UNION {was}) AND license = ? ORDER BY seq LIMIT 1"
@@ -94,10 +94,10 @@ def customer_status_changes(db: Reading, customer: Customer) -> int:
 
 
 def intact_issue(db: Reading, license_id: str, *, customer: str) -> JournalRow | None:
-    """Return the journal row of a license's issue; None where there is none, or it was edited.
+    """Return the journal row of a license's issue; None if it is missing or was edited.
 
     Args:
-        customer: the slug in the signed license, which no edited row can change.
+        customer: the slug in the signed license, which an edit of the registry cannot change.
     """
     where = "WHERE customer = ? AND license = ? ORDER BY seq LIMIT 1"
     issue = db.one(_journal_row, f"{_SELECT} {where}", (customer, license_id))
@@ -106,18 +106,18 @@ def intact_issue(db: Reading, license_id: str, *, customer: str) -> JournalRow |
     sql = "SELECT previous, bytes, hash FROM journal WHERE seq IN (?, ? + 1) ORDER BY seq"
     links = db.each(lambda row: tuple(map(as_bytes, row.values())), sql, (issue.seq, issue.seq))
     (previous, body, stored), *following = links
-    follows = all(each[0] == stored for each in following)
+    follows = all(link[0] == stored for link in following)
     return issue if follows and chain_hash(previous, body) == stored else None
 
 
 def copies_since(db: Reading, seq: int) -> int:
-    """Count the rows after a row that tell of a copy, and of nothing else."""
+    """Count the rows after a row that only record a copy."""
     sql = f"SELECT count(*) FROM journal WHERE {_OF_COPY} AND seq > ?"  # noqa: S608  # our own
     return db.value(as_int, sql, (seq,)) or 0
 
 
 def acts_since(db: Reading, seq: int) -> int:
-    """Count the rows after a row that tell of more; they are numbered without a gap."""
+    """Count the rows after a row that record more than a copy; rows are numbered without gaps."""
     size, _ = head(db)
     return size - seq - copies_since(db, seq)
 
@@ -147,7 +147,7 @@ def clock_behind_finding(db: Reading, now: datetime) -> tuple[Finding, ...]:
     if newest is None or now >= newest - _TOLERANCE:
         return ()
     message = (
-        f"this machine's clock says {dates.instant(now)}, "
-        f"but the journal's newest row is of {dates.instant(newest)}"
+        f"this machine's clock shows {dates.instant(now)}, "
+        f"but the newest row of the journal is from {dates.instant(newest)}"
     )
-    return (Finding(code=FindingCode.CLOCK_BEHIND, message=message, hint="set the clock right"),)
+    return (Finding(code=FindingCode.CLOCK_BEHIND, message=message, hint="correct the clock"),)

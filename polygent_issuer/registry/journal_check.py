@@ -1,19 +1,19 @@
 """Check the journal's chain, and each row of the registry against it.
 
-1. Each row's hash is SHA-256(previous ‖ bytes) of what is stored; nothing is serialised again.
-2. Each row follows the one before, by number and by hash.
-3. Each head that was noted earlier is in it (`against`).
-4. The tables, indexes and triggers are as this version makes them.
-5. Each row of the other tables is what its latest journal row says, and none is there that the
-   journal never wrote; each `.lic` has the digest that stands beside it.
-6. `row_journal` names, for each row, the newest journal row that wrote it.
+1. The hash of each journal row is SHA-256(previous ‖ bytes) of the stored bytes.
+2. Each journal row follows the one before it, by number and by hash.
+3. The journal contains each head that was noted earlier (`against`).
+4. The tables, indexes and triggers are as this version creates them.
+5. Each row of the other tables is as the journal last recorded it, no row was added, and each
+   `.lic` has the digest in its row.
+6. `row_journal` has, for each row, the newest journal row that wrote it.
 
-What this cannot find without an older head: rows that were cut off the end, a restored older copy,
-and a journal that was written anew, from some row on, together with all tables.
+Without an older head this check cannot find rows that were removed at the end, a restored older
+copy, or a journal that was rewritten from some row on together with all tables.
 
-A head is `SIZE:HASH`: how many rows there were, and the hash of the last one in hex. A file of
-noted heads has one a line, the instant before it and the registry's id after it; blank lines and
-lines that begin with `#` are for people.
+A head is `SIZE:HASH`: the number of rows, and the hash of the last one in hex. A file of noted
+heads has one head per line, with the instant before it and the registry's id after it. Blank lines
+and lines that begin with `#` are ignored.
 """
 
 import re
@@ -40,25 +40,25 @@ HEAD: Final = re.compile(r"(?:([0-9]{1,15}):)?([0-9a-f]{64})")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JournalHead:
-    """The noted hash of the last of `size` rows, if that was noted, too; and a name of it."""
+    """A head that was noted: the number of rows (if noted), the hash, and a title for messages."""
 
     size: int | None
     digest: bytes
-    told: str = "the noted head"
+    title: str = "the noted head"
 
 
 def head_text(size: int, digest: str) -> str:
-    """Return a head, with its hash in hex, as `--against` takes it later."""
+    """Format a head, with its hash in hex, for `--against`."""
     return f"{size}:{digest}"
 
 
 def noted_line(size: int, digest: str, *, now: datetime, registry_id: str) -> str:
-    """Return a line of a file of noted heads."""
+    """Format a line of a file of noted heads."""
     return f"{dates.instant(now)} {head_text(size, digest)} {escape(registry_id)}"
 
 
 def parse_head(text: str) -> JournalHead | None:
-    """Return the head that a text is; None when it is none."""
+    """Parse a head; None for any other text."""
     match = HEAD.fullmatch(text.strip())
     if match is None:
         return None
@@ -67,11 +67,11 @@ def parse_head(text: str) -> JournalHead | None:
 
 
 def parse_noted(text: str, name: str) -> tuple[JournalHead, ...]:
-    """Return the heads of a file, in its order; `input_refused` when a line, or it, holds none.
+    """Parse a file of noted heads; `input_refused` for a line, or a file, without a head.
 
     Args:
-        text: what the file holds.
-        name: what a message calls the file, safe to show.
+        text: the content of the file.
+        name: the file in messages, already escaped.
     """
     heads = []
     for number, line in enumerate(text.splitlines(), 1):
@@ -81,27 +81,27 @@ def parse_noted(text: str, name: str) -> tuple[JournalHead, ...]:
         head = next(filter(None, map(parse_head, words)), None)
         if head is None:
             raise InputRefused(
-                f"line {number} of {name} holds no head: {escape_short(line)}",
-                hint=Hint("a head is SIZE:HASH, as `", run("journal", "verify"), "` prints it"),
+                f"line {number} of {name} has no head: {escape_short(line)}",
+                hint=Hint("write SIZE:HASH, as `", run("journal", "verify"), "` prints it"),
             )
         title = f"the head noted in line {number} of {name}"
-        heads.append(JournalHead(size=head.size, digest=head.digest, told=title))
+        heads.append(JournalHead(size=head.size, digest=head.digest, title=title))
     if not heads:
         raise InputRefused(
-            f"{name} holds no head",
+            f"{name} has no head",
             hint=Hint("note one: ", run("journal", "verify", "--note", "FILE")),
         )
     return tuple(heads)
 
 
 Recorded = dict[str, tuple[int, str | None]]
-"""By the name of a row, the newest journal row that wrote it, and its digest; None: deleted."""
+"""By the name of a row: the newest journal row that wrote it, and its digest (None: deleted)."""
 
 _LICENSE: Final = "licenses/"
 
 
 def table_problems(db: Reading, recorded: Recorded) -> Iterator[str]:
-    """One line for each row that is not as the journal last recorded it."""
+    """Yield one line for each row that is not as the journal last recorded it."""
     expected = {name: digest for name, (_, digest) in recorded.items()}
     for name, digest in _journaled(db):
         recorded_digest = expected.pop(name, None)
@@ -116,25 +116,25 @@ def table_problems(db: Reading, recorded: Recorded) -> Iterator[str]:
 
 
 def row_journal_problems(db: Reading, recorded: Recorded) -> Iterator[str]:
-    """One line for each row of `row_journal` that is wrong or missing, where tables have it."""
+    """Yield one line for each wrong or missing row of `row_journal`, if the table exists."""
     if not _columns(db, "row_journal"):
         return
     missing = dict.fromkeys(recorded)
     for name, seq in db.execute("SELECT name, seq FROM row_journal"):
         missing.pop(str(name), None)
         if seq != recorded.get(str(name), (None,))[0]:
-            what = "does not name the newest journal row of that row"
+            what = "does not have the newest journal row of that row"
             yield f"row_journal/{escape(str(name))} {what}"
     for name in missing:
         yield f"row_journal/{escape(name)} is missing"
 
 
 def _journaled(db: Reading) -> Iterator[tuple[str, str]]:
-    """Stream the rows that the journal vouches for, each with its digest."""
+    """Stream the names of the rows that the journal records, each with its current digest."""
     for table, key in schema.JOURNALED.items():
         names = _columns(db, table)
         if key not in names:
-            continue  # the check of the tables themselves has told
+            continue  # the check of the schema reports that
         place, digest_of = names.index(key), row_digests(tuple(names))
         for row in db.execute(f"SELECT * FROM {table}"):  # noqa: S608  # tables of our own
             yield f"{table}/{row[place]!s}", digest_of(row)
@@ -145,18 +145,18 @@ def _columns(db: Reading, table: str) -> list[str]:
 
 
 def _of_file(db: Reading, name: str) -> str:
-    """Say so when it is the `.lic` itself that was changed."""
+    """Return an addition to the message if the `.lic` itself was changed."""
     sql, license_id = "SELECT * FROM licenses WHERE id = ?", name.removeprefix(_LICENSE)
     for row in db.each(dict, sql, (license_id,)):
         file = row.get("file")
         if isinstance(file, bytes) and sha256(file).hexdigest() != row.get("sha256"):
-            return ": the stored .lic is not the one that was issued"
+            return ": the stored .lic is not the issued one"
     return ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JournalCheck:
-    """The number of rows, the hash of the last one in hex, and the first hundred problems."""
+    """The number of journal rows, the hash of the last one in hex, and up to 100 problems."""
 
     size: int
     head: str
@@ -164,11 +164,11 @@ class JournalCheck:
 
 
 def verify(db: Reading, *, against: Iterable[JournalHead] = ()) -> JournalCheck:
-    """Check the journal and all that it vouches for, in one pass over each table.
+    """Check the journal and all rows that it records, in one pass over each table.
 
     Args:
-        against: heads that were noted earlier: rows that were cut off since, a journal that was
-            written anew, or a restored older copy, are found only so.
+        against: heads that were noted earlier. Only they can show that rows were removed at the
+            end, the journal was rewritten, or an older copy was restored.
     """
     chain = _Chain(against)
     sql = "SELECT seq, previous, bytes, hash FROM journal ORDER BY seq"
@@ -179,7 +179,7 @@ def verify(db: Reading, *, against: Iterable[JournalHead] = ()) -> JournalCheck:
         chain.beside_noted(),
         schema.differences(db.execute(schema.STATEMENTS)),
         table_problems(db, chain.recorded),
-        # Where the chain is broken, most of its numbers differ.
+        # If the chain is broken, most of the numbers differ.
         () if chain.problems else row_journal_problems(db, chain.recorded),
     )
     problems = tuple(islice(lines, _MOST + 1))
@@ -189,7 +189,7 @@ def verify(db: Reading, *, against: Iterable[JournalHead] = ()) -> JournalCheck:
 
 
 class _Chain:
-    """Steps 1 to 3, row by row; collects what the rows record of the other tables."""
+    """Steps 1 to 3, row by row; collect the digests that the rows record."""
 
     def __init__(self, against: Iterable[JournalHead]) -> None:
         self.size = 0
@@ -197,13 +197,13 @@ class _Chain:
         self.problems: list[str] = []
         self.recorded: Recorded = {}
         self._against = tuple(against)
-        # Where each of these hashes was met; one look-up a row, however many there are.
+        # The number of the row with each of these hashes; one look-up per row.
         self._met: dict[bytes, int | None] = dict.fromkeys(head.digest for head in self._against)
         if GENESIS in self._met:
             self._met[GENESIS] = 0
 
     def follow(self, row: Fields) -> None:
-        """Take the next row; a step that fails adds a problem, and the next row is judged anew."""
+        """Check the next row; after a problem the check continues with the row after it."""
         seq, stored = as_int(row["seq"]), as_bytes(row["hash"])
         previous, body = as_bytes(row["previous"]), as_bytes(row["bytes"])
         if seq != self.size + 1:
@@ -211,7 +211,7 @@ class _Chain:
         if previous != self.head:
             self._problem(
                 f"journal row {seq} does not follow the row before it: "
-                "one was edited, deleted, inserted or moved"
+                "a row was edited, deleted, inserted or moved"
             )
         if chain_hash(previous, body) != stored:
             self._problem(f"journal row {seq} was edited")
@@ -225,20 +225,20 @@ class _Chain:
         self.size, self.head = seq, stored
 
     def beside_noted(self) -> Iterator[str]:
-        """What the heads that were noted earlier say against the journal."""
+        """Yield one line for each noted head that is not in the journal."""
         for head in self._against:
             met = self._met[head.digest]
             if met is not None and head.size in (None, met):
                 continue
             if head.size is not None and head.size > self.size:
                 yield (
-                    f"the journal ends at row {self.size}, {head.told} is row {head.size}: "
-                    "rows were cut off, or an older copy was restored"
+                    f"the journal ends at row {self.size}, but {head.title} is row {head.size}: "
+                    "rows were removed, or an older copy was restored"
                 )
             else:
                 yield (
-                    f"{head.told} is not in this journal: "
-                    "it was written anew, cut off, or is another registry's"
+                    f"{head.title} is not in this journal: "
+                    "the journal was rewritten or shortened, or belongs to another registry"
                 )
 
     def _problem(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Signing keys: their pinned public halves, their labels, and which one is active."""
+"""Signing keys: their pinned public keys, their labels, and the active one."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _SELECT: Final = """SELECT kid, label, public_pem, created_at, active, retired_at, compromised,
     backed_up_at FROM keys"""
-_SHORTEST: Final = 4  # a slip of a label is not to name a key by chance
+_SHORTEST: Final = 4  # shorter beginnings could match a key by chance
 _USES: Final = f"""SELECT kid, count(*) AS licenses,
     sum({CURRENT}) AS current, max(expires_at) AS last_end
     FROM licenses GROUP BY kid"""  # noqa: S608  # a condition of our own
@@ -37,7 +37,7 @@ _use: Final = reader(KeyUse, last_end=seconds)
 
 
 def every(db: Reading) -> tuple[KeyRecord, ...]:
-    """Return all keys, oldest first; `registry_damaged` when one is not as recorded, or missing."""
+    """Return all keys, oldest first; `registry_damaged` if one was changed or is missing."""
     if db.all_keys is None:
         db.require_every_recorded("keys", None)
         known = tuple(db.each(_key, f"{_SELECT} ORDER BY created_at, kid"))
@@ -48,11 +48,11 @@ def every(db: Reading) -> tuple[KeyRecord, ...]:
 
 
 def find(db: Reading, typed: str) -> KeyRecord:
-    """Return the key of a label, a kid, or an unambiguous beginning of a kid.
+    """Return the key with a label, a kid, or an unambiguous beginning of a kid.
 
     Raises:
-        NotFound: (`not_found`) when there is none; the hint names the nearest.
-        Ambiguous: (`ambiguous`) when several kids begin so; the hint names them.
+        NotFound: (`not_found`) without a match; the hint names the most similar label.
+        Ambiguous: (`ambiguous`) when several kids match; the hint lists them.
     """
     known = every(db)
     for key in known:
@@ -68,49 +68,49 @@ def find(db: Reading, typed: str) -> KeyRecord:
     if matches:
         return matches[0]
     if not known:
-        raise not_found("there is no signing key yet", None, run("key", "generate"))
+        raise not_found("the registry has no signing key yet", None, run("key", "generate"))
     suggestion = nearest(typed, [key.label for key in known])
-    raise not_found(f"there is no key {escape(typed)}", suggestion, run("key", "list"))
+    raise not_found(f"unknown key {escape(typed)}", suggestion, run("key", "list"))
 
 
 def pinned(db: Reading, kid: str) -> KeyRecord:
-    """Return the key that a license names; `registry_damaged` when there is none."""
+    """Return the key that a license names; `registry_damaged` if it is missing."""
     key = next((key for key in every(db) if key.kid == kid), None)
     if key is None:
-        raise db.damaged(f"lacks the key {escape_short(kid)}, which a license names")
+        raise db.damaged(f"lacks the key {escape_short(kid)} of a license")
     return key
 
 
 def active(db: Reading) -> KeyRecord | None:
-    """Return the key that signs unless another is named, if there is one."""
+    """Return the active key, if there is one."""
     return next((key for key in every(db) if key.active), None)
 
 
 def uses(db: Reading) -> Mapping[str, KeyUse]:
-    """Return what was signed with each key, by kid; a key that signed nothing is left out."""
+    """Return the use of each key, by kid; a key that signed nothing is left out."""
     return dict(db.each(lambda row: (text(row["kid"]), _use(row)), _USES))
 
 
 def compromised_since(db: Reading, key: KeyRecord) -> datetime | None:
-    """Return since when a key is marked as compromised; None for one that is not."""
+    """Return the instant since which a key is marked as compromised; None if it is not."""
     if not key.compromised or key.retired_at is None:
         return None
-    # What is marked so is retired with that, or was before. A registry that was rebuilt from files
-    # has only the end of its use.
+    # A compromised key is retired at the same time, or was before. A registry that was rebuilt from
+    # files only has the retirement.
     params = (moment_text(key.retired_at), key.kid)
     return db.value(moment, _LEAKED, params) or key.retired_at
 
 
 def add(db: Writing, *, key: "Key", label: str) -> KeyRecord:
-    """Pin a public key; the first one becomes active. `taken` when it or the label is there."""
-    require_text("the label", label, hint="choose another label")
+    """Pin a public key; the first one becomes active. `taken` if the key or the label exists."""
+    require_text("label", label, hint="choose another label")
     known = every(db)
     for other in known:
         if key.kid == other.kid:
-            raise Taken(f"the key {key.kid} is in the registry already as {other.label}")
+            raise Taken(f"the registry already contains the key {key.kid}, as {other.label}")
         if label in (other.label, other.kid):
             raise Taken(
-                f"the label {label} is another key's",
+                f"the label {label} is already used by another key",
                 hint=Hint("choose another ", option("--label")),
             )
     db.insert(
@@ -126,17 +126,17 @@ def add(db: Writing, *, key: "Key", label: str) -> KeyRecord:
 
 
 def activate(db: Writing, kid: str) -> KeyRecord:
-    """Let this key sign from now on, and no other; `registry_misuse` for a retired one."""
-    wanted = find(db, kid)
+    """Make this key the active one; `registry_misuse` for a retired key."""
+    key = find(db, kid)
     present = active(db)
     if present is not None:
         db.update("keys", present.kid, active=0)
-    db.update("keys", wanted.kid, active=1)
-    return find(db, wanted.kid)
+    db.update("keys", key.kid, active=1)
+    return find(db, key.kid)
 
 
 def retire(db: Writing, kid: str, *, compromised: bool = False) -> KeyRecord:
-    """Let a key sign no more; its licenses run on, unless it is `compromised`."""
+    """Retire a key; its licenses stay valid, unless it is `compromised`."""
     key = find(db, kid)
     columns: dict[str, Value] = {"active": 0}
     if key.retired_at is None:
@@ -148,13 +148,13 @@ def retire(db: Writing, kid: str, *, compromised: bool = False) -> KeyRecord:
 
 
 def note_backup(db: Writing, kid: str) -> KeyRecord:
-    """Note that a backup of the private half was written now."""
+    """Record that a backup of the private key was written now."""
     db.update("keys", find(db, kid).kid, backed_up_at=db.at)
     return find(db, kid)
 
 
 def key_set(db: Reading) -> "KeySet":
-    """Return what verifies our own licenses: all pinned keys but the compromised ones."""
+    """Return the keys that verify licenses of this registry: all but the compromised ones."""
     from polygent_issuer.verifier.keys import KeySet  # noqa: PLC0415  # 30 ms
 
     return KeySet.of(*(key.public_key for key in every(db) if not key.compromised))

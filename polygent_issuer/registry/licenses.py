@@ -1,4 +1,4 @@
-"""Licenses: every one that was ever issued, with the exact bytes of its file."""
+"""All issued licenses, each with the exact bytes of its file."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -34,7 +34,7 @@ STATUS: Final = {
     LicenseStatus.REPLACED: "replaced_by IS NOT NULL",
     LicenseStatus.RETIRED: "retired_at IS NOT NULL",
 }
-"""What the columns say of a license of each status, as SQL."""
+"""The SQL condition for each status."""
 CURRENT: Final = f"({STATUS[LicenseStatus.CURRENT]})"
 _ARCHIVED: Final = "customer_id IN (SELECT id FROM customers WHERE archived_at IS NOT NULL)"
 _DUE: Final = f"WHERE {CURRENT} AND NOT {_ARCHIVED} AND expires_at < ?"
@@ -63,7 +63,7 @@ def read_ahead(db: Reading, license_ids: Iterable[str]) -> None:
 
 
 def checked(db: Reading, record: LicenseRecord) -> LicenseRecord:
-    """Return a license whose row, customer and machine are as the journal last recorded them."""
+    """Return the license after a check of its row, customer and machine against the journal."""
     db.require_recorded("licenses", record.id)
     db.require_recorded("customers", record.customer_id)
     if record.machine_id is not None:
@@ -83,11 +83,12 @@ def select(
     archived: bool | None = None,
     after: LicenseRecord | None = None,
 ) -> Iterator[LicenseRecord]:
-    """Stream the licenses that all given filters let pass, the first to expire first.
+    """Stream the licenses that match all given filters, earliest expiry first.
 
     Args:
-        archived: whether the customer is; None: all, as for `unsent`.
-        after: only those that follow this one in the order.
+        unsent, archived: False selects licenses that were sent, or of customers who are not
+            archived; None selects all.
+        after: only the licenses after this one in the order.
     """
     conditions: list[tuple[str, Params]] = []
     if customer is not None:
@@ -112,13 +113,13 @@ def select(
 
 
 def due(db: Reading, expires_before: datetime) -> Iterator[LicenseRecord]:
-    """Stream current licenses by their end, then by slug; archived customers are left out."""
+    """Stream current licenses by expiry, then by slug, without archived customers."""
     rest = f"{_DUE} ORDER BY expires_at, customer_slug, id"
     return _select(db, rest, (whole_seconds(expires_before),))
 
 
 def count_due(db: Reading, expires_before: datetime) -> int:
-    """Return how many licenses `due` would give."""
+    """Return the number of licenses of `due`."""
     sql = f"SELECT count(*) FROM licenses {_DUE}"  # noqa: S608  # conditions of our own
     return db.value(as_int, sql, (whole_seconds(expires_before),)) or 0
 
@@ -126,7 +127,7 @@ def count_due(db: Reading, expires_before: datetime) -> int:
 def no_longer_due(
     db: Reading, expires_from: datetime, expires_before: datetime
 ) -> Iterator[LicenseRecord]:
-    """Stream licenses of this range of expiries that are not current, or of archived customers."""
+    """Stream licenses in a range of expiries that are not current or have archived customers."""
     where = f"""WHERE expires_at >= ? AND expires_at < ? AND (NOT {CURRENT} OR {_ARCHIVED})
         ORDER BY expires_at, customer_slug, id"""
     return _select(db, where, (whole_seconds(expires_from), whole_seconds(expires_before)))
@@ -137,7 +138,7 @@ def _select(db: Reading, rest: str, params: Params) -> Iterator[LicenseRecord]:
 
 
 def get(db: Reading, license_id: str) -> LicenseRecord:
-    """Return the license of exactly this id; else raise `not_found`."""
+    """Return the license with exactly this id; else raise `not_found`."""
     record = by_id(db, license_id)
     if record is None:
         raise _not_found(license_id)
@@ -145,7 +146,7 @@ def get(db: Reading, license_id: str) -> LicenseRecord:
 
 
 def successor(db: Reading, record: LicenseRecord) -> LicenseRecord | None:
-    """Return the license that replaced this one, or None; `registry_damaged` if it is gone."""
+    """Return the license that replaced this one, or None; `registry_damaged` if it is missing."""
     if record.replaced_by is None:
         return None
     following = by_id(db, record.replaced_by)
@@ -155,17 +156,17 @@ def successor(db: Reading, record: LicenseRecord) -> LicenseRecord | None:
 
 
 def find(db: Reading, typed: str) -> LicenseRecord:
-    """Return the license of an unambiguous beginning of an id, at least 4 characters.
+    """Return the license with an unambiguous beginning of its id, of at least 4 characters.
 
     Raises:
-        NotFound: (`not_found`) when there is none, or the beginning is too short.
-        Ambiguous: (`ambiguous`) when several ids begin so; the hint names them.
+        NotFound: (`not_found`) without a match, or when the beginning is too short.
+        Ambiguous: (`ambiguous`) when several ids match; the hint lists them.
     """
     prefix = typed.strip().lower()
     if len(prefix) < _SHORTEST:
         raise NotFound(
-            f"{escape(typed)} is too short to name a license",
-            hint=Hint(f"give at least {_SHORTEST} characters of its id: ", run("license", "list")),
+            f"'{escape(typed)}' is too short for a license id",
+            hint=Hint(f"give at least {_SHORTEST} characters; ids: ", run("license", "list")),
         )
     where = "WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
     matches = tuple(_select(db, where, (*beginning(prefix), NAMED + 1)))
@@ -179,20 +180,20 @@ def find(db: Reading, typed: str) -> LicenseRecord:
 
 
 def current(db: Reading, customer: Customer) -> tuple[LicenseRecord, ...]:
-    """Return the customer's current licenses, the first to expire first.
+    """Return the customer's current licenses, earliest expiry first.
 
-    Each license of the customer has to be as recorded: a moved or deleted one would be missing.
+    Every license of the customer is checked, because a moved or deleted one would be missing.
     """
     return _checked(db, customer, LicenseStatus.CURRENT)
 
 
 def of(db: Reading, customer: Customer) -> tuple[LicenseRecord, ...]:
-    """Return all licenses that the customer ever had; order and errors as `current`."""
+    """Return all licenses of the customer, also past ones; order and errors as `current`."""
     return _checked(db, customer, None)
 
 
 def of_file(db: Reading, kid: str, file: bytes) -> LicenseRecord | None:
-    """Return the license that was issued as exactly these bytes under this key, if any was."""
+    """Return the license that was issued with this key and exactly these bytes, or None."""
     digest = sha256(file).hexdigest()
     record = db.one(_license, f"{_SELECT} WHERE kid = ? AND sha256 = ?", (kid, digest))
     return None if record is None else checked(db, record)
@@ -207,12 +208,12 @@ def add(
     expires_at: datetime,
     **columns: Value,
 ) -> None:
-    """Keep a license that was signed, current from now on; `taken` when its id is there already.
+    """Add a signed license as a current one; `taken` if its id exists.
 
     Args:
-        license_id, issued_at, expires_at: its `jti`, `iat` and `exp`, aware.
+        license_id, issued_at, expires_at: its `jti`, `iat` and `exp` (aware).
         file: the exact bytes of the `.lic`.
-        columns: the others of a new row; the next renewal goes by `term` and `plan`.
+        columns: the other columns; `term` and `plan` are the defaults of the next renewal.
     """
     db.insert(
         "licenses",
@@ -226,20 +227,20 @@ def add(
 
 
 def replace(db: Writing, old_id: str, new_id: str) -> None:
-    """Note that a license is superseded; `registry_changed` when it is not current any more."""
+    """Mark a license as replaced; `registry_changed` if it is no longer current."""
     if not db.update("licenses", old_id, CURRENT, replaced_by=new_id):
         _require_current(db, old_id)
 
 
 def retire(db: Writing, license_id: str, reason: str) -> LicenseRecord:
-    """Note that a current license is not to be renewed; errors as `replace`."""
+    """Retire a current license, which is not renewed then; errors as `replace`."""
     _require_current(db, license_id)
     db.update("licenses", license_id, retired_at=db.at, retired_reason=reason)
     return get(db, license_id)
 
 
 def mark_sent(db: Writing, license_id: str, *, undo: bool = False) -> LicenseRecord:
-    """Note that the file went to the customer now; or, to undo that, that it did not."""
+    """Mark a license as sent to the customer now, or undo that."""
     db.update("licenses", get(db, license_id).id, sent_at=None if undo else db.at)
     return get(db, license_id)
 
@@ -257,11 +258,11 @@ def _require_current(db: Reading, license_id: str) -> None:
         again = run("license", "list", "--customer", record.customer_slug)
         raise RegistryChanged(
             f"license {license_id} was {record.status} by another command",
-            hint=Hint(again, ", then run it again"),
+            hint=Hint("check ", again, ", then run this command again"),
         )
 
 
 def _not_found(typed: str, suggestion: str | None = None) -> NotFound:
     every = run("license", "list")
-    message = f"there is no license {escape(typed)}"
-    return not_found(message, suggestion, every, otherwise=Hint(every, " names them"))
+    message = f"unknown license {escape(typed)}"
+    return not_found(message, suggestion, every, otherwise=Hint("list all licenses with ", every))

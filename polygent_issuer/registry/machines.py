@@ -1,4 +1,4 @@
-"""A customer's machines: a label for people, the present identity, the past ones, the documents."""
+"""A customer's machines: label, current identity, earlier identities, documents."""
 
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
@@ -40,7 +40,7 @@ _document: Final = reader(Document)
 
 
 def select(db: Reading, rest: str, params: Params) -> Iterator[Machine]:
-    """Stream machines as the journal recorded them; `rest` follows `FROM machines`, our own SQL."""
+    """Stream machines, checked against the journal; `rest` is trusted SQL after `FROM machines`."""
     for machine in db.each(of_row, f"{SELECT} {rest}", params):
         db.require_recorded("machines", machine.id)
         yield machine
@@ -53,7 +53,7 @@ def by_id(db: Reading, machine_id: int) -> Machine:
 
 
 def with_fingerprint(db: Reading, fingerprint: str) -> tuple[KnownFingerprint, ...]:
-    """Return whose machine a canonical fingerprint is, then whose it was, the latest first."""
+    """Return the machines with a canonical fingerprint, then those that had it, latest first."""
     sql = """SELECT m.id, i.since, i.until, i.hostname, d.sha256 FROM (
             SELECT id AS machine_id, since, NULL AS until, hostname, document_id
                 FROM machines WHERE fingerprint = ?
@@ -79,7 +79,7 @@ def with_fingerprint(db: Reading, fingerprint: str) -> tuple[KnownFingerprint, .
 
 
 def history(db: Reading, machine: Machine) -> tuple[Identity, ...]:
-    """Return what the machine is, then what it was, the latest first."""
+    """Return the current identity of a machine, then the earlier ones, latest first."""
     db.require_every_recorded("machine_identities", machine.customer_id)
     present = Identity(
         fingerprint=machine.fingerprint,
@@ -95,7 +95,7 @@ def history(db: Reading, machine: Machine) -> tuple[Identity, ...]:
 
 
 def remember(db: Writing, machine: Machine, *, machine_id: int) -> None:
-    """Put what a machine is until now into the history of a machine: its own, or another's."""
+    """Add the current identity of a machine to the history of a machine: its own, or another."""
     db.insert(
         "machine_identities",
         machine_id=machine_id,
@@ -109,28 +109,28 @@ def remember(db: Writing, machine: Machine, *, machine_id: int) -> None:
 
 
 def of(db: Reading, customer: Customer) -> tuple[Machine, ...]:
-    """Return the customer's machines by label, as the journal recorded them."""
+    """Return the customer's machines by label, checked against the journal."""
     db.require_every_recorded("machines", customer.id)
     return tuple(select(db, "WHERE customer_id = ? ORDER BY label", (customer.id,)))
 
 
 def by_label(db: Reading, customer: Customer, label: str) -> Machine:
-    """Return the customer's machine of this label; else raise `not_found` with the nearest."""
+    """Return the customer's machine with a label; `not_found` suggests a similar label."""
     where = "WHERE customer_id = ? AND label = ?"
     machine = next(select(db, where, (customer.id, nfc(label))), None)
     if machine is None:
-        suggestion = nearest(label, [each.label for each in of(db, customer)])
+        suggestion = nearest(label, [other.label for other in of(db, customer)])
         message = f"{customer.name} has no machine {escape(label)}"
         raise customers.not_found(message, suggestion, run("customer", "show", customer.slug))
     return machine
 
 
 def free_label(db: Reading, customer: Customer | None, hostname: str | None) -> str:
-    """Return a label that none of the customer's machines has: the hostname, perhaps numbered.
+    """Return an unused label for a machine of a customer: the hostname, with a number if needed.
 
     Args:
-        customer: None for one who is not in the registry yet.
-        hostname: as the document says; one that is no display name (FORMAT §1) is not used.
+        customer: None for a customer who is not in the registry yet.
+        hostname: from the document; not used unless it is a display name (FORMAT §1).
     """
     from polygent_issuer.verifier.license import display_name_problem  # noqa: PLC0415  # 30 ms
 
@@ -141,7 +141,7 @@ def free_label(db: Reading, customer: Customer | None, hostname: str | None) -> 
 
 
 def numbered(label: str, taken: Collection[str]) -> str:
-    """Return the label, or with a number at its end the first that is not taken."""
+    """Return the label, or the first one with a number that is not taken."""
     return customers.numbered(label, taken, _LABEL_LENGTH)
 
 
@@ -149,9 +149,9 @@ def add(db: Writing, customer: Customer, *, label: str, **identity: Any) -> Mach
     """Add a machine to a customer.
 
     Args:
-        label: a display name (else `input_refused`), unique within the customer (else `taken`).
-        identity: `fingerprint` in canonical form (FORMAT §4), unique, too; `hostname`,
-            `components` and `document_id` of its document, if there was one.
+        label: a display name (else `input_refused`), unique for the customer (else `taken`).
+        identity: `fingerprint` in canonical form (FORMAT §4), unique for the customer as well;
+            `hostname`, `components` and `document_id` of its document, if there is one.
     """
     label, columns = nfc(label), _columns(db, **identity)
     _require_free(db, customer.id, label=label, fingerprint=identity["fingerprint"])
@@ -160,7 +160,7 @@ def add(db: Writing, customer: Customer, *, label: str, **identity: Any) -> Mach
 
 
 def change_identity(db: Writing, machine: Machine, **identity: Any) -> Machine:  # noqa: ANN401
-    """Give a machine a new identity, under its label; as `add`. The old one is history."""
+    """Give a machine a new identity, and add the old one to its history; arguments as `add`."""
     present, columns = by_id(db, machine.id), _columns(db, **identity)
     fingerprint = identity["fingerprint"]
     _require_free(db, machine.customer_id, fingerprint=fingerprint, besides=machine.id)
@@ -202,20 +202,20 @@ def _require_free(
     fingerprint: str | None = None,
     besides: int | None = None,
 ) -> None:
-    customers.require_text("the label", label, hint="choose another label")
+    customers.require_text("label", label, hint="choose another label")
     where = "WHERE customer_id = ? AND (label = ? OR fingerprint = ?) AND id IS NOT ?"
     other = next(select(db, where, (customer_id, label, fingerprint, besides)), None)
     if other is None:
         return
     what = "label" if other.label == label else "fingerprint"
     raise Taken(
-        f"the customer's machine {other.label} has this {what} already",
-        hint=Hint("name that machine: ", option("--machine", other.label)),
+        f"the customer's machine {other.label} already has this {what}",
+        hint=Hint("select that machine: ", option("--machine", other.label)),
     )
 
 
 def add_document(db: Writing, content: bytes, fingerprint: str, generated_at: datetime) -> Document:
-    """Keep a document; the same bytes are the same row, and keep the day they first came."""
+    """Store a document; the same bytes are stored once, with the instant of their first receipt."""
     digest = sha256(content).hexdigest()
     known = db.one(_document, f"{_DOCUMENTS} WHERE sha256 = ?", (digest,))
     if known is not None:
@@ -233,7 +233,7 @@ def add_document(db: Writing, content: bytes, fingerprint: str, generated_at: da
 
 
 def get_document(db: Reading, document_id: int) -> Document:
-    """Return the document of a row id, which another row names."""
+    """Return the document of a row id of another row."""
     document = db.one(_document, f"{_DOCUMENTS} WHERE id = ?", (document_id,))
     document = db.present(document, f"document {document_id}")
     db.require_recorded("documents", document_id)

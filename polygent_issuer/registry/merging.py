@@ -1,4 +1,4 @@
-"""Two customers who are one: what the one has becomes the other's, and its slug an alias."""
+"""Merge two customers: one gets everything of the other, whose slug becomes an alias."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,12 @@ from polygent_issuer.registry.transactions import Reading, Writing
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Merger:
-    """What becomes of two customers: `gone` becomes an alias of `kept`.
+    """The plan of a merger: `gone` becomes an alias of `kept`.
 
     Attributes:
-        moved: machines that change hands, each with a label that is free among those of `kept`.
-        same: machines that both have: the first of each pair is taken into the second.
-        contacts, time_zone, crm: of `kept`, then of `gone`.
+        moved: machines that move to `kept`, each with an unused label.
+        same: machines that both customers have: the first of each pair is merged into the second.
+        contacts, time_zone, crm: those of `kept`, then those of `gone`.
     """
 
     gone: Customer
@@ -29,14 +29,14 @@ class Merger:
 
 
 def decide(db: Reading, gone: Customer, kept: Customer) -> Merger:
-    """Return what a merger would do; nothing is written."""
+    """Plan a merger; nothing is written."""
     theirs, ours = of(db, gone), of(db, kept)
     present = {machine.fingerprint: machine for machine in ours}
     moving = [machine for machine in theirs if machine.fingerprint not in present]
     labels = {machine.label for machine in ours}
     taken = labels | {machine.label for machine in moving}
     moved = []
-    for machine in moving:  # whoever can keep the own label does
+    for machine in moving:  # a machine keeps its label if that is unused
         label = numbered(machine.label, taken) if machine.label in labels else machine.label
         taken.add(label)
         moved.append((machine, label))
@@ -56,9 +56,9 @@ def decide(db: Reading, gone: Customer, kept: Customer) -> Merger:
 
 
 def merge(db: Writing, merger: Merger) -> Customer:
-    """Carry out what was decided, but for the journal row; who remains, as recorded then.
+    """Carry out a merger, except for the journal row; return the remaining customer.
 
-    What the same machine was called at `gone` goes into its history.
+    The identity of a machine that both customers had is added to the machine's history.
     """
     gone, kept = merger.gone, merger.kept
     for machine, label in merger.moved:
@@ -84,8 +84,8 @@ def merge(db: Writing, merger: Merger) -> Customer:
 
 def _repoint(db: Writing, table: str, column: str, old: int, new: int) -> None:
     sql = f"SELECT {JOURNALED[table]} FROM {table} WHERE {column} = ?"  # noqa: S608  # names of our own
-    for found in tuple(db.values(_key, sql, (old,))):
-        db.update(table, found, **{column: new})
+    for key in tuple(db.values(_key, sql, (old,))):
+        db.update(table, key, **{column: new})
 
 
 def _key(value: Value) -> str | int:

@@ -1,6 +1,6 @@
-"""The outbox: licenses that are committed and may not be delivered yet.
+"""The outbox: licenses that are committed, but perhaps not delivered yet.
 
-No journal row tells of the outbox: it holds no decision.
+The journal does not record the outbox, because it contains no decisions.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ _BUNDLED: Final = f"""SELECT licenses.id AS id, customers.slug AS customer_slug,
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bundled:
-    """A license that waits for its archive: `name` is that of its file there."""
+    """A license that is not yet in its archive; `name` is the name of its file there."""
 
     id: str
     customer_slug: str
@@ -44,7 +44,7 @@ _bundled: Final = reader(Bundled, issued_at=seconds, expires_at=seconds)
 
 
 def pending(db: Reading) -> tuple[OutboxRow, ...]:
-    """Return the licenses whose delivery nobody confirmed, oldest first."""
+    """Return the licenses whose delivery is not confirmed, oldest first."""
 
     def build(row: Fields) -> OutboxRow:
         text(row["license"])  # the license is in the registry
@@ -54,26 +54,26 @@ def pending(db: Reading) -> tuple[OutboxRow, ...]:
 
 
 def for_archive(db: Reading, archive: str) -> Iterator[Bundled]:
-    """Stream the current licenses that are for one archive."""
+    """Stream the current licenses for one archive."""
     return db.each(_bundled, _BUNDLED, (archive,))
 
 
 def add(db: Writing, license_id: str, *, folder: str | None, name: str | None) -> None:
-    """Note where a license's file is to be: an absolute folder, or None for stdout."""
+    """Record the destination of a license's file: an absolute folder, or None for stdout."""
     db.insert("outbox", license_id=license_id, folder=folder, name=name, at=db.at)
 
 
 def forget_places(db: Writing) -> None:
-    """Leave every delivery to people: what is pending is named, and written nowhere by itself."""
+    """Remove the destinations: pending licenses are reported, but not delivered automatically."""
     db.execute("UPDATE outbox SET folder = NULL, name = NULL")
 
 
 def clear_superseded(db: Writing, folder: str) -> None:
-    """Forget those for one folder, or archive, whose license is not current any more."""
+    """Remove the rows of one folder or archive whose license is no longer current."""
     sql = f"SELECT id FROM licenses WHERE {CURRENT}"  # noqa: S608  # our own
     db.execute(f"DELETE FROM outbox WHERE folder = ? AND license_id NOT IN ({sql})", (folder,))  # noqa: S608
 
 
 def clear(db: Writing, *license_ids: str) -> None:
-    """Forget them: the files are in their places."""
+    """Remove the rows of delivered licenses."""
     db.delete("outbox", *license_ids)

@@ -1,9 +1,9 @@
-"""What the registry holds, as frozen values, and the values of its columns.
+"""Frozen records of the registry's rows, and readers of its columns.
 
-A damaged file may hold any type anywhere: each reader of a column returns the one type that it is
-named for and raises ValueError otherwise; `Reading` makes `RegistryDamaged` of that. Moments are
-aware UTC datetimes, stored with microseconds as ISO 8601 text of one fixed length, so that text
-sorts as time; `iat` and `exp` are whole seconds as in the license.
+A damaged file may contain any type in any column. Each reader returns only its own type, and raises
+ValueError otherwise, which `Reading` turns into `RegistryDamaged`. Instants are aware UTC
+datetimes. They are stored with microseconds as ISO 8601 text of a fixed length, so that they sort
+as text. `iat` and `exp` are whole seconds as in the license.
 """
 
 import json
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Value = str | int | bytes | None
 Row = tuple[Value, ...]
 Fields = Mapping[str, Value]
-"""A row by the names of its columns."""
+"""A row: its values by column."""
 
 _Kind = TypeVar("_Kind")
 _Record = TypeVar("_Record")
@@ -49,12 +49,12 @@ text: Final = _typed(str)
 as_int: Final = _typed(int)
 as_bytes: Final = _typed(bytes)
 members: Final[Callable[[object], dict[str, Any]]] = _typed(dict)
-"""What reads the members of a JSON object within another."""
+"""The reader of a JSON object within another."""
 _items: Final[Callable[[object], list[Any]]] = _typed(list)
 
 
 def moment(value: Value) -> datetime:
-    """Read an aware UTC datetime from its text."""
+    """Read an aware UTC datetime from ISO 8601 text."""
     return _aware(datetime.fromisoformat(text(value))).astimezone(UTC)
 
 
@@ -63,7 +63,7 @@ def seconds(value: Value) -> datetime:
     try:
         return _EPOCH + timedelta(seconds=as_int(value))
     except OverflowError:
-        raise ValueError("no date") from None
+        raise ValueError("not a date") from None
 
 
 def strings(value: Value) -> tuple[str, ...]:
@@ -72,12 +72,12 @@ def strings(value: Value) -> tuple[str, ...]:
 
 
 def mapping(value: Value) -> dict[str, str]:
-    """Read the texts by name of a JSON object."""
+    """Read a JSON object of texts."""
     return {name: text(item) for name, item in json_object(text(value)).items()}
 
 
 def optional(read: Callable[[Value], _Kind]) -> Callable[[Value], _Kind | None]:
-    """Return what reads the same, or an empty column as None."""
+    """Return a reader that also reads an empty column, as None."""
     return lambda value: None if value is None else read(value)
 
 
@@ -104,12 +104,12 @@ def whole_seconds(value: datetime) -> int:
 
 
 def canonical(value: Mapping[str, object] | tuple[str, ...]) -> str:
-    """Encode as JSON with sorted names, no white space, non-ASCII as it is."""
+    """Encode as JSON with sorted names, without white space, with non-ASCII text unescaped."""
     return _encode(value)
 
 
 def _loads(value: str | bytes) -> object:
-    """Decode JSON. A lone surrogate, or a number that is not finite, is a ValueError."""
+    """Decode JSON; ValueError for a lone surrogate or a number that is not finite."""
     document = value if isinstance(value, str) else value.decode()
     decoded = _decode(document)
     if "\\u" in document:
@@ -129,13 +129,13 @@ _decode: Final = json.JSONDecoder(parse_float=_finite, parse_constant=_finite).d
 
 def _aware(value: datetime) -> datetime:
     if value.tzinfo is None:
-        raise ValueError("a moment without a time zone")
+        raise ValueError("datetime must be timezone-aware")
     return value
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Actor:
-    """Who acts: the operator by the settings and, beside it, the OS user by uid and the host."""
+    """The actor in a journal row: the operator of the settings, the OS user, and the host."""
 
     operator: str
     os_user: str
@@ -145,7 +145,7 @@ class Actor:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Customer:
-    """Whom licenses are for; `slug` is their `sub`, `aliases` are slugs of merged customers."""
+    """A customer; `slug` is the `sub` of its licenses, `aliases` are slugs of merged customers."""
 
     id: int
     slug: str
@@ -160,7 +160,7 @@ class Customer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Machine:
-    """A customer's machine as it is today: its label, and since when it is this fingerprint."""
+    """A customer's machine with its current identity, valid since `since`."""
 
     id: int
     customer_id: int
@@ -174,7 +174,7 @@ class Machine:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Identity:
-    """What one machine was, `since` … `until`; `until` is None today."""
+    """An identity of a machine, valid from `since` until `until` (None for the current one)."""
 
     fingerprint: str
     hostname: str | None
@@ -186,7 +186,7 @@ class Identity:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KnownFingerprint:
-    """Whose machine a fingerprint is, or was; with hostname and document of that time."""
+    """A machine that has or had a fingerprint, with its hostname and document of that time."""
 
     customer: Customer
     machine: Machine
@@ -197,7 +197,7 @@ class KnownFingerprint:
 
 
 class LicenseStatus(StrEnum):
-    """What became of a license; a current one may have expired."""
+    """The status of a license in the registry; a current license may have expired."""
 
     CURRENT = "current"
     REPLACED = "replaced"
@@ -231,11 +231,11 @@ _AS_IT_IS: Final[dict[object, tuple[type, ...]]] = {
 def reader(
     record: type[_Record], **others: Callable[[Value], object]
 ) -> Callable[[Fields], _Record]:
-    """Return what makes records of rows, each field of the column of the same name.
+    """Return a function that makes records of rows; each field is read from its column.
 
     Args:
-        record: a dataclass; the types of its fields say how its columns are read.
-        others: how a column is read otherwise, by name.
+        record: a dataclass; the types of its fields select the readers of the columns.
+        others: other readers, by column.
     """
     columns = [
         (each.name, (), others[each.name])
@@ -257,9 +257,9 @@ def reader(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LicenseRecord:
-    """A license that was issued: `id` is its `jti`, `file` the exact bytes of its `.lic`.
+    """An issued license: `id` is its `jti`, `file` has the exact bytes of its `.lic`.
 
-    The next renewal goes by `term` and `plan`.
+    `term` and `plan` are the defaults of the next renewal.
     """
 
     id: str
@@ -283,20 +283,20 @@ class LicenseRecord:
 
     @property
     def status(self) -> LicenseStatus:
-        """Current, replaced or retired; only one of them."""
+        """The status: current, replaced or retired."""
         if self.replaced_by is not None:
             return LicenseStatus.REPLACED
         return LicenseStatus.CURRENT if self.retired_at is None else LicenseStatus.RETIRED
 
     @property
     def is_current(self) -> bool:
-        """Neither replaced nor retired."""
+        """True if the license is neither replaced nor retired."""
         return self.status is LicenseStatus.CURRENT
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeyRecord:
-    """A signing key's public half, pinned: `kid` is its RFC 7638 thumbprint."""
+    """The pinned public key of a signing key; `kid` is its RFC 7638 thumbprint."""
 
     kid: str
     label: str
@@ -309,13 +309,13 @@ class KeyRecord:
 
     @property
     def may_sign(self) -> bool:
-        """Neither retired nor compromised."""
+        """True if the key is neither retired nor compromised."""
         return self.retired_at is None and not self.compromised
 
     @property
     def public_key(self) -> "Key":
-        """The public half, decoded; `registry_damaged` when it is not the one of `kid`."""
-        # Listing licenses opens the registry too; only here is cryptography needed (30 ms).
+        """The decoded public key; `registry_damaged` if it does not belong to `kid`."""
+        # Imported here: most commands open the registry without cryptography (30 ms).
         from polygent_issuer.verifier.errors import InvalidKey  # noqa: PLC0415
         from polygent_issuer.verifier.keys import Key  # noqa: PLC0415
 
@@ -323,16 +323,17 @@ class KeyRecord:
         try:
             key = Key.from_pem(self.public_pem)
         except InvalidKey as error:
-            refused = f"the public key of {self.kid} in the registry is refused: {error.message}"
-            raise RegistryDamaged(refused, hint=hint) from error
+            problem = f"the public key of {self.kid} in the registry is invalid: {error.message}"
+            raise RegistryDamaged(problem, hint=hint) from error
         if key.kid != self.kid:
-            raise RegistryDamaged(f"the public key stored for {self.kid} is another one", hint=hint)
+            problem = f"the public key in the registry does not belong to {self.kid}"
+            raise RegistryDamaged(problem, hint=hint)
         return key
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeyUse:
-    """How many licenses a key signed, how many are current, and when the last of all ends."""
+    """The licenses of a key: their number, how many are current, and the last expiry of all."""
 
     licenses: int
     current: int
@@ -341,7 +342,7 @@ class KeyUse:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Document:
-    """A `machine-info.json` as it was received, byte for byte."""
+    """A `machine-info.json` with the bytes that were received."""
 
     id: int
     sha256: str
@@ -353,7 +354,7 @@ class Document:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JournalRow:
-    """Who did what, when and why; `previous` and `hash` are SHA-256 in hex, `body` is all of it."""
+    """A row of the journal; `previous` and `hash` are SHA-256 in hex, `body` is the whole row."""
 
     seq: int
     at: datetime
@@ -372,7 +373,7 @@ class JournalRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutboxRow:
-    """A committed license whose file may not have reached its place; `folder` None: stdout."""
+    """A committed license whose file may not be delivered yet; `folder` None means stdout."""
 
     license_id: str
     folder: str | None

@@ -1,15 +1,16 @@
-"""A backup becomes the registry: in one rename, with what was there kept beside it.
+"""Restore a backup: replace the registry with one rename, and keep the replaced file.
 
-1. The present registry is locked against everybody, and compared once more with what was shown.
-   Having that lock, SQLite has undone whatever a crash left half-written.
-2. The private copy gets its journal row, `registry-restored`, and is synced. What it has still to
-   deliver keeps no place: it was perhaps delivered since, or the backup is from another machine.
-3. The present file gets a second name, `registry.db.before-restore-…`; a journal file beside one
-   that cannot be read goes with it, lest SQLite apply it to the new file.
+1. The current registry is locked exclusively, and compared once more with the preview. With the
+   lock SQLite has undone any interrupted transaction.
+2. The private copy gets its journal row, `registry-restored`, and is synced. The destinations in
+   its outbox are removed, because the files may have been delivered since, or the backup may be
+   from another machine.
+3. The current file gets a second name, `registry.db.before-restore-…`. A journal file of a registry
+   that cannot be read is moved with it, so that SQLite does not apply it to the new file.
 4. The copy is renamed to `registry.db`, and the folder synced.
 
-Another command that waits for the lock gets it afterwards, sees that the file is another one,
-and stops (`Connection.require_in_place`).
+A command that waits for the lock gets it afterwards, notices that the file was replaced, and stops
+(`Connection.require_in_place`).
 """
 
 from bisect import bisect_left
@@ -36,20 +37,20 @@ from polygent_issuer.registry.transactions import Reading
 from polygent_issuer.terms import dates
 
 _LICENSES: Final = "SELECT id FROM licenses"
-_BACK_UP: Final = Hint("first keep what is there: ", run("registry", "backup", "FILE"))
+_BACK_UP: Final = Hint("back up the current registry first: ", run("registry", "backup", "FILE"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CurrentRegistry:
-    """The registry that a backup would replace, as far as it can be read.
+    """The registry that a backup would replace, compared with the backup.
 
     Attributes:
-        readable: False for a damaged one, of which nothing else is known.
-        same: whether the backup is one of it.
-        size: how many journal rows it holds; `head` is the hash of the last one, in hex.
-        rows_lost: journal rows that the backup lacks, the first of them `since` then; `acts_lost`:
-            without those that tell of a copy, since no backup holds its own.
-        rows_gained: journal rows of the backup that this one lacks.
+        readable: False for a damaged registry; the other attributes are unknown then.
+        same: the backup was made from this registry.
+        size: the number of its journal rows; `head` is the hash of the last one, in hex.
+        rows_lost: the number of journal rows that the backup lacks; the first is from `since`.
+        acts_lost: the same without rows that only record a copy, since no backup contains its own.
+        rows_gained: the number of journal rows of the backup that this registry lacks.
     """
 
     readable: bool = True
@@ -65,7 +66,7 @@ class CurrentRegistry:
 
 
 def compare_with_current(path: Path, candidate: CheckedBackup) -> CurrentRegistry | None:
-    """Compare the registry at `path` with a backup; None where there is none; errors as `open`."""
+    """Compare the registry at `path` with a backup; None without a registry; errors as `open`."""
     try:
         with Registry.open(path) as registry, registry.reading() as db:
             return compare(db, candidate)
@@ -77,7 +78,7 @@ def compare_with_current(path: Path, candidate: CheckedBackup) -> CurrentRegistr
 
 @contextmanager
 def _exclusive_lock(path: Path) -> Iterator[Reading | None]:
-    """Open the registry with everybody else locked out; None where there is none to read."""
+    """Open the registry with an exclusive lock; None if it is missing or damaged."""
     try:
         require_file(path)
         connection = Connection(path, busy_timeout=BUSY_TIMEOUT)
@@ -92,7 +93,7 @@ def _exclusive_lock(path: Path) -> Iterator[Reading | None]:
 
 
 def compare(db: Reading, candidate: CheckedBackup) -> CurrentRegistry:
-    """Compare what the registry of a transaction has that the candidate lacks, and the reverse."""
+    """Compare the registry of a transaction with the candidate."""
     size, head = journal.head(db)
     registry_id = db.value(text, database.REGISTRY_ID)
     with candidate.registry.reading() as copy:
@@ -113,7 +114,7 @@ def compare(db: Reading, candidate: CheckedBackup) -> CurrentRegistry:
 
 
 def rollback_finding(compared: CurrentRegistry | None) -> Finding | None:
-    """Return `registry-rollback` if the backup lacks what the registry that it replaces holds."""
+    """Return `registry-rollback` if the backup lacks rows of the registry that it replaces."""
     if compared is None or (compared.readable and not compared.acts_lost):
         return None
     return Finding(
@@ -125,23 +126,21 @@ def rollback_finding(compared: CurrentRegistry | None) -> Finding | None:
 
 def _loss(compared: CurrentRegistry) -> str:
     if not compared.readable:
-        return (
-            "the present registry cannot be read, so what it holds that the backup lacks is unknown"
-        )
+        return "the current registry cannot be read, so the rows that the backup lacks are unknown"
     counted = " and ".join(
         (number(compared.licenses_lost, "license"), number(compared.rows_lost, "journal row"))
     )
     since = "" if compared.since is None else f", since {dates.instant(compared.since)}"
     if not compared.same:
         return (
-            f"the present registry is another one ({compared.registry_id}), no later state of the "
-            f"backup's: it holds {counted} that the backup lacks{since}"
+            f"the backup was not made from the current registry ({compared.registry_id}), which "
+            f"contains {counted} that the backup lacks{since}"
         )
-    message = f"the present registry holds {counted} that the backup lacks{since}"
+    message = f"the current registry contains {counted} that the backup lacks{since}"
     if not compared.rows_gained:
         return message
     gained = number(compared.rows_gained, "row")
-    return f"{message}; the backup has {gained} of its own, so both went on"
+    return f"{message}; the backup has {gained} that the registry lacks, so both were changed"
 
 
 def number(count: int, noun: str) -> str:
@@ -150,7 +149,7 @@ def number(count: int, noun: str) -> str:
 
 
 def _shared(db: Reading, copy: Reading, most: int) -> int:
-    """Return the number of the last row that both journals have."""
+    """Return the number of the last row that both journals share."""
 
     def differ(seq: int) -> bool:
         sql = "SELECT hash FROM journal WHERE seq = ?"
@@ -169,18 +168,18 @@ def restore(
     now: datetime,
     actor: Actor,
 ) -> Path | None:
-    """Put a candidate, which this closes, in the place of the registry at `path`.
+    """Replace the registry at `path` with a candidate, which is closed.
 
     Args:
-        shown, findings: what the operator saw; `consent` must cover the findings.
+        shown, findings: the preview that the operator saw; `consent` must cover the findings.
 
     Returns:
-        Where the replaced registry is kept; None when there was none.
+        The path of the replaced registry; None without one.
 
     Raises:
         ConsentNeeded: (`consent_needed`) when a finding was not accepted.
-        RegistryChanged: (`registry_changed`) when it is no longer what was shown.
-        OutputProblem: (`output_failed`) when the disk refuses; the present one stays then.
+        RegistryChanged: (`registry_changed`) when the registry has changed since the preview.
+        OutputProblem: (`output_failed`) for an I/O error; the current registry stays then.
     """
     require(findings, consent)
     replaced = shown if shown is not None and shown.readable else None
@@ -216,14 +215,14 @@ def _compared(db: Reading | None, candidate: CheckedBackup) -> CurrentRegistry |
 
 
 def _kept_name(path: Path, now: datetime) -> Path | None:
-    """Name the replaced file; an empty one, or none, is not kept."""
+    """Return the new name of the replaced file; None for a missing or empty file."""
     if not path.exists() or path.stat().st_size == 0:
         return None
     return free_name(path.with_name(f"{path.name}.before-restore-{stamp(now)}"))
 
 
 def _swap(copy: Path, path: Path, kept: Path | None) -> None:
-    """Steps 3 and 4; what fails is undone."""
+    """Make steps 3 and 4, and undo them after an error."""
     try:
         disk.sync_file(copy)
         with ExitStack() as undo:
@@ -243,7 +242,6 @@ def _swap(copy: Path, path: Path, kept: Path | None) -> None:
         files.sync_folder(path.parent)
     except OutputProblem as failed:
         raise OutputProblem(
-            "the backup is in its place, but the disk does not say that this lasts: "
-            f"{failed.message}",
+            f"the backup is restored, but the change may not be durable: {failed.message}",
             hint=Hint("check the disk, then ", run("journal", "verify")),
         ) from None

@@ -1,13 +1,12 @@
-"""Digest the rows that are written, and compare rows with what the journal says of them.
+"""Compute digests of written rows, and compare rows with the journal.
 
-`row_journal` names the newest journal row that wrote each row. A row is as recorded when
+`row_journal` has the newest journal row that wrote each row. A row is as recorded if
 
-1. it has the digest that this journal row gives it, and
-2. no later journal row about the same customer wrote it (of a key: no later row about keys).
+1. it has the digest in this journal row, and
+2. no later journal row about the same customer (for a key: about keys) wrote it.
 
-This finds edits of the tables alone. Whoever also edits the journal, or adds rows that nothing
-looks for, is found by `journal verify`; whoever writes the whole chain anew, by a head that was
-noted elsewhere.
+This finds edits of tables. `journal verify` also finds edits of the journal and added rows that no
+command reads. Only a head that was noted elsewhere shows that the whole chain was rewritten.
 """
 
 import json
@@ -38,18 +37,18 @@ _CHUNK: Final = 256
 
 # What the first journal row follows.
 GENESIS: Final = bytes(32)
-# In the canonical bytes only a name is written so: within a text the quotes would be escaped.
-# The last one is the row's own, since no name that sorts after it holds an object.
+# In the canonical bytes only a member's name looks like this, because quotes within a text are
+# escaped. The last match is the member of the row itself: no name after it contains an object.
 _ROWS: Final = b',"rows":'
 _DECODE: Final = json.JSONDecoder().raw_decode
 
 
 @cache
 def row_digests(names: tuple[str, ...]) -> Callable[[Sequence[Value]], str]:
-    """Return what makes SHA-256 in hex over the canonical JSON of a row with these columns.
+    """Return a function for the SHA-256, in hex, of a row's canonical JSON with these columns.
 
-    Bytes stand as their own SHA-256 in hex. Empty columns are left out, so that a column which
-    a later migration adds changes no digest; emptying a column does.
+    Bytes are written as their SHA-256 in hex. Empty columns are left out, so that a column added by
+    a later migration does not change digests. Emptying a column does change the digest.
     """
     columns = [
         (f"{encode_basestring(name)}:", place)
@@ -77,7 +76,7 @@ def chain_hash(previous: bytes, body: bytes) -> bytes:
 
 
 def recorded_rows(body: bytes) -> dict[str, str | None]:
-    """The digests of the rows that a journal row wrote, by name; None for a deleted one.
+    """Return the digests of the rows that a journal row wrote, by name; None for a deleted row.
 
     Args:
         body: the stored bytes of the journal row.
@@ -92,8 +91,8 @@ def recorded_rows(body: bytes) -> dict[str, str | None]:
     return dict(rows)
 
 
-# The column that names the customer whom a table's rows belong to, and whom their journal rows
-# are about; the journal rows of keys are about no customer.
+# The column of a table with the customer of its rows and of their journal rows. The journal rows of
+# keys have no customer.
 _CUSTOMER: Final[dict[str, str | None]] = {
     "aliases": "customer_id",
     "customers": "id",
@@ -118,7 +117,7 @@ _RECORDED: Final = """SELECT bytes FROM journal
 
 
 class RowCheck:
-    """The rows of one transaction that are as the journal last recorded them."""
+    """Compare rows with the journal, each row once."""
 
     def __init__(self, connection: Connection, *, checked: bool = True) -> None:
         """Compare within the transaction that is open on a connection, or (not `checked`) read."""
@@ -134,7 +133,7 @@ class RowCheck:
         self._complete: set[tuple[str, int | None]] = set()
 
     def note(self, name: str) -> None:
-        """Note a row that this transaction wrote and journals itself."""
+        """Note a row that this transaction wrote and will record."""
         self._sound.add(name)
         self._read.pop(name, None)
 
@@ -144,7 +143,7 @@ class RowCheck:
         self._complete.clear()
 
     def require_new(self, name: str) -> None:
-        """Check that the journal has no row in the place of one that was just inserted."""
+        """Check that the journal has not recorded a row with the key of a new one."""
         if name not in self._sound:
             self._require_no_row(name)
 
@@ -199,9 +198,9 @@ class RowCheck:
         return None if row is None else dict(zip(self._names[table], row, strict=False))
 
     def require_every(self, table: str, customer_id: int | None) -> None:
-        """Check each row of a table that journal rows about a customer wrote.
+        """Check each row of a table that a journal row about a customer wrote.
 
-        A row that was moved away, deleted or marked as replaced would not be looked for else.
+        This finds rows that were deleted or moved to another customer, or marked as replaced.
         """
         if (table, customer_id) in self._complete or not self._checked:
             return
@@ -247,31 +246,31 @@ class RowCheck:
 
 
 class WrittenRows:
-    """What a transaction wrote so far."""
+    """The rows that a transaction has written so far."""
 
     def __init__(self, connection: Connection) -> None:
-        """Note what is written within the transaction that is open on a connection."""
+        """Note rows that are written within the open transaction of a connection."""
         self._connection = connection
         self._names: dict[str, tuple[str, ...]] = {}
-        # Of the rows that the next journal row records, by name (None: deleted), and of each
-        # `.lic` among them, by license.
+        # The digests for the next journal row, by name (None: deleted), and those of each `.lic`
+        # among them, by license.
         self.digests: dict[str, str | None] = {}
         self.files: dict[str, str] = {}
-        # What must be there at the COMMIT: rows by Python's own hash, which this process alone can
-        # compute (None: deleted), journal rows by theirs, and the journal row that `row_journal`
-        # names for each row.
+        # The expected content at the COMMIT: rows with Python's own hash, which only this process
+        # can compute (None: deleted), journal rows with their hash, and the journal row in
+        # `row_journal` for each row.
         self._rows: list[tuple[str, Key, int | None]] = []
         self._chained: list[tuple[int, bytes]] = []
         self._newest: list[tuple[str, int]] = []
 
     def note(self, table: str, described: tuple[Any, ...], row: Row) -> Key:
-        """Note what a row is now, as `Connection.first` gave it with its columns; its key."""
+        """Note a written row, with columns as from `Connection.first`; return its key."""
         names = self._names.get(table)
         if names is None:
             names = self._names[table] = tuple(column[0] for column in described)
         key = row[names.index(KEYS[table])]
         if not isinstance(key, str | int):
-            raise damaged(self._connection.path, "holds a row without a key")
+            raise damaged(self._connection.path, "has a row without a key")
         self._rows.append((table, key, hash(row)))
         if table in JOURNALED:
             self.digests[f"{table}/{key}"] = row_digests(names)(row)
@@ -280,7 +279,7 @@ class WrittenRows:
         return key
 
     def note_deleted(self, table: str, key: Key) -> None:
-        """Note that a row is gone."""
+        """Note a deleted row."""
         self._rows.append((table, key, None))
         if table in JOURNALED:
             self.digests[f"{table}/{key}"] = None
@@ -301,28 +300,28 @@ class WrittenRows:
         return len(self._rows), len(self._chained), len(self._newest)
 
     def undo(self, mark: tuple[int, int, int]) -> None:
-        """Forget what was noted since a mark."""
+        """Forget the notes since a mark."""
         rows, chained, newest = mark
         del self._rows[rows:], self._chained[chained:], self._newest[newest:]
         self.digests.clear()
         self.files.clear()
 
     def require_journaled(self) -> None:
-        """Check that a journal row records all that was written; else `registry_misuse`."""
+        """Check that a journal row records all written rows; else `registry_misuse`."""
         if self.digests:
             tables = ", ".join(sorted({name.partition("/")[0] for name in self.digests}))
             raise RegistryMisuse(f"rows of {tables} were written without a journal row")
 
     def require_kept(self) -> None:
-        """Read everything back; `registry_damaged` when a row is not there as it was written."""
+        """Read all rows back; `registry_damaged` if one is not as it was written."""
         self._require_chained()
         self._require_newest()
         self._require_rows()
 
     def not_kept(self, table: str) -> RegistryDamaged:
-        """Return the error for a row that is not there as it was written."""
+        """Return the error for a row that is not as it was written."""
         return tampered(
-            self._connection.path, f"a row of {table} that was written did not stay as it was"
+            self._connection.path, f"a row of {table} is missing or different after the write"
         )
 
     def _require_chained(self) -> None:
@@ -355,7 +354,7 @@ class WrittenRows:
                     raise self.not_kept(table)
 
     def _hashes(self, table: str, keys: tuple[Key, ...]) -> dict[Value, int]:
-        """The hashes of the rows that have these keys, by key."""
+        """Return the hashes of the rows with these keys, by key."""
         sql = f"SELECT * FROM {table} WHERE {KEYS[table]} IN ({_marks(keys)})"  # noqa: S608  # names of our own
         with closing(self._connection.run(sql, keys)) as cursor:
             place = [column[0] for column in cursor.description].index(KEYS[table])

@@ -1,7 +1,7 @@
-"""The tables, as ordered migrations: never edited, each applied in one transaction.
+"""The schema as a list of migrations, which are never edited; each is applied in one transaction.
 
-A row's digest in the journal leaves out empty columns (`row_check`), so a later migration may add
-a column that starts empty without touching what the journal says of older rows.
+A row's digest in the journal leaves out empty columns (`row_check`). So a later migration may add
+an empty column without changing the digests of older rows.
 """
 
 import sqlite3
@@ -13,11 +13,11 @@ from typing import Final
 
 from polygent_issuer.text import escape
 
-# "PLGI"; what file(1) and we know the file by.
+# "PLGI"; identifies the file, also for file(1).
 APPLICATION_ID: Final = 0x504C4749
 
-# The tables that the journal vouches for, each with its key. The outbox is not one of them: it
-# only says what is still to be delivered.
+# The tables whose rows the journal records, each with its key. The outbox is not recorded: it only
+# lists pending deliveries.
 JOURNALED: Final = {
     "about": "name",
     "aliases": "slug",
@@ -28,7 +28,7 @@ JOURNALED: Final = {
     "machine_identities": "id",
     "machines": "id",
 }
-# Every table that a command writes rows of, the journal aside.
+# Every table that commands write to, except the journal.
 KEYS: Final = {**JOURNALED, "outbox": "license_id", "row_journal": "name"}
 
 
@@ -36,7 +36,7 @@ Statements = tuple[str, ...]
 
 _CUSTOMERS: Final = (
     "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
-    # The reversed columns serve the search for names that differ in one letter.
+    # The reversed columns are for the search for names that differ in one letter.
     """CREATE TABLE customers (
         id INTEGER PRIMARY KEY,
         slug TEXT NOT NULL UNIQUE,
@@ -154,17 +154,17 @@ _LICENSES: Final = (
 
 
 def _from_bytes(name: str, end: str = '"') -> str:
-    """Define a column that is read out of the canonical JSON of `bytes`; NULL for null.
+    """Define a generated column with a member of the canonical JSON in `bytes`; NULL for null.
 
-    Plain text functions do it, since SQLite 3.38 to 3.40 refuse their JSON functions in a schema
-    that is not trusted. In JSON a quote within a text is escaped, so a name is found as it is
-    written, and its first place is its own: whatever nests names sorts after these.
+    Text functions are used, because SQLite 3.38 to 3.40 refuse JSON functions in an untrusted
+    schema. Quotes within a JSON text are escaped, so only a member's name matches. The first match
+    is the member of the row itself, because nested objects sort after these members.
     """
-    said = "CAST(bytes AS TEXT)"
-    place = f"(instr({said}, ',\"{name}\":') + {len(name) + 4})"
-    rest = f"substr({said}, {place} + 1)"
+    source = "CAST(bytes AS TEXT)"
+    place = f"(instr({source}, ',\"{name}\":') + {len(name) + 4})"
+    rest = f"substr({source}, {place} + 1)"
     value = (
-        f"CASE substr({said}, {place}, 1) WHEN '\"' THEN "
+        f"CASE substr({source}, {place}, 1) WHEN '\"' THEN "
         f"substr({rest}, 1, instr({rest}, '{end}') - 1) END"
     )
     return f"{name} TEXT GENERATED ALWAYS AS ({value}) VIRTUAL"
@@ -185,7 +185,7 @@ _JOURNAL: Final = (
     ) STRICT""",
     "CREATE INDEX journal_by_at ON journal (at)",
     "CREATE INDEX journal_by_customer ON journal (customer) WHERE customer IS NOT NULL",
-    # REPLACE deletes without firing DELETE triggers, hence the place in the chain.
+    # REPLACE does not fire DELETE triggers; therefore the place in the chain is checked.
     """CREATE TRIGGER journal_grows_at_its_end BEFORE INSERT ON journal
         WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM journal)
         OR NEW.previous IS NOT coalesce(
@@ -198,18 +198,18 @@ _JOURNAL: Final = (
 )
 
 _COPIES: Final = (
-    # Few rows tell of a copy, and `doctor` asks for the last of them at every start.
+    # Few rows record a copy, and `doctor` reads the last of them.
     """CREATE INDEX journal_of_copies ON journal (event, seq)
         WHERE event IN ('registry-backed-up', 'head-noted')""",
 )
 
 _ROW_JOURNAL: Final = (
     "CREATE TABLE row_journal (name TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID, STRICT",
-    # A journal row that cannot be read is for `journal verify` to report.
+    # `journal verify` reports a journal row that cannot be read.
     """INSERT INTO row_journal (name, seq) SELECT written.key, max(journal.seq) FROM journal,
         json_each(CASE WHEN json_valid(CAST(bytes AS TEXT)) THEN CAST(bytes AS TEXT) ELSE '{}' END,
         '$.rows') AS written WHERE typeof(written.key) = 'text' GROUP BY written.key""",
-    # Few rows are about keys alone, and each decision compares the keys with them.
+    # Few rows are only about keys, and each decision compares the keys with them.
     """CREATE INDEX journal_about_keys ON journal (seq)
         WHERE license IS NULL AND kid IS NOT NULL""",
 )
@@ -219,18 +219,18 @@ MIGRATIONS: Final[tuple[Statements, ...]] = (
     _COPIES,
     _ROW_JOURNAL,
 )
-"""What takes the tables from `user_version` N to N + 1; N is the place."""
+"""The migration at index N changes the tables from `user_version` N to N + 1."""
 
 
 def migrate(execute: Callable[[str], object], version: int) -> None:
-    """Take the tables from `version` to the next one; `execute` runs one statement."""
+    """Migrate the tables from `version` to the next one; `execute` runs one statement."""
     for statement in MIGRATIONS[version]:
         execute(statement)
     execute(f"PRAGMA user_version = {version + 1}")
 
 
-# The tables of statistics that ANALYZE makes are left out. Nothing else is: who writes the schema
-# directly can give a trigger the name of a table, or one that begins like SQLite's own.
+# Only the statistics tables of ANALYZE are left out. Nothing is left out by its name, because a
+# direct edit of the schema can give a trigger the name of a table, or one of SQLite's own names.
 STATEMENTS: Final = """SELECT type, name, tbl_name, sql FROM sqlite_schema
     WHERE (type, sql) IS NOT ('table', 'CREATE TABLE sqlite_stat1(tbl,idx,stat)')
     AND (type, sql) IS NOT ('table', 'CREATE TABLE sqlite_stat4(tbl,idx,neq,nlt,ndlt,sample)')"""
@@ -249,21 +249,21 @@ def differences(
 ) -> tuple[str, ...]:
     """Return one line for each table, index, view or trigger that is missing, changed or added.
 
-    A trigger that was dropped lets the journal be edited; one that was added runs with our writes.
+    A dropped trigger would allow edits of the journal; an added one would run with each write.
 
     Args:
-        present: what `STATEMENTS` selects in a file whose `user_version` is `version`.
+        present: the result of `STATEMENTS` in a file whose `user_version` is `version`.
     """
     foreign, missing = list(present), []
     for row in _made_by(MIGRATIONS[:version]):
         if row in foreign:
-            foreign.remove(row)  # the same row once more would be one too many
+            foreign.remove(row)  # a second, equal row counts as added
         else:
             missing.append(row)
     changed = {str(row[1]) for row in foreign}
     return tuple(
-        f"{escape(name)} is not a table, index or trigger as this tool makes it"
+        f"{escape(name)} is not a table, index or trigger as this tool creates it"
         if name in changed
-        else f"{name} is missing among the tables, indexes and triggers"
+        else f"the table, index or trigger {name} is missing"
         for name in sorted(changed | {str(row[1]) for row in missing})
     )

@@ -1,4 +1,4 @@
-"""A few columns of many rows: for counts, overviews and shell completion, and for many files."""
+"""Queries for a few columns of many rows: counts, overviews, shell completion, many files."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from polygent_issuer.text import escape_short
 _Row = TypeVar("_Row")
 
 SHORT: Final = 8
-"""How much of a license's id people type, where that names only one."""
+"""The number of characters of a license's short id, if that is unambiguous."""
 
 _COUNTED: Final = ("customers", "machines", "licenses", "keys", "journal")
 _THEIRS: Final = f"customer_id = customers.id AND {CURRENT}"
@@ -60,7 +60,7 @@ _IDS: Final = f"""SELECT id, CASE WHEN (SELECT count(*) FROM (SELECT 1 FROM lice
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CustomerSummary:
-    """A customer, the number of current licenses, and when the first of them ends, if any."""
+    """A customer, the number of its current licenses, and the first expiry of these, if any."""
 
     customer: Customer
     current: int
@@ -68,7 +68,7 @@ class CustomerSummary:
 
 
 def customers(db: Reading, *, archived: bool) -> Iterator[CustomerSummary]:
-    """Stream the customers by slug; `archived`: also those."""
+    """Stream the customers by slug; `archived` includes archived ones."""
     first = optional(seconds)
 
     def summary(row: Fields) -> CustomerSummary:
@@ -81,7 +81,7 @@ def customers(db: Reading, *, archived: bool) -> Iterator[CustomerSummary]:
 
 
 def count_all(db: Reading) -> dict[str, int]:
-    """Count the rows of the tables that people ask for, by table."""
+    """Count the rows of the main tables, by table."""
     return {
         table: db.value(as_int, f"SELECT count(*) FROM {table}") or 0  # noqa: S608  # tables of our own
         for table in _COUNTED
@@ -90,7 +90,7 @@ def count_all(db: Reading) -> dict[str, int]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LicenseState:
-    """The state of a license today, and the fingerprint of its machine today, if it has one."""
+    """The current state of a license, and the current fingerprint of its machine, if it has one."""
 
     id: str
     fingerprint: str | None
@@ -99,7 +99,7 @@ class LicenseState:
 
     @property
     def is_current(self) -> bool:
-        """Neither replaced nor retired."""
+        """True if the license is neither replaced nor retired."""
         return self.status is LicenseStatus.CURRENT
 
 
@@ -107,10 +107,10 @@ _state: Final = reader(LicenseState)
 
 
 def license_states(db: Reading, ids: Sequence[str]) -> Mapping[str, LicenseState]:
-    """Return the state of each of these licenses that the registry has, by id.
+    """Return the states of licenses by id; unknown licenses are left out.
 
     Args:
-        ids: at most some hundreds, since each is a parameter of one statement.
+        ids: at most some hundreds, because each is a parameter of one statement.
     """
 
     def state(row: Fields) -> tuple[str, LicenseState]:
@@ -124,7 +124,7 @@ def license_states(db: Reading, ids: Sequence[str]) -> Mapping[str, LicenseState
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chain:
-    """The two ends of licenses that replaced one another, and how often one did."""
+    """The first and the last of licenses that replaced one another, and the replacements."""
 
     first_id: str
     last_id: str
@@ -134,12 +134,12 @@ class Chain:
 class Chains:
     """The chains of replacements of a snapshot.
 
-    Where several licenses were joined into one, it continues the chain of the one that was issued
-    first; the chains of the others end there.
+    A license that replaced several others continues the chain of the one that was issued first. The
+    chains of the others end before it.
     """
 
     def __init__(self, db: Reading) -> None:
-        """Read which license replaced which other."""
+        """Read all replacements."""
         self._next: dict[str, str] = {}
         self._before: dict[str, str] = {}
         for old, new in db.each(lambda row: tuple(map(text, row.values())), _REPLACED):
@@ -147,7 +147,7 @@ class Chains:
                 self._next[old] = new
 
     def of(self, license_id: str) -> Chain:
-        """Return the chain of a license. If edited rows form a circle, it ends there."""
+        """Return the chain of a license; a circle, which only edited rows form, ends it."""
         back = _walk(license_id, self._before)
         on = _walk(license_id, self._next)
         return Chain(first_id=back[-1], last_id=on[-1], replacements=len(back) + len(on) - 2)
@@ -163,7 +163,7 @@ def _walk(start: str, steps: Mapping[str, str]) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Expiry:
-    """One current license's end, and the customer's name."""
+    """The expiry of a current license, and the customer's name."""
 
     expires_at: datetime
     customer_id: int
@@ -174,17 +174,17 @@ _expiry: Final = reader(Expiry, expires_at=seconds)
 
 
 def expiries(db: Reading, after: datetime, until: datetime) -> Iterator[Expiry]:
-    """Stream the ends of current licenses, the first first; archived customers are left out.
+    """Stream the expiries of current licenses, earliest first; without archived customers.
 
     Args:
-        after, until: aware instants; one that ends at `until` counts, one at `after` does not.
+        after, until: aware instants; an expiry at `until` is included, one at `after` is not.
     """
     return db.each(_expiry, _ENDS, (whole_seconds(after), whole_seconds(until)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IdRow:
-    """A license; `short` is the beginning of its id that names no other one."""
+    """A license; `short` is an unambiguous beginning of its id."""
 
     id: str
     short: str
@@ -198,13 +198,13 @@ _id: Final = reader(IdRow, expires_at=seconds)
 
 
 def slugs(db: Reading, prefix: str, most: int) -> tuple[Customer, ...]:
-    """Return customers whose slug begins so, in its order."""
+    """Return customers whose slug has the prefix, by slug."""
     sql = f"{SELECT} WHERE slug >= ? AND slug < ?"
     return _some(db, of_row, sql, beginning(prefix), by="slug", most=most)
 
 
 def labels(db: Reading, customer: Customer, prefix: str, most: int) -> tuple[Machine, ...]:
-    """Return a customer's machines whose label begins so, in its order."""
+    """Return a customer's machines whose label has the prefix, by label."""
     sql = f"{machines.SELECT} WHERE customer_id = ? AND label >= ? AND label < ?"
     params = (customer.id, *beginning(prefix))
     return _some(db, machines.of_row, sql, params, by="label", most=most)
@@ -213,7 +213,7 @@ def labels(db: Reading, customer: Customer, prefix: str, most: int) -> tuple[Mac
 def ids(
     db: Reading, prefix: str, most: int, *, customer: Customer | None, current: bool
 ) -> tuple[IdRow, ...]:
-    """Return licenses, of one customer or current ones alone, whose id begins so, in its order."""
+    """Return licenses whose id has the prefix, by id; optionally of a customer, or current ones."""
     sql = f"{_IDS} WHERE id >= ? AND id < ?"
     params: Params = beginning(prefix)
     if customer is not None:
@@ -226,7 +226,7 @@ def ids(
 def _some(
     db: Reading, build: Callable[[Fields], _Row], sql: str, params: Params, *, by: str, most: int
 ) -> tuple[_Row, ...]:
-    """Read the first rows; where there are more than `most`, the last one stands for the rest."""
+    """Read the first `most` rows; if there are more, the last row replaces the last of these."""
     first = tuple(db.each(build, f"{sql} ORDER BY {by} LIMIT ?", (*params, most)))
     if len(first) < most:
         return first

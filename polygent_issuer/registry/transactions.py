@@ -1,4 +1,4 @@
-"""An open transaction: `Reading` for one snapshot, `Writing` for changes and their journal row."""
+"""An open transaction: `Reading` for a snapshot, `Writing` for changes and their journal rows."""
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -29,24 +29,24 @@ _Record = TypeVar("_Record")
 _Source = TypeVar("_Source")
 _CHUNK: Final = 256
 
-# What reading a column, or building a record of it, raises when the file is damaged.
+# The errors of reading a column, or of building a record, in a damaged file.
 _UNREADABLE = (ValueError, TypeError, LookupError, OverflowError, RecursionError)
 
 
 class Reading:
-    """One snapshot of the registry; rows can be read until its `with` block ends.
+    """A snapshot of the registry; rows can be read until the end of its `with` block.
 
-    Whatever reads raises RegistryDamaged (`registry_damaged`) for a row that this tool never
-    writes or that is not as the journal last recorded it, and RegistryMisuse (`registry_misuse`)
+    Methods that read raise RegistryDamaged (`registry_damaged`) for a row that this tool never
+    writes, or that is not as the journal last recorded it, and RegistryMisuse (`registry_misuse`)
     after the end.
 
     Attributes:
-        all_keys: the signing keys, once they were read.
+        all_keys: the signing keys, if they have been read.
         row_check: the rows that were compared with the journal.
     """
 
     def __init__(self, connection: Connection, *, checked: bool = True) -> None:
-        """Read within the transaction that is open on a connection; `checked` as for `reading`."""
+        """Read within the open transaction of a connection; `checked` as for `reading`."""
         self.all_keys: tuple[KeyRecord, ...] | None = None
         self._connection = connection
         self.row_check = RowCheck(connection, checked=checked)
@@ -80,13 +80,13 @@ class Reading:
         return self._built(build, sql, (fields[key],), fields)
 
     def execute(self, sql: str, params: Params = ()) -> Iterator[Row]:
-        """Run one statement now; its rows are streamed."""
+        """Execute a statement now, and stream its rows."""
         return self._stream(self._run(sql, params))
 
     def each(
         self, build: Callable[[Fields], _Record], sql: str, params: Params = ()
     ) -> Iterator[_Record]:
-        """Stream the records that `build` makes of the rows, by the names of their columns."""
+        """Stream records; `build` makes one of each row's values by column."""
         cursor = self._run(sql, params)
         names = [column[0] for column in cursor.description]
         for row in self._stream(cursor):
@@ -117,29 +117,29 @@ class Reading:
         return None if row is None else self._built(read, sql, row, row[0])
 
     def copy_into(self, path: Path, *, named: Path) -> None:
-        """Copy the whole registry, as this transaction sees it; as `Connection.copy_into`."""
+        """Copy the whole registry of this snapshot as `Connection.copy_into` does."""
         self._connection.copy_into(path, named=named)
 
     def end(self) -> None:
-        """Let go of every row that was not fetched; nothing can be read from now on."""
+        """Close all cursors; nothing can be read afterwards."""
         self._ended = True
         for cursor in tuple(self._cursors):
             cursor.close()
 
     def head(self) -> tuple[int, bytes]:
-        """Return how many journal rows there are, and the hash of the last one."""
+        """Return the number of journal rows, and the hash of the last one."""
         sql = "SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1"
         head = self.one(lambda row: (as_int(row["seq"]), as_bytes(row["hash"])), sql)
         return head or (0, GENESIS)
 
     def damaged(self, what: str) -> RegistryDamaged:
-        """Return the error for rows that contradict each other: "the registry PATH" and `what`."""
+        """Return the error for inconsistent rows; `what` follows the path in the message."""
         return damaged(self._connection.path, what)
 
     def present(self, record: _Record | None, what: str) -> _Record:
-        """Return a record that another row names; `registry_damaged` when there is none."""
+        """Return a record that another row refers to; `registry_damaged` without one."""
         if record is None:
-            raise self.damaged(f"lacks the {what}, which another row names")
+            raise self.damaged(f"lacks the {what}, to which another row refers")
         return record
 
     def _built(
@@ -155,7 +155,7 @@ class Reading:
             raise RegistryMisuse("the transaction has ended")
 
     def _first(self, sql: str, params: Params) -> tuple[tuple[Any, ...], Row | None]:
-        """Run a statement to its first row, as `Connection.first`."""
+        """Execute a statement and return its first row, as `Connection.first`."""
         self._require_open()
         return self._connection.first(sql, params)
 
@@ -170,7 +170,7 @@ class Reading:
             while rows := self._connection.fetch(cursor, _CHUNK):
                 yield from rows
         finally:
-            if not self._ended:  # its end closes every cursor, and perhaps the connection is gone
+            if not self._ended:  # `end` has closed all cursors, and the connection may be closed
                 cursor.close()
 
 
@@ -188,10 +188,10 @@ def _updating(table: str, columns: tuple[str, ...], only: str) -> str:
 
 
 class Writing(Reading):
-    """The one writer, as `actor` at the instant `now`: its changes are journalled, or undone."""
+    """The write transaction of an `actor` at the instant `now`; every change is in the journal."""
 
     def __init__(self, connection: Connection, *, now: datetime, actor: Actor) -> None:
-        """Write within the transaction that is open on a connection."""
+        """Write within the open transaction of a connection."""
         super().__init__(connection)
         self.now = now
         self.actor = actor
@@ -200,39 +200,39 @@ class Writing(Reading):
 
     @property
     def at(self) -> str:
-        """`now` as rows store it."""
+        """The stored form of `now`."""
         return moment_text(self.now)
 
     def insert(self, table: str, **columns: Value) -> Key:
-        """Add one row, noted for the journal if that vouches for the table; its key.
+        """Insert a row, noted for the journal if that records the table; return its key.
 
         Raises:
-            Taken: (`taken`) when what must be unique is there already.
+            Taken: (`taken`) when a unique value exists already.
         """
         described, row = self._first(_inserting(table, tuple(columns)), tuple(columns.values()))
         if row is None:
             raise self._written.not_kept(table)
         if table in JOURNALED:
             names = [column[0] for column in described]
-            # One that something else deleted would be recorded over.
+            # Otherwise the new row would hide that a row with this key was deleted by an edit.
             self.row_check.require_new(f"{table}/{row[names.index(KEYS[table])]!s}")
         return self._note(table, described, row)
 
     def update(self, table: str, key: Key, only: str = "1", /, **columns: Value) -> bool:
-        """Change one row by its key, noted for the journal; whether there was one to change.
+        """Change a row by its key, noted for the journal; return whether the row exists.
 
         Args:
-            only: a condition on the row, as SQL of our own.
+            only: a further condition on the row, as trusted SQL.
 
         Raises:
-            Taken: (`taken`) when what must be unique is there already.
+            Taken: (`taken`) when a unique value exists already.
         """
-        # The journal would else record what something else changed.
+        # Otherwise the journal would record a change that was made by an edit.
         self.require_recorded(table, key)
         sql = _updating(table, tuple(columns), only)
         described, row = self._first(sql, (*columns.values(), key))
         if row is None:
-            # A trigger can ignore an update.
+            # A foreign trigger can ignore an update.
             there = f"SELECT 1 FROM {table} WHERE {JOURNALED[table]} = ? AND {only}"  # noqa: S608
             if self._first(there, (key,))[1] is not None:
                 raise self._written.not_kept(table)
@@ -263,13 +263,13 @@ class Writing(Reading):
         reason: str | None = None,
         details: Mapping[str, object] | None = None,
     ) -> None:
-        """Append one journal row with the digests of the rows written since the last one.
+        """Append a journal row with the digests of the rows that were written since the last one.
 
         Args:
-            event: what was done, such as `license-signed`.
-            customer: the slug; `license` the `jti`; `kid` the key that it is about.
-            accepted: codes of the findings that were accepted; `reason` says why.
-            details: what else explains the act; JSON.
+            event: the kind of change, such as `license-signed`.
+            customer, license, kid: the slug, the `jti` and the key that it is about.
+            accepted, reason: the codes of accepted findings, and the operator's reason.
+            details: further details, for JSON.
         """
         seq, previous = self._head or self.head()
         body = canonical(
@@ -299,7 +299,7 @@ class Writing(Reading):
 
     @contextmanager
     def part(self) -> Iterator[None]:
-        """Undo all that the block wrote, and only that, if it raises anything."""
+        """Undo the writes of the block, and only these, if it raises anything."""
         self._written.require_journaled()
         mark = self._written.mark()
         self._require_open()
@@ -314,14 +314,14 @@ class Writing(Reading):
         self._connection.run("RELEASE part").close()
 
     def end(self) -> None:
-        """As `Reading.end`, after `check_written`."""
+        """Check the written rows, then end as `Reading.end`."""
         self.check_written()
         super().end()
 
     def check_written(self) -> None:
-        """Read back what this transaction wrote, before its COMMIT or a file that goes with it.
+        """Read the written rows back, before the COMMIT or before the files of the change.
 
-        A trigger can swallow or change a row without an error: `registry_damaged`.
+        A foreign trigger can drop or change a row without an error: `registry_damaged`.
         """
         self._written.require_journaled()
         self._written.write_newest()

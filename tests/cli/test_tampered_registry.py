@@ -81,8 +81,8 @@ def test_the_error_names_the_object_and_two_commands(desk: Desk) -> None:
     outcome = desk.run("customer", "add", "Initech")
     assert outcome.err == (
         f"error: the registry {desk.home}/registry.db was changed outside polygent-issue: evil is "
-        "not a table, index or trigger as this tool makes it; nothing was written to it\n"
-        "hint: polygent-issue journal verify lists what was changed; to go back to a backup: "
+        "not a table, index or trigger as this tool creates it; nothing was written to it\n"
+        "hint: polygent-issue journal verify lists the changes; to restore a backup: "
         "polygent-issue registry restore BACKUP\n"
     )
 

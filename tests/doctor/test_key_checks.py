@@ -484,7 +484,7 @@ def test_a_public_key_with_another_kid_is_exit_7(books: Books) -> None:
         raw.commit()
     outcome = books.desk.run("doctor", "--quick", "--json")
     assert outcome.code == 7
-    assert "is another one" in row(outcome, "key")["message"]
+    assert "does not belong to" in row(outcome, "key")["message"]
     assert row(outcome, "key")["mend"].endswith(" journal verify")
 
 

@@ -152,7 +152,7 @@ def test_an_unreadable_registry_is_reported(desk: Desk) -> None:
         with as_nobody(theirs.folder):
             (theirs.home / "registry.db").chmod(0)
             outcome = theirs.run("doctor", "--json")
-    assert_unreadable(outcome, "cannot be read or written")
+    assert_unreadable(outcome, "cannot read or write")
 
 
 def test_a_read_only_registry_is_a_failure(desk: Desk) -> None:
@@ -203,7 +203,7 @@ def test_a_foreign_trigger_is_a_failure(books: Books) -> None:
     tables = row(outcome, "tables")
     assert tables["state"] == "fail"
     assert tables["message"] == (
-        r"evil\x1b[2J is not a table, index or trigger as this tool makes it"
+        r"evil\x1b[2J is not a table, index or trigger as this tool creates it"
     )
     assert tables["mend"].endswith(
         f"the last good backup: polygent-issue --home {books.desk.home} registry restore FILE"

@@ -189,9 +189,9 @@ def test_no_damage_is_a_bug(worked: Desk, tmp_path: Path, part: int) -> None:
         ("UPDATE licenses SET customer_id = 99", ("license", "list"), "licenses/"),
         ("UPDATE licenses SET machine_id = 99", ("renew", "acme", *ACCEPT), "licenses/"),
         ("UPDATE licenses SET replaced_by = 'x'", ("verify", "{file}"), "lacks the license that"),
-        ("UPDATE journal SET hash = x'00' WHERE seq > 8", EDIT, "SQLite finds the file damaged"),
+        ("UPDATE journal SET hash = x'00' WHERE seq > 8", EDIT, "SQLite reports a damaged file"),
         ("UPDATE machines SET customer_id = 1", MERGE, "machines/"),
-        ("PRAGMA user_version = -1", ("license", "list"), "cannot be version -1"),
+        ("PRAGMA user_version = -1", ("license", "list"), "impossible version -1"),
     ],
 )
 def test_the_damage_is_named(worked: Desk, statement: str, argv: tuple[str, ...], row: str) -> None:

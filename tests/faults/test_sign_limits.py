@@ -128,8 +128,8 @@ def test_a_closed_stdout(desk: Desk, way: str, output: str) -> None:
     ("place", "mode", "code", "text"),
     [
         ("out", 0o555, ExitCode.OUTPUT, "no permission to write into"),
-        ("home", 0o500, ExitCode.REGISTRY, "cannot be read or written"),
-        ("home/registry.db", 0o400, ExitCode.REGISTRY, "cannot be read or written"),
+        ("home", 0o500, ExitCode.REGISTRY, "cannot read or write"),
+        ("home/registry.db", 0o400, ExitCode.REGISTRY, "cannot read or write"),
         ("home/registry.db", 0o000, ExitCode.REGISTRY, "registry"),
         ("home/settings.toml", 0o000, ExitCode.INPUT, "settings"),
         ("main.key", 0o000, ExitCode.KEY, "key"),

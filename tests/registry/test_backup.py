@@ -119,7 +119,7 @@ def test_nothing_is_written_over(registry: Registry, tmp_path: Path, there: str)
         target.mkdir()
     else:
         target.symlink_to(tmp_path / "nowhere")
-    with pytest.raises(OutputExists, match="never written over"):
+    with pytest.raises(OutputExists, match="never overwritten"):
         backup.back_up(registry, target)
     assert not (tmp_path / "nowhere").exists()
     assert not list(tmp_path.glob(".polygent-*"))
@@ -151,9 +151,9 @@ def test_a_copy_that_is_not_sound_is_thrown_away(
     with closing(sqlite3.connect(path)) as raw:
         raw.execute("UPDATE licenses SET kid = 'nobody'")
         raw.commit()
-    with pytest.raises(RegistryDamaged, match="is not sound, so it was thrown away") as caught:
+    with pytest.raises(RegistryDamaged, match="is damaged and was removed") as caught:
         backup.back_up(registry, tmp_path / "x.db")
-    assert caught.value.hint == "look at the registry first: polygent-issue journal verify"
+    assert caught.value.hint == "check the registry first: polygent-issue journal verify"
     assert {each.name for each in tmp_path.iterdir()} == {path.name}
 
 
@@ -191,7 +191,7 @@ def test_a_full_disk_leaves_nothing(registry: Registry, tmp_path: Path) -> None:
         with pytest.raises(OutputProblem, match="SQLITE_FULL") as caught:
             backup.back_up(registry, disk / "x.db")
         assert str(disk / "x.db") in caught.value.message
-        assert caught.value.hint == "free some space on that disk and run the command again"
+        assert caught.value.hint == "free space on that disk, then run the command again"
         assert list(disk.iterdir()) == []
     finally:
         subprocess.run(["umount", str(disk)], check=True)

@@ -66,7 +66,7 @@ def test_on_macos_the_disk_is_flushed() -> None:
 
 def test_an_old_sqlite_is_refused() -> None:
     """STRICT tables came with 3.37."""
-    with pytest.raises(HomeProblem, match=r"has SQLite 3\.36\.9; the registry needs 3\.37"):
+    with pytest.raises(HomeProblem, match=r"has SQLite 3\.36\.9, but the registry needs 3\.37"):
         require_sqlite((3, 36, 9))
     require_sqlite((3, 37, 0))
     require_sqlite(sqlite3.sqlite_version_info)

@@ -82,9 +82,9 @@ def test_odd_names_are_kept_and_found(db: Writing, name: str) -> None:
 
 def test_a_taken_slug_is_refused_with_a_free_one(db: Writing) -> None:
     """Neither another's slug nor another's alias."""
-    with pytest.raises(Taken, match="taken by Acme GmbH") as caught:
+    with pytest.raises(Taken, match="belongs to Acme GmbH") as caught:
         customers.add(db, slug="acme", name="New")
-    assert caught.value.hint == "take another, such as acme-2"
+    assert caught.value.hint == "choose another slug, such as acme-2"
     with pytest.raises(Taken, match="taken by Initech"):
         customers.add(db, slug="penetrode", name="New")
 
@@ -147,7 +147,7 @@ def test_two_of_one_name_are_ambiguous(db: Writing) -> None:
     customers.add(db, slug="acme-2", name="ACME gmbh")
     with pytest.raises(Ambiguous) as caught:
         customers.find(db, "Acme GmbH")
-    assert caught.value.hint == "name one: acme (Acme GmbH), acme-2 (ACME gmbh)"
+    assert caught.value.hint == "give one of acme (Acme GmbH), acme-2 (ACME gmbh)"
 
 
 @pytest.mark.parametrize(

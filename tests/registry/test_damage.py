@@ -151,7 +151,7 @@ def test_a_page_of_rubbish_is_damaged(intact: bytes, tmp_path: Path) -> None:
     error = survive(path)
     assert isinstance(error, RegistryDamaged)
     assert str(path) in error.message
-    assert error.hint == "go back to your last backup: polygent-issue registry restore BACKUP"
+    assert error.hint == "restore your last backup: polygent-issue registry restore BACKUP"
 
 
 def test_text_that_is_no_utf8_is_damage(intact: bytes, tmp_path: Path) -> None:

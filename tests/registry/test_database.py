@@ -107,7 +107,7 @@ def test_nothing_is_made_over_a_registry(registry: Registry, path: Path) -> None
     """`create` leaves what is there as it is."""
     fill(registry)
     before = path.read_bytes()
-    with pytest.raises(HomeProblem, match="there is something at"):
+    with pytest.raises(HomeProblem, match="exists already"):
         create(path)
     assert path.read_bytes() == before
 
@@ -143,7 +143,7 @@ def test_a_foreign_file_is_damaged_and_left_alone(path: Path, content: bytes) ->
     path.write_bytes(content)
     with pytest.raises(RegistryDamaged) as damaged:
         Registry.open(path)
-    with pytest.raises(HomeProblem, match="there is something at") as there:
+    with pytest.raises(HomeProblem, match="exists already") as there:
         create(path)
     assert path not in open_files()
     assert (damaged.value.code, there.value.code) == ("registry_damaged", "registry_exists")
@@ -155,9 +155,9 @@ def test_another_programs_database_is_damaged_and_left_alone(path: Path) -> None
     with closing(sqlite3.connect(path)) as raw:
         raw.execute("PRAGMA journal_mode = WAL")
         raw.execute("CREATE TABLE theirs (x)")
-    with pytest.raises(RegistryDamaged, match="another program's"):
+    with pytest.raises(RegistryDamaged, match="of another program"):
         Registry.open(path)
-    with pytest.raises(HomeProblem, match="there is something at"):
+    with pytest.raises(HomeProblem, match="exists already"):
         create(path)
     assert header(path, "journal_mode") == "wal"
 
@@ -166,9 +166,9 @@ def test_another_programs_empty_database_is_left_alone(path: Path) -> None:
     """An application id without tables is somebody's beginning, not an interrupted creation."""
     with closing(sqlite3.connect(path)) as raw:
         raw.execute("PRAGMA application_id = 7")
-    with pytest.raises(RegistryDamaged, match="another program's"):
+    with pytest.raises(RegistryDamaged, match="of another program"):
         Registry.open(path)
-    with pytest.raises(HomeProblem, match="there is something at"):
+    with pytest.raises(HomeProblem, match="exists already"):
         create(path)
     assert header(path, "application_id") == 7
 

@@ -86,7 +86,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(registry: Registry) -> None:
     registry._connection.number(f"max_page_count = {pages + 2}")
     with pytest.raises(RegistryFailed, match="SQLITE_FULL") as caught, writing(registry) as db:
         machines.add_document(db, b"x" * 400_000, "f" * 64, NOW)
-    assert caught.value.hint == "free some space on that disk and run the command again"
+    assert caught.value.hint == "free space on that disk, then run the command again"
     with writing(registry) as db:
         db.insert("about", name="small", value="x")
     with registry.reading() as read:

@@ -197,4 +197,4 @@ def test_five_minutes_behind_the_newest_row_are_no_finding(registry: Registry) -
     assert finding.code is FindingCode.CLOCK_BEHIND
     assert "2026-03-02T09:24:59Z" in finding.message
     assert "2026-03-02T09:30:00Z" in finding.message
-    assert finding.hint == "set the clock right"
+    assert finding.hint == "correct the clock"

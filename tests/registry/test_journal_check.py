@@ -94,8 +94,8 @@ def forge_file(raw: sqlite3.Connection) -> None:
     )
 
 
-NOT_THE_LIC = "the stored .lic is not the one that was issued"
-DOES_NOT_FOLLOW = "does not follow the row before it: one was edited, deleted, inserted or moved"
+NOT_THE_LIC = "the stored .lic is not the issued one"
+DOES_NOT_FOLLOW = "does not follow the row before it: a row was edited, deleted, inserted or moved"
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ DOES_NOT_FOLLOW = "does not follow the row before it: one was edited, deleted, i
         ),
         (
             lambda raw: raw.execute("CREATE TABLE licenses2 (id TEXT)"),
-            ["licenses2 is not a table, index or trigger as this tool makes it"],
+            ["licenses2 is not a table, index or trigger as this tool creates it"],
         ),
         (
             lambda raw: raw.execute("UPDATE about SET value = 'another'"),
@@ -191,8 +191,8 @@ def test_each_row_of_row_journal_is_checked(filled: Path) -> None:
         raw.execute("INSERT INTO row_journal VALUES ('customers/9', 2)")
         raw.execute("DELETE FROM row_journal WHERE name = 'about/registry_id'")
     assert check(filled).problems == (
-        "row_journal/customers/1 does not name the newest journal row of that row",
-        "row_journal/customers/9 does not name the newest journal row of that row",
+        "row_journal/customers/1 does not have the newest journal row of that row",
+        "row_journal/customers/9 does not have the newest journal row of that row",
         "row_journal/about/registry_id is missing",
     )
 
@@ -208,8 +208,8 @@ def test_a_dropped_trigger_is_found(filled: Path) -> None:
         raw.execute("CREATE INDEX licenses_by_kid ON licenses (kid)")
         raw.commit()
     assert check(filled).problems == (
-        "journal_rows_stay is missing among the tables, indexes and triggers",
-        "licenses_by_kid is not a table, index or trigger as this tool makes it",
+        "the table, index or trigger journal_rows_stay is missing",
+        "licenses_by_kid is not a table, index or trigger as this tool creates it",
     )
 
 
@@ -242,15 +242,15 @@ def test_a_cut_off_end_is_found_by_the_older_head(filled: Path) -> None:
         raw.execute("DELETE FROM journal WHERE seq = 4")
         raw.execute("UPDATE customers SET crm = NULL WHERE slug = 'globex'")
     assert check(filled).problems == (
-        "row_journal/customers/1 does not name the newest journal row of that row",
+        "row_journal/customers/1 does not have the newest journal row of that row",
     )
     with tampering(filled) as raw:
         raw.execute("UPDATE row_journal SET seq = 2 WHERE name = 'customers/1'")
     assert check(filled).problems == ()
     (problem,) = check(filled, f"4:{noted.head}").problems
     assert problem == (
-        "the journal ends at row 3, the noted head is row 4: "
-        "rows were cut off, or an older copy was restored"
+        "the journal ends at row 3, but the noted head is row 4: "
+        "rows were removed, or an older copy was restored"
     )
     (problem,) = check(filled, noted.head).problems
     assert problem.startswith("the noted head is not in this journal")
@@ -295,7 +295,7 @@ def test_every_noted_head_is_looked_for(filled: Path) -> None:
     problems = check(filled, heads[0], wrong, late, heads[3]).problems
     assert len(problems) == 2
     assert "is not in this journal" in problems[0]
-    assert problems[1].startswith("the journal ends at row 4, the noted head is row 9")
+    assert problems[1].startswith("the journal ends at row 4, but the noted head is row 9")
 
 
 def restamp(raw: sqlite3.Connection, seq: int) -> None:
@@ -345,7 +345,7 @@ def test_a_hidden_trigger_is_found(filled: Path, hide: str) -> None:
         raw.execute("PRAGMA writable_schema = ON")
         raw.executescript(hide)
     (problem,) = check(filled).problems
-    assert problem.endswith("is not a table, index or trigger as this tool makes it")
+    assert problem.endswith("is not a table, index or trigger as this tool creates it")
 
 
 def test_many_problems_are_cut_short(registry: Registry, path: Path) -> None:
@@ -405,7 +405,7 @@ def test_what_is_noted_is_read_again() -> None:
     assert line == f"2026-03-01T09:30:00Z 7:{DIGEST} {REGISTRY_ID}"
     (head,) = parse_noted(f"{line}\n", "heads.txt")
     assert (head.size, head.digest.hex()) == (7, DIGEST)
-    assert head.told == "the head noted in line 1 of heads.txt"
+    assert head.title == "the head noted in line 1 of heads.txt"
 
 
 def test_a_file_has_room_for_people() -> None:
@@ -413,13 +413,13 @@ def test_a_file_has_room_for_people() -> None:
     text = f"# mine\r\n\r\n  7:{DIGEST}\r\n{DIGEST}\n"
     heads = parse_noted(text, "f")
     assert [head.size for head in heads] == [7, None]
-    assert [head.told for head in heads] == [f"the head noted in line {n} of f" for n in (3, 4)]
+    assert [head.title for head in heads] == [f"the head noted in line {n} of f" for n in (3, 4)]
 
 
 @pytest.mark.parametrize("line", ["x", "4:abc", "-1:" + "0" * 64, "2026-03-01T09:30:00Z", "\x1b["])
 def test_a_line_without_a_head_is_refused(line: str) -> None:
     """A head that was mistyped or cut off never passes for one that was looked for."""
-    with pytest.raises(InputRefused, match="line 2 of f holds no head") as caught:
+    with pytest.raises(InputRefused, match="line 2 of f has no head") as caught:
         parse_noted(f"7:{DIGEST}\n{line}\n", "f")
     assert "\x1b" not in caught.value.message
 
@@ -427,7 +427,7 @@ def test_a_line_without_a_head_is_refused(line: str) -> None:
 @pytest.mark.parametrize("text", ["", "\n\n", "# nothing yet\n"])
 def test_a_file_without_heads_is_refused(text: str) -> None:
     """An empty file vouches for nothing."""
-    with pytest.raises(InputRefused, match="holds no head") as caught:
+    with pytest.raises(InputRefused, match="has no head") as caught:
         parse_noted(text, "f")
     assert caught.value.hint == "note one: polygent-issue journal verify --note FILE"
 

@@ -75,7 +75,7 @@ def test_a_key_and_a_label_are_there_once(db: Writing) -> None:
     """Nor is a label another key's kid: it would name two."""
     key = new_key()
     keys.add(db, key=key, label="main")
-    with pytest.raises(Taken, match="already as main"):
+    with pytest.raises(Taken, match="already contains the key .*, as main"):
         keys.add(db, key=key, label="other")
     with pytest.raises(Taken, match="the label main"):
         keys.add(db, key=new_key(), label="main")
@@ -121,7 +121,7 @@ def test_a_beginning_of_several_kids_names_them(db: Writing) -> None:
         )
     with pytest.raises(Ambiguous) as caught:
         keys.find(db, "aaaa")
-    assert caught.value.hint == "name one: one (aaaa1), two (aaaa2)"
+    assert caught.value.hint == "give one of one (aaaa1), two (aaaa2)"
 
 
 def test_a_slip_names_no_key_by_chance(db: Writing) -> None:

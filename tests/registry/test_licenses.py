@@ -170,7 +170,7 @@ def test_what_is_not_there_is_not_found(db: Writing, ask: Callable[[Writing], ob
     """Whatever is asked of it."""
     with pytest.raises(NotFound) as caught:
         ask(db)
-    assert caught.value.hint == "polygent-issue license list names them"
+    assert caught.value.hint == "list all licenses with polygent-issue license list"
 
 
 def test_a_beginning_of_an_id_is_enough(db: Writing, acme: Customer, kid: str) -> None:
@@ -182,7 +182,7 @@ def test_a_beginning_of_an_id_is_enough(db: Writing, acme: Customer, kid: str) -
     with pytest.raises(Ambiguous) as caught:
         licenses.find(db, "1f3a")
     assert caught.value.hint == (
-        f"name one: {license_id(0x1F3A0000)} (acme), {license_id(0x1F3A9C2E)} (acme)"
+        f"give one of {license_id(0x1F3A0000)} (acme), {license_id(0x1F3A9C2E)} (acme)"
     )
     with pytest.raises(NotFound, match="too short"):
         licenses.find(db, "1f3")

@@ -60,10 +60,10 @@ def test_a_label_and_a_fingerprint_are_unique_within_a_customer(
 ) -> None:
     """Twice for one customer is a mistake, told with the machine that has it."""
     add_machine(db, acme, "prod", ONE)
-    with pytest.raises(Taken, match="prod has this label") as caught:
+    with pytest.raises(Taken, match="prod already has this label") as caught:
         add_machine(db, acme, "prod", OTHER)
-    assert caught.value.hint == "name that machine: --machine prod"
-    with pytest.raises(Taken, match="prod has this fingerprint"):
+    assert caught.value.hint == "select that machine: --machine prod"
+    with pytest.raises(Taken, match="prod already has this fingerprint"):
         add_machine(db, acme, "second", ONE)
     assert add_machine(db, globex, "prod", ONE).customer_id == globex.id
 
@@ -136,7 +136,7 @@ def test_a_new_identity_is_not_another_machine_of_the_customer(db: Writing, acme
     """Two labels cannot come to mean one machine."""
     add_machine(db, acme, "prod", ONE)
     second = add_machine(db, acme, "dr-site", OTHER)
-    with pytest.raises(Taken, match="prod has this fingerprint"):
+    with pytest.raises(Taken, match="prod already has this fingerprint"):
         machines.change_identity(
             db, second, fingerprint=ONE, hostname=None, components={}, document_id=None
         )

@@ -149,7 +149,7 @@ def test_newer_rows_need_consent(saved: Path, path: Path) -> None:
     grow(path, licenses=2)
     before = path.read_bytes()
     assert finding_of(saved, path) == (
-        "the present registry holds 2 licenses and 1 journal row that the backup lacks, "
+        "the current registry contains 2 licenses and 1 journal row that the backup lacks, "
         "since 2026-03-01T10:30:00Z"
     )
     with pytest.raises(ConsentNeeded):
@@ -176,7 +176,7 @@ def test_both_went_on(saved: Path, path: Path) -> None:
     message = finding_of(other, path)
     assert message is not None
     assert "1 journal row that the backup lacks" in message
-    assert message.endswith("; the backup has 2 rows of its own, so both went on")
+    assert message.endswith("; the backup has 2 rows that the registry lacks, so both were changed")
 
 
 def test_another_registry_needs_consent(saved: Path, path: Path) -> None:
@@ -184,8 +184,8 @@ def test_another_registry_needs_consent(saved: Path, path: Path) -> None:
     path.unlink()
     Registry.create(path, now=LATER, actor=ACTOR, registry_id="another-id").close()
     assert finding_of(saved, path) == (
-        "the present registry is another one (another-id), no later state of the backup's: it "
-        "holds 0 licenses and 1 journal row that the backup lacks, since 2026-03-01T10:30:00Z"
+        "the backup was not made from the current registry (another-id), which contains 0 "
+        "licenses and 1 journal row that the backup lacks, since 2026-03-01T10:30:00Z"
     )
     restore(saved, path)
     with Registry.open(path) as registry:
@@ -208,7 +208,7 @@ def test_a_damaged_registry_is_replaced_and_kept(
     before = path.read_bytes()
     message = finding_of(saved, path)
     assert message is not None
-    assert "cannot be read, so what it holds that the backup lacks is unknown" in message
+    assert "cannot be read, so the rows that the backup lacks are unknown" in message
     kept = restore(saved, path)
     assert kept is not None
     assert kept.read_bytes() == before
@@ -297,7 +297,7 @@ def test_a_journal_beside_a_backup_removes_no_other_file(
     victim = tmp_path / "main.key"
     victim.write_text("precious")
     Path(f"{saved}-journal").write_bytes(naming_super_journal(victim))
-    with pytest.raises(HomeProblem, match="its journal file names files of another program"):
+    with pytest.raises(HomeProblem, match="its journal file refers to other files"):
         restore(saved, path)
     assert victim.read_text() == "precious"
     assert [each.name for each in path.parent.glob(".polygent-*")] == []
@@ -309,7 +309,7 @@ def test_a_journal_of_somebody_else_beside_a_backup_is_refused(saved: Path, path
     before = rows_of(saved)
     hot_journal(saved)
     os.chown(f"{saved}-journal", 65534, 65534)
-    with pytest.raises(HomeProblem, match="belongs to somebody else than the backup"):
+    with pytest.raises(HomeProblem, match="belongs to another user than the backup"):
         restore(saved, path)
     assert rows_of(path) == before
 
@@ -496,7 +496,7 @@ def test_a_folder_that_cannot_be_synced_is_told(
         raise OutputProblem("cannot write it: input/output error")
 
     monkeypatch.setattr(files, "sync_folder", fail)
-    with pytest.raises(OutputProblem, match="the backup is in its place, but the disk"):
+    with pytest.raises(OutputProblem, match="the backup is restored, but the change"):
         restore(saved, path)
     assert rows_of(path)[-1] == "registry-restored"
 
@@ -515,7 +515,7 @@ def refused(backup: Path, path: Path, *against: JournalHead) -> str:
     with pytest.raises(HomeProblem) as caught, opening:
         pytest.fail("it was taken")
     assert (caught.value.code, caught.value.exit_code) == ("backup_refused", ExitCode.REGISTRY)
-    other = "a newer backup, or leave out --against where there is none"
+    other = "a newer backup, or leave out --against if you have no newer one"
     wanted = other if against else "another backup"
     assert caught.value.hint == f"nothing was changed; restore {wanted}"
     assert path.read_bytes() == before
@@ -527,8 +527,8 @@ def refused(backup: Path, path: Path, *against: JournalHead) -> str:
     ("content", "told"),
     [
         (b"", "is empty: its creation was interrupted"),
-        (b"some text", "is damaged, or no backup of a registry at all"),
-        (b"a license file, say" * 500, "is damaged, or no backup of a registry at all"),
+        (b"some text", "is damaged, or not a backup of a registry"),
+        (b"a license file, say" * 500, "is damaged, or not a backup of a registry"),
     ],
 )
 def test_what_is_no_database_is_refused(saved: Path, path: Path, content: bytes, told: str) -> None:
@@ -542,7 +542,7 @@ def test_another_programs_database_is_refused(saved: Path, path: Path) -> None:
     saved.unlink()
     with closing(sqlite3.connect(saved)) as raw:
         raw.execute("CREATE TABLE t (x)")
-    assert refused(saved, path) == f"the backup {saved} is another program's database"
+    assert refused(saved, path) == f"the backup {saved} is a database of another program"
 
 
 @pytest.mark.parametrize("part", [100, 4096, 40_960, -4096, -1])
@@ -597,7 +597,7 @@ HIDDEN = """PRAGMA writable_schema = ON;
         ("DROP TRIGGER journal_rows_stay", "journal_rows_stay is missing"),
         ("DROP INDEX licenses_by_kid", "licenses_by_kid is missing"),
         ("UPDATE customers SET name = 'Evil'", "customers/1 was changed outside the journal"),
-        ("UPDATE licenses SET kid = 'x'", "a row of licenses refers to one that is not there"),
+        ("UPDATE licenses SET kid = 'x'", "a row of licenses refers to a missing row"),
     ],
 )
 def test_a_backup_that_was_tampered_with_is_refused(
@@ -607,7 +607,7 @@ def test_a_backup_that_was_tampered_with_is_refused(
     with closing(sqlite3.connect(saved)) as raw:
         raw.executescript(sql)
     message = refused(saved, path)
-    assert message.startswith(f"the backup {saved} is not as this tool left it: ")
+    assert message.startswith(f"the backup {saved} was changed or damaged: ")
     assert told in message
 
 
@@ -621,7 +621,7 @@ def test_an_index_that_lies_is_found(saved: Path, path: Path) -> None:
     first, second = (slice((page - 1) * 4096, page * 4096) for page in (one, two))
     data[first], data[second] = data[second], data[first]
     saved.write_bytes(data)
-    assert "SQLite finds the file damaged" in refused(saved, path)
+    assert "SQLite reports a damaged file" in refused(saved, path)
 
 
 def test_many_problems_are_counted(saved: Path, path: Path) -> None:
@@ -691,4 +691,4 @@ def test_two_registries_share_no_row(tmp_path: Path) -> None:
     Registry.create(tmp_path / "b" / "registry.db", now=NOW, actor=ACTOR, registry_id="b").close()
     message = finding_of(tmp_path / "b" / "registry.db", tmp_path / "a" / "registry.db")
     assert message is not None
-    assert "it holds 2 licenses and 3 journal rows that the backup lacks" in message
+    assert "which contains 2 licenses and 3 journal rows that the backup lacks" in message

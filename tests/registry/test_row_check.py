@@ -169,7 +169,7 @@ EDITS = (
     ("DELETE FROM row_journal WHERE name = 'licenses/{new}'", "{new}", ("by id", "acme")),
     ("UPDATE row_journal SET seq = 1 WHERE name = 'licenses/{new}'", "{new}", ("by id",)),
     ("UPDATE row_journal SET seq = 99 WHERE name = 'licenses/{new}'", "{new}", ("by id",)),
-    ("DELETE FROM row_journal", "not as the journal", tuple(READERS)),
+    ("DELETE FROM row_journal", "differs from the journal", tuple(READERS)),
     # A row as it was, with the journal row that it was written with.
     (
         OLDER_KEY,

@@ -135,7 +135,7 @@ def test_no_migration_of_a_changed_schema(path: Path, registry: Registry) -> Non
     change(path, f"{older}; CREATE TABLE evil (x)")
     with pytest.raises(RegistryDamaged, match="evil is not a table") as caught:
         Registry.open(path)
-    assert "polygent-issue doctor shows what was changed" in (caught.value.hint or "")
+    assert "polygent-issue doctor shows the changes" in (caught.value.hint or "")
     change(path, "DROP TABLE evil")
     with Registry.open(path) as opened:
         assert opened.is_up_to_date
@@ -214,7 +214,7 @@ def test_what_is_not_there_is_not_committed(
         with writing(registry) as db:
             write(db)
 
-    with pytest.raises(RegistryDamaged, match=f"a row of {table} that was written"):
+    with pytest.raises(RegistryDamaged, match=f"a row of {table} is missing or different"):
         run()
     registry._connection.run("DROP TRIGGER temp.evil").close()
     assert size(registry) == before

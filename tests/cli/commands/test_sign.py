@@ -103,7 +103,7 @@ def test_the_slug_of_a_known_customer_is_accepted(desk: Desk) -> None:
             "Acme GmbH already has the slug acme-gmbh",
         ),
         (("--customer", "acme-gmbh", "--slug", "other"), "slugs cannot be changed"),
-        (("--customer", "Globex", "--slug", "acme-gmbh"), "the slug acme-gmbh is taken by Acme"),
+        (("--customer", "Globex", "--slug", "acme-gmbh"), "the slug acme-gmbh belongs to Acme"),
         (("--customer", "Globex", "--slug", "Globex!"), "Globex! is not a slug"),
         (("--customer", "Globex", "--slug", ""), " is not a slug"),
     ],

@@ -115,7 +115,7 @@ def test_a_json_error_that_nobody_can_read_is_said_on_stderr(books: Books) -> No
     with Path("/dev/full").open("wb") as full:
         code, err = _ended(_start(*argv, stdout=full))
     assert code == 5
-    assert err.startswith("error: there is no customer nobody\n")
+    assert err.startswith("error: unknown customer nobody\n")
 
 
 def test_what_the_encoding_lacks_is_escaped(books: Books) -> None:
@@ -189,7 +189,7 @@ def test_names_are_shown_literally_off_a_terminal(books: Books) -> None:
         assert SHOWN in text
         assert ESCAPE not in text
     outcome = books.desk.run("customer", "show", "[/red]\x1b[2J")
-    assert outcome.err.startswith("error: there is no customer [/red]\\x1b[2J\n")
+    assert outcome.err.startswith("error: unknown customer [/red]\\x1b[2J\n")
     outcome = books.desk.run("customer", "add", "Acme GmbX")
     assert SHOWN in outcome.err
     assert ESCAPE not in outcome.err
@@ -208,7 +208,7 @@ def test_names_are_shown_literally_in_colour(books: Books) -> None:
         assert "\u202e" not in screen
     code, screen = finish(at_terminal(books.desk.home, "customer", "show", "[/red]\x1b[2J"))
     assert code == 5
-    assert "there is no customer [/red]\\x1b[2J" in screen
+    assert "unknown customer [/red]\\x1b[2J" in screen
     risky = ("customer", "add", "Acme GmbX", "--no-input")
     code, screen = finish(at_terminal(books.desk.home, *risky))
     assert code == 4

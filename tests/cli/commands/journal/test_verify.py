@@ -49,7 +49,7 @@ def test_an_intact_journal_prints_its_size_and_head(filled: Books) -> None:
         ("DELETE FROM journal WHERE seq = 3", "journal rows are missing between 2 and 4"),
         ("UPDATE customers SET name = 'Evil'", "customers/1 was changed outside the journal"),
         ("DELETE FROM outbox; DELETE FROM licenses", "was deleted outside the journal"),
-        ("UPDATE licenses SET file = x'61'", "the stored .lic is not the one that was issued"),
+        ("UPDATE licenses SET file = x'61'", "the stored .lic is not the issued one"),
     ],
 )
 def test_edits_are_found(filled: Books, sql: str, problem: str) -> None:
@@ -203,7 +203,7 @@ def test_a_file_without_heads_is_refused(filled: Books, text: str) -> None:
     notes.write_text(text)
     outcome = filled.desk.run("journal", "verify", "--against", str(notes))
     assert outcome.code == 3
-    assert "holds no head" in outcome.err
+    assert "has no head" in outcome.err
 
 
 @pytest.mark.parametrize(

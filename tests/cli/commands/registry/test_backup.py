@@ -60,7 +60,7 @@ def test_an_existing_file_is_not_overwritten(books: Books) -> None:
     before = tree(books.desk.folder)
     outcome = books.desk.run("registry", "backup", str(path))
     assert outcome.code == 8
-    assert "never written over" in outcome.err
+    assert "never overwritten" in outcome.err
     assert tree(books.desk.folder) == before
 
 

@@ -82,10 +82,12 @@ def test_newer_rows_need_consent(books: Books, saved: Path) -> None:
     (finding,) = outcome.json["error"]["findings"]
     assert finding["code"] == "registry-rollback"
     assert finding["message"] == (
-        "the present registry holds 1 license and 3 journal rows that the backup lacks, "
+        "the current registry contains 1 license and 3 journal rows that the backup lacks, "
         "since 2026-11-30T09:30:00Z"
     )
-    assert finding["hint"] == "first keep what is there: polygent-issue registry backup FILE"
+    assert (
+        finding["hint"] == "back up the current registry first: polygent-issue registry backup FILE"
+    )
     assert tree(books.desk.home) == before
     text = restored(books.desk, saved)
     kept = books.desk.home / "registry.db.before-restore-2026-11-30T093000Z"
@@ -112,9 +114,7 @@ def test_a_damaged_registry_is_replaced_with_consent(books: Books, saved: Path) 
     """JSON has no members about a registry that cannot be read."""
     books.path.write_bytes(b"rubbish" * 999)
     outcome = books.desk.run("journal", "verify")
-    assert "hint: go back to your last backup: polygent-issue registry restore BACKUP" in (
-        outcome.err
-    )
+    assert "hint: restore your last backup: polygent-issue registry restore BACKUP" in (outcome.err)
     outcome = books.desk.run("registry", "restore", str(saved))
     assert outcome.code == 4
     assert "cannot be read" in outcome.err
