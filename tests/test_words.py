@@ -68,12 +68,10 @@ TO_DO: set[str] = {
     "polygent_issuer/cli/flows",
     "polygent_issuer/cli/output",
     "polygent_issuer/guide",
-    "polygent_issuer/registry",
     "tests/batch",
     "tests/benchmarks",
     "tests/cli/flows",
     "tests/cli/output",
-    "tests/registry",
 }
 
 def rooms() -> dict[str, list[Path]]:

@@ -1,4 +1,4 @@
-"""Where the registry of a test is."""
+"""Fixtures of the registry's tests."""
 
 from pathlib import Path
 
@@ -9,5 +9,5 @@ from polygent_issuer.registry import REGISTRY_FILE
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where the registry of this test is."""
+    """The path of the test's registry."""
     return tmp_path / REGISTRY_FILE

@@ -1,4 +1,4 @@
-"""A backup is the whole registry at one instant, private, and never over anything."""
+"""Backups: the whole registry at one instant, private, without overwriting."""
 
 import os
 import sqlite3
@@ -33,7 +33,7 @@ with Registry.open(Path(path)) as registry:
 
 
 def writer(*arguments: str) -> "subprocess.Popen[str]":
-    """Another process at the registry."""
+    """Start another process that writes to the registry."""
     command = [sys.executable, "-m", "support.registry_writer", *arguments]
     return subprocess.Popen(
         command, cwd=TESTS, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -41,14 +41,14 @@ def writer(*arguments: str) -> "subprocess.Popen[str]":
 
 
 def head_of(path: Path) -> tuple[int, str]:
-    """The head of a registry whose journal stands."""
+    """Return the head of a registry whose journal is intact."""
     with Registry.open(path) as registry, registry.reading() as db:
         assert journal_check.verify(db).problems == ()
         return journal.head(db)
 
 
 def test_a_backup_is_the_registry_in_one_private_file(registry: Registry, tmp_path: Path) -> None:
-    """Byte for byte what was there, 0600, and nothing else is left beside it."""
+    """A backup has all rows in one file with mode 0600, and leaves no other file."""
     fill(registry)
     target = tmp_path / "stick" / "x.db"
     target.parent.mkdir()
@@ -64,10 +64,10 @@ def test_a_backup_is_the_registry_in_one_private_file(registry: Registry, tmp_pa
     assert head_of(target) == (written.size, written.head)
 
 
-def test_a_journal_that_is_put_beside_a_growing_backup_is_not_applied(
+def test_a_foreign_journal_file_is_not_applied_to_a_new_backup(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a folder like /tmp anybody may put one there before the backup is read back."""
+    """A journal file that another user puts next to a new backup is not applied to it."""
     fill(registry)
     target = tmp_path / "stick" / "x.db"
     target.parent.mkdir()
@@ -85,8 +85,8 @@ def test_a_journal_that_is_put_beside_a_growing_backup_is_not_applied(
     assert head_of(target) == (written.size, written.head)
 
 
-def test_the_place_of_a_backup(registry: Registry, tmp_path: Path) -> None:
-    """A folder gets files that are named for the instant, then numbered; a file is as named."""
+def test_the_path_of_a_backup(registry: Registry, tmp_path: Path) -> None:
+    """In a folder a backup is named for its instant and numbered; a file name is used as given."""
     folder = tmp_path / "stick"
     folder.mkdir()
     names = [backup.back_up_to(registry, folder, NOW).path.name for _ in range(3)]
@@ -97,8 +97,8 @@ def test_the_place_of_a_backup(registry: Registry, tmp_path: Path) -> None:
         backup.back_up_to(registry, tmp_path / "x", NOW)
 
 
-def test_backups_at_once(registry: Registry, tmp_path: Path) -> None:
-    """Each process gets a name of its own, even if another takes one while the copy is made."""
+def test_simultaneous_backups(registry: Registry, tmp_path: Path) -> None:
+    """Each process gets its own file name, even if another one takes a name meanwhile."""
     folder = tmp_path / "stick"
     folder.mkdir()
     fill(registry)
@@ -110,8 +110,8 @@ def test_backups_at_once(registry: Registry, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("there", ["file", "folder", "dangling link"])
-def test_nothing_is_written_over(registry: Registry, tmp_path: Path, there: str) -> None:
-    """Whatever has the name keeps it."""
+def test_a_backup_overwrites_nothing(registry: Registry, tmp_path: Path, there: str) -> None:
+    """An existing file, folder or link is refused and not changed."""
     target = tmp_path / "x.db"
     if there == "file":
         target.write_text("mine")
@@ -125,10 +125,10 @@ def test_nothing_is_written_over(registry: Registry, tmp_path: Path, there: str)
     assert not list(tmp_path.glob(".polygent-*"))
 
 
-def test_a_name_that_is_taken_meanwhile_is_left(
+def test_a_name_that_is_taken_meanwhile_is_not_overwritten(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The link is what decides, not the look before."""
+    """A file that appears during the copy is not overwritten."""
     target = tmp_path / "x.db"
     read_back = backup._read_back
 
@@ -143,13 +143,11 @@ def test_a_name_that_is_taken_meanwhile_is_left(
     assert not list(tmp_path.glob(".polygent-*"))
 
 
-def test_a_copy_that_is_not_sound_is_thrown_away(
-    registry: Registry, path: Path, tmp_path: Path
-) -> None:
-    """A registry with a broken reference gives no backup that one would rely on."""
+def test_an_invalid_copy_is_removed(registry: Registry, path: Path, tmp_path: Path) -> None:
+    """A registry with a broken reference gives no backup."""
     fill(registry)
     with closing(sqlite3.connect(path)) as raw:
-        raw.execute("UPDATE licenses SET kid = 'nobody'")
+        raw.execute("UPDATE licenses SET kid = 'none'")
         raw.commit()
     with pytest.raises(RegistryDamaged, match="is damaged and was removed") as caught:
         backup.back_up(registry, tmp_path / "x.db")
@@ -157,10 +155,10 @@ def test_a_copy_that_is_not_sound_is_thrown_away(
     assert {each.name for each in tmp_path.iterdir()} == {path.name}
 
 
-def test_a_registry_that_cannot_be_read_gives_none(
+def test_a_registry_that_cannot_be_read_gives_no_backup(
     registry: Registry, path: Path, tmp_path: Path
 ) -> None:
-    """A page of rubbish: said of the registry, not of the target."""
+    """An unreadable page is reported as damage of the registry, not of the target."""
     fill(registry)
     registry.close()
     ruin_table(path, "journal")
@@ -169,15 +167,15 @@ def test_a_registry_that_cannot_be_read_gives_none(
     assert {each.name for each in tmp_path.iterdir()} == {path.name}
 
 
-def test_a_missing_folder_is_told(registry: Registry, tmp_path: Path) -> None:
-    """As the output problem that it is."""
+def test_a_missing_folder_is_an_output_problem(registry: Registry, tmp_path: Path) -> None:
+    """A missing folder is an output problem with a hint."""
     with pytest.raises(OutputProblem) as caught:
         backup.back_up(registry, tmp_path / "no" / "x.db")
     assert caught.value.hint == "create the folder first"
 
 
 def test_a_full_disk_leaves_nothing(registry: Registry, tmp_path: Path) -> None:
-    """A real full disk: exit 8's error, with what to do, and no half a backup."""
+    """A full disk is an output problem with a hint, and leaves no partial backup."""
     require_tool("mount", "mount")
     fill(registry)
     with writing(registry) as db:
@@ -198,7 +196,7 @@ def test_a_full_disk_leaves_nothing(registry: Registry, tmp_path: Path) -> None:
 
 
 def test_a_backup_while_another_process_writes(registry: Registry, tmp_path: Path) -> None:
-    """Each backup is a whole state in between; the writer loses nothing and is refused nothing."""
+    """Each backup is a consistent state between writes, and the writer loses nothing."""
     fill(registry)
     path = tmp_path / "registry.db"
     with writer("write", str(path), "200") as other:
@@ -219,8 +217,8 @@ def test_a_backup_while_another_process_writes(registry: Registry, tmp_path: Pat
         assert hashes[head.size] == head.head
 
 
-def test_what_is_not_committed_is_not_in_it(registry: Registry, tmp_path: Path) -> None:
-    """Another connection in the middle of its transaction: the state before it is backed up."""
+def test_uncommitted_rows_are_not_in_a_backup(registry: Registry, tmp_path: Path) -> None:
+    """A backup during an open transaction has the state before it."""
     fill(registry)
     with registry.reading() as db:
         before = journal.head(db)
@@ -235,5 +233,5 @@ def test_what_is_not_committed_is_not_in_it(registry: Registry, tmp_path: Path) 
 
 
 def test_the_stamp_has_no_colon() -> None:
-    """Windows has no such names."""
+    """A stamp has no colon, which Windows does not allow in file names."""
     assert backup.stamp(NOW + timedelta(hours=5)) == "2026-03-01T143000Z"

@@ -1,4 +1,4 @@
-"""The one protocol: a decision stands, or the command stops; then rows, files and the outbox."""
+"""The protocol of a change: decide, compare, write, deliver."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -23,18 +23,18 @@ from polygent_issuer.registry.errors import RegistryFailed
 
 
 def add(registry: Registry, slug: str, *, now: datetime = NOW) -> None:
-    """Let somebody else add a customer."""
+    """Add a customer, as another command."""
     with writing(registry, now=now) as db:
         customers.add(db, slug=slug, name=slug)
 
 
 def names(db: Reading) -> tuple[str, ...]:
-    """A decision that rests on the customers but those whose slug begins with z."""
+    """Return the customers except those whose slug begins with z, as a decision."""
     return tuple(each.slug for each in customers.every(db) if not each.slug.startswith("z"))
 
 
 def decided(registry: Registry, now: datetime = NOW) -> Decided[tuple[str, ...]]:
-    """Decide so."""
+    """Make a decision."""
     return change.decide(registry, names, now=now, actor=ACTOR)
 
 
@@ -50,13 +50,13 @@ def carry_out(shown: Decided[tuple[str, ...]]) -> Customer:
 
 
 def newest_at(registry: Registry) -> datetime | None:
-    """When the newest journal row was written."""
+    """Return the instant of the newest journal row."""
     with registry.reading() as db:
         return journal.newest_at(db)
 
 
-def test_it_is_not_decided_again_where_nothing_was_written(registry: Registry) -> None:
-    """The journal's head is the one that it rests on."""
+def test_an_unchanged_journal_needs_no_second_decision(registry: Registry) -> None:
+    """If the journal's head is the same, the decision is not made again."""
     calls: list[int] = []
 
     def once(db: Reading) -> tuple[str, ...]:
@@ -67,15 +67,15 @@ def test_it_is_not_decided_again_where_nothing_was_written(registry: Registry) -
     assert calls == [1]
 
 
-def test_what_somebody_else_wrote_of_other_things_stops_nobody(registry: Registry) -> None:
-    """It is decided again, and alike."""
+def test_unrelated_changes_do_not_stop_a_command(registry: Registry) -> None:
+    """After an unrelated change the decision is made again with the same result."""
     shown = decided(registry)
     add(registry, "zeta")
     assert carry_out(shown).slug == "acme"
 
 
-def test_another_decision_stops_it(registry: Registry) -> None:
-    """Nothing is written."""
+def test_a_different_decision_stops_the_command(registry: Registry) -> None:
+    """If the second decision differs, nothing is written."""
     shown = decided(registry)
     add(registry, "globex")
     with pytest.raises(RegistryChanged, match="nothing was added") as caught:
@@ -85,7 +85,7 @@ def test_another_decision_stops_it(registry: Registry) -> None:
 
 
 def refusing(error: Exception) -> Callable[[Reading], tuple[str, ...]]:
-    """Decide once, and refuse it when it is decided again."""
+    """Return a decision that raises an error when it is made again."""
     answers = iter([("first",)])
 
     def decide(_: Reading) -> tuple[str, ...]:
@@ -96,32 +96,32 @@ def refusing(error: Exception) -> Callable[[Reading], tuple[str, ...]]:
     return decide
 
 
-def test_a_refusal_is_another_decision(registry: Registry) -> None:
-    """What is refused by now was not shown."""
+def test_an_error_counts_as_a_different_decision(registry: Registry) -> None:
+    """If the second decision raises an error, the registry has changed since the preview."""
     shown = change.decide(registry, refusing(OutputProblem("taken")), now=NOW, actor=ACTOR)
     add(registry, "zeta")
     with pytest.raises(RegistryChanged, match="nothing was added"):
         carry_out(shown)
 
 
-def test_a_registry_that_cannot_be_read_is_named(registry: Registry) -> None:
-    """That is no change of mind."""
+def test_a_home_problem_is_not_a_different_decision(registry: Registry) -> None:
+    """If the registry cannot be read for the second decision, that error is raised."""
     shown = change.decide(registry, refusing(RegistryFailed("no disk")), now=NOW, actor=ACTOR)
     add(registry, "zeta")
     with pytest.raises(RegistryFailed):
         carry_out(shown)
 
 
-def test_a_row_is_not_older_than_the_one_above_it(registry: Registry) -> None:
-    """Somebody else was faster while a person thought."""
+def test_a_row_is_not_older_than_the_previous_row(registry: Registry) -> None:
+    """A row gets the instant of the newest row if another command wrote it later."""
     shown = decided(registry)
     add(registry, "zeta", now=NOW + timedelta(hours=1))
     carry_out(shown)
     assert newest_at(registry) == NOW + timedelta(hours=1)
 
 
-def test_a_clock_that_was_put_right_keeps_its_time(registry: Registry) -> None:
-    """It was found behind, and is not from then on."""
+def test_a_corrected_clock_keeps_its_time(registry: Registry) -> None:
+    """With an accepted `clock-behind` the row gets the time of the clock."""
     add(registry, "zeta", now=NOW + timedelta(days=400))
     shown = decided(registry, NOW)
     assert [finding.code for finding in shown.behind] == [FindingCode.CLOCK_BEHIND]
@@ -130,8 +130,8 @@ def test_a_clock_that_was_put_right_keeps_its_time(registry: Registry) -> None:
     assert decided(registry, NOW).behind == ()
 
 
-def test_the_clock_is_judged_once(registry: Registry) -> None:
-    """Whoever writes meanwhile with a clock that is ahead stops nobody."""
+def test_the_clock_is_checked_once(registry: Registry) -> None:
+    """A row of a clock that is ahead, written meanwhile, does not stop the command."""
     shown = decided(registry)
     add(registry, "zeta", now=NOW + timedelta(days=400))
     assert shown.behind == ()
@@ -139,7 +139,7 @@ def test_the_clock_is_judged_once(registry: Registry) -> None:
 
 
 def test_files_are_delivered_after_the_commit_and_then_cleared(registry: Registry) -> None:
-    """No transaction is open meanwhile; an outbox that cannot be cleared stops nobody."""
+    """Files are delivered after the COMMIT; an outbox that cannot be cleared is not an error."""
     seen: list[object] = []
 
     def deliver(written: str) -> tuple[str, ...]:

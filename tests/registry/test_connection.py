@@ -1,4 +1,4 @@
-"""What every connection is set to, and how long it waits."""
+"""Pragmas of a connection, and the wait for locks."""
 
 import os
 import sqlite3
@@ -24,7 +24,7 @@ BRIEFLY = timedelta(milliseconds=50)
 
 
 def pragma(registry: Registry, name: str) -> object:
-    """What the registry's own connection says of a setting."""
+    """Return the value of a pragma in the registry's connection."""
     return registry._connection.run(f"PRAGMA {name}").fetchone()[0]
 
 
@@ -41,16 +41,16 @@ def pragma(registry: Registry, name: str) -> object:
     ],
 )
 @pytest.mark.usefixtures("unhurried")
-def test_an_opened_registry_has_our_settings(path: Path, name: str, value: object) -> None:
-    """Durable, strict, and nothing of the file's own schema is trusted; made or opened."""
+def test_a_connection_has_its_pragmas(path: Path, name: str, value: object) -> None:
+    """A created or opened registry has durable writes, foreign keys and an untrusted schema."""
     with new_registry(path.parent) as made:
         assert pragma(made, name) == value
     with Registry.open(path) as opened:
         assert pragma(opened, name) == value
 
 
-def test_a_file_left_in_another_journal_mode_is_put_back(registry: Registry, path: Path) -> None:
-    """The rollback journal is what the power cuts were measured with."""
+def test_the_journal_mode_is_restored(registry: Registry, path: Path) -> None:
+    """A file in WAL mode is set back to the rollback journal."""
     registry.close()
     with closing(sqlite3.connect(path)) as raw:
         raw.execute("PRAGMA journal_mode = WAL")
@@ -59,13 +59,13 @@ def test_a_file_left_in_another_journal_mode_is_put_back(registry: Registry, pat
 
 
 def test_on_macos_the_disk_is_flushed() -> None:
-    """There fsync alone is not enough."""
+    """On macOS fsync is not enough, so fullfsync is on."""
     assert "PRAGMA fullfsync = ON" in pragmas("darwin")
     assert "PRAGMA fullfsync = ON" not in pragmas("linux")
 
 
 def test_an_old_sqlite_is_refused() -> None:
-    """STRICT tables came with 3.37."""
+    """A SQLite without STRICT tables (before 3.37) is refused."""
     with pytest.raises(HomeProblem, match=r"has SQLite 3\.36\.9, but the registry needs 3\.37"):
         require_sqlite((3, 36, 9))
     require_sqlite((3, 37, 0))
@@ -73,8 +73,8 @@ def test_an_old_sqlite_is_refused() -> None:
 
 
 @pytest.mark.parametrize("suffix", ["", "-journal", "-wal"])
-def test_nothing_but_a_regular_file_is_opened(path: Path, suffix: str) -> None:
-    """A pipe is refused by name, in the place of the file or of its journal."""
+def test_only_a_regular_file_is_opened(path: Path, suffix: str) -> None:
+    """A pipe in the place of the registry or of its journal is refused."""
     if suffix:
         new_registry(path.parent).close()
     place = Path(f"{path}{suffix}")
@@ -85,8 +85,8 @@ def test_nothing_but_a_regular_file_is_opened(path: Path, suffix: str) -> None:
     assert ("restore" in str(caught.value.hint)) == (not suffix)
 
 
-def test_a_second_writer_is_told_that_it_is_locked(registry: Registry, path: Path) -> None:
-    """Another's open transaction ends the wait with our error."""
+def test_a_second_writer_gets_registry_locked(registry: Registry, path: Path) -> None:
+    """A writer that waits too long for another one gets `registry_locked`."""
     with Registry.open(path, busy_timeout=BRIEFLY) as other, writing(registry):
         with pytest.raises(RegistryLocked) as caught, writing(other):
             pass
@@ -94,8 +94,8 @@ def test_a_second_writer_is_told_that_it_is_locked(registry: Registry, path: Pat
 
 
 @pytest.mark.parametrize("wait", [timedelta(0), timedelta(milliseconds=450)])
-def test_the_busy_timeout_is_waited_out(registry: Registry, path: Path, wait: timedelta) -> None:
-    """As long as was told, and not much longer."""
+def test_the_busy_timeout(registry: Registry, path: Path, wait: timedelta) -> None:
+    """The wait for a lock takes as long as the busy timeout, and not much longer."""
     with Registry.open(path, busy_timeout=wait) as other, writing(registry):
         began = time.monotonic()
         with pytest.raises(RegistryLocked), writing(other):
@@ -104,8 +104,8 @@ def test_the_busy_timeout_is_waited_out(registry: Registry, path: Path, wait: ti
     assert wait * 0.9 <= waited < wait + timedelta(seconds=5)
 
 
-def test_a_reader_keeps_a_writer_from_committing(registry: Registry, path: Path) -> None:
-    """A commit that cannot have its lock in time is undone and told."""
+def test_a_reader_blocks_a_commit(registry: Registry, path: Path) -> None:
+    """A commit that cannot get its lock in time is undone, and is an error."""
     with Registry.open(path, busy_timeout=BRIEFLY) as other:
         with registry.reading() as db:
             assert list(customers.every(db)) == []
@@ -115,10 +115,10 @@ def test_a_reader_keeps_a_writer_from_committing(registry: Registry, path: Path)
             assert list(customers.every(db)) == []
 
 
-def test_a_reader_and_a_writer_under_way_do_not_disturb_each_other(
+def test_a_reader_and_an_open_write_transaction_do_not_block_each_other(
     registry: Registry, path: Path
 ) -> None:
-    """Until the commit a writer only reserves; readers see what was before."""
+    """Until the COMMIT readers see the state before a write transaction."""
     with Registry.open(path, busy_timeout=BRIEFLY) as other:
         with writing(registry) as db:
             customers.add(db, slug="acme", name="Acme")
@@ -128,8 +128,8 @@ def test_a_reader_and_a_writer_under_way_do_not_disturb_each_other(
             assert [customer.slug for customer in customers.every(seen)] == ["acme"]
 
 
-def test_a_writer_waits_for_the_one_before(registry: Registry, path: Path) -> None:
-    """Within the busy timeout a lock is a queue, not an error."""
+def test_a_writer_waits_for_another_one(registry: Registry, path: Path) -> None:
+    """A writer waits for another one within the busy timeout."""
     entered, waiting = threading.Event(), threading.Event()
 
     def second() -> None:
@@ -151,8 +151,8 @@ def test_a_writer_waits_for_the_one_before(registry: Registry, path: Path) -> No
     assert found == {"first": 1, "second": 2}
 
 
-def test_rows_left_unread_lock_nobody_out(registry: Registry, path: Path) -> None:
-    """A stream that is abandoned lets go of the file when its transaction ends."""
+def test_unread_rows_do_not_keep_a_lock(registry: Registry, path: Path) -> None:
+    """A stream that is not read to its end is closed with its transaction."""
     with writing(registry) as written:
         for number in range(600):
             customers.add(written, slug=f"customer-{number}", name=f"Customer {number}")
@@ -165,8 +165,8 @@ def test_rows_left_unread_lock_nobody_out(registry: Registry, path: Path) -> Non
         list(stream)
 
 
-def test_transactions_are_one_at_a_time(registry: Registry) -> None:
-    """A transaction inside another is a bug, told before anything happens."""
+def test_only_one_transaction_can_be_open(registry: Registry) -> None:
+    """A transaction within another one is `registry_misuse`."""
     with registry.reading(), pytest.raises(RegistryMisuse), registry.reading():
         pass
     with (

@@ -1,4 +1,4 @@
-"""Processes that are killed, refused or many: what was acknowledged stays, the rest is undone."""
+"""Killed, failing and simultaneous processes: acknowledged rows stay, all others are undone."""
 
 import os
 import signal
@@ -21,17 +21,17 @@ TESTS = Path(__file__).parents[1]
 
 
 def writer(*arguments: str) -> list[str]:
-    """The command line of a process that writes."""
+    """Return the command line of a process that writes."""
     return [sys.executable, "-m", "support.registry_writer", *arguments]
 
 
 def environ() -> dict[str, str]:
-    """Ours, with the test support on the path; nothing measures what is killed."""
+    """Return the environment with the test support on the path, without coverage measurement."""
     return {**unmeasured(), "PYTHONPATH": str(TESTS), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def run(command: Sequence[str]) -> list[str]:
-    """What the writer said, line by line, however it ended."""
+    """Run the writer; return its output, line by line, however it ended."""
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, env=environ(), timeout=60
     )
@@ -39,7 +39,7 @@ def run(command: Sequence[str]) -> list[str]:
 
 
 def rows(path: Path) -> int:
-    """How many journal rows there are; the registry must be whole."""
+    """Return the number of journal rows of a registry, which must be intact."""
     with Registry.open(path) as registry, registry.reading() as db:
         found = journal_check.verify(db)
         assert found.problems == ()
@@ -50,7 +50,7 @@ def rows(path: Path) -> int:
 def test_a_writer_killed_within_a_transaction_leaves_nothing(
     registry: Registry, path: Path
 ) -> None:
-    """Though its pages are in the file already, the next to open undoes them."""
+    """The next process undoes the transaction of a killed writer, whose pages are in the file."""
     registry.close()
     with subprocess.Popen(
         writer("hold", str(path), "2"),
@@ -70,8 +70,8 @@ def test_a_writer_killed_within_a_transaction_leaves_nothing(
     assert not Path(f"{path}-journal").exists()
 
 
-def test_writers_at_once_lose_nothing(registry: Registry, path: Path) -> None:
-    """Four processes, one chain: each acknowledged row is there, each once."""
+def test_simultaneous_writers_lose_nothing(registry: Registry, path: Path) -> None:
+    """Four processes write one chain with each acknowledged row exactly once."""
     registry.close()
     processes = [
         subprocess.Popen(
@@ -90,8 +90,8 @@ def test_writers_at_once_lose_nothing(registry: Registry, path: Path) -> None:
     assert found == (60,)
 
 
-def test_creators_at_once_make_one(path: Path) -> None:
-    """One of them makes it; the others are told that it is there."""
+def test_simultaneous_creations_make_one_registry(path: Path) -> None:
+    """One process creates the registry; the others get an error that it exists."""
     processes = [
         subprocess.Popen(
             writer("create", str(path), "0"), stdout=subprocess.PIPE, text=True, env=environ()
@@ -103,8 +103,8 @@ def test_creators_at_once_make_one(path: Path) -> None:
     assert rows(path) == 1
 
 
-def test_openers_at_once_migrate_once(path: Path) -> None:
-    """Who waited for another's migration does not apply it again."""
+def test_simultaneous_openers_migrate_once(path: Path) -> None:
+    """A process that waited for another one's migration does not apply it again."""
     path.touch(0o600)
     with closing(sqlite3.connect(path)) as raw:
         raw.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
@@ -123,7 +123,7 @@ def test_openers_at_once_migrate_once(path: Path) -> None:
 
 
 def test_an_interrupt_ends_the_wait_for_a_lock(registry: Registry, path: Path) -> None:
-    """Ctrl-C is heard long before the busy timeout of 30 seconds."""
+    """Ctrl-C ends the wait long before the busy timeout of 30 seconds."""
     with (
         writing(registry),
         subprocess.Popen(
@@ -146,7 +146,7 @@ def test_an_interrupt_ends_the_wait_for_a_lock(registry: Registry, path: Path) -
 
 
 def injected(call: str, fault: str, number: int, *arguments: str) -> list[str]:
-    """A writer whose N-th system call of a kind meets a fault."""
+    """Run a writer whose N-th system call of a kind meets a fault."""
     strace = require_tool("strace", "strace")
     options = ["-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}"]
     return [strace, *options, "-e", f"inject={call}:{fault}:when={number}", *writer(*arguments)]
@@ -157,7 +157,7 @@ CALLS = [("pwrite64", 20), ("fdatasync", 4), ("unlink", 1)]
 
 
 def turns(call: str) -> Iterator[int]:
-    """Which call of its kind is to fail: all in the deep profile, else some of the many writes."""
+    """Yield the numbers of the calls that fail: all in the deep profile, else some."""
     deep = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
     return count(1, 5 if call == "pwrite64" and not deep else 1)
 
@@ -168,7 +168,7 @@ def turns(call: str) -> Iterator[int]:
 def test_a_fault_at_each_call_of_a_write_is_survived(
     registry: Registry, path: Path, call: str, least: int, fault: str
 ) -> None:
-    """Killed or refused anywhere: acknowledged is there, the rest is whole, errors are ours."""
+    """After a kill or an error at any call, acknowledged rows are there, and the file is intact."""
     registry.close()
     before, met = rows(path), 0
     for number in turns(call):
@@ -188,10 +188,8 @@ def test_a_fault_at_each_call_of_a_write_is_survived(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("call", "least"), CALLS)
-def test_a_creation_killed_at_each_call_can_be_begun_anew(
-    tmp_path: Path, call: str, least: int
-) -> None:
-    """There is a whole registry, or none and the next creation makes it."""
+def test_a_killed_creation_can_be_repeated(tmp_path: Path, call: str, least: int) -> None:
+    """After a kill at any call the registry is complete, or the next creation makes it."""
     for number in turns(call):
         path = tmp_path / f"{number}.db"
         said = run(injected(call, "signal=KILL", number, "create", str(path), "0"))
@@ -206,15 +204,15 @@ def test_a_creation_killed_at_each_call_can_be_begun_anew(
 
 
 def is_made(path: Path) -> bool:
-    """Whether a creation came to its end."""
+    """Return whether a creation was completed."""
     try:
         return rows(path) == 1
     except RegistryMissing:
         return False
 
 
-def test_a_creation_that_is_refused_can_be_begun_anew(path: Path) -> None:
-    """A file size limit that is too small for an empty registry."""
+def test_a_failed_creation_can_be_repeated(path: Path) -> None:
+    """A creation that fails at a file size limit can be repeated."""
     limited = ["bash", "-c", 'ulimit -f 8; exec "$@"', "bash", *writer("create", str(path), "0")]
     assert run(limited) == ["registry_failed"]
     with pytest.raises(RegistryMissing):
@@ -223,8 +221,8 @@ def test_a_creation_that_is_refused_can_be_begun_anew(path: Path) -> None:
     assert rows(path) == 1
 
 
-def test_a_file_size_limit_is_told_and_leaves_nothing(registry: Registry, path: Path) -> None:
-    """A real refusal of the system; the next write works."""
+def test_a_file_size_limit_is_an_error_and_leaves_nothing(registry: Registry, path: Path) -> None:
+    """A write that fails at a file size limit leaves nothing; the next write works."""
     registry.close()
     blocks = path.stat().st_size // 1024 + 8
     command = ["bash", "-c", f'ulimit -f {blocks}; exec "$@"', "bash"]

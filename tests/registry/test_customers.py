@@ -1,4 +1,4 @@
-"""Customers: added, changed, found by what an operator types."""
+"""Customers: add, change, find, archive."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +13,7 @@ from polygent_issuer.registry.errors import RegistryDamaged, Taken
 
 @pytest.fixture
 def db(registry: Registry) -> Iterator[Writing]:
-    """An open write transaction, with a few customers."""
+    """An open write transaction with a few customers."""
     with writing(registry) as opened:
         customers.add(opened, slug="acme", name="Acme GmbH")
         customers.add(opened, slug="globex", name="Globex")
@@ -23,7 +23,7 @@ def db(registry: Registry) -> Iterator[Writing]:
 
 
 def test_a_customer_comes_back_as_it_was_added(registry: Registry) -> None:
-    """All that was given is kept; the rest is empty."""
+    """A new customer has the given values, and no others."""
     with writing(registry) as db:
         added = customers.add(
             db,
@@ -41,23 +41,23 @@ def test_a_customer_comes_back_as_it_was_added(registry: Registry) -> None:
     assert found.contacts == ("Ann <ann@acme.example>", "ops@acme.example")
 
 
-def test_a_name_is_kept_in_nfc(db: Writing) -> None:
-    """However it was typed, a license carries one form (FORMAT §1, Issuing)."""
+def test_a_name_is_stored_in_nfc(db: Writing) -> None:
+    """A name is stored in NFC (FORMAT §1, Issuing)."""
     added = customers.add(db, slug="cafe", name="Cafe\u0301")
     assert added.name == "Caf\u00e9"
     assert customers.edit(db, added, name="Cafe\u0301 2").name == "Caf\u00e9 2"
 
 
 @pytest.mark.parametrize("slug", ["Acme", "-a", "a-", "", "a b", "../x", "a" * 65, "a\n"])
-def test_what_is_no_slug_is_refused(db: Writing, slug: str) -> None:
-    """FORMAT §1 (`sub`)."""
+def test_an_invalid_slug_is_refused(db: Writing, slug: str) -> None:
+    """A slug that violates FORMAT §1 (`sub`) is refused."""
     with pytest.raises(InputRefused, match="is not a slug"):
         customers.add(db, slug=slug, name="Name")
 
 
 @pytest.mark.parametrize("text", ["\x1b[31mred", "bidi\u202e", "", " x", "x" * 201])
-def test_what_is_no_display_name_is_refused(db: Writing, text: str) -> None:
-    """Nothing that could steer a terminal gets in, be it name, contact or reference."""
+def test_an_invalid_display_name_is_refused(db: Writing, text: str) -> None:
+    """A name, contact or reference with control characters is refused."""
     with pytest.raises(InputRefused):
         customers.add(db, slug="new", name=text)
     with pytest.raises(InputRefused):
@@ -73,24 +73,24 @@ def test_what_is_no_display_name_is_refused(db: Writing, text: str) -> None:
 @pytest.mark.parametrize(
     "name", ['O\'Brien "& Sons"', "[/red] 100% {x}", "'; DROP TABLE x; --", "株式会社" * 50]
 )
-def test_odd_names_are_kept_and_found(db: Writing, name: str) -> None:
-    """Quotes, markup and other scripts are only text."""
+def test_unusual_names_are_stored_and_found(db: Writing, name: str) -> None:
+    """Names with quotes, markup or other scripts are stored and found unchanged."""
     added = customers.add(db, slug=customers.free_slug(db, name), name=name)
     assert added.name == name
     assert customers.find(db, name) == added
 
 
-def test_a_taken_slug_is_refused_with_a_free_one(db: Writing) -> None:
-    """Neither another's slug nor another's alias."""
+def test_a_taken_slug_is_refused(db: Writing) -> None:
+    """The slug or alias of another customer is refused; the hint has a free one."""
     with pytest.raises(Taken, match="belongs to Acme GmbH") as caught:
         customers.add(db, slug="acme", name="New")
     assert caught.value.hint == "choose another slug, such as acme-2"
-    with pytest.raises(Taken, match="taken by Initech"):
+    with pytest.raises(Taken, match="belongs to Initech"):
         customers.add(db, slug="penetrode", name="New")
 
 
-def test_an_edit_changes_what_is_given_only(db: Writing) -> None:
-    """What is not named stays; None clears; the slug stays for ever."""
+def test_an_edit_changes_only_the_given_columns(db: Writing) -> None:
+    """Other columns stay; None clears a column; the slug never changes."""
     acme = customers.get(db, "acme")
     edited = customers.edit(db, acme, contacts=("a@b.example",), time_zone="UTC", crm="1")
     assert (edited.name, edited.slug) == ("Acme GmbH", "acme")
@@ -104,7 +104,7 @@ def test_an_edit_changes_what_is_given_only(db: Writing) -> None:
 
 
 def test_an_edit_of_nothing_writes_nothing(registry: Registry) -> None:
-    """No change, no journal row needed."""
+    """An edit without changes writes no row and needs no journal row."""
     with writing(registry) as db:
         acme = customers.add(db, slug="acme", name="Acme")
     with registry.writing(now=NOW, actor=ACTOR) as db:
@@ -129,7 +129,7 @@ def test_a_customer_is_found_by_slug_alias_or_name(db: Writing, typed: str, slug
 
 
 def test_aliases_come_with_the_customer(db: Writing) -> None:
-    """Whoever looks at a customer sees the slugs that led there."""
+    """A customer has the slugs of merged customers."""
     initech = customers.find(db, "Initech")
     db.insert("aliases", slug="a-first", customer_id=initech.id, created_at=db.at)
     assert customers.get(db, "initech").aliases == ("a-first", "penetrode")
@@ -137,13 +137,13 @@ def test_aliases_come_with_the_customer(db: Writing) -> None:
 
 
 def test_a_slug_wins_over_a_name(db: Writing) -> None:
-    """A slug is exact, so another's name cannot hide it."""
+    """A slug is found even if another customer has it as a name."""
     customers.add(db, slug="other", name="acme")
     assert customers.find(db, "acme").slug == "acme"
 
 
-def test_two_of_one_name_are_ambiguous(db: Writing) -> None:
-    """The hint names the candidates."""
+def test_a_name_of_two_customers_is_ambiguous(db: Writing) -> None:
+    """The hint names both customers."""
     customers.add(db, slug="acme-2", name="ACME gmbh")
     with pytest.raises(Ambiguous) as caught:
         customers.find(db, "Acme GmbH")
@@ -153,16 +153,16 @@ def test_two_of_one_name_are_ambiguous(db: Writing) -> None:
 @pytest.mark.parametrize(
     ("typed", "near"), [("acmee", "acme"), ("Globecs", "globex"), ("Acne gmbh", "acme")]
 )
-def test_a_mistyped_customer_is_guessed(db: Writing, typed: str, near: str) -> None:
-    """The hint names the nearest, by slug or by name."""
+def test_a_mistyped_customer_gets_a_suggestion(db: Writing, typed: str, near: str) -> None:
+    """The hint names the customer with the most similar slug or name."""
     for search in (customers.find, customers.get, customers.find_by_beginning):
         with pytest.raises(NotFound) as caught:
             search(db, typed)
         assert caught.value.hint == f"did you mean `{near}`? — or `polygent-issue customer list`"
 
 
-def test_an_unknown_customer_leads_to_the_list(db: Writing) -> None:
-    """Where nothing is near, nothing is guessed; foreign text is shown escaped."""
+def test_an_unknown_customer_gets_the_list(db: Writing) -> None:
+    """Without a similar customer the hint names `customer list`; the message is escaped."""
     with pytest.raises(NotFound) as caught:
         customers.find(db, "zz\x1b[31m")
     assert caught.value.hint == "polygent-issue customer list"
@@ -175,14 +175,14 @@ def test_an_unknown_customer_leads_to_the_list(db: Writing) -> None:
     [("glo", "globex"), ("ini", "initech"), ("pene", "initech"), ("ACME G", "acme")],
 )
 def test_an_unambiguous_beginning_is_enough(db: Writing, typed: str, slug: str) -> None:
-    """Of a slug, an alias or a name."""
+    """A customer is found by the beginning of a slug, an alias or a name."""
     assert customers.find_by_beginning(db, typed).slug == slug
     with pytest.raises(NotFound):
         customers.find(db, typed)
 
 
-def test_an_ambiguous_beginning_names_some(db: Writing) -> None:
-    """At most five, and says that there are more."""
+def test_the_hint_for_an_ambiguous_beginning_names_five(db: Writing) -> None:
+    """The hint names at most five customers, and shows that there are more."""
     for number in range(7):
         customers.add(db, slug=f"site-{number}", name=f"Site {number}")
     with pytest.raises(Ambiguous) as caught:
@@ -195,16 +195,16 @@ def test_an_ambiguous_beginning_names_some(db: Writing) -> None:
 
 
 @pytest.mark.parametrize("typed", ["", "  "])
-def test_nothing_is_the_beginning_of_nobody(registry: Registry, typed: str) -> None:
-    """An empty answer never picks the only customer."""
+def test_an_empty_text_finds_no_customer(registry: Registry, typed: str) -> None:
+    """An empty text does not find the only customer."""
     with writing(registry) as db:
         customers.add(db, slug="acme", name="Acme")
         with pytest.raises(NotFound):
             customers.find_by_beginning(db, typed)
 
 
-def test_archived_customers_are_listed_when_asked(db: Writing) -> None:
-    """By slug; the archived ones only with the others."""
+def test_archived_customers_are_listed_on_request(db: Writing) -> None:
+    """`every` lists customers by slug, archived ones only on request."""
     db.update("customers", customers.get(db, "globex").id, archived_at=db.at)
     assert [one.slug for one in customers.every(db)] == ["acme", "initech"]
     everyone = list(customers.every(db, archived=True))
@@ -213,7 +213,7 @@ def test_archived_customers_are_listed_when_asked(db: Writing) -> None:
 
 
 def test_a_free_slug_is_free(db: Writing) -> None:
-    """Numbered until nobody has it, aliases included, and a slug in any case."""
+    """A free slug has a number if a customer or an alias has the slug."""
     assert customers.free_slug(db, "Umbrella") == "umbrella"
     assert customers.free_slug(db, "ACME") == "acme-2"
     customers.add(db, slug="acme-2", name="Another")
@@ -222,7 +222,7 @@ def test_a_free_slug_is_free(db: Writing) -> None:
 
 
 def test_a_free_slug_of_a_long_name_stays_a_slug(db: Writing) -> None:
-    """The number displaces the end: 64 characters at most."""
+    """The number replaces the end of a long slug, which keeps its 64 characters."""
     for _ in range(11):
         slug = customers.free_slug(db, "n" * 200)
         customers.add(db, slug=slug, name="Long")
@@ -230,15 +230,15 @@ def test_a_free_slug_of_a_long_name_stays_a_slug(db: Writing) -> None:
     assert slug == "n" * 61 + "-11"
 
 
-def test_a_customer_who_is_gone_is_not_edited(db: Writing) -> None:
-    """No row is ever deleted: a number without its row is damage."""
+def test_a_missing_customer_is_damage(db: Writing) -> None:
+    """Customers are never deleted, so a row id without a row is damage."""
     gone = replace(customers.get(db, "acme"), id=99)
     with pytest.raises(RegistryDamaged, match="lacks the customer 99"):
         customers.edit(db, gone, crm="1")
 
 
-def test_zones_are_of_those_who_have_one_and_are_not_archived(registry: Registry) -> None:
-    """By slug."""
+def test_the_time_zones_of_customers(registry: Registry) -> None:
+    """`zones` lists the customers with a time zone by slug, without archived ones."""
     with writing(registry) as db:
         for slug in ("umbrella", "globex", "acme"):
             customers.add(db, slug=slug, name=slug.title(), time_zone="Europe/Berlin")

@@ -1,4 +1,4 @@
-"""A damaged file: whatever bits are flipped, only our own errors leave the registry."""
+"""Damaged files: any flipped bits raise only errors of this tool."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -26,7 +26,7 @@ BRIEFLY = timedelta(milliseconds=20)
 
 @pytest.fixture(scope="module")
 def intact(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The bytes of a registry with something in every table."""
+    """The bytes of a registry with rows in every table."""
     folder = tmp_path_factory.mktemp("intact")
     with new_registry(folder) as registry:
         new = fill(registry)
@@ -38,7 +38,7 @@ def intact(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def use(path: Path) -> None:
-    """Read everything there is, then write a little."""
+    """Read everything, then write a row."""
     with Registry.open(path, busy_timeout=BRIEFLY) as registry:
         assert registry.id
         with registry.reading() as db:
@@ -59,7 +59,7 @@ def use(path: Path) -> None:
 
 
 def survive(path: Path) -> IssuerError | None:
-    """Use a file; what it says, which must be an error of ours or none."""
+    """Use a file; return its error, which must be an error of this tool, or None."""
     try:
         use(path)
     except IssuerError as error:
@@ -70,7 +70,7 @@ def survive(path: Path) -> IssuerError | None:
 
 
 def test_the_intact_file_can_be_used(intact: bytes, tmp_path: Path) -> None:
-    """What the others damage works."""
+    """The undamaged file of these tests can be used."""
     path = tmp_path / "registry.db"
     path.write_bytes(intact)
     assert survive(path) is None
@@ -80,10 +80,10 @@ def test_the_intact_file_can_be_used(intact: bytes, tmp_path: Path) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_flipped_bits_give_our_errors_only(
+def test_flipped_bits_raise_only_errors_of_this_tool(
     intact: bytes, tmp_path: Path, data: st.DataObject
 ) -> None:
-    """Anywhere in what is not zero, one bit or several."""
+    """One or several flipped bits anywhere raise only errors of this tool."""
     used = [place for place, byte in enumerate(intact) if byte]
     flips = data.draw(
         st.lists(st.tuples(st.sampled_from(used), st.integers(0, 7)), min_size=1, max_size=8)
@@ -110,10 +110,10 @@ def test_flipped_bits_give_our_errors_only(
         (b"about (name TEXT", b"about (Name TEXT"),
     ],
 )
-def test_a_column_of_another_spelling_is_reported(
+def test_a_renamed_column_is_reported(
     intact: bytes, tmp_path: Path, word: bytes, other: bytes
 ) -> None:
-    """SQLite still finds it; the check says that the tables are not as they were made."""
+    """A column with another spelling, which SQLite still finds, is reported by the schema check."""
     path = tmp_path / "registry.db"
     assert intact.count(word) == 1
     path.write_bytes(intact.replace(word, other))
@@ -124,10 +124,10 @@ def test_a_column_of_another_spelling_is_reported(
 
 
 @pytest.mark.parametrize("place", range(100))
-def test_each_byte_of_the_header_gives_our_errors_only(
+def test_a_changed_header_raises_only_errors_of_this_tool(
     intact: bytes, tmp_path: Path, place: int
 ) -> None:
-    """The first hundred bytes decide how the rest is read."""
+    """A change of any of the first hundred bytes raises only errors of this tool."""
     for value in (0x00, 0xFF, intact[place] ^ 0x01):
         path = tmp_path / f"{value}.db"
         path.write_bytes(intact[:place] + bytes([value]) + intact[place + 1 :])
@@ -135,8 +135,8 @@ def test_each_byte_of_the_header_gives_our_errors_only(
 
 
 @pytest.mark.parametrize("part", [1, 16, 100, 512, 4095, 4096, 4097, 40_000])
-def test_a_file_that_was_cut_short_is_damaged(intact: bytes, tmp_path: Path, part: int) -> None:
-    """A copy that broke off is not taken for a registry."""
+def test_a_truncated_file_is_damaged(intact: bytes, tmp_path: Path, part: int) -> None:
+    """A truncated file is not accepted as a registry."""
     path = tmp_path / "registry.db"
     path.write_bytes(intact[:part])
     error = survive(path)
@@ -144,8 +144,8 @@ def test_a_file_that_was_cut_short_is_damaged(intact: bytes, tmp_path: Path, par
     assert error.code in {"registry_damaged", "registry_missing"}
 
 
-def test_a_page_of_rubbish_is_damaged(intact: bytes, tmp_path: Path) -> None:
-    """The message names the file, the hint what to do; no stored text is quoted."""
+def test_a_page_of_random_bytes_is_damaged(intact: bytes, tmp_path: Path) -> None:
+    """The message names the file, the hint a command; no stored text is quoted."""
     path = tmp_path / "registry.db"
     path.write_bytes(intact[:4096] + b"\xa5" * 8192 + intact[4096 + 8192 :])
     error = survive(path)
@@ -154,8 +154,8 @@ def test_a_page_of_rubbish_is_damaged(intact: bytes, tmp_path: Path) -> None:
     assert error.hint == "restore your last backup: polygent-issue registry restore BACKUP"
 
 
-def test_text_that_is_no_utf8_is_damage(intact: bytes, tmp_path: Path) -> None:
-    """Python's own decoding error, which quotes the text, stays inside."""
+def test_invalid_utf8_is_damage(intact: bytes, tmp_path: Path) -> None:
+    """Invalid UTF-8 is damage; Python's decoding error, which quotes the text, is not raised."""
     path = tmp_path / "registry.db"
     path.write_bytes(intact.replace(b"Globex", b"Glob\xff\xfe"))
     error = survive(path)

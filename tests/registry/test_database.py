@@ -1,4 +1,4 @@
-"""Making and opening: on purpose, private, and only what is ours."""
+"""Create and open a registry."""
 
 import os
 import signal
@@ -26,25 +26,25 @@ from polygent_issuer.registry.errors import (
 
 
 def create(path: Path) -> None:
-    """Make a registry and let go of it."""
+    """Create a registry and close it."""
     Registry.create(path, now=NOW, actor=ACTOR, registry_id=REGISTRY_ID).close()
 
 
 def open_files() -> set[Path]:
-    """What this process holds open, where the system tells."""
+    """Return the files that this process has open, if the system shows them."""
     folder = Path("/proc/self/fd")
     links = list(folder.iterdir()) if folder.is_dir() else []
     return {link.resolve() for link in links if link.exists()}
 
 
 def header(path: Path, pragma: str) -> object:
-    """What the file's header says."""
+    """Return the value of a pragma in the file's header."""
     with closing(sqlite3.connect(path)) as raw:
         return raw.execute(f"PRAGMA {pragma}").fetchone()[0]
 
 
 def test_a_new_registry_is_one_private_file(path: Path) -> None:
-    """Nobody else reads it, and nothing else is left beside it."""
+    """A new registry is one file with mode 0600; no other file is left."""
     before = os.umask(0)
     try:
         create(path)
@@ -54,15 +54,15 @@ def test_a_new_registry_is_one_private_file(path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_the_file_says_whose_it_is(registry: Registry, path: Path) -> None:
-    """The header names this tool and the version of the tables."""
+def test_the_header_identifies_the_file(registry: Registry, path: Path) -> None:
+    """The header has the application id and the version of the tables."""
     assert registry.id == REGISTRY_ID
     assert header(path, "application_id") == 0x504C4749
     assert header(path, "user_version") == len(schema.MIGRATIONS)
 
 
-def test_its_creation_is_the_first_journal_row(registry: Registry) -> None:
-    """The journal begins with who made it, where and when."""
+def test_the_creation_is_the_first_journal_row(registry: Registry) -> None:
+    """The first journal row records who created the registry, where and when."""
     with registry.reading() as db:
         (row,) = journal.rows(db)
         assert journal_check.verify(db).problems == ()
@@ -72,8 +72,8 @@ def test_its_creation_is_the_first_journal_row(registry: Registry) -> None:
     assert row.previous == "00" * 32
 
 
-def test_what_is_written_is_there_when_it_is_opened_again(path: Path, registry: Registry) -> None:
-    """A commit outlives the process's connection."""
+def test_a_commit_is_durable(path: Path, registry: Registry) -> None:
+    """A committed row is there when the registry is opened again."""
     fill(registry)
     registry.close()
     with Registry.open(path) as again, again.reading() as db:
@@ -81,8 +81,8 @@ def test_what_is_written_is_there_when_it_is_opened_again(path: Path, registry: 
         assert journal_check.verify(db).problems == ()
 
 
-def test_open_never_makes_one(path: Path) -> None:
-    """A mistyped home does not start an empty registry."""
+def test_open_never_creates_a_registry(path: Path) -> None:
+    """Opening a missing registry is an error, and creates no file."""
     with pytest.raises(RegistryMissing) as caught:
         Registry.open(path)
     assert (caught.value.code, caught.value.exit_code) == ("registry_missing", ExitCode.REGISTRY)
@@ -93,8 +93,8 @@ def test_open_never_makes_one(path: Path) -> None:
     assert not path.exists()
 
 
-def test_an_interrupted_creation_is_missing_and_can_be_made_again(path: Path) -> None:
-    """An empty file is no registry, and is in nobody's way."""
+def test_an_interrupted_creation_can_be_repeated(path: Path) -> None:
+    """An empty file counts as missing, and a creation uses it."""
     path.touch(0o644)
     with pytest.raises(RegistryMissing, match="empty"):
         Registry.open(path)
@@ -103,8 +103,8 @@ def test_an_interrupted_creation_is_missing_and_can_be_made_again(path: Path) ->
     Registry.open(path).close()
 
 
-def test_nothing_is_made_over_a_registry(registry: Registry, path: Path) -> None:
-    """`create` leaves what is there as it is."""
+def test_a_creation_overwrites_no_registry(registry: Registry, path: Path) -> None:
+    """Creating a registry over an existing one is refused and changes nothing."""
     fill(registry)
     before = path.read_bytes()
     with pytest.raises(HomeProblem, match="exists already"):
@@ -112,8 +112,8 @@ def test_nothing_is_made_over_a_registry(registry: Registry, path: Path) -> None
     assert path.read_bytes() == before
 
 
-def test_a_creation_beside_another_waits_its_time(path: Path) -> None:
-    """Who cannot have the lock is told so, and leaves the file to the other."""
+def test_a_creation_waits_for_another_one(path: Path) -> None:
+    """A creation that cannot get the lock is an error, and leaves the file alone."""
     path.touch(0o600)
     with closing(sqlite3.connect(path, isolation_level=None)) as raw:
         raw.execute("BEGIN IMMEDIATE")
@@ -129,7 +129,7 @@ def test_a_creation_beside_another_waits_its_time(path: Path) -> None:
 
 
 def test_a_registry_without_its_id_is_damaged(registry: Registry, path: Path) -> None:
-    """It is told from any other by its id."""
+    """A registry without its id is damaged."""
     with closing(sqlite3.connect(path)) as raw:
         raw.execute("DELETE FROM about")
         raw.commit()
@@ -139,7 +139,7 @@ def test_a_registry_without_its_id_is_damaged(registry: Registry, path: Path) ->
 
 @pytest.mark.parametrize("content", [b"not a database\n" * 400, b"\x00" * 8192])
 def test_a_foreign_file_is_damaged_and_left_alone(path: Path, content: bytes) -> None:
-    """What is no registry is neither opened nor overwritten."""
+    """A file that is not a database is neither opened nor overwritten."""
     path.write_bytes(content)
     with pytest.raises(RegistryDamaged) as damaged:
         Registry.open(path)
@@ -150,8 +150,8 @@ def test_a_foreign_file_is_damaged_and_left_alone(path: Path, content: bytes) ->
     assert path.read_bytes() == content
 
 
-def test_another_programs_database_is_damaged_and_left_alone(path: Path) -> None:
-    """Not even its journal mode is changed."""
+def test_a_database_of_another_program_is_refused_and_not_changed(path: Path) -> None:
+    """Not even the journal mode of another program's database is changed."""
     with closing(sqlite3.connect(path)) as raw:
         raw.execute("PRAGMA journal_mode = WAL")
         raw.execute("CREATE TABLE theirs (x)")
@@ -162,8 +162,8 @@ def test_another_programs_database_is_damaged_and_left_alone(path: Path) -> None
     assert header(path, "journal_mode") == "wal"
 
 
-def test_another_programs_empty_database_is_left_alone(path: Path) -> None:
-    """An application id without tables is somebody's beginning, not an interrupted creation."""
+def test_an_empty_database_of_another_program_is_refused(path: Path) -> None:
+    """An application id without tables is not an interrupted creation."""
     with closing(sqlite3.connect(path)) as raw:
         raw.execute("PRAGMA application_id = 7")
     with pytest.raises(RegistryDamaged, match="of another program"):
@@ -173,10 +173,10 @@ def test_another_programs_empty_database_is_left_alone(path: Path) -> None:
     assert header(path, "application_id") == 7
 
 
-def test_a_migration_that_another_process_made_is_not_made_again(
+def test_a_migration_by_another_process_is_not_repeated(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever waited for the lock looks at the version again."""
+    """A process that waited for the lock reads the version again."""
     path.touch(0o600)
     with closing(sqlite3.connect(path)) as raw:
         raw.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
@@ -194,7 +194,7 @@ def test_a_migration_that_another_process_made_is_not_made_again(
 
 
 def test_a_newer_registry_is_refused(registry: Registry, path: Path) -> None:
-    """Tables that this version does not know are left to the version that does."""
+    """Tables of a later version are refused."""
     registry.close()
     with closing(sqlite3.connect(path)) as raw:
         raw.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS) + 1}")
@@ -203,8 +203,8 @@ def test_a_newer_registry_is_refused(registry: Registry, path: Path) -> None:
     assert caught.value.code == "registry_newer"
 
 
-def test_a_folder_in_its_place_is_told(path: Path) -> None:
-    """The system's refusal is ours, with what to do."""
+def test_a_folder_in_its_place_is_an_error(path: Path) -> None:
+    """A folder in the place of the registry is an error with a hint."""
     path.mkdir()
     for attempt in (Registry.open, create):
         with pytest.raises(RegistryFailed) as caught:
@@ -212,21 +212,21 @@ def test_a_folder_in_its_place_is_told(path: Path) -> None:
         assert caught.value.hint
 
 
-def test_a_missing_folder_is_told(tmp_path: Path) -> None:
-    """The home is made before the registry."""
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
+    """A registry in a missing folder cannot be created."""
     with pytest.raises(RegistryFailed, match="No such file"):
         create(tmp_path / "nowhere" / "registry.db")
 
 
-def test_a_path_through_a_file_is_told(tmp_path: Path) -> None:
-    """Not as missing: something is in the way."""
+def test_a_path_through_a_file_is_an_error(tmp_path: Path) -> None:
+    """A path that continues below a file is not reported as a missing registry."""
     (tmp_path / "home").write_text("")
     with pytest.raises(RegistryFailed, match="Not a directory"):
         Registry.open(tmp_path / "home" / "registry.db")
 
 
-def test_an_older_file_is_brought_up_to_date(path: Path) -> None:
-    """From version 0 each migration is applied when it is opened."""
+def test_an_older_file_is_migrated(path: Path) -> None:
+    """Each missing migration is applied when a file is opened."""
     path.touch(0o600)
     with closing(sqlite3.connect(path)) as raw:
         raw.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
@@ -237,7 +237,7 @@ def test_an_older_file_is_brought_up_to_date(path: Path) -> None:
 
 
 def test_an_older_file_can_be_opened_as_it_is(path: Path) -> None:
-    """Not a byte is changed, and it says that it is older."""
+    """With `as_it_is` no byte is changed, and `is_up_to_date` is False."""
     with closing(sqlite3.connect(path)) as raw:
         raw.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
     before = path.read_bytes()
@@ -250,10 +250,8 @@ def test_an_older_file_can_be_opened_as_it_is(path: Path) -> None:
         assert (registry.tables, registry.is_up_to_date) == (len(schema.MIGRATIONS), True)
 
 
-def test_a_migration_that_fails_leaves_the_version_before(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each migration is one transaction: all of it or nothing."""
+def test_a_failed_migration_is_undone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A migration is one transaction, which is undone completely."""
     create(path)
     broken = ("CREATE TABLE extra (x TEXT) STRICT", "CREATE NONSENSE")
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, broken))
@@ -266,13 +264,8 @@ def test_a_migration_that_fails_leaves_the_version_before(
 
 
 @pytest.mark.parametrize("version", range(1, len(schema.MIGRATIONS)))
-def test_each_older_version_is_brought_up_to_date(
-    path: Path, registry: Registry, version: int
-) -> None:
-    """Its rows and its journal stay as they are, and its tables become those of a new one.
-
-    A copy of what it was stays beside it.
-    """
+def test_each_older_version_is_migrated(path: Path, registry: Registry, version: int) -> None:
+    """Rows and journal stay, the tables become those of a new registry, and a copy is kept."""
     fill(registry)
     with registry.writing(now=NOW, actor=ACTOR) as db:
         db.record(journal.HEAD_NOTED)
@@ -290,10 +283,10 @@ def test_each_older_version_is_brought_up_to_date(
     assert (header(copy, "user_version"), copy.stat().st_mode & 0o777) == (version, 0o600)
 
 
-def test_a_copy_from_before_a_migration_is_never_written_over(
+def test_a_copy_from_before_a_migration_is_never_overwritten(
     path: Path, registry: Registry
 ) -> None:
-    """Whoever puts the older file back migrates it again, under the next free name."""
+    """A second migration of the same file keeps its copy under the next free name."""
     registry.close()
     for _ in range(2):
         with closing(sqlite3.connect(path)) as raw:
@@ -303,10 +296,10 @@ def test_a_copy_from_before_a_migration_is_never_written_over(
     assert copies == [f"{path.name}.before-v3", f"{path.name}.before-v3-2"]
 
 
-def test_a_killed_migration_is_made_again_with_the_copy_that_it_left(
+def test_a_killed_migration_is_repeated(
     path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same copy is not made twice, and what is left of a half-written one is removed."""
+    """An equal copy is not made twice, and a partial copy is removed."""
     fill(registry)
     registry.close()
     with closing(sqlite3.connect(path)) as raw:
@@ -323,10 +316,10 @@ def test_a_killed_migration_is_made_again_with_the_copy_that_it_left(
     assert {each.name for each in path.parent.iterdir()} == {path.name, copy.name}
 
 
-def test_a_journal_row_that_cannot_be_read_is_left_to_the_check(
+def test_an_unreadable_journal_row_does_not_stop_a_migration(
     path: Path, registry: Registry
 ) -> None:
-    """The tables are brought up to date all the same, so that `journal verify` can report it."""
+    """The tables are migrated, so that `journal verify` can report the row."""
     fill(registry)
     registry.close()
     with tampering(path) as raw:
@@ -340,7 +333,7 @@ def test_a_journal_row_that_cannot_be_read_is_left_to_the_check(
 def test_a_later_migration_keeps_rows_and_their_digests(
     path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A column that starts empty changes nothing that the journal vouches for."""
+    """A new empty column does not change the digests of rows."""
     fill(registry)
     registry.close()
     later = ("ALTER TABLE customers ADD COLUMN note TEXT",)
@@ -351,15 +344,15 @@ def test_a_later_migration_keeps_rows_and_their_digests(
     assert header(path, "user_version") == len(schema.MIGRATIONS)
 
 
-def test_a_closed_registry_is_a_bug_not_a_foreign_error(registry: Registry) -> None:
-    """Using it after closing is named for what it is."""
+def test_using_a_closed_registry_is_misuse(registry: Registry) -> None:
+    """Using a registry after closing it is `registry_misuse`."""
     registry.close()
     with pytest.raises(RegistryMisuse), registry.reading():
         pass
 
 
 def test_opening_imports_neither_cryptography_nor_pydantic(path: Path) -> None:
-    """Listing is not slowed by what only signing needs."""
+    """Opening a registry does not import modules that only signing needs."""
     create(path)
     script = (
         "import sys; from pathlib import Path; from polygent_issuer.registry import Registry\n"
@@ -375,8 +368,8 @@ def test_opening_imports_neither_cryptography_nor_pydantic(path: Path) -> None:
 SOON = timedelta(milliseconds=50)
 
 
-def test_peeking_writes_nothing(registry: Registry, path: Path) -> None:
-    """The file and its folder stay as they are; writing is refused by SQLite itself."""
+def test_read_only_writes_nothing(registry: Registry, path: Path) -> None:
+    """With `read_only` the file and its folder do not change, and SQLite refuses writes."""
     fill(registry)
     before = (path.read_bytes(), path.stat().st_mtime_ns, list(path.parent.iterdir()))
     with Registry.open(path, busy_timeout=SOON, read_only=True) as peeked:
@@ -387,8 +380,8 @@ def test_peeking_writes_nothing(registry: Registry, path: Path) -> None:
     assert (path.read_bytes(), path.stat().st_mtime_ns, list(path.parent.iterdir())) == before
 
 
-def test_peeking_migrates_nothing(path: Path) -> None:
-    """Tables of an older version are left to a command that was meant."""
+def test_read_only_migrates_nothing(path: Path) -> None:
+    """With `read_only` tables of an older version are an error, and are not migrated."""
     create(path)
     with closing(sqlite3.connect(path)) as raw:
         raw.execute("PRAGMA user_version = 0")
@@ -399,8 +392,8 @@ def test_peeking_migrates_nothing(path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_peeking_does_not_wait_for_a_writer(registry: Registry, path: Path) -> None:
-    """Whoever holds the file keeps it; after the timeout that is said."""
+def test_read_only_does_not_wait_long_for_a_writer(registry: Registry, path: Path) -> None:
+    """With `read_only` a lock is an error after the given timeout."""
     with closing(sqlite3.connect(path, isolation_level=None)) as raw:
         raw.execute("BEGIN EXCLUSIVE")
         with pytest.raises(RegistryLocked):

@@ -1,4 +1,4 @@
-"""Each failure of SQLite is one of our errors, says what to do, and quotes nothing stored."""
+"""Translation of SQLite's errors: each becomes an error with a hint, without stored text."""
 
 import sqlite3
 from pathlib import Path
@@ -21,7 +21,7 @@ PATH = Path("/home/ada/registry\x1b.db")
 
 
 def sqlite_error(kind: type[sqlite3.Error], name: str) -> sqlite3.Error:
-    """What the sqlite3 module raises for a result code, with stored text in its message."""
+    """Return an error of the sqlite3 module with a result code and stored text in its message."""
     error = kind("Globex" if kind is not sqlite3.IntegrityError else "rule failed: licenses.id")
     error.sqlite_errorname = name
     error.sqlite_errorcode = getattr(sqlite3, name)
@@ -52,7 +52,7 @@ def sqlite_error(kind: type[sqlite3.Error], name: str) -> sqlite3.Error:
 def test_each_result_code_has_its_error(
     kind: type[sqlite3.Error], name: str, expected: type[Exception]
 ) -> None:
-    """By the primary code, whatever the extended one says."""
+    """The primary result code decides on the error."""
     error = translate(sqlite_error(kind, name), PATH)
     assert type(error) is expected
     assert "Globex" not in error.message
@@ -72,15 +72,13 @@ def test_each_result_code_has_its_error(
         (MemoryError(), RegistryFailed),
     ],
 )
-def test_what_python_itself_raises_has_its_error_too(
-    error: Exception, expected: type[Exception]
-) -> None:
-    """Not everything comes with a result code."""
+def test_errors_without_a_result_code(error: Exception, expected: type[Exception]) -> None:
+    """Errors of Python without a result code are translated, too."""
     assert type(translate(error, PATH)) is expected
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(registry: Registry) -> None:
-    """SQLite's own limit of pages stands in for the disk's; the next write works."""
+def test_a_full_disk_is_an_error_and_leaves_nothing(registry: Registry) -> None:
+    """A full file (SQLite's page limit) is an error with a hint; the next write works."""
     fill(registry)
     pages = registry._connection.number("page_count")
     registry._connection.number(f"max_page_count = {pages + 2}")
@@ -94,8 +92,8 @@ def test_a_full_disk_is_told_and_leaves_nothing(registry: Registry) -> None:
         assert journal.head(read)[0] == 4
 
 
-def test_a_folder_that_is_not_writable_is_told(registry: Registry, path: Path) -> None:
-    """Without a rollback journal nothing is written."""
+def test_a_folder_that_is_not_writable_is_an_error(registry: Registry, path: Path) -> None:
+    """Nothing is written without a rollback journal."""
     blocked = Path(f"{path}-journal")
     blocked.mkdir()
     with pytest.raises(RegistryFailed) as caught, writing(registry) as db:

@@ -1,4 +1,4 @@
-"""The journal: who did what, when and why."""
+"""The journal: record, filter and read rows."""
 
 import json
 from datetime import timedelta
@@ -17,8 +17,8 @@ from polygent_issuer.registry.row_check import row_digests
 DAY = timedelta(days=1)
 
 
-def test_a_row_says_all_that_was_recorded(registry: Registry) -> None:
-    """The act, whom and what it is about, what was accepted and why, and by whom."""
+def test_a_row_has_all_recorded_members(registry: Registry) -> None:
+    """A row has the event, its subjects, the accepted findings, the reason and the actor."""
     actor = Actor(operator='Zoë "Z"', os_user="zoe", uid=None, host="laptop")
     with registry.writing(now=NOW, actor=actor) as db:
         db.record(
@@ -41,8 +41,8 @@ def test_a_row_says_all_that_was_recorded(registry: Registry) -> None:
     assert row.details == {"days": 3, "names": ["é"]}
 
 
-def test_what_was_not_given_is_empty(registry: Registry) -> None:
-    """A row about nobody in particular."""
+def test_missing_members_are_empty(registry: Registry) -> None:
+    """Members that were not given are empty."""
     with writing(registry):
         pass
     with registry.reading() as read:
@@ -52,7 +52,7 @@ def test_what_was_not_given_is_empty(registry: Registry) -> None:
 
 
 def test_the_stored_bytes_are_canonical_and_chained(registry: Registry) -> None:
-    """Sorted names, no white space, UTF-8; SHA-256(previous ‖ bytes) from 32 zero bytes on."""
+    """The bytes are canonical JSON; the hash is SHA-256(previous ‖ bytes), first 32 zero bytes."""
     fill(registry)
     with writing(registry) as db:
         db.record("test", reason="é", details={"b": 1, "a": 2})
@@ -77,7 +77,7 @@ def test_the_stored_bytes_are_canonical_and_chained(registry: Registry) -> None:
 
 
 def test_rows_are_filtered_by_customer_and_time(registry: Registry) -> None:
-    """From `since` on, before `until`; a customer's former slugs count as his."""
+    """`since` is inclusive, `until` exclusive; a customer's aliases count."""
     for day, slug in enumerate(("acme", "globex", "initech", None)):
         with writing(registry, now=NOW + day * DAY) as db:
             if slug:
@@ -103,7 +103,7 @@ def test_rows_are_filtered_by_customer_and_time(registry: Registry) -> None:
 
 
 def test_the_newest_row_is_the_last_one(registry: Registry) -> None:
-    """A clock that was put right is not held against what came before."""
+    """The newest row is the last one, even if its clock was behind."""
     with writing(registry, now=NOW + 400 * DAY):
         pass
     with registry.reading() as read:
@@ -114,8 +114,8 @@ def test_the_newest_row_is_the_last_one(registry: Registry) -> None:
         assert journal.newest_at(read) == NOW + DAY
 
 
-def test_the_newest_copy_and_what_came_after(registry: Registry) -> None:
-    """The last of its kind; what tells of another copy is not an act that would be missed."""
+def test_the_newest_copy_and_the_rows_after_it(registry: Registry) -> None:
+    """Rows that only record a copy do not count as lost acts."""
     noted, backed_up = journal.HEAD_NOTED, journal.BACKED_UP
     with registry.reading() as read:
         assert journal.newest_copy(read, noted) is None
@@ -131,10 +131,8 @@ def test_the_newest_copy_and_what_came_after(registry: Registry) -> None:
         assert journal.copies_since(read, found.seq - 1) == 2
 
 
-def test_what_asks_for_copies_walks_through_no_journal(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of a million rows few tell of a copy, and an index has them."""
+def test_copies_are_found_by_an_index(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The queries for copies do not read the whole journal."""
     asked: list[str] = []
     real = Connection.first
 
@@ -154,7 +152,7 @@ def test_what_asks_for_copies_walks_through_no_journal(
 
 
 def test_the_head_is_the_last_rows_number_and_hash(registry: Registry) -> None:
-    """What an operator notes to find a truncation later."""
+    """The head is the number and the hash of the last row."""
     with writing(registry):
         pass
     with registry.reading() as read:
@@ -162,8 +160,8 @@ def test_the_head_is_the_last_rows_number_and_hash(registry: Registry) -> None:
         assert journal.head(read) == (last.seq, last.hash) == (2, last.hash)
 
 
-def test_a_body_that_is_no_row_is_damage(registry: Registry) -> None:
-    """Reading it back never raises a foreign exception."""
+def test_an_invalid_journal_row_is_damage(registry: Registry) -> None:
+    """A journal row with an invalid body raises `registry_damaged`."""
     for seq, body in enumerate((b"[]", b"{}", b"\xff", b'{"at":1}'), 2):
         with registry.writing(now=NOW, actor=ACTOR) as db:
             (found,) = db.execute("SELECT hash FROM journal ORDER BY seq DESC LIMIT 1")
@@ -174,7 +172,7 @@ def test_a_body_that_is_no_row_is_damage(registry: Registry) -> None:
 
 
 def test_a_digest_leaves_out_empty_columns_only() -> None:
-    """An added empty column changes nothing; emptying, filling or renaming one does."""
+    """An empty new column does not change a digest; emptying, filling or renaming one does."""
     plain = row_digests(("a", "b"))(("x", 1))
     assert row_digests(("b", "c", "a"))((1, None, "x")) == plain
     assert plain == sha256(b'{"a":"x","b":1}').hexdigest()
@@ -186,8 +184,8 @@ def test_a_digest_leaves_out_empty_columns_only() -> None:
 LATER = NOW + timedelta(days=1)
 
 
-def test_five_minutes_behind_the_newest_row_are_no_finding(registry: Registry) -> None:
-    """More is one, and it names both instants."""
+def test_the_finding_of_a_clock_that_is_behind(registry: Registry) -> None:
+    """More than 5 minutes behind the newest row is a finding, which names both instants."""
     with writing(registry, now=LATER):
         pass
     edge = LATER - timedelta(minutes=5)

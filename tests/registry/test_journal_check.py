@@ -1,4 +1,4 @@
-"""`journal verify` finds every kind of tampering that an older head or the chain can show."""
+"""`journal verify` finds each kind of tampering that the chain or an older head can show."""
 
 import json
 import sqlite3
@@ -21,7 +21,7 @@ ONE, TWO = license_id(1), license_id(2)
 
 
 def check(path: Path, *against: str) -> journal_check.JournalCheck:
-    """What `verify` says of a file."""
+    """Check a registry."""
     heads = tuple(head for text in against if (head := parse_head(text)))
     assert len(heads) == len(against)
     with Registry.open(path) as opened, opened.reading() as db:
@@ -30,7 +30,7 @@ def check(path: Path, *against: str) -> journal_check.JournalCheck:
 
 @pytest.fixture
 def filled(registry: Registry, path: Path) -> Path:
-    """A registry of four journal rows, closed."""
+    """A closed registry with four journal rows."""
     fill(registry)
     with writing(registry) as db:
         customers.edit(db, customers.get(db, "globex"), crm="42")
@@ -39,7 +39,7 @@ def filled(registry: Registry, path: Path) -> Path:
 
 
 def rehash(raw: sqlite3.Connection, first: int) -> None:
-    """Chain the rows from `first` on anew, as a careful forger does."""
+    """Chain the rows from `first` on again, as a careful forger does."""
     rows = raw.execute("SELECT seq, bytes FROM journal WHERE seq >= ? ORDER BY seq", (first,))
     sql = "SELECT hash FROM journal WHERE seq = ?"
     (previous,) = raw.execute(sql, (first - 1,)).fetchone() or (bytes(32),)
@@ -64,7 +64,7 @@ def edit_and_hash(raw: sqlite3.Connection) -> None:
 
 
 def insert(raw: sqlite3.Connection) -> None:
-    """Put a row of one's own between the second and the third."""
+    """Insert a row between the second and the third."""
     raw.execute("UPDATE journal SET seq = seq + 100 WHERE seq >= 3")
     raw.execute("UPDATE journal SET seq = seq - 99 WHERE seq >= 100")
     body = raw.execute("SELECT bytes FROM journal WHERE seq = 2").fetchone()[0]
@@ -74,20 +74,20 @@ def insert(raw: sqlite3.Connection) -> None:
 
 
 def swap(raw: sqlite3.Connection) -> None:
-    """Exchange the second and the third row, hashes and all."""
+    """Swap the second and the third row with their hashes."""
     for old, new in ((2, 100), (3, 2), (100, 3)):
         raw.execute("UPDATE journal SET seq = ? WHERE seq = ?", (new, old))
 
 
 def renumber_without_the_second(raw: sqlite3.Connection) -> None:
-    """Cut a row out and close the gap in the numbers."""
+    """Remove a row and close the gap in the numbers."""
     raw.execute("DELETE FROM journal WHERE seq = 2")
     raw.execute("UPDATE journal SET seq = seq + 100 WHERE seq > 2")
     raw.execute("UPDATE journal SET seq = seq - 101 WHERE seq > 100")
 
 
 def forge_file(raw: sqlite3.Connection) -> None:
-    """Another `.lic` together with the digest beside it."""
+    """Replace a `.lic` together with its digest."""
     raw.execute(
         "UPDATE licenses SET file = x'00', sha256 = ? WHERE id = ?",
         (sha256(b"\0").hexdigest(), ONE),
@@ -169,7 +169,7 @@ DOES_NOT_FOLLOW = "does not follow the row before it: a row was edited, deleted,
     ],
 )
 def test_tampering_is_found(filled: Path, tamper: Tamper, problems: list[str]) -> None:
-    """Each problem says which row it is; nothing else is reported."""
+    """Each problem names its row, and nothing else is reported."""
     assert check(filled).problems == ()
     with tampering(filled) as raw:
         tamper(raw)
@@ -179,13 +179,13 @@ def test_tampering_is_found(filled: Path, tamper: Tamper, problems: list[str]) -
         assert all("outside the journal" in extra for extra in found[len(problems) :])
         found = found[: len(problems)]
     assert len(found) == len(problems)
-    for said, expected in zip(found, problems, strict=True):
-        assert said.startswith(expected)
-        assert expected in (said, "keys/")
+    for problem, expected in zip(found, problems, strict=True):
+        assert problem.startswith(expected)
+        assert expected in (problem, "keys/")
 
 
 def test_each_row_of_row_journal_is_checked(filled: Path) -> None:
-    """One that names an older journal row, one too many and one that is missing."""
+    """An older journal row, an additional row and a missing row are reported."""
     with tampering(filled) as raw:
         raw.execute("UPDATE row_journal SET seq = 1 WHERE name = 'customers/1'")
         raw.execute("INSERT INTO row_journal VALUES ('customers/9', 2)")
@@ -198,7 +198,7 @@ def test_each_row_of_row_journal_is_checked(filled: Path) -> None:
 
 
 def test_a_dropped_trigger_is_found(filled: Path) -> None:
-    """Without it the journal could be edited from now on; statistics are nobody's tampering."""
+    """A dropped trigger or changed index is reported; the statistics of ANALYZE are not."""
     with closing(sqlite3.connect(filled)) as raw:
         raw.execute("ANALYZE")
         raw.commit()
@@ -217,7 +217,7 @@ def test_a_dropped_trigger_is_found(filled: Path) -> None:
     "body", [b"", b"{}", b'{"a":1,"rows":[1]}', b'{"a":1,"rows":', b"\xff\xfe"]
 )
 def test_a_row_that_cannot_be_read_is_a_problem(filled: Path, body: bytes) -> None:
-    """Not an exception."""
+    """A journal row that cannot be read is reported, and raises nothing."""
     with tampering(filled) as raw:
         raw.execute("UPDATE journal SET bytes = ? WHERE seq = 1", (body,))
     problems = check(filled).problems
@@ -225,8 +225,8 @@ def test_a_row_that_cannot_be_read_is_a_problem(filled: Path, body: bytes) -> No
     assert "journal row 1 cannot be read" in problems
 
 
-def test_details_cannot_pass_for_the_digests(registry: Registry) -> None:
-    """Whatever an act says of itself, the row's own digests are taken."""
+def test_details_are_not_read_as_digests(registry: Registry) -> None:
+    """Details that look like digests do not replace the row's own digests."""
     nested = {"a": 1, "rows": {"customers/1": "00"}, 'x","rows":{"customers/1":"11"': 1}
     with writing(registry) as db:
         customers.add(db, slug="acme", name="Acme")
@@ -235,8 +235,8 @@ def test_details_cannot_pass_for_the_digests(registry: Registry) -> None:
         assert journal_check.verify(read).problems == ()
 
 
-def test_a_cut_off_end_is_found_by_the_older_head(filled: Path) -> None:
-    """Rows that are missing at the end leave a whole chain, but not the noted head."""
+def test_removed_rows_are_found_by_an_older_head(filled: Path) -> None:
+    """Without rows at the end the chain is intact, but the noted head is missing."""
     noted = check(filled)
     with tampering(filled) as raw:
         raw.execute("DELETE FROM journal WHERE seq = 4")
@@ -256,8 +256,8 @@ def test_a_cut_off_end_is_found_by_the_older_head(filled: Path) -> None:
     assert problem.startswith("the noted head is not in this journal")
 
 
-def test_a_journal_written_anew_is_found_by_the_older_head(filled: Path) -> None:
-    """A forger who chains everything again cannot keep an old hash."""
+def test_a_rewritten_journal_is_found_by_an_older_head(filled: Path) -> None:
+    """A forger who chains all rows again cannot keep an old hash."""
     noted = check(filled)
     with tampering(filled) as raw:
         edit(raw, 2)
@@ -268,8 +268,8 @@ def test_a_journal_written_anew_is_found_by_the_older_head(filled: Path) -> None
         assert problem.startswith("the noted head is not in this journal")
 
 
-def test_an_older_head_is_found_again(filled: Path) -> None:
-    """Every head that ever was, with or without its size, in hash alone too."""
+def test_an_older_head_is_found(filled: Path) -> None:
+    """Every earlier head is found, with or without its size."""
     with Registry.open(filled) as opened, opened.reading() as db:
         heads = [(row.seq, row.hash) for row in journal.rows(db)]
     for seq, digest in [(0, "00" * 32), *heads]:
@@ -279,15 +279,15 @@ def test_an_older_head_is_found_again(filled: Path) -> None:
     assert problem.startswith("the noted head is not in this journal")
 
 
-def test_the_check_tells_the_head(filled: Path) -> None:
-    """What is to be noted for next time."""
+def test_the_check_returns_the_head(filled: Path) -> None:
+    """The result has the head to be noted."""
     with Registry.open(filled) as opened, opened.reading() as db:
         found = journal_check.verify(db)
         assert (found.size, found.head) == journal.head(db)
 
 
-def test_every_noted_head_is_looked_for(filled: Path) -> None:
-    """Of several heads each that is missing is a problem of its own, whatever the others say."""
+def test_every_noted_head_is_checked(filled: Path) -> None:
+    """Each missing head of several is reported."""
     with Registry.open(filled) as opened, opened.reading() as db:
         heads = [f"{row.seq}:{row.hash}" for row in journal.rows(db)]
     assert check(filled, *heads, heads[0]).problems == ()
@@ -299,7 +299,7 @@ def test_every_noted_head_is_looked_for(filled: Path) -> None:
 
 
 def restamp(raw: sqlite3.Connection, seq: int) -> None:
-    """Change Globex as if the journal had said so from row `seq` on: no rule is broken."""
+    """Change Globex and the journal rows from `seq` on, without a violation of the chain."""
     raw.execute("UPDATE customers SET name = 'Globe', folded = 'globe' WHERE slug = 'globex'")
     cursor = raw.execute("SELECT * FROM customers WHERE slug = 'globex'")
     names = [column[0] for column in cursor.description]
@@ -312,8 +312,8 @@ def restamp(raw: sqlite3.Connection, seq: int) -> None:
     rehash(raw, seq)
 
 
-def test_a_chain_and_tables_that_were_written_anew_need_an_older_head(filled: Path) -> None:
-    """A forger who adapts everything is found by a head from after the change, and only by it."""
+def test_rewritten_journal_and_tables_need_a_head(filled: Path) -> None:
+    """A forger who changes everything is found only by a head from after the change."""
     with Registry.open(filled) as opened, opened.reading() as db:
         heads = [f"{row.seq}:{row.hash}" for row in journal.rows(db)]
     with tampering(filled) as raw:
@@ -327,7 +327,7 @@ def test_a_chain_and_tables_that_were_written_anew_need_an_older_head(filled: Pa
 @pytest.mark.parametrize(
     "hide",
     [
-        # It stands before the table of its name, which a look-up by name finds last.
+        # The trigger is before the table of the same name, which a look-up by name finds last.
         """UPDATE sqlite_schema SET rowid = rowid + 1000 WHERE tbl_name = 'outbox';
         INSERT INTO sqlite_schema (rowid, type, name, tbl_name, rootpage, sql) VALUES
             (500, 'trigger', 'outbox', 'licenses', 0,
@@ -340,7 +340,7 @@ def test_a_chain_and_tables_that_were_written_anew_need_an_older_head(filled: Pa
     ],
 )
 def test_a_hidden_trigger_is_found(filled: Path, hide: str) -> None:
-    """Written into the schema by hand, under a name that is or looks like one of SQLite's own."""
+    """A trigger that a direct edit of the schema hid under another name is found."""
     with closing(sqlite3.connect(filled)) as raw:
         raw.execute("PRAGMA writable_schema = ON")
         raw.executescript(hide)
@@ -348,8 +348,8 @@ def test_a_hidden_trigger_is_found(filled: Path, hide: str) -> None:
     assert problem.endswith("is not a table, index or trigger as this tool creates it")
 
 
-def test_many_problems_are_cut_short(registry: Registry, path: Path) -> None:
-    """A hundred lines are enough to see."""
+def test_at_most_a_hundred_problems_are_listed(registry: Registry, path: Path) -> None:
+    """After 100 problems the list ends."""
     with writing(registry) as db:
         for number in range(150):
             customers.add(db, slug=f"customer-{number}", name=f"Customer {number}")
@@ -367,8 +367,8 @@ def test_many_problems_are_cut_short(registry: Registry, path: Path) -> None:
     assert (len(found), found[-1]) == (101, "and more")
 
 
-def test_a_row_that_was_deleted_and_journalled_is_no_problem(registry: Registry) -> None:
-    """What a command removes, it says; what comes back without a word is found."""
+def test_a_recorded_deletion_is_not_a_problem(registry: Registry) -> None:
+    """A row that a command deleted is not reported; one that is inserted again is."""
     with writing(registry) as db:
         db.insert("about", name="colour", value="blue")
     with writing(registry) as db:
@@ -384,7 +384,7 @@ def test_a_row_that_was_deleted_and_journalled_is_no_problem(registry: Registry)
 
 
 def test_columns_of_another_type_are_damage(filled: Path) -> None:
-    """A chain whose cells are no bytes cannot be followed."""
+    """A chain with columns of another type is damage."""
     with tampering(filled) as raw:
         sql = raw.execute("SELECT sql FROM sqlite_schema WHERE name = 'journal'").fetchone()[0]
         raw.execute("PRAGMA writable_schema = ON")
@@ -399,8 +399,8 @@ def test_columns_of_another_type_are_damage(filled: Path) -> None:
 DIGEST = "0123456789abcdef" * 4
 
 
-def test_what_is_noted_is_read_again() -> None:
-    """The instant, the head and the registry's id stand in a line; the head is found in it."""
+def test_a_noted_line_is_read_back() -> None:
+    """A line has the instant, the head and the registry's id; the head is read from it."""
     line = noted_line(7, DIGEST, now=NOW, registry_id=REGISTRY_ID)
     assert line == f"2026-03-01T09:30:00Z 7:{DIGEST} {REGISTRY_ID}"
     (head,) = parse_noted(f"{line}\n", "heads.txt")
@@ -408,8 +408,8 @@ def test_what_is_noted_is_read_again() -> None:
     assert head.title == "the head noted in line 1 of heads.txt"
 
 
-def test_a_file_has_room_for_people() -> None:
-    """Comments, blank lines, line ends of Windows, a bare head and a hash alone."""
+def test_comments_in_a_file_of_heads_are_ignored() -> None:
+    """Comments, blank lines, CRLF, heads without an instant and hashes alone are accepted."""
     text = f"# mine\r\n\r\n  7:{DIGEST}\r\n{DIGEST}\n"
     heads = parse_noted(text, "f")
     assert [head.size for head in heads] == [7, None]
@@ -418,7 +418,7 @@ def test_a_file_has_room_for_people() -> None:
 
 @pytest.mark.parametrize("line", ["x", "4:abc", "-1:" + "0" * 64, "2026-03-01T09:30:00Z", "\x1b["])
 def test_a_line_without_a_head_is_refused(line: str) -> None:
-    """A head that was mistyped or cut off never passes for one that was looked for."""
+    """A mistyped or shortened head is refused."""
     with pytest.raises(InputRefused, match="line 2 of f has no head") as caught:
         parse_noted(f"7:{DIGEST}\n{line}\n", "f")
     assert "\x1b" not in caught.value.message
@@ -426,20 +426,20 @@ def test_a_line_without_a_head_is_refused(line: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# nothing yet\n"])
 def test_a_file_without_heads_is_refused(text: str) -> None:
-    """An empty file vouches for nothing."""
+    """A file without heads is refused."""
     with pytest.raises(InputRefused, match="has no head") as caught:
         parse_noted(text, "f")
     assert caught.value.hint == "note one: polygent-issue journal verify --note FILE"
 
 
 @pytest.mark.parametrize("text", ["", "4", "4:abc", "x" * 64, "-1:" + "0" * 64, "0" * 65])
-def test_what_is_no_head(text: str) -> None:
-    """Nothing that only looks like one."""
+def test_other_texts_are_not_heads(text: str) -> None:
+    """A text that only looks like a head is not accepted."""
     assert parse_head(text) is None
 
 
-def test_a_head_as_it_is_printed() -> None:
-    """What is printed is what is read."""
+def test_a_printed_head_is_read_back() -> None:
+    """A printed head is parsed again."""
     found = parse_head(f" {head_text(4, DIGEST)}\n")
     assert found is not None
     assert (found.size, found.digest) == (4, bytes.fromhex(DIGEST))

@@ -1,4 +1,4 @@
-"""Keys: pinned public halves, labels, and the one that signs."""
+"""Signing keys: pinned public keys, labels and the active key."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -23,12 +23,12 @@ def db(registry: Registry) -> Iterator[Writing]:
 
 
 def labels(db: Writing) -> list[tuple[str, bool]]:
-    """The labels, and which is active."""
+    """Return the labels, and whether each key is active."""
     return [(key.label, key.active) for key in keys.every(db)]
 
 
 def test_a_key_comes_back_as_it_was_pinned(db: Writing) -> None:
-    """The public half, its thumbprint, its label."""
+    """A pinned key has its public key, thumbprint and label."""
     key = new_key()
     added = keys.add(db, key=key, label="main")
     assert (added.kid, added.label, added.created_at) == (key.kid, "main", NOW)
@@ -38,8 +38,8 @@ def test_a_key_comes_back_as_it_was_pinned(db: Writing) -> None:
     assert keys.every(db) == (added,)
 
 
-def test_only_the_first_key_becomes_active_by_itself(db: Writing) -> None:
-    """Servers need a new public key before files are signed with it."""
+def test_only_the_first_key_becomes_active_automatically(db: Writing) -> None:
+    """Later keys stay inactive, because servers need the new public key first."""
     assert keys.active(db) is None
     first = keys.add(db, key=new_key(), label="first")
     db.now = NOW + timedelta(days=1)
@@ -53,8 +53,8 @@ def test_only_the_first_key_becomes_active_by_itself(db: Writing) -> None:
         keys.activate(db, "nobody")
 
 
-def test_a_key_becomes_active_where_none_is(db: Writing) -> None:
-    """After the only one was retired."""
+def test_a_key_can_be_activated_after_the_active_one_was_retired(db: Writing) -> None:
+    """A key can become active after the active one was retired."""
     first = keys.add(db, key=new_key(), label="first")
     second = keys.add(db, key=new_key(), label="second")
     db.update("keys", first.kid, active=0, retired_at=db.at)
@@ -63,7 +63,7 @@ def test_a_key_becomes_active_where_none_is(db: Writing) -> None:
 
 
 def test_a_retired_key_is_not_activated(db: Writing) -> None:
-    """The database itself refuses it."""
+    """A constraint of the database refuses to activate a retired key."""
     keys.add(db, key=new_key(), label="first")
     second = keys.add(db, key=new_key(), label="second")
     db.update("keys", second.kid, retired_at=db.at)
@@ -71,11 +71,11 @@ def test_a_retired_key_is_not_activated(db: Writing) -> None:
         keys.activate(db, second.kid)
 
 
-def test_a_key_and_a_label_are_there_once(db: Writing) -> None:
-    """Nor is a label another key's kid: it would name two."""
+def test_a_key_and_a_label_are_unique(db: Writing) -> None:
+    """A label must not be the kid of another key either."""
     key = new_key()
     keys.add(db, key=key, label="main")
-    with pytest.raises(Taken, match="already contains the key .*, as main"):
+    with pytest.raises(Taken, match="already contains the key"):
         keys.add(db, key=key, label="other")
     with pytest.raises(Taken, match="the label main"):
         keys.add(db, key=new_key(), label="main")
@@ -86,7 +86,7 @@ def test_a_key_and_a_label_are_there_once(db: Writing) -> None:
 
 
 def test_a_key_is_found_by_label_kid_or_its_beginning(db: Writing) -> None:
-    """What an operator has at hand."""
+    """A key is found by its label, its kid, or the beginning of its kid."""
     added = keys.add(db, key=new_key(), label="main")
     other = keys.add(db, key=new_key(), label="spare")
     for typed in ("main", added.kid, added.kid[:20]):
@@ -100,14 +100,14 @@ def test_a_key_is_found_by_label_kid_or_its_beginning(db: Writing) -> None:
 
 
 def test_a_label_wins_over_a_kids_beginning(db: Writing) -> None:
-    """A label is exact."""
+    """A label is found even if a kid begins with it."""
     first = keys.add(db, key=new_key(), label="first")
     second = keys.add(db, key=new_key(), label=first.kid[:4])
     assert keys.find(db, first.kid[:4]) == second
 
 
-def test_a_beginning_of_several_kids_names_them(db: Writing) -> None:
-    """Ambiguous, with the candidates."""
+def test_a_beginning_of_several_kids_is_ambiguous(db: Writing) -> None:
+    """The hint names the keys."""
     pem = new_key().to_pem()
     for kid, label in (("aaaa1", "one"), ("aaaa2", "two")):
         db.insert(
@@ -124,8 +124,8 @@ def test_a_beginning_of_several_kids_names_them(db: Writing) -> None:
     assert caught.value.hint == "give one of one (aaaa1), two (aaaa2)"
 
 
-def test_a_slip_names_no_key_by_chance(db: Writing) -> None:
-    """A beginning of a kid has at least four characters; a label may be shorter."""
+def test_a_short_beginning_finds_no_key(db: Writing) -> None:
+    """The beginning of a kid needs four characters; a label may be shorter."""
     kid = keys.add(db, key=new_key(1), label="b").kid  # fixed: a random kid may begin with b
     assert keys.find(db, kid[:4]).label == "b"
     for typed in (kid[:3], kid[:1]):
@@ -134,8 +134,8 @@ def test_a_slip_names_no_key_by_chance(db: Writing) -> None:
     assert keys.find(db, "b").kid == kid
 
 
-def test_what_hangs_on_a_key(db: Writing) -> None:
-    """How many, how many of them current, and when the last ends, be it replaced."""
+def test_the_use_of_a_key(db: Writing) -> None:
+    """The use has the number of licenses, of current ones, and the last expiry of all."""
     kid, unused = (keys.add(db, key=new_key(n), label=str(n)).kid for n in (1, 2))
     acme = customers.add(db, slug="acme", name="Acme")
     long = add_license(db, 1, acme, kid, expires_at=NOW + 2 * YEAR)
@@ -149,8 +149,8 @@ def test_what_hangs_on_a_key(db: Writing) -> None:
     assert unused not in keys.uses(db)
 
 
-def test_since_when_a_key_is_compromised(db: Writing) -> None:
-    """The journal tells; without its row the end of the key's use does. Others: nothing."""
+def test_the_instant_of_a_compromise(db: Writing) -> None:
+    """It comes from the journal, or else from the retirement; other keys have none."""
     kid = keys.add(db, key=new_key(), label="main").kid
     keys.retire(db, kid)
     assert keys.compromised_since(db, keys.find(db, kid)) is None
@@ -164,15 +164,15 @@ def test_since_when_a_key_is_compromised(db: Writing) -> None:
     assert keys.compromised_since(db, marked) == NOW + timedelta(days=1)
 
 
-def test_without_a_key_the_hint_makes_one(db: Writing) -> None:
-    """The first thing to do is to generate one."""
+def test_without_a_key_the_hint_names_key_generate(db: Writing) -> None:
+    """Without any key the hint names `key generate`."""
     with pytest.raises(NotFound) as caught:
         keys.find(db, "main")
     assert caught.value.hint == "polygent-issue key generate"
 
 
-def test_a_backup_is_noted(db: Writing) -> None:
-    """With the instant of the latest one."""
+def test_a_backup_is_recorded(db: Writing) -> None:
+    """A key has the instant of its latest backup."""
     kid = keys.add(db, key=new_key(), label="main").kid
     db.now = NOW + timedelta(days=2)
     assert keys.note_backup(db, kid).backed_up_at == db.now
@@ -180,8 +180,8 @@ def test_a_backup_is_noted(db: Writing) -> None:
         keys.note_backup(db, "nobody")
 
 
-def test_the_set_holds_retired_keys_and_no_compromised_one(db: Writing) -> None:
-    """Old licenses still verify; a compromised key proves nothing."""
+def test_the_key_set_has_retired_but_no_compromised_keys(db: Writing) -> None:
+    """Licenses of a retired key verify, those of a compromised key do not."""
     assert list(keys.key_set(db)) == []
     kids = [keys.add(db, key=new_key(), label=str(n)).kid for n in range(3)]
     db.update("keys", kids[0], active=0, retired_at=db.at)
@@ -190,8 +190,8 @@ def test_the_set_holds_retired_keys_and_no_compromised_one(db: Writing) -> None:
 
 
 @pytest.mark.parametrize("kind", ["another", "nonsense"])
-def test_a_swapped_public_key_is_damage(registry: Registry, path: Path, kind: str) -> None:
-    """Whoever edits the row cannot make us trust his key."""
+def test_a_replaced_public_key_is_damage(registry: Registry, path: Path, kind: str) -> None:
+    """A public key that an edit replaced is not trusted."""
     with writing(registry) as db:
         kid = keys.add(db, key=new_key(), label="main").kid
     pem = new_key().to_pem() if kind == "another" else b"nonsense"
@@ -209,8 +209,8 @@ def test_a_swapped_public_key_is_damage(registry: Registry, path: Path, kind: st
         assert caught.value.hint == "polygent-issue journal verify"
 
 
-def test_keys_are_equal_by_what_they_are(db: Writing) -> None:
-    """The pinned half verifies as the one that was given."""
+def test_a_pinned_key_equals_the_original(db: Writing) -> None:
+    """A pinned public key equals the key that was added."""
     key = new_key()
     pinned = keys.add(db, key=key, label="main").public_key
     assert isinstance(pinned, Key)

@@ -1,4 +1,4 @@
-"""Licenses: kept for ever, current until replaced or retired, found and listed."""
+"""Licenses: store them permanently, replace, retire, find and list them."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -57,12 +57,12 @@ def kid(db: Writing) -> str:
 
 
 def ids(found: Any) -> list[str]:
-    """The ids of some licenses, in their order."""
+    """Return the ids of licenses, in their order."""
     return [record.id for record in found]
 
 
 def test_a_license_comes_back_as_it_was_added(db: Writing, acme: Customer, kid: str) -> None:
-    """Its exact bytes, its times to the second, and whose it is by name."""
+    """A stored license has its exact bytes, its times in seconds, customer and machine."""
     machine = add_machine(db, acme, "prod", "a" * 64)
     record = add_license(db, 1, acme, kid, machine=machine)
     assert record == licenses.get(db, FIRST)
@@ -78,26 +78,26 @@ def test_a_license_comes_back_as_it_was_added(db: Writing, acme: Customer, kid: 
 
 
 def test_an_enterprise_license_has_no_machine(db: Writing, acme: Customer, kid: str) -> None:
-    """Neither row nor label."""
+    """A license without a machine has neither a machine's row nor a label."""
     record = add_license(db, 1, acme, kid)
     assert (record.machine_id, record.machine_label, record.tier) == (None, None, "enterprise")
 
 
 def test_an_id_is_used_once(db: Writing, acme: Customer, kid: str) -> None:
-    """The same license is never kept twice."""
+    """A second license with the same id is refused."""
     add_license(db, 1, acme, kid)
     with pytest.raises(Taken, match=r"licenses\.id"):
         add_license(db, 1, acme, kid)
 
 
-def test_a_license_is_of_a_known_key(db: Writing, acme: Customer) -> None:
-    """Without the pinned key nobody could check it."""
+def test_a_license_needs_a_pinned_key(db: Writing, acme: Customer) -> None:
+    """A license of an unknown key is refused."""
     with pytest.raises(RegistryMisuse):
         add_license(db, 1, acme, "unknown")
 
 
-def test_a_replaced_license_is_replaced_once(db: Writing, acme: Customer, kid: str) -> None:
-    """The second replacement is told that it came too late."""
+def test_a_license_is_replaced_only_once(db: Writing, acme: Customer, kid: str) -> None:
+    """A second replacement is `registry_changed`."""
     for number in (1, 2, 3):
         add_license(db, number, acme, kid)
     licenses.replace(db, FIRST, SECOND)
@@ -114,14 +114,14 @@ def test_a_replaced_license_is_replaced_once(db: Writing, acme: Customer, kid: s
 def test_a_license_can_be_replaced_before_the_next_is_added(
     db: Writing, acme: Customer, kid: str
 ) -> None:
-    """The reference is judged at the commit."""
+    """The reference to the new license is checked at the COMMIT."""
     add_license(db, 1, acme, kid)
     licenses.replace(db, FIRST, SECOND)
     add_license(db, 2, acme, kid)
 
 
-def test_a_replacement_that_never_comes_is_refused(registry: Registry) -> None:
-    """Nothing points at a license that is not there."""
+def test_a_replacement_by_a_missing_license_is_refused(registry: Registry) -> None:
+    """A COMMIT with a reference to a missing license is refused."""
 
     def write() -> None:
         with writing(registry) as db:
@@ -135,8 +135,8 @@ def test_a_replacement_that_never_comes_is_refused(registry: Registry) -> None:
         licenses.get(read, FIRST)
 
 
-def test_a_retired_license_says_why(db: Writing, acme: Customer, kid: str) -> None:
-    """It is retired once, and not replaced afterwards."""
+def test_a_retired_license_has_its_reason(db: Writing, acme: Customer, kid: str) -> None:
+    """A license is retired only once, and cannot be replaced afterwards."""
     add_license(db, 1, acme, kid)
     add_license(db, 2, acme, kid)
     retired = licenses.retire(db, FIRST, "contract ended")
@@ -148,8 +148,8 @@ def test_a_retired_license_says_why(db: Writing, acme: Customer, kid: str) -> No
         licenses.replace(db, FIRST, SECOND)
 
 
-def test_the_latest_sending_is_kept(db: Writing, acme: Customer, kid: str) -> None:
-    """A file may be sent again."""
+def test_the_latest_sending_is_stored(db: Writing, acme: Customer, kid: str) -> None:
+    """A license can be marked as sent again."""
     add_license(db, 1, acme, kid)
     assert licenses.mark_sent(db, FIRST).sent_at == NOW
     db.now = NOW + timedelta(days=1)
@@ -166,15 +166,15 @@ ASKING: list[Callable[[Writing], object]] = [
 
 
 @pytest.mark.parametrize("ask", ASKING)
-def test_what_is_not_there_is_not_found(db: Writing, ask: Callable[[Writing], object]) -> None:
-    """Whatever is asked of it."""
+def test_an_unknown_license_is_not_found(db: Writing, ask: Callable[[Writing], object]) -> None:
+    """Each function raises `not_found` for an unknown license."""
     with pytest.raises(NotFound) as caught:
         ask(db)
     assert caught.value.hint == "list all licenses with polygent-issue license list"
 
 
 def test_a_beginning_of_an_id_is_enough(db: Writing, acme: Customer, kid: str) -> None:
-    """In any case, if it is at least four characters and only one begins so."""
+    """At least four characters of an id, in any case, find a license if they are unambiguous."""
     add_license(db, 0x1F3A9C2E, acme, kid)
     add_license(db, 0x1F3A0000, acme, kid)
     assert licenses.find(db, "1f3a9").id == license_id(0x1F3A9C2E)
@@ -190,8 +190,8 @@ def test_a_beginning_of_an_id_is_enough(db: Writing, acme: Customer, kid: str) -
         licenses.find(db, "1f3b")
 
 
-def test_many_candidates_are_cut_short(db: Writing, acme: Customer, kid: str) -> None:
-    """A hint names five."""
+def test_the_hint_for_many_candidates_names_five(db: Writing, acme: Customer, kid: str) -> None:
+    """The hint names at most five licenses."""
     for number in range(7):
         add_license(db, number, acme, kid)
     with pytest.raises(Ambiguous) as caught:
@@ -202,7 +202,7 @@ def test_many_candidates_are_cut_short(db: Writing, acme: Customer, kid: str) ->
 
 @pytest.fixture
 def many(db: Writing, acme: Customer, kid: str) -> str:
-    """Five licenses: current, replaced, retired, sent, another customer's; another key's kid."""
+    """Five licenses: current, replaced, retired, sent, another customer's; return another kid."""
     other = keys.add(db, key=new_key(), label="other").kid
     globex = customers.get(db, "globex")
     machine = add_machine(db, acme, "prod", "a" * 64)
@@ -233,23 +233,23 @@ def many(db: Writing, acme: Customer, kid: str) -> str:
         ({"status": LicenseStatus.CURRENT, "unsent": True, "tier": "enterprise"}, [1]),
     ],
 )
-def test_the_list_lets_pass_what_all_filters_do(
+def test_the_filters_of_the_list(
     db: Writing, many: str, filters: dict[str, Any], numbers: list[int]
 ) -> None:
-    """In the order of expiry."""
+    """The list has the licenses that match all filters, by expiry."""
     assert many
     assert ids(licenses.select(db, **filters)) == [license_id(number) for number in numbers]
 
 
 def test_the_list_filters_by_key_and_customer(db: Writing, acme: Customer, many: str) -> None:
-    """A compromised key's licenses, a customer's own."""
+    """The list can be limited to a key or a customer."""
     assert ids(licenses.select(db, kid=many)) == [license_id(4)]
     assert ids(licenses.of(db, acme)) == [license_id(number) for number in (2, 3, 4, 5)]
     assert ids(licenses.current(db, acme)) == [license_id(2), license_id(5)]
 
 
-def test_the_list_goes_on_after_a_license(db: Writing, acme: Customer, kid: str) -> None:
-    """Read in pieces it is the same list, also where several end at one instant."""
+def test_the_list_continues_after_a_license(db: Writing, acme: Customer, kid: str) -> None:
+    """The parts of a list are the whole list, also if several licenses expire at one instant."""
     for number in (3, 1, 2):
         add_license(db, number, acme, kid)
     add_license(db, 4, acme, kid, expires_at=NOW + 2 * YEAR)
@@ -258,8 +258,8 @@ def test_the_list_goes_on_after_a_license(db: Writing, acme: Customer, kid: str)
         assert list(licenses.select(db, after=last)) == whole[number:]
 
 
-def test_who_is_archived_can_be_left_out(db: Writing, acme: Customer, many: str) -> None:
-    """Or be the only ones; what is due is counted without them."""
+def test_archived_customers_can_be_left_out(db: Writing, acme: Customer, many: str) -> None:
+    """Licenses of archived customers can be left out or selected; due ones never include them."""
     assert many
     customers.archive(db, acme)
     assert ids(licenses.select(db, archived=False)) == [license_id(1)]
@@ -268,15 +268,15 @@ def test_who_is_archived_can_be_left_out(db: Writing, acme: Customer, many: str)
     assert licenses.count_due(db, NOW.replace(microsecond=0) + YEAR) == 0
 
 
-def test_of_one_expiry_the_id_decides(db: Writing, acme: Customer, kid: str) -> None:
-    """A list has one order."""
+def test_licenses_of_one_expiry_are_sorted_by_id(db: Writing, acme: Customer, kid: str) -> None:
+    """The order of a list is unambiguous."""
     for number in (3, 1, 2):
         add_license(db, number, acme, kid)
     assert ids(licenses.of(db, acme)) == [FIRST, SECOND, THIRD]
 
 
-def test_licenses_are_journalled(registry: Registry) -> None:
-    """Each change is noted with the digest of the row and of the `.lic`."""
+def test_licenses_are_recorded_in_the_journal(registry: Registry) -> None:
+    """Each change is recorded with the digests of the row and of the `.lic`."""
     with registry.writing(now=NOW, actor=ACTOR) as db:
         acme = customers.add(db, slug="acme", name="Acme")
         kid = keys.add(db, key=new_key(), label="main").kid
@@ -306,7 +306,7 @@ def test_licenses_are_journalled(registry: Registry) -> None:
 
 
 def test_a_status_is_one_of_three(db: Writing, acme: Customer, kid: str) -> None:
-    """Replaced and retired are read off the record itself."""
+    """A record is current, replaced or retired."""
     record = add_license(db, 1, acme, kid)
     moment: datetime = NOW
     assert replace(record, replaced_by=SECOND).status is LicenseStatus.REPLACED

@@ -1,4 +1,4 @@
-"""Machines: a label, an identity today, and every one before it; their documents."""
+"""Machines: label, current and earlier identities, documents."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -26,18 +26,18 @@ def db(registry: Registry) -> Iterator[Writing]:
 
 @pytest.fixture
 def acme(db: Writing) -> Customer:
-    """One of them."""
+    """One of the customers."""
     return customers.get(db, "acme")
 
 
 @pytest.fixture
 def globex(db: Writing) -> Customer:
-    """The other."""
+    """The other customer."""
     return customers.get(db, "globex")
 
 
 def test_a_machine_comes_back_as_it_was_added(db: Writing, acme: Customer) -> None:
-    """Found by label, by row and among the customer's own."""
+    """A machine is found by label, by row id and among those of its customer."""
     machine = add_machine(db, acme, "prod", ONE)
     assert (machine.label, machine.fingerprint, machine.hostname) == ("prod", ONE, "prod")
     assert machine.components == {"board": "b1", "machineId": "m1"}
@@ -48,7 +48,7 @@ def test_a_machine_comes_back_as_it_was_added(db: Writing, acme: Customer) -> No
 
 
 def test_machines_are_listed_by_label(db: Writing, acme: Customer, globex: Customer) -> None:
-    """Only the customer's own."""
+    """The list has only the customer's machines, by label."""
     add_machine(db, acme, "prod", ONE)
     add_machine(db, acme, "dr-site", OTHER)
     add_machine(db, globex, "alpha", THIRD)
@@ -58,7 +58,7 @@ def test_machines_are_listed_by_label(db: Writing, acme: Customer, globex: Custo
 def test_a_label_and_a_fingerprint_are_unique_within_a_customer(
     db: Writing, acme: Customer, globex: Customer
 ) -> None:
-    """Twice for one customer is a mistake, told with the machine that has it."""
+    """A duplicate is refused, and the error names the machine that has it."""
     add_machine(db, acme, "prod", ONE)
     with pytest.raises(Taken, match="prod already has this label") as caught:
         add_machine(db, acme, "prod", OTHER)
@@ -68,8 +68,8 @@ def test_a_label_and_a_fingerprint_are_unique_within_a_customer(
     assert add_machine(db, globex, "prod", ONE).customer_id == globex.id
 
 
-def test_the_database_itself_refuses_a_second(db: Writing, acme: Customer) -> None:
-    """Also when nobody asked first."""
+def test_the_database_refuses_a_duplicate(db: Writing, acme: Customer) -> None:
+    """A constraint refuses a duplicate that was not checked before."""
     add_machine(db, acme, "prod", ONE)
     row = {"hostname": None, "components": "{}", "since": db.at, "document_id": None}
     with pytest.raises(Taken, match="fingerprint"):
@@ -79,7 +79,7 @@ def test_the_database_itself_refuses_a_second(db: Writing, acme: Customer) -> No
 
 
 def test_a_label_is_a_display_name(db: Writing, acme: Customer) -> None:
-    """In NFC, and nothing that could steer a terminal."""
+    """A label is stored in NFC, and control characters are refused."""
     with pytest.raises(InputRefused):
         add_machine(db, acme, "\x1b[2J", ONE)
     machine = add_machine(db, acme, "caf\u00e9", ONE)
@@ -88,8 +88,8 @@ def test_a_label_is_a_display_name(db: Writing, acme: Customer) -> None:
         machines.rename(db, machine, "")
 
 
-def test_a_mistyped_label_is_guessed(db: Writing, acme: Customer) -> None:
-    """The hint names the nearest machine of this customer, or where to look."""
+def test_a_mistyped_label_gets_a_suggestion(db: Writing, acme: Customer) -> None:
+    """The hint names a similar machine of this customer, or the command that lists them."""
     add_machine(db, acme, "production", ONE)
     with pytest.raises(NotFound) as caught:
         machines.by_label(db, acme, "prodution")
@@ -104,7 +104,7 @@ def test_a_mistyped_label_is_guessed(db: Writing, acme: Customer) -> None:
 
 
 def test_a_new_identity_keeps_the_old_one(db: Writing, acme: Customer) -> None:
-    """The machine stays itself: same row, same label, and what it was is known."""
+    """The machine keeps its row and its label, and the old identity is in its history."""
     first = add_machine(db, acme, "prod", ONE)
     db.now = NOW + timedelta(days=30)
     document = machines.add_document(db, b"{}", OTHER, NOW)
@@ -122,7 +122,7 @@ def test_a_new_identity_keeps_the_old_one(db: Writing, acme: Customer) -> None:
 
 
 def test_a_stale_record_does_not_falsify_the_history(db: Writing, acme: Customer) -> None:
-    """What goes into the history is the row, not what the caller still holds of it."""
+    """The history gets the current row, not the values of an older record."""
     first = add_machine(db, acme, "prod", ONE)
     for fingerprint in (OTHER, THIRD):
         machines.change_identity(
@@ -133,7 +133,7 @@ def test_a_stale_record_does_not_falsify_the_history(db: Writing, acme: Customer
 
 
 def test_a_new_identity_is_not_another_machine_of_the_customer(db: Writing, acme: Customer) -> None:
-    """Two labels cannot come to mean one machine."""
+    """A fingerprint of another machine of the customer is refused."""
     add_machine(db, acme, "prod", ONE)
     second = add_machine(db, acme, "dr-site", OTHER)
     with pytest.raises(Taken, match="prod already has this fingerprint"):
@@ -142,10 +142,10 @@ def test_a_new_identity_is_not_another_machine_of_the_customer(db: Writing, acme
         )
 
 
-def test_a_fingerprint_is_known_for_whoever_has_or_had_it(
+def test_a_fingerprint_is_known_for_present_and_past_machines(
     db: Writing, acme: Customer, globex: Customer
 ) -> None:
-    """Present owners first, then past ones; with since when, and by which document."""
+    """Present machines are first, with instant and document."""
     was = add_machine(db, acme, "prod", ONE)
     db.now = NOW + timedelta(days=1)
     machines.change_identity(
@@ -164,7 +164,7 @@ def test_a_fingerprint_is_known_for_whoever_has_or_had_it(
 
 
 def test_a_machine_can_be_renamed(db: Writing, acme: Customer) -> None:
-    """To a free label; to its own as well."""
+    """A machine can get an unused label, or its own again."""
     machine = add_machine(db, acme, "prod", ONE)
     add_machine(db, acme, "dr-site", OTHER)
     assert machines.rename(db, machine, "production").label == "production"
@@ -174,7 +174,7 @@ def test_a_machine_can_be_renamed(db: Writing, acme: Customer) -> None:
 
 
 def test_a_free_label_is_the_hostname(db: Writing, acme: Customer, globex: Customer) -> None:
-    """Numbered when the customer has it; `machine` when there is no usable hostname."""
+    """It is numbered if the customer has it, and `machine` without a usable hostname."""
     add_machine(db, acme, "prod", ONE)
     add_machine(db, globex, "x" * 200, ONE)
     assert machines.free_label(db, None, "prod") == "prod"
@@ -188,8 +188,8 @@ def test_a_free_label_is_the_hostname(db: Writing, acme: Customer, globex: Custo
     assert machines.free_label(db, acme, "prod") == "prod-3"
 
 
-def test_machines_are_journalled(registry: Registry) -> None:
-    """Each of these functions notes what it wrote."""
+def test_machines_are_recorded_in_the_journal(registry: Registry) -> None:
+    """Each change of a machine is recorded."""
     with registry.writing(now=NOW, actor=ACTOR) as db:
         acme = customers.add(db, slug="acme", name="Acme")
         machine = add_machine(db, acme, "prod", ONE)
@@ -205,7 +205,7 @@ def test_machines_are_journalled(registry: Registry) -> None:
 
 
 def test_a_document_comes_back_byte_for_byte(registry: Registry) -> None:
-    """Also what is no UTF-8."""
+    """A document has its exact bytes, also if they are not UTF-8."""
     content = "\ufeff{}".encode("utf-16")
     with writing(registry) as db:
         document = machines.add_document(db, content, "f" * 64, NOW - timedelta(days=1))
@@ -216,7 +216,7 @@ def test_a_document_comes_back_byte_for_byte(registry: Registry) -> None:
 
 
 def test_the_same_bytes_are_one_row(registry: Registry) -> None:
-    """It keeps the day on which it came first."""
+    """The same document is stored once, with the instant of its first receipt."""
     with writing(registry) as db:
         first = machines.add_document(db, b"{}", "f" * 64, NOW)
     with registry.reading() as read:
@@ -228,6 +228,6 @@ def test_the_same_bytes_are_one_row(registry: Registry) -> None:
 
 
 def test_a_missing_document_is_damage(registry: Registry) -> None:
-    """Only another row names a document, so one that is missing is damage."""
+    """Only rows refer to documents, so a missing one is damage."""
     with registry.reading() as db, pytest.raises(RegistryDamaged, match="lacks the document 7"):
         machines.get_document(db, 7)

@@ -1,4 +1,4 @@
-"""Two customers become one: everything follows, nothing is lost, and the journal vouches for it."""
+"""Mergers: all rows of one customer move to another, and the journal records it."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,7 +25,7 @@ LATER = NOW + timedelta(days=30)
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[Registry]:
-    """Acme and its sister, with nothing yet."""
+    """A registry with Acme and its sister, without machines."""
     with new_registry(tmp_path) as made:
         with writing(made) as db:
             keys.add(db, key=new_key(7), label="main")
@@ -39,14 +39,14 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
 
 
 def merged(registry: Registry) -> tuple[Merger, Customer]:
-    """Merge the sister into Acme; what was decided, and who remains."""
+    """Merge the sister into Acme; return the plan and the remaining customer."""
     with writing(registry, now=LATER) as db:
         decided = decide(db, customers.get(db, "sister"), customers.get(db, "acme"))
         return decided, merge(db, decided)
 
 
-def test_the_rows_of_the_customer(registry: Registry) -> None:
-    """The slug is an alias; contacts are united, zone and reference taken where none was."""
+def test_the_row_of_the_remaining_customer(registry: Registry) -> None:
+    """The slug becomes an alias, contacts are merged, missing zone and reference are filled."""
     _, kept = merged(registry)
     assert kept.aliases == ("sister",)
     assert kept.contacts == ("ops@a.example", "both@a.example", "it@s.example")
@@ -57,8 +57,8 @@ def test_the_rows_of_the_customer(registry: Registry) -> None:
         assert journal_check.verify(db).problems == ()
 
 
-def test_the_journal_says_that_the_row_went(registry: Registry) -> None:
-    """Without a digest: whoever brings the row back is found."""
+def test_the_journal_records_the_deleted_row(registry: Registry) -> None:
+    """The deletion is recorded, so a row that is inserted again is found."""
     with registry.reading() as db:
         gone = customers.get(db, "sister").id
     merged(registry)
@@ -67,16 +67,16 @@ def test_the_journal_says_that_the_row_went(registry: Registry) -> None:
     assert last.body["rows"][f"customers/{gone}"] is None
 
 
-def test_what_the_one_who_remains_has_wins(registry: Registry) -> None:
-    """Neither zone nor reference is overwritten."""
+def test_values_of_the_remaining_customer_stay(registry: Registry) -> None:
+    """Neither time zone nor reference is overwritten."""
     with writing(registry) as db:
         customers.edit(db, customers.get(db, "acme"), time_zone="UTC", crm="A-1")
     _, kept = merged(registry)
     assert (kept.time_zone, kept.crm) == ("UTC", "A-1")
 
 
-def test_aliases_follow(registry: Registry) -> None:
-    """Who was merged into the sister before is found as Acme."""
+def test_aliases_move(registry: Registry) -> None:
+    """A customer who was merged into the sister before is found as Acme."""
     with writing(registry) as db:
         older = customers.add(db, slug="older", name="Older")
         merge(db, decide(db, older, customers.get(db, "sister")))
@@ -84,8 +84,8 @@ def test_aliases_follow(registry: Registry) -> None:
     assert kept.aliases == ("older", "sister")
 
 
-def test_machines_keep_their_labels_where_these_are_free(registry: Registry) -> None:
-    """A label that both have gets a number, one that nobody has or will have."""
+def test_machines_keep_unused_labels(registry: Registry) -> None:
+    """A label that both customers have gets an unused number."""
     with writing(registry) as db:
         acme, sister = customers.get(db, "acme"), customers.get(db, "sister")
         add_machine(db, acme, "prod", "a" * 64)
@@ -111,8 +111,8 @@ def test_machines_keep_their_labels_where_these_are_free(registry: Registry) -> 
         assert journal_check.verify(db).problems == ()
 
 
-def test_one_fingerprint_is_one_machine(registry: Registry) -> None:
-    """Licenses and past go to the one that remains, and so does what it was called."""
+def test_machines_with_the_same_fingerprint_are_merged(registry: Registry) -> None:
+    """Licenses and history move to the remaining machine."""
     with writing(registry) as db:
         acme, sister = customers.get(db, "acme"), customers.get(db, "sister")
         ours = add_machine(db, acme, "prod", "a" * 64)
@@ -135,8 +135,8 @@ def test_one_fingerprint_is_one_machine(registry: Registry) -> None:
         assert journal_check.verify(db).problems == ()
 
 
-def test_a_decision_is_equal_for_the_same_facts(registry: Registry) -> None:
-    """And another one once a fact changed: what was shown is what is carried out."""
+def test_equal_rows_give_equal_plans(registry: Registry) -> None:
+    """A plan is different after a change, so that only the previewed one is carried out."""
     with registry.reading() as db:
         acme, sister = customers.get(db, "acme"), customers.get(db, "sister")
         assert decide(db, sister, acme) == decide(db, sister, acme)

@@ -1,4 +1,4 @@
-"""The outbox: what is committed and perhaps not delivered."""
+"""The outbox: committed licenses that may not be delivered."""
 
 from datetime import timedelta
 
@@ -9,8 +9,8 @@ from polygent_issuer.registry import OutboxRow, Registry, customers, keys, outbo
 from polygent_issuer.registry.errors import RegistryMisuse, Taken
 
 
-def test_what_is_noted_is_pending_until_it_is_cleared(registry: Registry) -> None:
-    """Oldest first; neither noting nor clearing needs a journal row."""
+def test_a_license_is_pending_until_it_is_cleared(registry: Registry) -> None:
+    """Oldest first; no journal row is needed."""
     fill(registry)
     with writing(registry) as db:
         add_license(db, 3, customers.get(db, "acme"), keys.find(db, "main").kid)
@@ -30,8 +30,8 @@ def test_what_is_noted_is_pending_until_it_is_cleared(registry: Registry) -> Non
         assert outbox.pending(db) == (pending[0], pending[2])
 
 
-def test_a_license_is_noted_once(registry: Registry) -> None:
-    """One place to deliver to."""
+def test_a_license_has_one_destination(registry: Registry) -> None:
+    """A second row for a license is refused."""
     fill(registry)
     with writing(registry) as db:
         outbox.add(db, license_id(1), folder=None, name=None)
@@ -39,8 +39,8 @@ def test_a_license_is_noted_once(registry: Registry) -> None:
             outbox.add(db, license_id(1), folder="/out", name="a")
 
 
-def test_only_a_license_is_noted(registry: Registry) -> None:
-    """And it may be noted only together with one."""
+def test_a_row_needs_a_license(registry: Registry) -> None:
+    """A row for a missing license is refused at the COMMIT."""
     with pytest.raises(RegistryMisuse), writing(registry) as db:
         outbox.add(db, license_id(1), folder=None, name=None)
     fill(registry)

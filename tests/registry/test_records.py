@@ -1,4 +1,4 @@
-"""Column values: one form, one type, or refused."""
+"""Values of columns: one form and one type each."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
@@ -11,14 +11,14 @@ from polygent_issuer.registry import records
 
 MOMENTS = st.datetimes(
     min_value=datetime(2, 1, 1),  # noqa: DTZ001  # hypothesis adds the zone
-    max_value=datetime(9998, 12, 31),  # noqa: DTZ001  # likewise
+    max_value=datetime(9998, 12, 31),  # noqa: DTZ001  # the same
     timezones=st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=45))]),
 )
 
 
 @given(MOMENTS)
-def test_a_moment_comes_back_in_utc(moment: datetime) -> None:
-    """What is stored is the same instant, to the microsecond."""
+def test_an_instant_is_read_back_in_utc(moment: datetime) -> None:
+    """A stored instant is the same to the microsecond."""
     back = records.moment(records.moment_text(moment))
     assert back == moment
     assert back.tzinfo is UTC
@@ -26,24 +26,24 @@ def test_a_moment_comes_back_in_utc(moment: datetime) -> None:
 
 @given(MOMENTS, MOMENTS)
 def test_text_sorts_as_time(one: datetime, other: datetime) -> None:
-    """The stored form is compared by SQLite as text."""
+    """The stored texts sort like the instants."""
     assert (records.moment_text(one) < records.moment_text(other)) == (one < other)
 
 
 def test_the_stored_form_has_one_length() -> None:
-    """Microseconds stand there though they are zero."""
+    """Zero microseconds are written as well."""
     assert records.moment_text(datetime(2026, 3, 1, tzinfo=UTC)) == "2026-03-01T00:00:00.000000Z"
 
 
 @given(MOMENTS)
 def test_whole_seconds_round_down(moment: datetime) -> None:
-    """A NumericDate never lies after its instant, also before 1970."""
+    """A NumericDate is never after its instant, also before 1970."""
     back = records.seconds(records.whole_seconds(moment))
     assert back == moment.replace(microsecond=0)
 
 
-def test_the_last_second_of_the_format_is_held() -> None:
-    """FORMAT §1: the year 9999."""
+def test_the_last_second_of_the_format() -> None:
+    """The last second of the year 9999 can be stored (FORMAT §1)."""
     assert records.seconds(253402300799) == datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
@@ -74,20 +74,20 @@ def test_the_last_second_of_the_format_is_held() -> None:
     ],
 )
 def test_anything_else_is_a_value_error(read: Callable[[object], object], value: object) -> None:
-    """One exception for all damage."""
+    """Any other value raises ValueError."""
     with pytest.raises(ValueError, match=r"."):
         read(value)
 
 
-def test_nothing_stays_nothing() -> None:
-    """An empty column is None where that is allowed."""
+def test_an_empty_column_reads_as_none() -> None:
+    """An optional empty column reads as None."""
     assert records.maybe_text(None) is None
     assert records.as_optional_int(None) is None
     assert records.maybe_moment(None) is None
 
 
-def test_a_naive_moment_is_the_callers_bug() -> None:
-    """Nothing is guessed about a time zone."""
+def test_a_naive_datetime_is_a_value_error() -> None:
+    """A datetime without a zone raises ValueError."""
     naive = datetime(2026, 1, 1)  # noqa: DTZ001  # the point
     for write in (records.moment_text, records.whole_seconds):
         with pytest.raises(ValueError, match="timezone-aware"):
@@ -95,7 +95,7 @@ def test_a_naive_moment_is_the_callers_bug() -> None:
 
 
 def test_canonical_json_has_one_form() -> None:
-    """Sorted, without white space, non-ASCII as it is, nothing that is not JSON."""
+    """Canonical JSON has sorted names, no white space, unescaped non-ASCII text, and no NaN."""
     assert records.canonical({"b": "é", "a": [1, None]}) == '{"a":[1,null],"b":"é"}'
     with pytest.raises(ValueError, match="JSON"):
         records.canonical({"a": float("nan")})

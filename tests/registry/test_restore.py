@@ -1,4 +1,4 @@
-"""A backup in the registry's place: only a sound one, nothing lost unasked, nothing deleted."""
+"""Restoring a backup: checks, consent for losses, and the kept old file."""
 
 import os
 import shutil
@@ -58,7 +58,7 @@ LATER = NOW + timedelta(hours=1)
 
 @pytest.fixture
 def saved(registry: Registry, tmp_path: Path) -> Path:
-    """A backup of a registry of three journal rows; the registry itself is closed."""
+    """A backup of a registry with three journal rows; the registry is closed."""
     fill(registry)
     folder = tmp_path / "stick"
     folder.mkdir()
@@ -68,7 +68,7 @@ def saved(registry: Registry, tmp_path: Path) -> Path:
 
 
 def restore(backup: Path, path: Path, consent: Consent = AGREED) -> Path | None:
-    """Restore a backup with consent to whatever it loses; where the old one is kept."""
+    """Restore a backup with consent to any loss; return the path of the replaced file."""
     with open_backup(backup, path.parent) as found:
         present = restoring.compare_with_current(path, found)
         finding = restoring.rollback_finding(present)
@@ -84,29 +84,29 @@ def restore(backup: Path, path: Path, consent: Consent = AGREED) -> Path | None:
 
 
 def rows_of(path: Path) -> list[str]:
-    """The events of a journal that stands."""
+    """Return the events of an intact journal."""
     with Registry.open(path) as registry, registry.reading() as db:
         assert journal_check.verify(db).problems == ()
         return [row.event for row in journal.rows(db)]
 
 
 def finding_of(backup: Path, path: Path) -> str | None:
-    """What a restoration would lose."""
+    """Return the message of the finding of a restoration."""
     with open_backup(backup, path.parent) as found:
         finding = restoring.rollback_finding(restoring.compare_with_current(path, found))
         return None if finding is None else finding.message
 
 
 def grow(path: Path, *, licenses: int) -> None:
-    """Issue more licenses than the backup knows."""
+    """Issue licenses that the backup lacks."""
     with Registry.open(path) as registry, writing(registry, now=LATER) as db:
         acme = customers.get(db, "acme")
         for number in range(licenses):
             add_license(db, 100 + number, acme, keys.every(db)[0].kid)
 
 
-def test_a_lost_registry_comes_back(saved: Path, path: Path) -> None:
-    """The journal goes on: its newest row tells of the backup by digest and head."""
+def test_a_missing_registry_is_restored(saved: Path, path: Path) -> None:
+    """The journal continues with a row that has the digest and the head of the backup."""
     with Registry.open(path) as registry, registry.reading() as db:
         head = journal.head(db)
     path.unlink()
@@ -127,8 +127,8 @@ def test_a_lost_registry_comes_back(saved: Path, path: Path) -> None:
     }
 
 
-def test_a_registry_that_the_backup_continues_is_replaced_unasked(saved: Path, path: Path) -> None:
-    """Equal, or an earlier state of it: nothing is lost, and the old file is kept all the same."""
+def test_an_equal_or_older_registry_needs_no_consent(saved: Path, path: Path) -> None:
+    """Nothing is lost, and the old file is kept anyway."""
     assert finding_of(saved, path) is None
     before = path.read_bytes()
     kept = restore(saved, path, Consent())
@@ -136,7 +136,7 @@ def test_a_registry_that_the_backup_continues_is_replaced_unasked(saved: Path, p
     assert kept.name == "registry.db.before-restore-2026-03-01T103000Z"
     assert kept.read_bytes() == before
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    # And back: what is there now is newer than the kept one by the row that tells of it.
+    # The other direction: the current file has only the row of the restoration in addition.
     assert finding_of(path, path) is None
     again = restore(path, path, Consent())
     assert again is not None
@@ -145,7 +145,7 @@ def test_a_registry_that_the_backup_continues_is_replaced_unasked(saved: Path, p
 
 
 def test_newer_rows_need_consent(saved: Path, path: Path) -> None:
-    """How many rows and licenses, and since when; without a yes nothing happens."""
+    """The finding has the lost rows and licenses and their first instant."""
     grow(path, licenses=2)
     before = path.read_bytes()
     assert finding_of(saved, path) == (
@@ -165,8 +165,8 @@ def test_newer_rows_need_consent(saved: Path, path: Path) -> None:
     assert row.details["kept"] == kept.name
 
 
-def test_both_went_on(saved: Path, path: Path) -> None:
-    """A backup that was itself worked with: both have rows of their own."""
+def test_registry_and_backup_were_both_changed(saved: Path, path: Path) -> None:
+    """The finding reports that both have rows that the other lacks."""
     grow(path, licenses=1)
     other = saved.parent / "other.db"
     shutil.copy(saved, other)
@@ -180,7 +180,7 @@ def test_both_went_on(saved: Path, path: Path) -> None:
 
 
 def test_another_registry_needs_consent(saved: Path, path: Path) -> None:
-    """It is no later state of the backup's, and that is said with its id."""
+    """The finding reports that the current registry is another one, with its id."""
     path.unlink()
     Registry.create(path, now=LATER, actor=ACTOR, registry_id="another-id").close()
     assert finding_of(saved, path) == (
@@ -203,7 +203,7 @@ def test_another_registry_needs_consent(saved: Path, path: Path) -> None:
 def test_a_damaged_registry_is_replaced_and_kept(
     saved: Path, path: Path, ruin: Callable[[Path], None]
 ) -> None:
-    """What it holds cannot be compared, so it needs consent; it stays for whoever may save it."""
+    """A damaged registry cannot be compared, so it needs consent; it is kept."""
     ruin(path)
     before = path.read_bytes()
     message = finding_of(saved, path)
@@ -218,14 +218,14 @@ def test_a_damaged_registry_is_replaced_and_kept(
 
 
 def test_an_empty_file_is_not_kept(saved: Path, path: Path) -> None:
-    """A creation that broke off held nothing."""
+    """An empty file of an interrupted creation is not kept."""
     path.write_bytes(b"")
     assert restore(saved, path) is None
     assert rows_of(path)[-1] == "registry-restored"
 
 
 def hot_journal(path: Path) -> bytes:
-    """A registry whose writer was killed in the middle: its file, and the journal beside it."""
+    """Return the file of a registry whose writer was killed, with its journal file."""
     command = [sys.executable, "-m", "support.registry_writer", "hold", str(path), "0"]
     with subprocess.Popen(
         command, cwd=TESTS, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -237,7 +237,7 @@ def hot_journal(path: Path) -> bytes:
 
 
 def test_a_hot_journal_of_a_readable_registry_is_rolled_back_first(saved: Path, path: Path) -> None:
-    """What a killed writer left is undone in the old file, and never touches the new one."""
+    """The old file is rolled back; the journal file is not applied to the new one."""
     with Registry.open(path) as registry, registry.reading() as db:
         before = journal.head(db)
     assert hot_journal(path)
@@ -249,8 +249,8 @@ def test_a_hot_journal_of_a_readable_registry_is_rolled_back_first(saved: Path, 
         assert journal.head(db) == before
 
 
-def test_a_hot_journal_without_its_registry_goes_aside(saved: Path, path: Path) -> None:
-    """SQLite would apply it to whatever file has that name next."""
+def test_a_hot_journal_without_its_registry_is_moved(saved: Path, path: Path) -> None:
+    """Otherwise SQLite would apply it to the new file."""
     content = hot_journal(path)
     path.unlink()
     assert restore(saved, path) is None
@@ -260,8 +260,8 @@ def test_a_hot_journal_without_its_registry_goes_aside(saved: Path, path: Path) 
     assert aside.read_bytes() == content
 
 
-def test_a_hot_journal_of_a_damaged_registry_touches_only_that(saved: Path, path: Path) -> None:
-    """SQLite puts it back into the old file when it looks at that; the new one is the backup."""
+def test_a_hot_journal_of_a_damaged_registry_is_not_applied(saved: Path, path: Path) -> None:
+    """SQLite may apply it to the old file, but not to the new one."""
     hot_journal(path)
     path.write_bytes(b"rubbish" * 1000)
     assert restore(saved, path) is not None
@@ -269,8 +269,8 @@ def test_a_hot_journal_of_a_damaged_registry_touches_only_that(saved: Path, path
     assert rows_of(path) == ["registry-created", "test", "test", "registry-restored"]
 
 
-def test_a_backup_with_a_hot_journal_is_restored_as_sqlite_would(saved: Path, path: Path) -> None:
-    """A raw copy of both files, taken from a dead machine; the copy itself is not touched."""
+def test_a_backup_with_a_hot_journal_is_rolled_back(saved: Path, path: Path) -> None:
+    """A raw copy of both files is rolled back in the private copy, and not changed."""
     before = rows_of(saved)
     content = hot_journal(saved)
     half = saved.read_bytes()
@@ -282,7 +282,7 @@ def test_a_backup_with_a_hot_journal_is_restored_as_sqlite_would(saved: Path, pa
 
 
 def naming_super_journal(victim: Path) -> bytes:
-    """A rollback journal of no pages that names a super-journal (SQLite, file format §3)."""
+    """Return a rollback journal without pages, with a super-journal (SQLite, file format §3)."""
     magic = bytes.fromhex("d9d505f920a163d7")
     header = magic + struct.pack(">IIIII", 0, 0, 1, 512, 4096)
     name = os.fsencode(victim)
@@ -290,10 +290,10 @@ def naming_super_journal(victim: Path) -> bytes:
     return header.ljust(512, b"\0") + end
 
 
-def test_a_journal_beside_a_backup_removes_no_other_file(
+def test_a_journal_of_a_backup_removes_no_other_file(
     saved: Path, path: Path, tmp_path: Path
 ) -> None:
-    """SQLite removes the super-journal that a journal names; it may be any file."""
+    """A super-journal in it, which SQLite would remove, is refused."""
     victim = tmp_path / "main.key"
     victim.write_text("precious")
     Path(f"{saved}-journal").write_bytes(naming_super_journal(victim))
@@ -304,8 +304,8 @@ def test_a_journal_beside_a_backup_removes_no_other_file(
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="only root gives files away")
-def test_a_journal_of_somebody_else_beside_a_backup_is_refused(saved: Path, path: Path) -> None:
-    """In a folder like /tmp anybody can put one there, and so decide what the backup holds."""
+def test_a_journal_of_another_user_is_refused(saved: Path, path: Path) -> None:
+    """In a folder like /tmp another user could change the content of a backup with it."""
     before = rows_of(saved)
     hot_journal(saved)
     os.chown(f"{saved}-journal", 65534, 65534)
@@ -314,10 +314,10 @@ def test_a_journal_of_somebody_else_beside_a_backup_is_refused(saved: Path, path
     assert rows_of(path) == before
 
 
-def test_what_a_backup_has_still_to_deliver_goes_nowhere_by_itself(
+def test_pending_deliveries_of_a_backup_lose_their_destination(
     saved: Path, path: Path, tmp_path: Path
 ) -> None:
-    """No journal row vouches for a folder and a name: whoever made the backup could choose them."""
+    """The journal does not record destinations, so a forged backup could choose them."""
     sql = "INSERT INTO outbox SELECT id, ?, 'evil.desktop', '2026-03-01T09:30:00Z' FROM licenses"
     with closing(sqlite3.connect(saved)) as raw:
         raw.execute(f"{sql} WHERE replaced_by IS NULL", (str(tmp_path),))
@@ -333,14 +333,14 @@ def test_what_a_backup_has_still_to_deliver_goes_nowhere_by_itself(
     assert not (tmp_path / "evil.desktop").exists()
 
 
-def test_an_edited_registry_id_names_no_other_folder() -> None:
-    """Temporary files begin with it, and what begins so is swept."""
+def test_an_edited_registry_id_cannot_name_another_folder() -> None:
+    """Temporary files begin with the id, and are swept by that prefix."""
     assert outbox_delivery.temp_prefix("5f0c6f0e-7b8d") == ".polygent-5f0c6f0e-"
     assert outbox_delivery.temp_prefix("/../\n\u202e*") == ".polygent-_______-"
 
 
 def test_another_process_does_not_write_into_the_old_file(saved: Path, path: Path) -> None:
-    """It waited for the lock while the file was exchanged: it stops, and nothing goes astray."""
+    """A process that waited for the lock during a restoration stops."""
     command = [sys.executable, "-m", "support.registry_writer", "waiting", str(path), "0"]
     with subprocess.Popen(
         command, cwd=TESTS, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -377,8 +377,8 @@ def test_another_process_does_not_write_into_the_old_file(saved: Path, path: Pat
     assert rows_of(path) == ["registry-created", "test", "test", "registry-restored"]
 
 
-def test_a_connection_that_outlives_the_exchange_cannot_write(saved: Path, path: Path) -> None:
-    """Nor can one in this process; it still reads what it had."""
+def test_an_older_connection_cannot_write(saved: Path, path: Path) -> None:
+    """A connection to the replaced file can only read."""
     with Registry.open(path) as old:
         restore(saved, path)
         with pytest.raises(RegistryChanged, match="was replaced while") as caught, writing(old):
@@ -388,10 +388,10 @@ def test_a_connection_that_outlives_the_exchange_cannot_write(saved: Path, path:
             assert customers.get(db, "acme").name == "Acme"
 
 
-def test_a_file_that_is_exchanged_while_it_is_opened_is_noticed(
+def test_a_file_that_is_replaced_while_it_is_opened_is_noticed(
     saved: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between the look at the path and SQLite's own."""
+    """A replacement between the check of the path and SQLite's opening is noticed."""
     connect = sqlite3.connect
 
     def late(*arguments: object, **named: object) -> sqlite3.Connection:
@@ -404,8 +404,8 @@ def test_a_file_that_is_exchanged_while_it_is_opened_is_noticed(
         Registry.open(path)
 
 
-def test_what_was_written_after_it_was_shown_stops_it(saved: Path, path: Path) -> None:
-    """The operator agreed to another loss."""
+def test_a_write_after_the_preview_stops_a_restoration(saved: Path, path: Path) -> None:
+    """The operator consented to another loss."""
     with open_backup(saved, path.parent) as found:
         present = restoring.compare_with_current(path, found)
         grow(path, licenses=1)
@@ -418,10 +418,10 @@ def test_what_was_written_after_it_was_shown_stops_it(saved: Path, path: Path) -
     assert sorted(each.name for each in path.parent.iterdir()) == ["registry.db", "stick"]
 
 
-def test_a_writer_that_stays_makes_it_give_up(
+def test_a_restoration_gives_up_on_a_locked_registry(
     saved: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Exit 7 after the usual patience; nothing was changed."""
+    """After the busy timeout it is an error, and nothing is changed."""
     monkeypatch.setattr(restoring, "BUSY_TIMEOUT", timedelta(milliseconds=10))
     with closing(sqlite3.connect(path, isolation_level=None)) as raw:
         raw.execute("BEGIN IMMEDIATE")
@@ -432,10 +432,10 @@ def test_a_writer_that_stays_makes_it_give_up(
 
 @pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
 @pytest.mark.parametrize("lost", [True, False], ids=["lost", "there"])
-def test_an_exchange_that_fails_is_undone(
+def test_a_failed_restoration_is_undone(
     saved: Path, path: Path, monkeypatch: pytest.MonkeyPatch, *, links: bool, lost: bool
 ) -> None:
-    """The disk refuses the last rename: every file has its name again, and no other is there."""
+    """If the last rename fails, every file has its name again, and no other file is left."""
     if lost:
         hot_journal(path)
         path.unlink()
@@ -460,10 +460,10 @@ def _no_link(*_: object, **__: object) -> None:
     raise PermissionError(1, "Operation not permitted")
 
 
-def test_where_there_are_no_links_the_old_one_is_moved(
+def test_without_hard_links_the_old_file_is_moved(
     saved: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The outcome is the same."""
+    """The result is the same without hard links."""
     before = path.read_bytes()
     monkeypatch.setattr(os, "link", _no_link)
     kept = restore(saved, path)
@@ -472,10 +472,10 @@ def test_where_there_are_no_links_the_old_one_is_moved(
     assert rows_of(path)[-1] == "registry-restored"
 
 
-def test_a_link_that_cannot_be_made_stops_it(
+def test_a_failed_link_stops_a_restoration(
     saved: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A fault is no lack of links: nothing is exchanged without the old one being kept."""
+    """An I/O error is not a lack of hard links: the old file must be kept."""
     before = path.read_bytes()
 
     def fail(*_: object, **__: object) -> None:
@@ -487,10 +487,10 @@ def test_a_link_that_cannot_be_made_stops_it(
     assert path.read_bytes() == before
 
 
-def test_a_folder_that_cannot_be_synced_is_told(
+def test_a_failed_sync_is_reported(
     saved: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The backup is in its place, and nothing is said to the contrary."""
+    """The backup is restored, and the error states that this may not be durable."""
 
     def fail(_: Path) -> None:
         raise OutputProblem("cannot write it: input/output error")
@@ -501,15 +501,15 @@ def test_a_folder_that_cannot_be_synced_is_told(
     assert rows_of(path)[-1] == "registry-restored"
 
 
-def test_the_second_restoration_sweeps_what_a_crash_left(saved: Path, path: Path) -> None:
-    """The private copy of one that was killed does not stay in the home."""
+def test_a_restoration_removes_the_temporary_files_of_a_crash(saved: Path, path: Path) -> None:
+    """The private copy of a killed restoration is removed."""
     (path.parent / ".polygent-restore-1.tmp").write_text("half a copy")
     restore(saved, path)
     assert not list(path.parent.glob(".polygent-*"))
 
 
 def refused(backup: Path, path: Path, *against: JournalHead) -> str:
-    """Why a backup is not restored; nothing is left of it and nothing was changed."""
+    """Return the reason for refusing a backup; nothing is left and nothing changed."""
     before = path.read_bytes()
     opening = open_backup(backup, path.parent, against=against)
     with pytest.raises(HomeProblem) as caught, opening:
@@ -531,14 +531,16 @@ def refused(backup: Path, path: Path, *against: JournalHead) -> str:
         (b"a license file, say" * 500, "is damaged, or not a backup of a registry"),
     ],
 )
-def test_what_is_no_database_is_refused(saved: Path, path: Path, content: bytes, told: str) -> None:
-    """Said of the backup, by its own name."""
+def test_a_file_that_is_not_a_database_is_refused(
+    saved: Path, path: Path, content: bytes, told: str
+) -> None:
+    """The error names the backup."""
     saved.write_bytes(content)
     assert refused(saved, path) == f"the backup {saved} {told}"
 
 
-def test_another_programs_database_is_refused(saved: Path, path: Path) -> None:
-    """However sound it is."""
+def test_a_database_of_another_program_is_refused(saved: Path, path: Path) -> None:
+    """A valid database of another program is refused."""
     saved.unlink()
     with closing(sqlite3.connect(saved)) as raw:
         raw.execute("CREATE TABLE t (x)")
@@ -546,24 +548,24 @@ def test_another_programs_database_is_refused(saved: Path, path: Path) -> None:
 
 
 @pytest.mark.parametrize("part", [100, 4096, 40_960, -4096, -1])
-def test_a_backup_that_was_cut_short_is_refused(saved: Path, path: Path, part: int) -> None:
-    """A copy that broke off is not taken."""
+def test_a_truncated_backup_is_refused(saved: Path, path: Path, part: int) -> None:
+    """A truncated backup is refused."""
     saved.write_bytes(saved.read_bytes()[:part])
     assert str(saved) in refused(saved, path)
 
 
 def test_a_newer_backup_is_refused(saved: Path, path: Path) -> None:
-    """A later version of this tool can restore it."""
+    """A backup of a later version is refused."""
     with closing(sqlite3.connect(saved)) as raw:
         raw.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS) + 1}")
     with pytest.raises(HomeProblem, match="newer polygent-issue"), open_backup(saved, path.parent):
         pass
 
 
-def test_an_older_backup_is_brought_up_to_date(
+def test_an_older_backup_is_migrated(
     saved: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its tables are judged by its own version; the backup itself stays as it is."""
+    """Its tables are compared with those of its own version; the backup is not changed."""
     later = (
         "ALTER TABLE customers ADD COLUMN note TEXT",
         "CREATE INDEX customers_by_note ON customers (note)",
@@ -603,7 +605,7 @@ HIDDEN = """PRAGMA writable_schema = ON;
 def test_a_backup_that_was_tampered_with_is_refused(
     saved: Path, path: Path, sql: str, told: str
 ) -> None:
-    """Foreign triggers, missing ones, edited rows, broken references; nothing of it has run."""
+    """Added or missing triggers, edited rows and broken references are refused; none runs."""
     with closing(sqlite3.connect(saved)) as raw:
         raw.executescript(sql)
     message = refused(saved, path)
@@ -611,8 +613,8 @@ def test_a_backup_that_was_tampered_with_is_refused(
     assert told in message
 
 
-def test_an_index_that_lies_is_found(saved: Path, path: Path) -> None:
-    """SQLite's own check: two pages of the file exchanged by hand."""
+def test_a_wrong_index_is_found(saved: Path, path: Path) -> None:
+    """SQLite's integrity check finds two swapped pages."""
     with closing(sqlite3.connect(saved)) as raw:
         sql = "SELECT rootpage FROM sqlite_schema WHERE name = ?"
         (one,) = raw.execute(sql, ("licenses_by_kid",)).fetchone()
@@ -625,15 +627,15 @@ def test_an_index_that_lies_is_found(saved: Path, path: Path) -> None:
 
 
 def test_many_problems_are_counted(saved: Path, path: Path) -> None:
-    """The first three are told."""
+    """The first three problems are named, the others counted."""
     with tampering(saved) as raw:
         raw.execute("UPDATE customers SET crm = 'x'")
         raw.execute("UPDATE licenses SET plan = 'x'")
     assert refused(saved, path).endswith("; and 1 more")
 
 
-def test_a_noted_head_must_be_in_it(saved: Path, path: Path) -> None:
-    """An exchanged or older backup is found by a head that was kept elsewhere."""
+def test_a_noted_head_must_be_in_the_backup(saved: Path, path: Path) -> None:
+    """A replaced or older backup is found by a head that was noted elsewhere."""
     grow(path, licenses=1)
     with Registry.open(path) as registry, registry.reading() as db:
         size, digest = journal.head(db)
@@ -641,8 +643,8 @@ def test_a_noted_head_must_be_in_it(saved: Path, path: Path) -> None:
     assert "an older copy was restored" in message
 
 
-def test_only_a_plain_file_is_read(saved: Path, path: Path) -> None:
-    """Neither a folder nor a pipe nor a device nor a dangling link nor nothing; a link is one."""
+def test_only_a_regular_file_is_restored(saved: Path, path: Path) -> None:
+    """A folder, a pipe, a device and a missing file are refused; a link to a file is accepted."""
     folder = saved.parent
     os.mkfifo(folder / "pipe")
     (folder / "link").symlink_to(saved)
@@ -659,10 +661,10 @@ def test_only_a_plain_file_is_read(saved: Path, path: Path) -> None:
     assert rows_of(path)[-1] == "registry-restored"
 
 
-def test_a_home_that_is_full_is_told(
+def test_a_full_home_is_an_output_problem(
     saved: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The private copy needs room."""
+    """The private copy needs space in the home."""
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
@@ -676,14 +678,14 @@ def test_a_home_that_is_full_is_told(
     assert not list(path.parent.glob(".polygent-*"))
 
 
-def test_nothing_there_needs_no_consent() -> None:
+def test_a_missing_registry_needs_no_consent() -> None:
     """Only a loss is a finding."""
     assert restoring.rollback_finding(None) is None
     assert restoring.rollback_finding(CurrentRegistry(size=3, rows_gained=4)) is None
 
 
 def test_two_registries_share_no_row(tmp_path: Path) -> None:
-    """Not even their first one: the id stands in it."""
+    """Registries differ from their first row on, which has the id."""
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
     with new_registry(tmp_path / "a") as registry:

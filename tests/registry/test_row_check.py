@@ -1,4 +1,4 @@
-"""Rows that something else changed: no decision and no export rests on them."""
+"""Rows that were edited: no decision and no export uses them."""
 
 import sqlite3
 from collections.abc import Callable
@@ -27,7 +27,7 @@ SPARE = new_key(8).kid
 
 @pytest.fixture
 def filled(registry: Registry, path: Path) -> Path:
-    """A registry with something in every table, and journal rows about a customer and keys."""
+    """A registry with rows in every table, and journal rows about a customer and keys."""
     fill(registry)
     with registry.writing(now=NOW, actor=ACTOR) as db:
         acme = customers.edit(db, customers.get(db, "acme"), name="Acme GmbH")
@@ -42,13 +42,13 @@ def filled(registry: Registry, path: Path) -> Path:
 
 
 def change(path: Path, script: str) -> None:
-    """Edit the registry, as a program that can write to it."""
+    """Edit the registry like another program."""
     with closing(sqlite3.connect(path)) as raw:
         raw.executescript(script)
 
 
 def current_of(slug: str) -> Callable[[Reading], object]:
-    """Read the current licenses of a customer."""
+    """Return a function that reads the current licenses of a customer."""
     return lambda db: licenses.current(db, customers.find(db, slug))
 
 
@@ -165,7 +165,7 @@ EDITS = (
         "keys/{foreign}",
         ("key set", "active"),
     ),
-    # What `row_journal` says is compared, too.
+    # `row_journal` is compared as well.
     ("DELETE FROM row_journal WHERE name = 'licenses/{new}'", "{new}", ("by id", "acme")),
     ("UPDATE row_journal SET seq = 1 WHERE name = 'licenses/{new}'", "{new}", ("by id",)),
     ("UPDATE row_journal SET seq = 99 WHERE name = 'licenses/{new}'", "{new}", ("by id",)),
@@ -185,8 +185,8 @@ EDITS = (
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_what_the_journal_recorded_is_read(filled: Path, registry: Registry, reader: str) -> None:
-    """Rows that this tool wrote are as recorded, and the whole of `row_journal` is right."""
+def test_recorded_rows_are_read(filled: Path, registry: Registry, reader: str) -> None:
+    """Rows that this tool wrote are as recorded, and `row_journal` is complete."""
     assert filled.is_file()
     with registry.reading() as db:
         READERS[reader](db)
@@ -197,10 +197,10 @@ def test_what_the_journal_recorded_is_read(filled: Path, registry: Registry, rea
     ("script", "named", "reader"),
     [(script, named, reader) for script, named, readers in EDITS for reader in readers],
 )
-def test_a_row_that_is_not_as_recorded_is_refused(
+def test_an_edited_row_is_refused(
     filled: Path, registry: Registry, script: str, named: str, reader: str
 ) -> None:
-    """The error names the row, what lists them all, and both ways out; lists still show it."""
+    """The error names the row, and the hint has the next commands; lists still show the row."""
     change(filled, script.format(**NAMES))
     with (
         registry.reading() as db,
@@ -215,16 +215,16 @@ def test_a_row_that_is_not_as_recorded_is_refused(
         assert journal_check.verify(db).problems
 
 
-def test_a_row_that_was_deleted_is_not_replaced(filled: Path, registry: Registry) -> None:
-    """A new row gets the number of a deleted one: the journal must not vouch for it then."""
+def test_a_deleted_row_is_not_replaced(filled: Path, registry: Registry) -> None:
+    """A new row with the number of a row that an edit deleted is refused."""
     last = "(SELECT max(id) FROM customers)"
     change(filled, f"PRAGMA foreign_keys = OFF; DELETE FROM customers WHERE id = {last}")  # noqa: S608
     with registry.writing(now=NOW, actor=ACTOR) as db, pytest.raises(RegistryDamaged):
         customers.add(db, slug="evil", name="Evil")
 
 
-def test_each_change_of_a_row_is_checked_before_it(filled: Path, registry: Registry) -> None:
-    """Otherwise the journal would record what something else had changed."""
+def test_a_row_is_checked_before_a_change(filled: Path, registry: Registry) -> None:
+    """Otherwise the journal would record the change of an edit."""
 
     def edit(db: Writing) -> None:
         db.update("customers", 2, crm="C-1")
@@ -236,8 +236,8 @@ def test_each_change_of_a_row_is_checked_before_it(filled: Path, registry: Regis
             step(db)
 
 
-def test_what_a_transaction_wrote_is_as_recorded(filled: Path, registry: Registry) -> None:
-    """Before its journal row, after it, and where a part was undone."""
+def test_written_rows_are_as_recorded(filled: Path, registry: Registry) -> None:
+    """This applies before and after the journal row, and after a part was undone."""
     assert filled.is_file()
     with writing(registry) as db:
         acme = customers.get(db, "acme")
@@ -261,7 +261,7 @@ def test_what_a_transaction_wrote_is_as_recorded(filled: Path, registry: Registr
 
 
 def test_a_merged_customer_is_as_recorded(filled: Path, registry: Registry) -> None:
-    """Rows that moved with a merger, and those that are gone with it."""
+    """Rows that a merger moved or deleted are as recorded."""
     assert filled.is_file()
     with registry.writing(now=NOW, actor=ACTOR) as db:
         gone, kept = customers.get(db, "acme"), customers.get(db, "globex")
@@ -275,10 +275,8 @@ def test_a_merged_customer_is_as_recorded(filled: Path, registry: Registry) -> N
 
 
 @pytest.mark.parametrize("table", ["row_journal", "journal"])
-def test_what_is_looked_for_is_found_by_an_index(
-    filled: Path, registry: Registry, table: str
-) -> None:
-    """A check costs the same in a registry of any size."""
+def test_the_queries_of_a_check_use_an_index(filled: Path, registry: Registry, table: str) -> None:
+    """A check takes the same time in a registry of any size."""
     assert filled.is_file()
     with registry.reading() as db:
         plans: list[str] = []

@@ -1,4 +1,4 @@
-"""The tables: strict, referring, append-only where it matters."""
+"""The schema: STRICT tables, foreign keys, and an append-only journal."""
 
 import json
 import sqlite3
@@ -13,32 +13,32 @@ from polygent_issuer.registry.errors import RegistryMisuse, Taken
 
 
 def tables(registry: Registry) -> dict[str, str]:
-    """The SQL of each table."""
+    """Return the SQL of each table."""
     with registry.reading() as db:
         rows = db.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'table'")
         return {str(name): str(sql) for name, sql in rows}
 
 
 def test_every_table_is_strict(registry: Registry) -> None:
-    """SQLite itself refuses a value of the wrong type."""
+    """SQLite refuses values of the wrong type."""
     assert {name for name, sql in tables(registry).items() if not sql.endswith("STRICT")} == set()
 
 
-def test_the_journal_vouches_for_every_other_table(registry: Registry) -> None:
-    """A new table is journalled, or is named here with its reason."""
+def test_the_journal_records_every_other_table(registry: Registry) -> None:
+    """A new table is recorded in the journal, or listed here with a reason."""
     assert set(tables(registry)) == {*schema.KEYS, "journal"}
 
 
-def test_each_journalled_tables_key_is_its_primary_key(registry: Registry) -> None:
-    """A digest names exactly one row."""
+def test_the_key_of_each_recorded_table_is_its_primary_key(registry: Registry) -> None:
+    """A digest belongs to exactly one row."""
     with registry.reading() as db:
         for table, key in schema.JOURNALED.items():
             columns = db.execute(f"PRAGMA table_info({table})")
             assert [row[1] for row in columns if row[5]] == [key]
 
 
-def test_foreign_keys_hold(registry: Registry) -> None:
-    """A license of nobody cannot be."""
+def test_foreign_keys_are_enforced(registry: Registry) -> None:
+    """A license without a customer is refused."""
     with writing(registry) as db, pytest.raises(RegistryMisuse):
         db.execute("INSERT INTO machines VALUES (1, 99, 'x', 'f', NULL, '{}', 'now', NULL)")
 
@@ -59,7 +59,7 @@ def test_foreign_keys_hold(registry: Registry) -> None:
     ],
 )
 def test_the_journal_only_grows_at_its_end(registry: Registry, sql: str) -> None:
-    """Neither edits nor deletions nor rows out of the chain pass the database itself."""
+    """The database refuses edits, deletions and rows that do not follow the chain."""
     fill(registry)
     with writing(registry) as db, pytest.raises(RegistryMisuse):
         db.execute(sql)
@@ -68,7 +68,7 @@ def test_the_journal_only_grows_at_its_end(registry: Registry, sql: str) -> None
 
 
 def test_only_one_key_is_active(registry: Registry) -> None:
-    """Two active keys cannot be, whoever writes them."""
+    """The database refuses a second active key."""
     fill(registry)
     with writing(registry) as db:
         first = keys.active(db)
@@ -86,7 +86,7 @@ def test_only_one_key_is_active(registry: Registry) -> None:
 
 
 def test_a_slug_is_never_an_alias_too(registry: Registry) -> None:
-    """A merged customer's slug stays his, also against a new customer."""
+    """The database refuses a slug that is an alias, and the reverse."""
     fill(registry)
     with writing(registry) as db:
         acme = customers.get(db, "acme")
@@ -104,7 +104,7 @@ def test_a_slug_is_never_an_alias_too(registry: Registry) -> None:
     "change",
     [
         "replaced_by = id",
-        "replaced_by = 'nobody'",
+        "replaced_by = 'none'",
         "retired_at = '2026-01-01T00:00:00.000000Z'",
         "retired_reason = 'no date'",
         "expires_at = issued_at",
@@ -113,7 +113,7 @@ def test_a_slug_is_never_an_alias_too(registry: Registry) -> None:
     ],
 )
 def test_a_license_is_consistent(registry: Registry, change: str) -> None:
-    """Replaced by itself or nobody, retired without a reason, expired at once: refused."""
+    """The database refuses contradictory columns of a license."""
     new = fill(registry)
     with pytest.raises(RegistryMisuse), writing(registry) as db:
         db.execute(f"UPDATE licenses SET {change} WHERE id = ?", (new.id,))  # noqa: S608
@@ -134,7 +134,7 @@ def test_a_license_is_consistent(registry: Registry, change: str) -> None:
     ],
 )
 def test_the_lists_have_their_index(registry: Registry, where: str, order: str, index: str) -> None:
-    """A million licenses are listed by an index, without sorting them."""
+    """A million licenses are listed with an index, without sorting."""
     with registry.reading() as db:
         plan = db.execute(f"EXPLAIN QUERY PLAN SELECT * FROM licenses WHERE {where} {order}")  # noqa: S608
         steps = " / ".join(str(row[3]) for row in plan)
@@ -143,8 +143,8 @@ def test_the_lists_have_their_index(registry: Registry, where: str, order: str, 
 
 
 @pytest.mark.parametrize("word", ["plain", 'qu"ote', "back\\slash", "café 東京", '","os_user":'])
-def test_the_query_columns_are_read_out_of_the_bytes(registry: Registry, word: str) -> None:
-    """Each is what the canonical bytes say at their top level, whatever the rest says."""
+def test_the_generated_columns_are_read_from_the_bytes(registry: Registry, word: str) -> None:
+    """Each has the member at the top level of the bytes."""
     nested = dict.fromkeys(("at", "customer", "event", "kid", "license", "operator"), "wrong")
     with registry.writing(now=NOW, actor=replace(ACTOR, operator=word, os_user=word)) as db:
         db.record(
@@ -169,8 +169,8 @@ def test_the_query_columns_are_read_out_of_the_bytes(registry: Registry, word: s
     )
 
 
-def test_the_query_columns_cannot_be_written(registry: Registry, path: Path) -> None:
-    """They are generated, so they cannot disagree with the bytes."""
+def test_the_generated_columns_cannot_be_written(registry: Registry, path: Path) -> None:
+    """Generated columns cannot differ from the bytes."""
     registry.close()
     with tampering(path) as raw, pytest.raises(sqlite3.OperationalError, match="generated"):
         raw.execute("UPDATE journal SET customer = 'globex'")

@@ -1,4 +1,4 @@
-"""Counts, expiries, chains, and what begins with what was typed."""
+"""Counts, expiries, chains, and prefix searches."""
 
 import sqlite3
 from contextlib import closing
@@ -16,7 +16,7 @@ from polygent_issuer.registry.summaries import ids, labels, slugs
 
 
 def test_each_table_is_counted(registry: Registry) -> None:
-    """With something in every table that people ask for."""
+    """Each main table is counted."""
     fill(registry)
     with registry.reading() as db:
         assert summaries.count_all(db) == {
@@ -28,8 +28,8 @@ def test_each_table_is_counted(registry: Registry) -> None:
         }
 
 
-def test_a_table_that_is_gone_is_damage(registry: Registry, path: Path) -> None:
-    """Nothing can be counted in it."""
+def test_a_missing_table_is_damage(registry: Registry, path: Path) -> None:
+    """Counting the rows of a missing table is `registry_damaged`."""
     registry.close()
     with closing(sqlite3.connect(path)) as raw:
         raw.execute("DROP TABLE outbox")
@@ -43,7 +43,7 @@ def test_a_table_that_is_gone_is_damage(registry: Registry, path: Path) -> None:
 
 
 def test_only_current_licenses_count(registry: Registry) -> None:
-    """Neither replaced nor retired ones; the first to end, whichever was issued first."""
+    """The summary of a customer has current licenses only, and their first expiry."""
     with writing(registry) as db:
         kid = keys.add(db, key=new_key(7), label="main").kid
         globex = customers.add(db, slug="globex", name="Globex")
@@ -65,8 +65,8 @@ def test_only_current_licenses_count(registry: Registry) -> None:
         assert customers.count_archived(db) == 1
 
 
-def test_the_first_to_end_comes_first(books: Books) -> None:
-    """Between two instants, of which the later one counts."""
+def test_expiries_are_sorted(books: Books) -> None:
+    """The expiries between two instants include the later one."""
     acme, globex = books.customer(), books.customer("Globex", "globex")
     for days in (3, 1, 2):
         books.license(acme if days == 2 else globex, expires_at=NOW + timedelta(days=days))
@@ -79,8 +79,8 @@ def test_the_first_to_end_comes_first(books: Books) -> None:
     assert [each.customer_id for each in found] == [acme.id, globex.id]
 
 
-def test_only_what_is_current_of_active_customers(books: Books) -> None:
-    """Neither replaced nor retired, nor of a customer who was archived."""
+def test_only_current_licenses_of_active_customers_have_expiries(books: Books) -> None:
+    """Replaced and retired licenses, and archived customers, are left out."""
     acme, gone = books.customer(), books.customer("Gone", "gone")
     old = books.license(acme)
     kept = books.license(acme, replaces=old, expires_at=old.expires_at + timedelta(days=1))
@@ -99,7 +99,7 @@ REST = "-0000-4000-8000-000000000000"
 
 
 def test_customers_by_slug(books: Books) -> None:
-    """In order, with their names; nobody else's."""
+    """A prefix finds customers by slug, in order."""
     for slug in ("acme", "acme-2", "bolt"):
         books.customer(slug.title(), slug)
     with books.reading() as db:
@@ -112,8 +112,8 @@ def test_customers_by_slug(books: Books) -> None:
         assert len(slugs(db, "", 10)) == 3
 
 
-def test_the_last_is_among_few(books: Books) -> None:
-    """What all have in common is what the first and the last have in common."""
+def test_the_last_match_is_included(books: Books) -> None:
+    """The common prefix of all matches is that of the first and the last one."""
     for number in range(12):
         books.customer(f"Acme {number}", f"acme-{number:02}")
     books.customer("Azul", "azul")
@@ -123,7 +123,7 @@ def test_the_last_is_among_few(books: Books) -> None:
 
 
 def test_machines_of_one_customer(books: Books) -> None:
-    """By label, which may hold anything that a name may."""
+    """A prefix finds a customer's machines by label."""
     acme, bolt = books.customer(), books.customer("Bolt", "bolt")
     books.machine(acme, "prod 1")
     books.machine(acme, "$(touch x)", "sha256:" + "cd" * 32)
@@ -134,7 +134,7 @@ def test_machines_of_one_customer(books: Books) -> None:
 
 
 def test_licenses_by_id(books: Books) -> None:
-    """With what a person knows them by; also what became of each."""
+    """A prefix finds licenses by id, with customer, machine and status."""
     acme = books.customer()
     old = books.license(acme, books.machine(acme), license_id=f"1f3a9c2e{REST}")
     new = books.license(acme, replaces=old, license_id=f"2f3a9c2e{REST}")
@@ -154,8 +154,8 @@ def test_licenses_by_id(books: Books) -> None:
         assert [row.id for row in ids(db, "3f", 10, customer=None, current=False)] == [gone.id]
 
 
-def test_an_id_that_is_not_told_by_eight_is_whole(books: Books) -> None:
-    """Ids by time share their beginning; another customer's counts, too."""
+def test_an_ambiguous_short_id_is_the_whole_id(books: Books) -> None:
+    """An id whose first eight characters another license has is not shortened."""
     acme = books.customer()
     mine = books.license(acme, license_id=f"1f3a9c2e{REST}").id
     books.license(books.customer("Bolt", "bolt"), license_id=f"1f3a9c2e{REST[:-1]}1")
@@ -167,8 +167,8 @@ def test_an_id_that_is_not_told_by_eight_is_whole(books: Books) -> None:
 
 
 @pytest.mark.parametrize("search", ["slug", "id", "label"])
-def test_a_prefix_is_found_by_an_index(books: Books, search: str) -> None:
-    """A registry of any size answers at once: no search reads a whole table."""
+def test_the_prefix_searches_use_an_index(books: Books, search: str) -> None:
+    """No search reads a whole table."""
     acme = books.customer()
     with books.reading() as db:
         plans: list[tuple[object, ...]] = []

@@ -1,4 +1,4 @@
-"""A schema that something else changed, and rows that a trigger swallows: nothing is written."""
+"""A changed schema, and triggers that drop rows: nothing is written."""
 
 import sqlite3
 from contextlib import closing
@@ -24,25 +24,25 @@ IGNORE = "BEGIN SELECT RAISE(IGNORE); END"
 
 
 def schema_edit(sql: str, first: str = "") -> str:
-    """A script that edits the stored schema directly, after another statement."""
+    """Return a script that edits the stored schema directly, after another statement."""
     return f"{first}; PRAGMA writable_schema = ON; {sql}; PRAGMA writable_schema = RESET"
 
 
 def change(path: Path, script: str) -> None:
-    """Run a script in the file, as a program that can write to it."""
+    """Run a script in the file, like another program."""
     with closing(sqlite3.connect(path)) as raw:
         raw.executescript(script)
 
 
 def add_customer(registry: Registry) -> None:
-    """One command that writes."""
+    """Run a command that writes."""
     with registry.writing(now=NOW, actor=ACTOR) as db:
         customers.add(db, slug="initech", name="Initech")
         db.record("customer-added", customer="initech")
 
 
 def size(registry: Registry) -> tuple[int, int]:
-    """How many journal rows and customers there are."""
+    """Return the numbers of journal rows and customers."""
     with registry.reading() as db:
         return journal.head(db)[0], len(list(customers.every(db)))
 
@@ -88,10 +88,10 @@ def size(registry: Registry) -> tuple[int, int]:
         ),
     ],
 )
-def test_nothing_is_written_where_the_schema_was_changed(
+def test_nothing_is_written_with_a_changed_schema(
     path: Path, registry: Registry, script: str, named: str
 ) -> None:
-    """Whatever was added, changed or dropped is named, and the hint says how to go on."""
+    """The error names the change, and the hint the next command."""
     fill(registry)
     before = size(registry)
     change(path, script)
@@ -104,8 +104,8 @@ def test_nothing_is_written_where_the_schema_was_changed(
     assert size(registry) == before
 
 
-def test_of_many_changes_three_are_named(path: Path, registry: Registry) -> None:
-    """A message stays a message; its names cannot steer a screen."""
+def test_three_of_many_changes_are_named(path: Path, registry: Registry) -> None:
+    """Three changes are named, escaped, and the others counted."""
     change(path, "".join(f'CREATE TABLE "t{number}\x1b" (x);' for number in range(5)))
     with pytest.raises(RegistryDamaged, match="; and 2 more; nothing") as caught:
         add_customer(registry)
@@ -113,23 +113,23 @@ def test_of_many_changes_three_are_named(path: Path, registry: Registry) -> None
     assert "\x1b" not in caught.value.message
 
 
-def test_statistics_are_no_change(path: Path, registry: Registry) -> None:
-    """ANALYZE leaves a table of its own."""
+def test_statistics_are_not_a_change(path: Path, registry: Registry) -> None:
+    """The tables of ANALYZE are accepted."""
     fill(registry)
     change(path, "ANALYZE")
     add_customer(registry)
     assert size(registry)[1] == 3
 
 
-def test_a_registry_of_a_newer_version_is_named_so(path: Path, registry: Registry) -> None:
-    """Another process may have migrated it while this one worked."""
+def test_a_registry_that_became_newer_is_refused(path: Path, registry: Registry) -> None:
+    """Another process may have migrated it in between."""
     change(path, "PRAGMA user_version = 9; CREATE TABLE later (x)")
     with pytest.raises(HomeProblem, match="newer polygent-issue"):
         add_customer(registry)
 
 
-def test_no_migration_of_a_changed_schema(path: Path, registry: Registry) -> None:
-    """An older registry is compared with the tables of its own version, before it is changed."""
+def test_a_changed_schema_is_not_migrated(path: Path, registry: Registry) -> None:
+    """An older registry is compared with the schema of its own version first."""
     registry.close()
     older = older_tables(1)
     change(path, f"{older}; CREATE TABLE evil (x)")
@@ -147,7 +147,7 @@ def edit_key(db: Writing) -> None:
 
 
 def note_license(db: Writing) -> None:
-    """Add a row to `licenses` and to `outbox`."""
+    """Insert a row into `licenses` and `outbox`."""
     acme, key = customers.get(db, "acme"), keys.find(db, "main")
     add_license(db, 7, acme, key.kid)
     outbox.add(db, license_id(7), folder="/out", name="a.lic")
@@ -159,7 +159,7 @@ def clear_outbox(db: Writing) -> None:
 
 
 def delete_about(db: Writing) -> None:
-    """Delete a row that is journalled."""
+    """Delete a recorded row."""
     db.delete("about", "colour")
 
 
@@ -198,10 +198,10 @@ def delete_about(db: Writing) -> None:
         ("about", f"BEFORE DELETE ON main.about {IGNORE}", delete_about),
     ],
 )
-def test_what_is_not_there_is_not_committed(
+def test_a_dropped_write_is_not_committed(
     registry: Registry, table: str, trigger: str, write: object
 ) -> None:
-    """A trigger that the stored schema does not show: rows are read back before the COMMIT."""
+    """Rows are read back before the COMMIT, so a hidden trigger cannot drop them."""
     assert callable(write)
     fill(registry)
     with writing(registry) as db:
@@ -224,7 +224,7 @@ def test_what_is_not_there_is_not_committed(
 
 
 def test_the_last_write_of_a_row_counts(registry: Registry) -> None:
-    """Added, changed and deleted in one transaction, in however many parts."""
+    """A row may be inserted, changed and deleted in one transaction, in several parts."""
     with writing(registry) as db:
         with db.part():
             db.insert("about", name="colour", value="blue")

@@ -1,4 +1,4 @@
-"""Transactions: all or nothing, one snapshot, and no change without a journal row."""
+"""Transactions: atomic, one snapshot, no change without a journal row."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,18 +13,18 @@ from polygent_issuer.registry.records import as_bytes, text
 
 
 class BoomError(Exception):
-    """Something of the caller's that goes wrong."""
+    """An error of the caller."""
 
 
 def counts(registry: Registry) -> tuple[int, int]:
-    """How many customers and journal rows there are."""
+    """Return the numbers of customers and journal rows."""
     with registry.reading() as db:
         return len(list(customers.every(db))), journal.head(db)[0]
 
 
 @pytest.mark.parametrize("kind", [BoomError, KeyboardInterrupt])
 def test_an_exception_leaves_nothing(registry: Registry, kind: type[BaseException]) -> None:
-    """Neither the row nor its journal row stays when the block does not end well."""
+    """After an exception neither the row nor its journal row stays."""
     before = counts(registry)
 
     def write() -> None:
@@ -39,8 +39,8 @@ def test_an_exception_leaves_nothing(registry: Registry, kind: type[BaseExceptio
 
 
 @pytest.mark.parametrize("kind", [BoomError, KeyboardInterrupt])
-def test_a_part_that_fails_leaves_the_rest(registry: Registry, kind: type[BaseException]) -> None:
-    """Its rows and journal rows are gone, whether they were journalled or not; the others stand."""
+def test_a_failed_part_is_undone(registry: Registry, kind: type[BaseException]) -> None:
+    """Only the rows and journal rows of the part are undone."""
     with writing(registry) as db:
         customers.add(db, slug="acme", name="Acme")
         db.record("customer-added", customer="acme")
@@ -62,8 +62,8 @@ def test_a_part_that_fails_leaves_the_rest(registry: Registry, kind: type[BaseEx
         assert journal_check.verify(reading).problems == ()
 
 
-def test_a_part_begins_with_nothing_open(registry: Registry) -> None:
-    """What no journal row tells of yet could be forgotten with it."""
+def test_a_part_needs_recorded_rows(registry: Registry) -> None:
+    """Before a part all written rows must have a journal row."""
 
     def write() -> None:
         with writing(registry) as db:
@@ -75,8 +75,8 @@ def test_a_part_begins_with_nothing_open(registry: Registry) -> None:
         write()
 
 
-def test_a_forgotten_record_is_an_error_and_leaves_nothing(registry: Registry) -> None:
-    """No row changes without a journal row: whoever forgets it is told at once."""
+def test_a_missing_journal_row_is_misuse(registry: Registry) -> None:
+    """A change without a journal row is an error, and is undone."""
     before = counts(registry)
     with (
         pytest.raises(RegistryMisuse, match="customers") as caught,
@@ -87,8 +87,8 @@ def test_a_forgotten_record_is_an_error_and_leaves_nothing(registry: Registry) -
     assert counts(registry) == before
 
 
-def test_what_is_written_after_the_last_record_is_forgotten_too(registry: Registry) -> None:
-    """A record covers what came before it, not what follows."""
+def test_a_write_after_the_last_journal_row_is_misuse(registry: Registry) -> None:
+    """A journal row records only the writes before it."""
 
     def write() -> None:
         with registry.writing(now=NOW, actor=ACTOR) as db:
@@ -100,16 +100,16 @@ def test_what_is_written_after_the_last_record_is_forgotten_too(registry: Regist
         write()
 
 
-def test_a_transaction_that_ended_reads_no_more(registry: Registry) -> None:
-    """A block's `db` is of no use outside it."""
+def test_an_ended_transaction_cannot_be_read(registry: Registry) -> None:
+    """Reading after the end of a transaction is `registry_misuse`."""
     with registry.reading() as db:
         pass
     with pytest.raises(RegistryMisuse):
         db.execute("SELECT 1")
 
 
-def test_a_reading_writes_nothing(registry: Registry) -> None:
-    """The snapshot is for reading; a write in it is refused."""
+def test_a_read_transaction_refuses_writes(registry: Registry) -> None:
+    """A write within a read transaction is refused."""
     before = counts(registry)
     with registry.reading() as db, pytest.raises(Exception, match="cannot read or write"):
         db.execute("DELETE FROM about")
@@ -117,8 +117,8 @@ def test_a_reading_writes_nothing(registry: Registry) -> None:
     fill(registry)
 
 
-def test_a_reading_is_one_snapshot(registry: Registry, path: Path) -> None:
-    """What others try to commit meanwhile is not seen, not even between two statements."""
+def test_a_read_transaction_is_one_snapshot(registry: Registry, path: Path) -> None:
+    """Commits of other connections are not visible between two statements."""
     with Registry.open(path, busy_timeout=timedelta(milliseconds=30)) as other:
         with registry.reading() as db:
             with pytest.raises(Exception, match="locked"), writing(other) as written:
@@ -129,8 +129,8 @@ def test_a_reading_is_one_snapshot(registry: Registry, path: Path) -> None:
     assert counts(registry)[0] == 1
 
 
-def test_unique_means_once(registry: Registry) -> None:
-    """The database itself refuses a second of what must be one, in our words."""
+def test_a_duplicate_is_taken(registry: Registry) -> None:
+    """A UNIQUE constraint of the database is the error `taken`."""
     with writing(registry) as db:
         db.insert("about", name="colour", value="blue")
         with pytest.raises(Taken, match=r"already contains the same about\.name"):
@@ -138,19 +138,19 @@ def test_unique_means_once(registry: Registry) -> None:
 
 
 def test_text_that_is_not_unicode_is_refused(registry: Registry) -> None:
-    """A lone surrogate, as a mistyped argument holds it, is input, not a crash."""
+    """A lone surrogate, as in a mistyped argument, is `input_refused`."""
     with registry.reading() as db, pytest.raises(InputRefused):
         customers.find(db, "\udcff")
 
 
 def test_a_number_beyond_sqlite_is_refused(registry: Registry) -> None:
-    """An integer of more than 64 bits is input, not a crash."""
+    """An integer of more than 64 bits is `input_refused`."""
     with registry.reading() as db, pytest.raises(InputRefused):
         db.execute("SELECT ?", (1 << 70,))
 
 
 def test_a_row_of_the_wrong_type_is_damage(registry: Registry) -> None:
-    """What cannot be read as its record is reported as damage."""
+    """A row that cannot be read as its record is damage."""
     with registry.reading() as db, pytest.raises(RegistryDamaged, match=r"cannot be read$"):
         db.value(text, "SELECT 1")
 
@@ -164,7 +164,7 @@ def test_a_row_of_the_wrong_type_is_damage(registry: Registry) -> None:
     ],
 )
 def test_a_damaged_row_is_named(registry: Registry, sql: str, named: str) -> None:
-    """The message names table and key, the hint both ways on; no value is quoted."""
+    """The message has the table and the key, the hint the next commands; no value is quoted."""
     with registry.reading() as db, pytest.raises(RegistryDamaged, match=f"{named}$") as caught:
         list(db.values(as_bytes, sql))
     assert caught.value.hint == (
@@ -173,8 +173,8 @@ def test_a_damaged_row_is_named(registry: Registry, sql: str, named: str) -> Non
     )
 
 
-def test_one_journal_row_tells_of_all_rows_touched_since_the_last(registry: Registry) -> None:
-    """The digests stand in the row that was recorded after the writes, each once."""
+def test_a_journal_row_records_all_rows_since_the_last_one(registry: Registry) -> None:
+    """Each row written since then has its digest once."""
     with registry.writing(now=NOW, actor=ACTOR) as db:
         acme = customers.add(db, slug="acme", name="Acme")
         customers.edit(db, acme, crm="42")
@@ -188,8 +188,8 @@ def test_one_journal_row_tells_of_all_rows_touched_since_the_last(registry: Regi
     assert second.previous == first.hash
 
 
-def test_a_naive_instant_is_the_callers_bug(registry: Registry) -> None:
-    """`now` without a time zone never reaches a row."""
+def test_a_naive_now_is_a_value_error(registry: Registry) -> None:
+    """`now` without a time zone raises ValueError."""
     naive = datetime(2026, 1, 1)  # noqa: DTZ001  # the point
     with (
         pytest.raises(ValueError, match="timezone-aware"),
@@ -199,7 +199,7 @@ def test_a_naive_instant_is_the_callers_bug(registry: Registry) -> None:
 
 
 def test_keys_are_read_once_until_one_changes(registry: Registry) -> None:
-    """A row of another table changes nothing; one of their own does."""
+    """A change of a key makes the keys be read again; other changes do not."""
     with writing(registry) as db:
         assert keys.every(db) == ()
         key = keys.add(db, key=new_key(), label="main")
@@ -210,8 +210,8 @@ def test_keys_are_read_once_until_one_changes(registry: Registry) -> None:
         assert keys.every(db)[0].backed_up_at == NOW
 
 
-def test_the_newest_row_is_known_at_once(registry: Registry) -> None:
-    """Whoever asks after a record sees it, though the answer before it is remembered."""
+def test_the_newest_row_is_read_after_a_record(registry: Registry) -> None:
+    """After a journal row was added, the newest row is the new one."""
     later = NOW + timedelta(days=1)
     with writing(registry):
         pass
