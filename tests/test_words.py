@@ -74,6 +74,7 @@ TO_DO: set[str] = {
     "tests/cli/output",
 }
 
+
 def rooms() -> dict[str, list[Path]]:
     """The files of each room: a folder of the package or of the tests, or a file of its own."""
     files: dict[str, list[Path]] = {}
@@ -88,6 +89,7 @@ def rooms() -> dict[str, list[Path]]:
         depth = 3 if parts[1:2] == ("cli",) else 2
         files.setdefault("/".join(parts[:depth]), []).append(path)
     return files
+
 
 def prose(path: Path) -> Iterator[tuple[int, str]]:
     """Line and text of each passage that a person reads."""
@@ -105,6 +107,7 @@ def prose(path: Path) -> Iterator[tuple[int, str]]:
         if token.type == tokenize.COMMENT:
             yield token.start[0], token.string
 
+
 def docstrings(path: Path) -> Iterator[tuple[int, str]]:
     """Line and text of each docstring of a module, class or function."""
     if path.suffix != ".py":
@@ -114,6 +117,7 @@ def docstrings(path: Path) -> Iterator[tuple[int, str]]:
             text = ast.get_docstring(node)
             if text:
                 yield getattr(node, "lineno", 1), text
+
 
 def retired_words(path: Path) -> list[str]:
     """Each retired word of a file, with its line and what to write for it."""
@@ -129,6 +133,7 @@ def retired_words(path: Path) -> list[str]:
         if ASKING.match(text):
             problems.append(f"{path.relative_to(TOP)}:{line}: a docstring asks: {text[:40]!r}")
     return problems
+
 
 @pytest.mark.parametrize("room", sorted(rooms()))
 def test_a_room_uses_plain_words(room: str) -> None:

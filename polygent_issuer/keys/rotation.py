@@ -51,7 +51,7 @@ def require_free_label(label: str, known: Iterable[KeyRecord]) -> str:
     """
     problem = display_name_problem(label)
     if problem is not None:
-        raise InputRefused(f"the label cannot be used: {problem}", hint="choose another label")
+        raise InputRefused(f"invalid label: {problem}", hint="choose another label")
     if any(label in (other.label, other.kid) for other in known):
         raise InputRefused(
             f"the label {escape(label)} is already used by another key",

@@ -58,7 +58,7 @@ def checked(db: Reading, customer: Customer) -> Customer:
 
 
 def by_id(db: Reading, customer_id: int) -> Customer:
-    """Return the customer of a row id, which another row names, as the journal recorded it."""
+    """Return the customer of a row id of another row, checked against the journal."""
     row = db.present(db.recorded("customers", customer_id), f"customer {customer_id}")
     aliases = db.value(maybe_text, f"SELECT {_ALIASES} ?", (customer_id,))
     return db.built(of_row, "customers", {**row, "aliases": aliases})

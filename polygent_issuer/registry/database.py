@@ -49,7 +49,7 @@ class Registry:
     def __init__(self, connection: Connection) -> None:
         """Use a connection that `create` or `open` has checked."""
         self._connection = connection
-        # Of the last transaction: the state of the file, and the rows that were compared.
+        # The data version of the file after the last transaction, and its compared rows.
         self._last_check: tuple[int, RowCheck] | None = None
 
     @classmethod
@@ -196,7 +196,7 @@ class Registry:
         try:
             connection.require_in_place()
             version = connection.number("data_version")
-            # Rows that were compared are as they were, unless another connection committed.
+            # Compared rows are unchanged, unless another connection committed.
             if last is not None and last[0] == version:
                 db.row_check = last[1]
             (judge or _require_as_made)(connection)

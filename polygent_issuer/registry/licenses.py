@@ -43,7 +43,7 @@ _license: Final = reader(LicenseRecord, issued_at=seconds, expires_at=seconds)
 
 
 def by_id(db: Reading, license_id: str) -> LicenseRecord | None:
-    """Return the license of exactly this id, as the journal recorded it."""
+    """Return the license with exactly this id, checked against the journal."""
     row = db.recorded("licenses", license_id)
     if row is None:
         return None
@@ -55,7 +55,7 @@ def by_id(db: Reading, license_id: str) -> LicenseRecord | None:
 
 
 def read_ahead(db: Reading, license_ids: Iterable[str]) -> None:
-    """Read many licenses, their customers and machines at once, for `get` of each."""
+    """Read many licenses with their customers and machines at once, before `get` of each."""
     rows = db.read_ahead("licenses", license_ids)
     db.read_ahead("customers", {as_int(row["customer_id"]) for row in rows})
     machine_ids = {row["machine_id"] for row in rows}

@@ -47,7 +47,7 @@ def select(db: Reading, rest: str, params: Params) -> Iterator[Machine]:
 
 
 def by_id(db: Reading, machine_id: int) -> Machine:
-    """Return the machine of a row id, which another row names."""
+    """Return the machine of a row id of another row."""
     row = db.present(db.recorded("machines", machine_id), f"machine {machine_id}")
     return db.built(of_row, "machines", row)
 

@@ -91,7 +91,7 @@ def json_object(value: str | bytes) -> dict[str, Any]:
     return members(_loads(value))
 
 
-@lru_cache(maxsize=64)  # all rows of one transaction have the same
+@lru_cache(maxsize=64)  # all rows of one transaction have the same instant
 def moment_text(value: datetime) -> str:
     """Return the stored form of an aware datetime: `2026-01-02T03:04:05.000006Z`."""
     plain = _aware(value).astimezone(UTC).replace(tzinfo=None)
@@ -217,7 +217,7 @@ _READERS: Final[dict[object, Callable[[Value], object]]] = {
     Mapping[str, str]: mapping,
     LicenseStatus: lambda value: LicenseStatus(text(value)),
 }
-# The types of values that need no reader, which saves its call.
+# The types of values that are used without a call of a reader, which saves time.
 _AS_IT_IS: Final[dict[object, tuple[type, ...]]] = {
     str: (str,),
     str | None: (str, NoneType),
@@ -238,10 +238,10 @@ def reader(
         others: other readers, by column.
     """
     columns = [
-        (each.name, (), others[each.name])
-        if each.name in others
-        else (each.name, _AS_IT_IS.get(each.type, ()), _READERS[each.type])
-        for each in fields(record)  # type: ignore[arg-type]  # a dataclass
+        (field.name, (), others[field.name])
+        if field.name in others
+        else (field.name, _AS_IT_IS.get(field.type, ()), _READERS[field.type])
+        for field in fields(record)  # type: ignore[arg-type]  # a dataclass
     ]
 
     def build(row: Fields) -> _Record:

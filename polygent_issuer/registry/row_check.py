@@ -35,7 +35,7 @@ Key = str | int
 _K = TypeVar("_K")
 _CHUNK: Final = 256
 
-# What the first journal row follows.
+# The hash before the first journal row.
 GENESIS: Final = bytes(32)
 # In the canonical bytes only a member's name looks like this, because quotes within a text are
 # escaped. The last match is the member of the row itself: no name after it contains an object.
@@ -104,7 +104,7 @@ _ABOUT_CUSTOMERS: Final = """SELECT customer_id, seq, bytes FROM (
     SELECT id AS customer_id, slug FROM customers WHERE id IN ({0}) UNION ALL
     SELECT customer_id, slug FROM aliases WHERE customer_id IN ({0}))
     CROSS JOIN journal ON journal.customer = slug ORDER BY seq"""
-# In so many words, as the index has it.
+# Exactly as in the index.
 _ABOUT_KEYS: Final = """SELECT NULL, seq, bytes FROM journal
     WHERE license IS NULL AND kid IS NOT NULL ORDER BY seq"""
 _ROWS_OF: Final = "SELECT *, NULL FROM {0} WHERE {1} IN ({2})"
@@ -120,15 +120,15 @@ class RowCheck:
     """Compare rows with the journal, each row once."""
 
     def __init__(self, connection: Connection, *, checked: bool = True) -> None:
-        """Compare within the transaction that is open on a connection, or (not `checked`) read."""
+        """Compare within the open transaction of a connection; without `checked` only read."""
         self._connection = connection
         self._checked = checked
         self._names: dict[str, tuple[str, ...]] = {}
-        # Rows as they were read, each followed by the number of its newest journal row.
+        # The rows that were read, each with the number of its newest journal row as last value.
         self._read: dict[str, Row] = {}
         self._sound: set[str] = set()
-        # The newest of the journal rows about a customer, or (None) about keys, by the row it
-        # wrote: its number, and the digest that it gives.
+        # For each customer, or None for keys: the number of the newest journal row, and the digest
+        # in it, by the name of the row that it wrote.
         self._newest: dict[Value, dict[str, tuple[int, str | None]]] = {}
         self._complete: set[tuple[str, int | None]] = set()
 
@@ -138,7 +138,7 @@ class RowCheck:
         self._read.pop(name, None)
 
     def forget_journal(self) -> None:
-        """Forget the journal rows that were read: this transaction wrote newer ones."""
+        """Forget the journal rows that were read, because this transaction wrote newer ones."""
         self._newest.clear()
         self._complete.clear()
 
@@ -148,7 +148,7 @@ class RowCheck:
             self._require_no_row(name)
 
     def read_ahead(self, table: str, keys: Iterable[Key]) -> list[Fields]:
-        """Read many rows in a few queries; each is compared alone when it is required."""
+        """Read many rows in a few queries; `require` compares each of them later."""
         rows: list[Row] = []
         for some in _chunks(keys):
             sql = _WITH_SEQ if self._checked else _ROWS_OF
@@ -166,7 +166,7 @@ class RowCheck:
         return [dict(zip(names, row, strict=False)) for row in rows]
 
     def require(self, table: str, key: Key) -> None:
-        """Check that a row, or its absence, is what the journal last recorded."""
+        """Check that a row, or its absence, is as the journal last recorded it."""
         name = f"{table}/{key}"
         if name in self._sound or not self._checked:
             return
@@ -190,7 +190,7 @@ class RowCheck:
         self._sound.add(name)
 
     def fields(self, table: str, key: Key) -> Fields | None:
-        """Return a row by the names of its columns, or None."""
+        """Return the values of a row by column, or None."""
         name = f"{table}/{key}"
         if name not in self._read:
             self.read_ahead(table, (key,))
@@ -216,7 +216,7 @@ class RowCheck:
         return self._newest[about]
 
     def _read_newest(self, about: AbstractSet[Value]) -> None:
-        """Read the journal rows about customers, or those about keys."""
+        """Read the journal rows about customers (None: about keys)."""
         for some in _chunks(about):
             self._newest.update((each, {}) for each in some)
             sql, params = _ABOUT_CUSTOMERS.format(_marks(some)), some * 2
@@ -229,7 +229,7 @@ class RowCheck:
                         self._newest[of].update((name, (as_int(seq), to)) for name, to in written)
 
     def _recorded(self, name: str) -> str | None:
-        """Return the digest that the newest journal row gives a row; None: there is no row."""
+        """Return the digest of a row in its newest journal row; None if no row is recorded."""
         _, row = self._connection.first(_RECORDED, (name,))
         return None if row is None else self._rows(row[0]).get(name, "")
 
@@ -285,14 +285,14 @@ class WrittenRows:
             self.digests[f"{table}/{key}"] = None
 
     def chain(self, seq: int, hashed: bytes) -> None:
-        """Note the journal row that records what was written."""
+        """Note the journal row of the written rows."""
         self._chained.append((seq, hashed))
         self._newest += ((name, seq) for name in self.digests)
         self.digests.clear()
         self.files.clear()
 
     def write_newest(self) -> None:
-        """Write the newest journal row of each row."""
+        """Write the newest journal row of each row to `row_journal`."""
         self._connection.run_many(_NEWEST, dict(self._newest).items())
 
     def mark(self) -> tuple[int, int, int]:

@@ -54,27 +54,27 @@ class Reading:
         self._ended = False
 
     def require_recorded(self, table: str, key: Key) -> None:
-        """Check that a row is as the journal last recorded it, unless it is only displayed."""
+        """Check that a row is as the journal last recorded it, if this transaction is checked."""
         self._require_open()
         self.row_check.require(table, key)
 
     def require_every_recorded(self, table: str, customer_id: int | None) -> None:
-        """Check each row of a table that journal rows about a customer, or (None) keys, wrote."""
+        """Check each row of a table that a journal row about a customer, or keys (None), wrote."""
         self._require_open()
         self.row_check.require_every(table, customer_id)
 
     def read_ahead(self, table: str, keys: Iterable[Key]) -> list[Fields]:
-        """Read many rows in a few queries, unchecked; `recorded` then needs none for them."""
+        """Read many rows in a few queries, unchecked; `recorded` then needs no query for them."""
         self._require_open()
         return self.row_check.read_ahead(table, keys)
 
     def recorded(self, table: str, key: Key) -> Fields | None:
-        """Return a row as the journal last recorded it (`require_recorded`), or None."""
+        """Return a row after a check with `require_recorded`, or None."""
         self.require_recorded(table, key)
         return self.row_check.fields(table, key)
 
     def built(self, build: Callable[[Fields], _Record], table: str, fields: Fields) -> _Record:
-        """Return the record that `build` makes of a row of a table."""
+        """Build a record of a row of a table."""
         key = KEYS[table]
         sql = f"SELECT {key}, * FROM {table}"  # noqa: S608  # names of our own
         return self._built(build, sql, (fields[key],), fields)

@@ -220,7 +220,7 @@ def test_an_index_without_a_row_is_a_failure(books: Books) -> None:
     assert outcome.code == 7
     result = row(outcome, "integrity")
     assert result["state"] == "fail"
-    assert "SQLite finds the file damaged" in result["message"]
+    assert "SQLite reports a damaged file" in result["message"]
 
 
 def test_a_dangling_reference_is_a_failure(books: Books) -> None:
@@ -229,7 +229,7 @@ def test_a_dangling_reference_is_a_failure(books: Books) -> None:
         raw.execute("INSERT INTO aliases VALUES ('x', 99, '2026-01-01T00:00:00.000000Z')")
     result = look(books.desk, "integrity")
     assert result["state"] == "fail"
-    assert result["message"] == "a row of aliases refers to one that is not there"
+    assert result["message"] == "a row of aliases refers to a missing row"
 
 
 def test_unreadable_pages_do_not_stop_the_examination(books: Books) -> None:
@@ -276,7 +276,7 @@ def test_a_clock_behind_the_journal_is_a_warning(books: Books) -> None:
     result = look(books.desk, "clock")
     assert result["state"] == "warn"
     assert "2026-11-30T09:24:00Z" in result["message"]
-    assert result["mend"] == "set the clock right"
+    assert result["mend"] == "correct the clock"
 
 
 def test_each_undelivered_license_is_a_warning(books: Books) -> None:

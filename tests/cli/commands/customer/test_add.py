@@ -104,9 +104,9 @@ def test_unneeded_consent_is_ignored(books: Books) -> None:
         (("evil\u202e",), 3, "input_refused", "invalid customer name"),
         (("A", "--slug", "../a"), 3, "input_refused", "is not a slug"),
         (("A", "--slug", "acme"), 3, "taken", "Acme GmbH"),
-        (("A", "--contact", "a\nb"), 3, "input_refused", "the contact"),
+        (("A", "--contact", "a\nb"), 3, "input_refused", "invalid contact"),
         (("A", "--contact", "a@"), 3, "input_refused", "mail address: a@"),
-        (("A", "--contact", "@a.example"), 3, "input_refused", "a name alone has no @"),
+        (("A", "--contact", "@a.example"), 3, "input_refused", "a name has no @"),
         (
             ("A", "--contact", "=?utf-8?q?=0D=0ABcc:t=40x.example?= <r@x.example>"),
             *(3, "input_refused", "contains =?, the beginning of an encoded word (RFC 2047)"),

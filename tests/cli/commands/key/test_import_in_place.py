@@ -60,7 +60,7 @@ def test_a_known_key_gets_a_new_store(mounted: Desk) -> None:
     [
         (("--store", "keyring:"), 2, "--store cannot be combined with a file: or pkcs11: URI"),
         (("--backup", "b.key"), 2, "--backup cannot be combined with a file: or pkcs11: URI"),
-        (("--label", "x\x1b"), 3, "the label cannot be used"),
+        (("--label", "x\x1b"), 3, "invalid label"),
     ],
 )
 def test_wrong_options_register_nothing(
