@@ -39,9 +39,7 @@ def backup(
         [
             Line(f"backed up the registry to {file}", "good"),
             Fields((("rows", str(written.size)), ("head", head))),
-            Line(
-                "save the head elsewhere: it reveals a replaced or older backup", "dim"
-            ),
+            Line("save the head elsewhere: it reveals a replaced or older backup", "dim"),
             Line("confidential: it contains customers, machines and all license files"),
             Line("not included: private keys (polygent-issue key backup) and the settings:"),
             Line(f"cp {for_shell(settings)} {for_shell(folder)}", indent=1),

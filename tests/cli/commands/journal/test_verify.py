@@ -133,7 +133,7 @@ def test_saved_heads_are_compared(filled: Books) -> None:
     outcome = filled.desk.run("journal", "verify", "--against", str(notes), "--json")
     assert outcome.code == 7
     (problem,) = outcome.json["problems"]
-    assert problem.startswith("the journal ends at row 4, the head noted in line 2 of ")
+    assert problem.startswith("the journal ends at row 4, but the head noted in line 2 of ")
 
 
 def test_a_head_of_another_registry_is_a_problem(filled: Books) -> None:
