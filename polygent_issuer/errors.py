@@ -183,6 +183,6 @@ class OutputProblem(IssuerError):
 
 
 class OutputExists(OutputProblem):
-    """The output file exists already; existing files are never overwritten."""
+    """The output file already exists; existing files are never overwritten."""
 
     code = "output_exists"

@@ -104,7 +104,7 @@ class Prepared:
         hint = KEPT if self.private else f"remove it or {disk.ELSEWHERE}"
         if present == b"":
             hint = f"it is empty, perhaps left by an interrupted command: {hint}"
-        raise OutputExists(f"{escape(str(target))} exists already", hint=hint)
+        raise OutputExists(f"{escape(str(target))} already exists", hint=hint)
 
 
 def prepare(
@@ -193,7 +193,7 @@ def require_free(target: Path, elsewhere: str) -> None:
         place, reason = escape(str(target)), (problem.strerror or "").lower()
         raise OutputProblem(f"cannot write {place}: {reason}", hint=elsewhere) from None
     raise OutputExists(
-        f"{escape(str(target))} exists already; files are never overwritten", hint=elsewhere
+        f"{escape(str(target))} already exists; files are never overwritten", hint=elsewhere
     )
 
 

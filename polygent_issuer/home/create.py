@@ -72,7 +72,7 @@ def require_room(folder: Path) -> None:
 def _require_incomplete(folder: Path) -> None:
     if is_complete(folder):
         raise HomeProblem(
-            f"the home {escape(str(folder))} exists already; nothing was changed",
+            f"the home {escape(str(folder))} already exists; nothing was changed",
             hint=Hint(
                 run("config", "set", "KEY", "VALUE"),
                 " changes a setting; --home DIR creates another home",

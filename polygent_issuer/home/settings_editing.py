@@ -210,7 +210,7 @@ def _copied_plan(home: Path, dotted_key: str, like: str) -> dict[str, TomlValue]
     if plan_of(dotted_key) in settings.plans:
         raise invalid(
             dotted_key,
-            "this plan exists already",
+            "this plan already exists",
             Hint(
                 "change one of its keys: ",
                 run("config", "set", f"{dotted_key}.users", "25"),

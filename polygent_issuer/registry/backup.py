@@ -103,7 +103,7 @@ def _read_back(path: Path, target: Path, size: int, head: str) -> None:
 
 def _exists(target: Path) -> OutputExists:
     return OutputExists(
-        f"{escape(str(target))} exists already; backups are never overwritten",
+        f"{escape(str(target))} already exists; backups are never overwritten",
         hint="choose another file, or a folder",
     )
 

@@ -95,7 +95,7 @@ def test_other_bytes_are_never_overwritten(tmp_path: Path, there: bytes) -> None
     """An existing file with other bytes is refused and not changed."""
     target = tmp_path / "x.lic"
     target.write_bytes(there)
-    with pytest.raises(OutputExists, match="exists already") as caught:
+    with pytest.raises(OutputExists, match="already exists") as caught:
         prepared(tmp_path).publish("x.lic")
     assert caught.value.code == "output_exists"
     assert ("empty" in str(caught.value.hint)) == (there == b"")

@@ -206,7 +206,7 @@ def test_a_link_stays_a_link(home: Path, tmp_path_factory: pytest.TempPathFactor
         (f"stores.{KID}.x", "keyring:", f"stores.{KID}.x: must be stores.KID"),
         (f"stores.{KID}", "vault:", f"stores.{KID}: not a key store: vault:"),
         ("plans", "x", "plans: not a single value"),
-        ("plans.trial", "standard-annual", "plans.trial: this plan exists already"),
+        ("plans.trial", "standard-annual", "plans.trial: this plan already exists"),
         ("plans.Gold", "trial", "plans.Gold: not a plan name"),
         ("plans.a.b.c", "trial", "plans.a.b.c: not a single value"),
         ("plans.trial.user", "x", "plans.trial.user: unknown setting"),

@@ -220,7 +220,7 @@ def backup_file(text: str) -> Path:
         ) from None
     if not place.folder:
         if os.path.lexists(place.path):
-            message = f"{escape(str(place.path))} exists already"
+            message = f"{escape(str(place.path))} already exists"
             raise OutputExists(message, hint="name another file")
         _existing(place.path.parent)
     return place.path

@@ -104,7 +104,7 @@ def test_an_existing_home_is_not_changed(empty_desk: Desk) -> None:
     before = tree(empty_desk.folder)
     again = empty_desk.run("init", "--issuer", "Globex", "--output", str(empty_desk.output))
     assert again.code == 7
-    assert f"the home {empty_desk.home} exists already; nothing was changed" in again.err
+    assert f"the home {empty_desk.home} already exists; nothing was changed" in again.err
     assert "hint: polygent-issue config set KEY VALUE" in again.err
     assert tree(empty_desk.folder) == before
     assert not empty_desk.output.exists()

@@ -96,7 +96,7 @@ def test_a_terminal_prompts_for_both_passphrases(desk: Desk) -> None:
     with terminal(desk, "key", "backup", "main", "b", quickly=True) as person:
         person.sees("passphrase for the new backup b: ")
         person.types_secretly("for the safe")
-        person.sees("again: ")
+        person.sees("repeat the passphrase: ")
         person.types_secretly("for the safe")
         person.sees("passphrase for the key file main.key: ")
         person.types_secretly(PASSPHRASE)

@@ -258,7 +258,7 @@ def test_a_terminal_prompts_for_both_passphrases(empty_desk: Desk) -> None:
         person.types_secretly("the old one")
         person.sees("passphrase for the new key file and its backup: ")
         person.types_secretly(PASSPHRASE)
-        person.sees("again: ")
+        person.sees("repeat the passphrase: ")
         person.types_secretly(PASSPHRASE)
         person.sees("imported the key x")
         assert person.ends() == 0

@@ -144,7 +144,7 @@ def test_a_removed_token_signs_nothing(
     monkeypatch.setattr(issue, "signers_of", unlock_and_pull_out)
     code, name, hint = error(desk, *ENTERPRISE)
     assert (code, name) == (6, "token_removed")
-    assert "plug it in again" in hint
+    assert "plug the token in again" in hint
     assert error(desk, *ENTERPRISE)[:2] == (6, "token_absent")
     assert tree(desk.output) == {}
     assert desk.ok("license", "list", "--json").json["licenses"] == []
