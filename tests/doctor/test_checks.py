@@ -135,7 +135,7 @@ def test_every_command_of_a_fix_names_the_home(desk: Desk) -> None:
     (desk.home / "settings.toml").write_text("nonsense")
     outcome = desk.run("doctor", "--json")
     named = f"polygent-issue --home {desk.home}"
-    assert f"the file that {named} config path names" in row(outcome, "settings")["mend"]
+    assert f"{named} config path" in row(outcome, "settings")["mend"]
 
 
 def test_a_path_that_cannot_be_a_home_is_reported() -> None:

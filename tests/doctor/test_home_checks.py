@@ -41,7 +41,7 @@ def test_a_home_that_others_can_enter_is_a_warning(desk: Desk, mode: int) -> Non
     desk.home.chmod(mode)
     result = look(desk, "home-rights")
     assert result["state"] == "warn"
-    assert "may look into" in result["message"]
+    assert "other users can read" in result["message"]
     assert "chmod" not in result["message"]
     mend(desk, "home-rights")
     assert state(desk, "home-rights") == "ok"
