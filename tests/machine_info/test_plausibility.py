@@ -79,7 +79,7 @@ def test_a_short_limit_is_in_seconds() -> None:
 
 def test_a_naive_datetime_raises() -> None:
     """A datetime without a time zone is an error of the caller."""
-    with pytest.raises(ValueError, match="naive"):
+    with pytest.raises(ValueError, match="timezone-aware"):
         freshness_finding(INFO, now=datetime(2026, 11, 23), max_age=FORTNIGHT)  # noqa: DTZ001 - the mistake under test
 
 

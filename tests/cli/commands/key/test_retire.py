@@ -148,7 +148,7 @@ def test_the_active_key_can_be_compromised(desk: Desk) -> None:
     make = "polygent-issue key generate main-2 --backup FILE"
     use = "polygent-issue key use main-2"
     assert answer == [
-        f"1. activate another key: {make}, and then {use}",
+        f"1. activate another key: {make}, then {use}",
         f"3. export the public keys without it: {EXPORT}",
         "4. send each customer the public keys and the new license file together",
         f"acme-gmbh, prod-1, until 2027-11-30: {REISSUE} {license_id[:8]}",
