@@ -125,7 +125,7 @@ def test_the_check_of_a_batch(scenarios: Scenarios, forks: Forks) -> None:
     assert "twice" in map(kind, after.problems)
     scenario.begin()
     problems = scenario.judge(before, done).problems
-    assert "exit 0, and it is not done" in problems
+    assert "exit 0, but it is not done" in problems
     assert sum(problem.startswith("acknowledged and lost") for problem in problems) == ITEMS
 
 
