@@ -196,8 +196,8 @@ def long_term(now: datetime, expires_at: datetime, settings: Settings) -> Findin
         return None
     return Finding(
         code=FindingCode.LONG_TERM,
-        message=f"the license would expire over {settings.long_term} from now, at "
-        f"{dates.describe_expiry(expires_at)}, and licenses cannot be revoked",
+        message=f"the license would expire over {settings.long_term} from now "
+        f"({dates.describe_expiry(expires_at)}), and licenses cannot be revoked",
         hint=Hint("choose ", option("--term", str(settings.long_term)), " or less"),
     )
 
@@ -223,7 +223,7 @@ def _own_term(record: LicenseRecord, settings: Settings) -> Term | None:
 def _require_renewable(record: LicenseRecord, settings: Settings) -> None:
     if not renewable(record, settings):
         raise MissingInput(
-            f"the plan {record.plan!a} of license {record.id[:8]} is not renewed automatically",
+            f"the plan {record.plan!a} of license {record.id[:8]} needs new terms for a renewal",
             hint=Hint(
                 "to convert it add ",
                 option("--plan", "PLAN"),

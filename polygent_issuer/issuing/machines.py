@@ -243,8 +243,7 @@ def additional_machine_finding(
         return None
     return Finding(
         code=FindingCode.ADDITIONAL_MACHINE,
-        message=f"this would be an additional machine: {customer.name} already has "
-        f"{', '.join(labels)}",
+        message=f"{customer.name} already has another machine: {', '.join(labels)}",
         hint=Hint(
             "if it replaces one: ",
             run("reissue", customer.slug, "--machine", labels[0], "--machine-info", "FILE"),

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 from support.cli import NOW, Desk
-from support.doctor_rows import as_nobody, look, mend, mounted, row, state
+from support.doctor_rows import as_nobody, fix, look, mounted, row, state
 from support.licenses import Books
 
 from polygent_issuer.doctor import State, home_checks
@@ -43,7 +43,7 @@ def test_a_home_that_others_can_enter_is_a_warning(desk: Desk, mode: int) -> Non
     assert result["state"] == "warn"
     assert "other users can read" in result["message"]
     assert "chmod" not in result["message"]
-    mend(desk, "home-rights")
+    fix(desk, "home-rights")
     assert state(desk, "home-rights") == "ok"
 
 
@@ -96,7 +96,7 @@ def test_a_home_without_write_permission_is_a_failure(desk: Desk) -> None:
             rights = row(outcome, "home-rights")
             assert rights["state"] == "fail"
             assert rights["message"] == f"no permission to write to the home {theirs.home}"
-            mend(theirs, "home-rights")
+            fix(theirs, "home-rights")
             assert state(theirs, "home-rights") == "ok"
 
 
@@ -120,7 +120,7 @@ def test_readable_files_of_the_home_are_a_warning(desk: Desk) -> None:
     result = look(desk, "home-files")
     assert result["state"] == "warn"
     assert result["message"] == "other users may read or write registry.db, settings.toml"
-    mend(desk, "home-files")
+    fix(desk, "home-files")
     assert look(desk, "home-files") == {
         "name": "home-files",
         "state": "ok",
@@ -140,7 +140,7 @@ def test_a_readable_key_file_is_a_warning(books: Books) -> None:
     result = look(books.desk, "key-files")
     assert result["state"] == "warn"
     assert result["mend"] == f"chmod 600 '{key}'"
-    mend(books.desk, "key-files")
+    fix(books.desk, "key-files")
     assert look(books.desk, "key-files")["message"] == "not accessible to other users: main.key"
 
 
@@ -164,7 +164,7 @@ def test_temporary_files_of_crashes_are_found_and_removed(desk: Desk) -> None:
     result = look(desk, "leftovers")
     assert result["state"] == "warn"
     assert result["message"] == "interrupted commands left 2 temporary files"
-    mend(desk, "leftovers")
+    fix(desk, "leftovers")
     assert look(desk, "leftovers")["message"] == "no temporary files left over"
     assert sorted(path.name for path in desk.output.iterdir()) == [
         ".polygent-5f0c6f0e-2.tmp",

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from support.cli import NOW, Desk, Outcome
-from support.doctor_rows import as_nobody, look, mend, row, rows, state
+from support.doctor_rows import as_nobody, fix, look, row, rows, state
 from support.licenses import Books
 from support.registries import older_tables, tampering
 
@@ -113,7 +113,7 @@ def test_an_older_registry_is_not_migrated(books: Books, monkeypatch: pytest.Mon
         assert row(outcome, name)["message"] == (
             "not checked: the tables of the registry have an older version"
         )
-    mend(books.desk, "tables")
+    fix(books.desk, "tables")
     assert state(books.desk, "tables") == state(books.desk, "journal") == "ok"
 
 
@@ -164,7 +164,7 @@ def test_a_read_only_registry_is_a_failure(desk: Desk) -> None:
         with as_nobody(theirs.folder):
             (theirs.home / "registry.db").chmod(0o400)
             outcome = theirs.run("doctor", "--json")
-            mend(theirs, "registry")
+            fix(theirs, "registry")
             assert state(theirs, "registry") == "ok"
     assert outcome.code == 7
     assert "no permission to write to the registry" in row(outcome, "registry")["message"]

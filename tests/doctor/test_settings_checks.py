@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import Desk
-from support.doctor_rows import as_nobody, look, mend, row, rows, state
+from support.doctor_rows import as_nobody, fix, look, row, rows, state
 
 from polygent_issuer.doctor import settings_checks
 from polygent_issuer.home.settings import settings_path
@@ -48,7 +48,7 @@ def test_a_home_without_a_settings_file_uses_defaults(desk: Desk) -> None:
         row(outcome, "output")["message"]
         == "not set: license files are written to the current folder"
     )
-    mend(desk, "issuer", NAME="Polygent Ltd")
+    fix(desk, "issuer", NAME="Polygent Ltd")
     assert look(desk, "issuer")["message"] == "licenses name the issuer Polygent Ltd"
 
 
@@ -99,7 +99,7 @@ def test_a_missing_upload_window_is_a_warning(desk: Desk) -> None:
     """Upload deadlines assume a default then."""
     result = look(desk, "upload-window")
     assert result["state"] == "warn"
-    mend(desk, "upload-window")
+    fix(desk, "upload-window")
     assert (
         look(desk, "upload-window")["message"] == "servers accept a license file for 7d after issue"
     )
@@ -114,7 +114,7 @@ def test_a_missing_output_folder_is_exit_3(desk: Desk) -> None:
     assert result["message"] == f"the folder {desk.output} does not exist"
     assert next(r for r in outcome.json["rows"] if r["state"] == "fail") == result
     assert outcome.code == 3
-    mend(desk, "output")
+    fix(desk, "output")
     assert look(desk, "output")["message"] == str(desk.output)
 
 
@@ -133,7 +133,7 @@ def test_folders_without_write_permission(desk: Desk) -> None:
             assert state(theirs, "key-backup-folder") == "warn"
             for check in ("output", "key-backup-folder"):
                 assert look(theirs, check)["message"].startswith("no permission to write to ")
-                mend(theirs, check)
+                fix(theirs, check)
                 assert state(theirs, check) == "ok"
 
 
@@ -186,7 +186,7 @@ def test_a_readable_passphrase_file_is_a_warning(desk: Desk) -> None:
     desk.passphrase_file.write_text("x")
     desk.passphrase_file.chmod(0o640)
     assert state(desk, "passphrase-file") == "warn"
-    mend(desk, "passphrase-file")
+    fix(desk, "passphrase-file")
     assert state(desk, "passphrase-file") == "ok"
 
 
@@ -207,7 +207,7 @@ def test_an_invalid_mail_template_is_a_warning(desk: Desk) -> None:
         "line 1 contains the unknown placeholder $custommer; did you mean $customer?"
         in result["message"]
     )
-    mend(desk, "mail-template")
+    fix(desk, "mail-template")
     assert state(desk, "mail-template") == "ok"
     assert (desk.home / "mail.txt.wrong").exists()
     path.write_text("Subject: $customer\n\nhello\n")

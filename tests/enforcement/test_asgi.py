@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, WebSocketRoute
 from starlette.routing import Route as AppRoute
-from support.asgi import asked, http_scope, messages, served, spoken, status, websocket_scope
+from support.asgi import fetch, http_scope, messages, send_raw, served, status, websocket_scope
 from support.servers import DAY, Server
 
 from polygent_issuer.enforcement import DEFAULT_ROUTES, WEBSOCKET, LicenseMiddleware, Route
@@ -81,7 +81,7 @@ def app(request: pytest.FixtureRequest, server: Server) -> App:
 
 def test_one_line_in_an_app(app: App, server: Server) -> None:
     """API requests get 503 in every state except active, in which they pass unchanged."""
-    refused = asked(app, "GET", "/api/items")
+    refused = fetch(app, "GET", "/api/items")
     assert refused.status_code == 503
     assert refused.headers["content-type"] == "application/json"
     assert refused.headers["cache-control"] == "no-store"
@@ -93,45 +93,45 @@ def test_one_line_in_an_app(app: App, server: Server) -> None:
         }
     }
     server.install(0)
-    assert asked(app, "POST", "/api/items", content=b"x").text == "api POST"
+    assert fetch(app, "POST", "/api/items", content=b"x").text == "api POST"
     server.now += 365 * DAY
-    assert asked(app, "GET", "/api/items").json()["error"]["code"] == "license_expired"
+    assert fetch(app, "GET", "/api/items").json()["error"]["code"] == "license_expired"
 
 
 @pytest.mark.parametrize(("method", "path"), [at for at in DEFAULT_ROUTES if at[0] != "WEBSOCKET"])
 def test_exempt_routes_pass_in_every_state(app: App, method: str, path: str) -> None:
     """Status, machine info, upload, sign-in, sign-out and current user pass in every state."""
-    assert asked(app, method, path).text == f"api {method}"
-    assert asked(app, "PUT", path).status_code == 503
-    assert asked(app, method, f"{path}/").status_code == 503
+    assert fetch(app, method, path).text == f"api {method}"
+    assert fetch(app, "PUT", path).status_code == 503
+    assert fetch(app, method, f"{path}/").status_code == 503
 
 
 @pytest.mark.parametrize("path", ["/", "/settings/license", "/apiary"])
 def test_pages_pass(app: App, path: str) -> None:
     """Routes outside the API pass."""
-    assert asked(app, "GET", path).text == f"page {path}"
+    assert fetch(app, "GET", path).text == f"page {path}"
 
 
 def test_a_missing_feature_is_403(app: App, server: Server) -> None:
     """A missing feature gives 403 with its name, after the check of the state."""
-    assert asked(app, "GET", "/api/workflows/1").status_code == 503
+    assert fetch(app, "GET", "/api/workflows/1").status_code == 503
     server.install(0)
-    refused = asked(app, "GET", "/api/workflows/1")
+    refused = fetch(app, "GET", "/api/workflows/1")
     assert (refused.status_code, refused.json()["error"]["feature"]) == (403, "workflows")
     server.now += DAY
     server.install(1, features=("workflows",))
-    assert asked(app, "GET", "/api/workflows/1").text == "api GET"
+    assert fetch(app, "GET", "/api/workflows/1").text == "api GET"
 
 
 def test_a_control_character_in_a_path_of_the_api_is_400(app: App, server: Server) -> None:
     """The state is checked first, and a page with such a path passes."""
-    assert asked(app, "GET", "/api/workflows%0A").status_code == 503
+    assert fetch(app, "GET", "/api/workflows%0A").status_code == 503
     server.install(0, features=("workflows",))
-    assert asked(app, "GET", "/api/workflows").status_code == 200
+    assert fetch(app, "GET", "/api/workflows").status_code == 200
     for path in ("/api/workflows%0A", "/api%0A", "/api/me%00"):
-        refused = asked(app, "GET", path)
+        refused = fetch(app, "GET", path)
         assert (refused.status_code, refused.json()["error"]["code"]) == (400, "malformed_path")
-    assert asked(app, "GET", "/pages%0A").status_code == 200
+    assert fetch(app, "GET", "/pages%0A").status_code == 200
 
 
 HOSTS = [
@@ -225,9 +225,9 @@ def test_a_failing_store_is_503(app: App, server: Server) -> None:
     server.install(0)
     server.store.close()
     server.now += DAY
-    refused = asked(app, "GET", "/api/x")
+    refused = fetch(app, "GET", "/api/x")
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "license_store_failed")
-    assert asked(app, "GET", "/api/license").status_code == 200
+    assert fetch(app, "GET", "/api/license").status_code == 200
 
 
 def test_a_lifespan_passes(server: Server) -> None:
@@ -336,17 +336,17 @@ def test_on_a_real_server(server: Server) -> None:
             *("Host: localhost", "Upgrade: websocket", "Connection: Upgrade"),
             *("Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="),
         )
-        assert spoken(port, *request).startswith(b"HTTP/1.1 503 ")
-        assert spoken(port, "GET /%61pi/x HTTP/1.1", "Host: a").startswith(b"HTTP/1.1 503 ")
-        assert spoken(port, "GET /x/../api/x HTTP/1.1", "Host: a").startswith(b"HTTP/1.1 503 ")
-        assert spoken(port, "GET /api/me HTTP/1.1", "Host: a").startswith(b"HTTP/1.1 200 ")
-        assert spoken(port, *handshake).startswith(b"HTTP/1.1 503 ")
+        assert send_raw(port, *request).startswith(b"HTTP/1.1 503 ")
+        assert send_raw(port, "GET /%61pi/x HTTP/1.1", "Host: a").startswith(b"HTTP/1.1 503 ")
+        assert send_raw(port, "GET /x/../api/x HTTP/1.1", "Host: a").startswith(b"HTTP/1.1 503 ")
+        assert send_raw(port, "GET /api/me HTTP/1.1", "Host: a").startswith(b"HTTP/1.1 200 ")
+        assert send_raw(port, *handshake).startswith(b"HTTP/1.1 503 ")
         server.install(0, fingerprint=None, allowed_domain=AllowedDomain("localhost"))
-        assert spoken(port, *request).startswith(b"HTTP/1.1 200 ")
-        assert spoken(port, *request, "Host: localhost").startswith(
+        assert send_raw(port, *request).startswith(b"HTTP/1.1 200 ")
+        assert send_raw(port, *request, "Host: localhost").startswith(
             (b"HTTP/1.1 503 ", b"HTTP/1.1 400 ")
         )
-        assert spoken(port, *handshake).startswith(b"HTTP/1.1 101 ")
+        assert send_raw(port, *handshake).startswith(b"HTTP/1.1 101 ")
 
 
 def test_a_method_called_websocket(server: Server) -> None:

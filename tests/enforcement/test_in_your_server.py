@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from support.asgi import asked
+from support.asgi import fetch
 from support.lic_files import Issuer
 
 from polygent_issuer.guide import markdown
@@ -33,10 +33,10 @@ def test_it_verifies_gates_a_feature_and_serves_the_status(
     exec(code[1], names)  # noqa: S102 - the test runs the printed code
     app, license_, now = names["app"], names["license"], datetime.now(UTC)
     with closing(license_._store):
-        assert asked(app, "GET", "/api/workflows").json()["error"]["code"] == "license_none"
+        assert fetch(app, "GET", "/api/workflows").json()["error"]["code"] == "license_none"
         issued = int(now.timestamp())
         license_.install(issuer.file(1, iat=issued, exp=issued + 86_400), now=now, by="admin")
-        status = asked(app, "GET", "/api/license").json()
+        status = fetch(app, "GET", "/api/license").json()
         assert (status["state"], status["users"]) == ("active", {"active": 7, "limit": 25})
-        assert asked(app, "GET", "/api/workflows").json()["error"]["feature"] == "workflows"
-        assert asked(app, "GET", "/api/insights").status_code == 404, "no gate, and no such route"
+        assert fetch(app, "GET", "/api/workflows").json()["error"]["feature"] == "workflows"
+        assert fetch(app, "GET", "/api/insights").status_code == 404, "no gate, and no such route"

@@ -58,7 +58,7 @@ def status(app: App, scope: MutableMapping[str, Any]) -> int:
     return int(messages(app, scope, "http.request")[0]["status"])
 
 
-def asked(app: App, method: str, path: str, **how: Any) -> httpx2.Response:
+def fetch(app: App, method: str, path: str, **how: Any) -> httpx2.Response:
     """Return the response that an HTTP client gets."""
 
     async def ask() -> httpx2.Response:
@@ -85,7 +85,7 @@ def served(app: App) -> Iterator[int]:
         listening.close()
 
 
-def spoken(port: int, *lines: str) -> bytes:
+def send_raw(port: int, *lines: str) -> bytes:
     """Send a raw request; return the first bytes of the response."""
     with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
         client.sendall("\r\n".join([*lines, "", ""]).encode())

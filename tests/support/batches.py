@@ -64,7 +64,7 @@ class Batches:
 
     def renewals(self, **more: Any) -> Renewals:
         """Return the decider of renewals."""
-        given: dict[str, Any] = {
+        defaults: dict[str, Any] = {
             "settings": self.office.settings,
             "now": self.now,
             "within": MONTH,
@@ -73,7 +73,7 @@ class Batches:
             "consent": Consent(),
             "new_id": lambda: next(self._ids),
         }
-        return Renewals(**{**given, **more})
+        return Renewals(**{**defaults, **more})
 
     def due(self, **more: Any) -> Iterable[Job]:
         """Return a job for every license that is due."""
@@ -83,7 +83,7 @@ class Batches:
         """Return the jobs of an apply file in the office's folder."""
         path = self.office.folder / name
         path.write_text(text)
-        given: dict[str, Any] = {
+        defaults: dict[str, Any] = {
             "settings": self.office.settings,
             "now": self.now,
             "folder": path.parent,
@@ -93,7 +93,7 @@ class Batches:
             "key": None,
             "new_id": lambda: next(self._ids),
         }
-        return RowDecider(**{**given, **more}).jobs(RowFile.read(str(path)).rows)
+        return RowDecider(**{**defaults, **more}).jobs(RowFile.read(str(path)).rows)
 
     def unlock(self) -> Mapping[str, Signer]:
         """Return the only key, and count the calls."""
@@ -102,13 +102,13 @@ class Batches:
 
     def run(self, registry: Registry | None = None, **more: Any) -> BatchRunner:
         """Return a runner that writes into the office's folder."""
-        given: dict[str, Any] = {
+        defaults: dict[str, Any] = {
             "unlock": self.unlock,
             "destination": self.office.output,
             "now": self.now,
             "actor": self.office.actor,
         }
-        return BatchRunner(registry or self.office.registry, **{**given, **more})
+        return BatchRunner(registry or self.office.registry, **{**defaults, **more})
 
     def done(self, jobs: Iterable[Job], **more: Any) -> list[Outcome]:
         """Run jobs to the end."""

@@ -38,10 +38,10 @@ def state(desk: Desk, name: str) -> str:
     return str(look(desk, name)["state"])
 
 
-def mend(desk: Desk, name: str, **given: str) -> None:
+def fix(desk: Desk, name: str, **values: str) -> None:
     """Run the command of a row, with values for placeholders such as FILE."""
     command = look(desk, name)["mend"]
-    words = [given.get(word, word) for word in shlex.split(command)]
+    words = [values.get(word, word) for word in shlex.split(command)]
     if words[0] == "polygent-issue":
         assert words[1:3] == ["--home", str(desk.home)]
         desk.ok(*words[1:])

@@ -21,11 +21,11 @@ def at_terminal(home: Path, *argv: str, **environ: str) -> "pexpect.spawn[str]":
         environ: more variables; TERM allows colour.
     """
     columns = int(environ.pop("COLUMNS", "120"))
-    kept = {name: os.environ[name] for name in ("PATH", _COVERAGE) if name in os.environ}
+    inherited = {name: os.environ[name] for name in ("PATH", _COVERAGE) if name in os.environ}
     return pexpect.spawn(
         sys.executable,
         ["-m", "polygent_issuer", "--home", str(home), *argv],
-        env={**kept, "TERM": "xterm-256color", "LANG": "C.UTF-8", **environ},
+        env={**inherited, "TERM": "xterm-256color", "LANG": "C.UTF-8", **environ},
         encoding="utf-8",
         timeout=WAIT,
         dimensions=(50, columns),
