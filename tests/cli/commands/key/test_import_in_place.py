@@ -38,7 +38,7 @@ def test_a_mounted_key_signs_in_place(mounted: Desk) -> None:
     outcome = mounted.ok("key", "import", place(mounted), "--label", "main")
     assert outcome.text.startswith("registered the key main\n")
     assert "other users can read the key file" in outcome.err
-    assert f"private key  {place(mounted)}\n" in outcome.text
+    assert f"  {place(mounted)}\n" in outcome.text
     sign = ("sign", "--machine-info", mounted.machine_info(), "--output", str(mounted.output))
     (issued,) = mounted.ok(*sign, "--json").json["licenses"]
     assert issued["kid"] == kid_of(mounted.folder / "secrets" / "main.key")

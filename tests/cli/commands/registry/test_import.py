@@ -52,7 +52,7 @@ def test_a_registry_is_rebuilt_from_files_and_the_public_key(new: Desk) -> None:
     assert outcome.text.startswith("imported 3 licenses\n")
     assert "new customers    Acme GmbH (acme), Globex (globex)\n" in outcome.text
     assert "new machines     2\n" in outcome.text
-    assert "replaced       1\n" in outcome.text
+    assert "replaced         1\n" in outcome.text
     assert "not in any file, so restore by hand: machine labels and host names" in outcome.text
     assert "polygent-issue key import FILE" in outcome.text
     assert settings.load(new.home, {}).settings.issuer == "Polygent Ltd"
