@@ -220,7 +220,7 @@ def test_a_full_disk_is_reported(room: int) -> None:
         check=False,
     )
     assert (done.returncode, done.stdout) == (8, "")
-    assert "cannot keep its database" in done.stderr
+    assert "cannot create its database" in done.stderr
     assert "TMPDIR" in done.stderr
 
 
