@@ -67,7 +67,6 @@ TO_DO: set[str] = {
     "polygent_issuer/cli/flows",
     "polygent_issuer/cli/output",
     "polygent_issuer/guide",
-    "tests/batch",
     "tests/benchmarks",
     "tests/cli/flows",
     "tests/cli/output",

@@ -1,4 +1,4 @@
-"""Somebody who signs, and an office for batches."""
+"""Fixtures: an issuer of license files, and an office for batches."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from support.office import open_office
 
 @pytest.fixture(scope="session")
 def issuer() -> Issuer:
-    """Whose license files these are."""
+    """A signer of license files."""
     return Issuer()
 
 

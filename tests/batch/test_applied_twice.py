@@ -1,4 +1,4 @@
-"""Any file applied twice: what was done is kept, and what failed fails alike."""
+"""Any file applied twice: issued licenses are kept, and failed rows fail again."""
 
 import json
 from datetime import timedelta
@@ -36,7 +36,7 @@ WHEN: st.SearchStrategy[dict[str, str]] = st.one_of(
 
 @st.composite
 def wishes(draw: st.DrawFn) -> list[dict[str, Any]]:
-    """A row for each of some customers: three who have a license, and three who are new."""
+    """Rows for some customers: three with a license and three new ones."""
     names = draw(st.lists(st.sampled_from(["c1", "c2", "c3", "X", "Y", "Z"]), unique=True))
     rows = []
     for name in names:
@@ -54,13 +54,13 @@ def wishes(draw: st.DrawFn) -> list[dict[str, Any]]:
     consent=Consent(),
 )
 @settings(suppress_health_check=[HealthCheck.too_slow])
-def test_nothing_is_issued_twice(
+def test_no_license_is_issued_twice(
     tmp_path_factory: pytest.TempPathFactory,
     rows: list[dict[str, Any]],
     ends_in: int,
     consent: Consent,
 ) -> None:
-    """Whatever the rows say, whenever the licenses end, and with every consent or none."""
+    """Any rows, expiries and consents give the same licenses when they are applied again."""
     with open_office(tmp_path_factory.mktemp("office")) as office:
         batches = Batches(office)
         batches.crowd(3, expires_at=NOW + timedelta(days=ends_in))

@@ -1,4 +1,4 @@
-"""The current licenses as TOML: what any reader of TOML gives back, in an order of its own."""
+"""Export of the current licenses as TOML, in an order of its own."""
 
 import tomllib
 from datetime import UTC, datetime
@@ -33,7 +33,7 @@ def exported(registry: Registry) -> str:
 
 
 def test_each_current_license_is_a_row(registry: Registry, issuer: Issuer) -> None:
-    """Fields are the long options with underscores, by customer and machine; replaced ones no."""
+    """A row has the long options with underscores; rows are ordered by customer and machine."""
     midnight = int(datetime(2027, 12, 1, tzinfo=UTC).timestamp())
     fill(
         registry,
@@ -79,8 +79,10 @@ def test_each_current_license_is_a_row(registry: Registry, issuer: Issuer) -> No
     assert exported(registry) == text
 
 
-def test_archived_and_retired_are_left_out(registry: Registry, issuer: Issuer) -> None:
-    """They are nobody's wish."""
+def test_archived_customers_and_retired_licenses_are_left_out(
+    registry: Registry, issuer: Issuer
+) -> None:
+    """Neither archived customers nor retired licenses have a row."""
     fill(
         registry,
         issuer,
@@ -104,10 +106,10 @@ ODD = st.text(
 
 
 @given(label=ODD)
-def test_odd_labels_come_back(
+def test_unusual_labels_are_preserved(
     tmp_path_factory: pytest.TempPathFactory, issuer: Issuer, label: str
 ) -> None:
-    """Whatever a machine is called is what a reader of TOML gives back."""
+    """A TOML reader returns any label of a machine unchanged."""
     path = tmp_path_factory.mktemp("odd") / "r.db"
     with Registry.create(path, now=NOW, actor=ACTOR, registry_id="r") as registry:
         fill(registry, issuer, issuer.file(1))
@@ -118,7 +120,9 @@ def test_odd_labels_come_back(
     assert row["machine"] == named.label
 
 
-def test_a_forged_license_stops_it(registry: Registry, issuer: Issuer, tmp_path: Any) -> None:
+def test_a_forged_license_stops_the_export(
+    registry: Registry, issuer: Issuer, tmp_path: Any
+) -> None:
     """Terms come from verified files, never from rows."""
     fill(registry, issuer, issuer.file(1))
     with tampering(tmp_path / "registry.db") as raw:

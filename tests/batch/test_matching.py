@@ -1,4 +1,4 @@
-"""The license that a row is about, two rows about the same, and customers without a row."""
+"""Matching of rows with licenses, duplicate rows, and customers without a row."""
 
 from datetime import timedelta
 
@@ -19,21 +19,21 @@ def wish(customer: str, machine: str | None = None, place: str = "row", **more: 
     return Row(place=place, customer=customer, machine=machine, **more)  # type: ignore[arg-type]
 
 
-def found(batches: Batches, row: Row) -> str | None:
-    """The ID of the license that it is about."""
+def match(batches: Batches, row: Row) -> str | None:
+    """Return the ID of the license that matches the row."""
     with batches.office.registry.reading() as db:
         record = match_row(db, row).record
     return None if record is None else record.id
 
 
 def places(batches: Batches, *rows: Row) -> None:
-    """Hold that each row is for a license of its own."""
+    """Check that each row has a license of its own."""
     with batches.office.registry.reading() as db:
         require_unique(db, rows, batches.office.folder)
 
 
 def second_machine(db: Writing, slug: str, label: str, file_of: str) -> None:
-    """Give a customer a further license; whose bytes it has does not matter here."""
+    """Give a customer another license; the content of its file does not matter here."""
     customer = customers.find(db, slug)
     machine = machines.add(
         db,
@@ -62,35 +62,38 @@ def second_machine(db: Writing, slug: str, label: str, file_of: str) -> None:
     db.record("license-signed", customer=slug)
 
 
-def test_slug_name_and_label(batches: Batches) -> None:
-    """As a whole, however a name is composed; nothing is guessed."""
+def test_a_row_matches_by_whole_slug_name_and_label(batches: Batches) -> None:
+    """A customer matches by the whole slug or name in any Unicode form, never by a part of it."""
     batches.crowd(2)
-    assert found(batches, wish("c1")) == found(batches, wish("Customer 1", "prod-1"))
-    assert found(batches, wish("c1", "prod-2")) is None
-    assert found(batches, wish("c")) is None
-    assert found(batches, wish("Customer")) is None
+    assert match(batches, wish("c1")) == match(batches, wish("Customer 1", "prod-1"))
+    assert match(batches, wish("c1", "prod-2")) is None
+    assert match(batches, wish("c")) is None
+    assert match(batches, wish("Customer")) is None
 
 
-def test_several_machines_are_told_apart_by_label(batches: Batches) -> None:
-    """Without a label it is ambiguous, and the hint has the labels; a new document is a new one."""
+def test_the_label_selects_one_of_several_machines(batches: Batches) -> None:
+    """Without a label the row is ambiguous; the hint names the labels.
+
+    A new document is a new machine.
+    """
     batches.crowd(1)
     with batches.office.registry.writing(now=NOW, actor=ADA) as db:
         second_machine(db, "c1", "prod-2", "00000001")
-    assert found(batches, wish("c1", "prod-2")) == "ffff0002-0000-4000-8000-000000000000"
+    assert match(batches, wish("c1", "prod-2")) == "ffff0002-0000-4000-8000-000000000000"
     with pytest.raises(Ambiguous) as caught:
-        found(batches, wish("c1"))
+        match(batches, wish("c1"))
     assert caught.value.hint == "name a machine: prod-1, prod-2"
-    assert found(batches, wish("c1", machine_info="m.json")) is None
+    assert match(batches, wish("c1", machine_info="m.json")) is None
 
 
-def test_an_archived_customer_has_none(batches: Batches) -> None:
-    """Nothing is issued to her."""
+def test_an_archived_customer_is_refused(batches: Batches) -> None:
+    """A row of an archived customer is refused."""
     batches.crowd(1)
     with batches.office.registry.writing(now=NOW, actor=ADA) as db:
         customers.archive(db, customers.find(db, "c1"))
         db.record("customer-archived", customer="c1")
     with pytest.raises(InputRefused) as caught:
-        found(batches, wish("c1"))
+        match(batches, wish("c1"))
     assert caught.value.code == "customer_archived"
 
 
@@ -104,15 +107,15 @@ def test_an_archived_customer_has_none(batches: Batches) -> None:
         (wish("Initech", place="a"), wish("INITECH", place="b")),
     ],
 )
-def test_the_same_license_twice(batches: Batches, one: Row, other: Row) -> None:
-    """However the customer is written; both places are named."""
+def test_two_rows_for_one_license_are_refused(batches: Batches, one: Row, other: Row) -> None:
+    """Two spellings of one customer are detected, and the error has both places."""
     batches.crowd(1)
     with pytest.raises(DuplicateRow, match="a and b"):
         places(batches, one, other)
 
 
-def test_a_machine_by_its_label_and_by_its_document(batches: Batches) -> None:
-    """Two rows for one license, though only one of them has the label."""
+def test_a_label_and_a_document_of_one_machine_are_one_license(batches: Batches) -> None:
+    """Two rows for one license are refused, though only one of them has the label."""
     batches.crowd(1)
     with batches.office.registry.writing(now=NOW, actor=ADA) as db:
         second_machine(db, "c1", "prod-2", "00000001")
@@ -124,8 +127,8 @@ def test_a_machine_by_its_label_and_by_its_document(batches: Batches) -> None:
         places(batches, wish("c1", "prod-1", place="a"), by_document)
 
 
-def test_rows_of_different_licenses(batches: Batches) -> None:
-    """Another customer, another machine, or a row that fails by itself."""
+def test_rows_of_different_licenses_are_accepted(batches: Batches) -> None:
+    """Rows may differ in the customer or the machine, and a row that fails is ignored."""
     batches.crowd(2)
     places(
         batches,
@@ -138,8 +141,8 @@ def test_rows_of_different_licenses(batches: Batches) -> None:
     )
 
 
-def test_licenses_for_hosts_are_told_apart_by_domain(batches: Batches) -> None:
-    """Two enterprise licenses of one customer: the one whose domain the row has."""
+def test_the_domain_selects_one_of_several_enterprise_licenses(batches: Batches) -> None:
+    """Of two enterprise licenses of one customer the one with the row's domain matches."""
     text = "".join(
         f'[[license]]\ncustomer = "Globex"\nallowed_domain = "*.{name}.internal"\n'
         'tier = "enterprise"\n'
@@ -148,12 +151,12 @@ def test_licenses_for_hosts_are_told_apart_by_domain(batches: Batches) -> None:
     batches.done(batches.rows(text))
     domain = AllowedDomain.parse("*.one.internal")
     [record] = batches.current("globex")
-    assert found(batches, wish("Globex", allowed_domain=domain)) == record.id
-    assert found(batches, wish("Globex")) == record.id
+    assert match(batches, wish("Globex", allowed_domain=domain)) == record.id
+    assert match(batches, wish("Globex")) == record.id
 
 
 def test_the_first_five_duplicates_are_named(batches: Batches) -> None:
-    """Each with the first row of its license."""
+    """The error names five pairs, each with the first row of its license."""
     batches.crowd(3)
     rows = [wish(f"c{number}", place=f"line {n}") for n, number in enumerate((1, 2, 1, 1, 2, 3), 1)]
     rows += [wish(f"c{number}", place=f"line {n}") for n, number in enumerate((3, 2, 1), 7)]
@@ -166,8 +169,8 @@ def test_the_first_five_duplicates_are_named(batches: Batches) -> None:
     assert (caught.value.code, caught.value.exit_code) == ("duplicate_row", 3)
 
 
-def test_customers_with_a_license_and_no_row(batches: Batches) -> None:
-    """A refused row names its customer, too; archived customers and those without are left out."""
+def test_customers_with_a_license_and_without_a_row_are_listed(batches: Batches) -> None:
+    """A refused row counts as a row; archived customers and those without licenses are left out."""
     batches.crowd(5)
     with batches.office.registry.writing(now=NOW, actor=ADA) as db:
         customers.add(db, slug="fresh", name="Fresh")

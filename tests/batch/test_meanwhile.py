@@ -1,4 +1,4 @@
-"""What others write while a group is signed: no transaction is open, and each item is compared."""
+"""Writes of other commands while a group is signed: each item is compared again."""
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -37,7 +37,7 @@ class Slow(SoftwareSigner):
 
 
 def rename(batches: Batches, slug: str, name: str) -> None:
-    """Let another process write, which waits for nobody."""
+    """Write from another process, which does not have to wait."""
     path = batches.office.registry.path
     with (
         Registry.open(path, busy_timeout=timedelta(0)) as registry,
@@ -48,14 +48,14 @@ def rename(batches: Batches, slug: str, name: str) -> None:
 
 
 def slowly(batches: Batches, others: Callable[[int], None]) -> tuple[Slow, dict[str, Any]]:
-    """A signer, and what hands it to a run."""
+    """A slow signer, and the function that passes it to a run."""
     signer = Slow(batches.office.signer, others)
     signers: Mapping[str, Signer] = {signer.kid: signer}
     return signer, {"unlock": lambda: signers}
 
 
-def test_what_is_decided_otherwise_is_signed_again(batches: Batches) -> None:
-    """Of the others, nothing is; and no row is older than the one before it."""
+def test_an_item_with_a_changed_decision_is_signed_again(batches: Batches) -> None:
+    """Only that item is signed again, and no journal row is older than the one before it."""
     batches.crowd(3)
     signer, more = slowly(batches, lambda n: rename(batches, "c2", "Two") if n == 3 else None)
     outcomes = batches.done(batches.renewals().of_customers(NAMES), **more)
@@ -72,8 +72,8 @@ def test_what_is_decided_otherwise_is_signed_again(batches: Batches) -> None:
     assert at[-4:] == sorted(at[-4:])
 
 
-def test_what_another_has_issued_is_kept(batches: Batches) -> None:
-    """A renewal while ours is signed: one license for each, and nothing failed."""
+def test_a_license_that_another_command_issued_is_kept(batches: Batches) -> None:
+    """If another command renews a license meanwhile, the item is kept and not renewed twice."""
     batches.crowd(3)
 
     def others(number: int) -> None:
@@ -87,8 +87,8 @@ def test_what_another_has_issued_is_kept(batches: Batches) -> None:
     assert batches.sound()
 
 
-def test_what_was_reviewed_and_changes_fails(batches: Batches) -> None:
-    """Under a review nothing else is issued than what was shown, and the others are."""
+def test_a_changed_item_fails_after_a_preview(batches: Batches) -> None:
+    """An item with another decision than its preview fails, and the other items are issued."""
     batches.crowd(3)
     review, _ = batches.preview(batches.due())
     signer, more = slowly(batches, lambda n: rename(batches, "c2", "Two") if n == 3 else None)
@@ -98,8 +98,8 @@ def test_what_was_reviewed_and_changes_fails(batches: Batches) -> None:
     assert batches.sound()
 
 
-def test_what_never_stands_fails_in_the_end(batches: Batches) -> None:
-    """It is signed again three times at most; what comes after it is issued."""
+def test_an_item_that_changes_each_time_fails(batches: Batches) -> None:
+    """It is signed again three times at most; the items after it are issued."""
     batches.crowd(3)
     names = (f"Two {number}" for number in count())
     signer, more = slowly(batches, lambda n: rename(batches, "c2", next(names)) if n > 2 else None)
@@ -110,8 +110,10 @@ def test_what_never_stands_fails_in_the_end(batches: Batches) -> None:
     assert batches.sound()
 
 
-def test_a_group_is_written_in_parts(batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When its time under the lock is over, the rest waits for the next COMMIT, signed."""
+def test_a_group_is_written_in_several_transactions(
+    batches: Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the time under the lock is over, the rest waits, signed, for the next COMMIT."""
     batches.crowd(4)
     monkeypatch.setattr(run, "_WRITING", -1.0)
     signer, more = slowly(batches, lambda _: None)
@@ -124,7 +126,7 @@ def test_a_group_is_written_in_parts(batches: Batches, monkeypatch: pytest.Monke
 
 
 def test_new_customers_are_signed_once(batches: Batches) -> None:
-    """The second is decided again once the first is there, and what was signed stands."""
+    """The second item is decided again after the first is written, and its signature is used."""
     rows = "".join(
         f'[[license]]\ncustomer = "{name}"\ntier = "enterprise"\nusers = 5\nterm = "1y"\n'
         for name in ("Globex", "Initech", "Umbrella")

@@ -1,4 +1,4 @@
-"""Previews: items are decided in order and counted, with one digest of all."""
+"""Previews: items are decided in order and counted, with one digest."""
 
 from datetime import timedelta
 
@@ -19,14 +19,14 @@ ROWS = "".join(
 
 
 def filled(batches: Batches) -> Batches:
-    """Four customers, of whom two are due."""
+    """Four customers, two of them with licenses that are due."""
     batches.crowd(2)
     batches.crowd(2, first=3, expires_at=NOW + timedelta(days=300))
     return batches
 
 
-def test_it_is_counted(batches: Batches) -> None:
-    """By action; what is kept, refused, and stopped by a finding; nothing is written."""
+def test_items_are_counted(batches: Batches) -> None:
+    """Actions, kept and refused items, and stopping findings are counted; nothing is written."""
     filled(batches)
     with batches.office.registry.reading() as db:
         head = journal.head(db)
@@ -40,8 +40,8 @@ def test_it_is_counted(batches: Batches) -> None:
     assert batches.unlocked == 0
 
 
-def test_consent_makes_it_ready(batches: Batches) -> None:
-    """The same decisions, the same digest, and nothing is stopped."""
+def test_consent_makes_items_ready(batches: Batches) -> None:
+    """With consent the decisions and the digest are the same, and no finding stops an item."""
     filled(batches)
     before = batches.preview(batches.rows(ROWS))[0]
     consent = accepting(FindingCode.ENTITLEMENT_LOSS)
@@ -50,8 +50,8 @@ def test_consent_makes_it_ready(batches: Batches) -> None:
     assert after.digest == before.digest
 
 
-def test_the_order_counts(batches: Batches) -> None:
-    """Two reviews of the same items in another order are two."""
+def test_the_digest_depends_on_the_order(batches: Batches) -> None:
+    """Two previews of the same items in different orders have different digests."""
     batches.crowd(2)
     forth, _ = batches.preview(batches.renewals().of_customers(["c1", "c2"]))
     back, _ = batches.preview(batches.renewals().of_customers(["c2", "c1"]))
@@ -59,8 +59,8 @@ def test_the_order_counts(batches: Batches) -> None:
     assert len(forth.digest) == 64
 
 
-def test_each_decision_is_known_again(batches: Batches) -> None:
-    """By the first 64 bits of its digest, which has the item's subject in it."""
+def test_each_decision_has_a_short_digest(batches: Batches) -> None:
+    """The first 64 bits of the digest, which covers the subject, identify a decision."""
     batches.crowd(2)
     review, seen = batches.preview(batches.renewals().of_customers(["c1", "c2"]))
     assert all(shortened(each.digest) in review.shown for each in seen)
@@ -68,8 +68,8 @@ def test_each_decision_is_known_again(batches: Batches) -> None:
     assert shortened(digest(other, seen[0].decision)) not in review.shown
 
 
-def test_kept_and_refused_have_digests(batches: Batches) -> None:
-    """By the code of the error, not by its words."""
+def test_kept_and_refused_items_have_digests(batches: Batches) -> None:
+    """The digest of a refused item has the code of the error, not its message."""
     batches.crowd(1)
     [seen] = batches.preview(batches.renewals().of_customers(["nobody"]))[1]
     assert seen.digest == digest(seen.job, "not_found")
@@ -77,8 +77,8 @@ def test_kept_and_refused_have_digests(batches: Batches) -> None:
     assert digest(seen.job, Decision()) != seen.digest
 
 
-def test_a_registry_that_fails_ends_it(batches: Batches) -> None:
-    """It is no item's outcome."""
+def test_a_registry_failure_ends_the_preview(batches: Batches) -> None:
+    """A failing registry is not the outcome of an item."""
 
     def fails(_: Reading) -> Decision:
         raise RegistryFailed("disk")

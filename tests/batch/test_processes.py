@@ -1,4 +1,4 @@
-"""The same work by several processes: in order, not far ahead, and none is left over."""
+"""Parallel work in processes: in order, not far ahead, and no process is left over."""
 
 import subprocess
 import sys
@@ -31,7 +31,7 @@ sys.stdin.read()
 
 
 def run(job: Doubling, count: int, **how: Any) -> list[int]:
-    """Every result, one after the other."""
+    """Return all results."""
     given = {"processes": 2, "start": "fork", **how}
     return [each for chunk in in_order(job, range(count), **given) for each in chunk]
 
@@ -40,22 +40,22 @@ def run(job: Doubling, count: int, **how: Any) -> list[int]:
 @pytest.mark.parametrize("processes", [1, 2, 3])
 @pytest.mark.parametrize("count", [0, 1, CHUNK, 7 * CHUNK + 5])
 def test_results_come_in_order(start: Method, processes: int, count: int) -> None:
-    """However many processes, however they are started, whatever is left for the last chunk."""
+    """The order does not depend on the number of processes, the start method or the last chunk."""
     doubled = run(Doubling(), count, processes=processes, start=start)
     assert doubled == [2 * number for number in range(count)]
     assert active_children() == []
 
 
 @pytest.mark.parametrize("start", METHODS)
-def test_results_that_no_pipe_holds(start: Method) -> None:
-    """Each process waits for its reader, and none for another."""
+def test_results_may_exceed_a_pipe(start: Method) -> None:
+    """Each process waits for the reader, and not for another process."""
     assert len(run(Large(), 10 * CHUNK, start=start)) == 10 * CHUNK * 5_000
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("start", METHODS)
-def test_nobody_is_far_ahead_of_the_reader(tmp_path: Path, start: Method) -> None:
-    """What is done before it is asked for is bounded by the processes, not by the items."""
+def test_processes_are_not_far_ahead_of_the_reader(tmp_path: Path, start: Method) -> None:
+    """The work ahead of the reader depends on the number of processes, not on that of the items."""
     noted = tmp_path / "noted"
     with closing(in_order(Large(noted), range(60 * CHUNK), processes=2, start=start)) as results:
         for read, chunk in enumerate(results, 1):
@@ -64,8 +64,8 @@ def test_nobody_is_far_ahead_of_the_reader(tmp_path: Path, start: Method) -> Non
     assert len(noted.read_bytes()) == 60
 
 
-def test_alone_nothing_is_done_before_it_is_asked_for(tmp_path: Path) -> None:
-    """In this process, too."""
+def test_a_single_process_works_on_demand(tmp_path: Path) -> None:
+    """Without other processes, a chunk is done when the reader asks for it."""
     noted = tmp_path / "noted"
     results = in_order(Doubling(noted), range(10 * CHUNK), processes=1, start="fork")
     next(results)
@@ -75,10 +75,10 @@ def test_alone_nothing_is_done_before_it_is_asked_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize("how", ["die", "die writing"])
 @pytest.mark.parametrize("start", METHODS)
 def test_a_process_that_dies_is_an_error(start: Method, how: str) -> None:
-    """It ends the run, also in the middle of a result; what is read before it is in order."""
+    """It ends the run, also within a result; the results before it come in order."""
     results = in_order(Faulty(at=3 * CHUNK, how=how), range(1_000), processes=2, start=start)
     read: list[int] = []
-    with pytest.raises(ProcessLost, match="was ended from outside") as lost:
+    with pytest.raises(ProcessLost, match="worker process was killed") as lost:
         read.extend(number for chunk in results for number in chunk)
     assert read == [2 * number for number in range(len(read))]
     assert len(read) <= 3 * CHUNK
@@ -86,8 +86,8 @@ def test_a_process_that_dies_is_an_error(start: Method, how: str) -> None:
     assert active_children() == []
 
 
-def test_a_reader_who_leaves_waits_for_no_half_result() -> None:
-    """The processes are ended, though one was killed in the middle of a result."""
+def test_a_reader_that_stops_does_not_wait_for_a_partial_result() -> None:
+    """The processes are ended, though one was killed while it wrote a result."""
     # The fifth chunk of two processes is begun when the first result is read.
     job = Faulty(at=4 * CHUNK, how="die writing")
     results = in_order(job, range(1_000), processes=2, start="fork")
@@ -98,14 +98,14 @@ def test_a_reader_who_leaves_waits_for_no_half_result() -> None:
 
 
 def test_a_process_that_exits_is_an_error() -> None:
-    """Whatever made it."""
-    with pytest.raises(ProcessLost, match="was ended from outside"):
+    """A process that exits ends the run with an error."""
+    with pytest.raises(ProcessLost, match="worker process was killed"):
         run(Faulty(at=0, how="exit"), 1_000)
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_what_a_job_refuses_is_raised_here(processes: int) -> None:
-    """Whole: its code, its words and its hint."""
+def test_an_error_of_a_job_is_raised_in_the_parent(processes: int) -> None:
+    """Its code, message and hint are preserved."""
     with pytest.raises(NotFound, match="no such thing") as refused:
         run(Faulty(at=500), 1_000, processes=processes)
     assert refused.value.hint == "look elsewhere"
@@ -113,15 +113,15 @@ def test_what_a_job_refuses_is_raised_here(processes: int) -> None:
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_mistake_of_ours_is_told_by_kind_and_place(processes: int) -> None:
-    """As an error that no stream raises: a full disk would be blamed for it."""
+def test_a_bug_is_reported_with_its_type_and_place(processes: int) -> None:
+    """It is not an OSError, which would be reported as a full disk."""
     with pytest.raises(InternalError, match=r": KeyError at jobs\.py:\d+$"):
         run(Faulty(at=500, how="slip"), 1_000, processes=processes)
 
 
 @pytest.mark.parametrize("start", METHODS)
-def test_who_stops_reading_ends_the_processes(start: Method) -> None:
-    """At once, though they have results left to give."""
+def test_a_reader_that_stops_ends_the_processes(start: Method) -> None:
+    """They end at once, though they have more results."""
     results = in_order(Large(), range(10_000), processes=2, start=start)
     next(results)
     assert len(active_children()) == 2
@@ -130,8 +130,8 @@ def test_who_stops_reading_ends_the_processes(start: Method) -> None:
 
 
 @pytest.mark.parametrize("start", METHODS)
-def test_processes_end_with_the_one_that_started_them(start: Method) -> None:
-    """Also when it is killed: stderr, which they share, comes to its end."""
+def test_processes_end_with_their_parent(start: Method) -> None:
+    """They end even if the parent is killed: their common stderr is closed."""
     command = [sys.executable, "-c", PROGRAM, start]
     environ = {"PYTHONPATH": str(Path(__file__).parents[1])}
     pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
@@ -143,8 +143,8 @@ def test_processes_end_with_the_one_that_started_them(start: Method) -> None:
         assert b"Traceback" not in started.stderr.read()
 
 
-def test_where_no_process_can_be_started() -> None:
-    """No more files may be open: this process does the work alone."""
+def test_without_processes_the_parent_does_the_work() -> None:
+    """If no more files can be opened, this process does the work alone."""
     program = (
         "import os, resource, concurrent.futures.process, multiprocessing.popen_fork\n"
         "from support.jobs import Doubling\n"
@@ -159,8 +159,8 @@ def test_where_no_process_can_be_started() -> None:
     assert (done.stdout, done.stderr) == (b"500\n", b"")
 
 
-def test_a_fork_is_for_a_process_without_threads() -> None:
-    """One of them may hold a lock that the other process would wait for, for ever."""
+def test_a_process_with_threads_is_not_forked() -> None:
+    """A thread may have a lock that the other process would wait for."""
     assert cores() >= 1
     assert method() == ("fork" if sys.platform == "linux" else "spawn")
     release = Event()

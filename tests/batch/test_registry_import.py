@@ -1,4 +1,4 @@
-"""The registry from license files alone: only authentic ones, whatever their order."""
+"""Import of license files into an empty registry: only authentic ones, in any order."""
 
 from collections.abc import Iterable
 from contextlib import closing
@@ -36,14 +36,14 @@ def sources(*files: bytes) -> list[LicenseFile]:
     return [LicenseFile(name=f"{number}.lic", data=data) for number, data in enumerate(files)]
 
 
-def take_in(registry: Registry, issuer: Issuer, *files: bytes, **more: Any) -> ImportPlan:
-    """Import files under the key that signed them."""
-    found = sources(*files)
-    given = more.get("given", (issuer.signer.public_key,))
+def import_files(registry: Registry, issuer: Issuer, *files: bytes, **more: Any) -> ImportPlan:
+    """Import files with the key that signed them."""
+    files_ = sources(*files)
+    named = more.get("named", (issuer.signer.public_key,))
     with registry.reading() as db:
-        decided = decide(db, found, given)
+        decided = decide(db, files_, named)
     with registry.writing(now=NOW, actor=ACTOR) as db:
-        assert decide(db, found, given) == decided
+        assert decide(db, files_, named) == decided
         carry_out(db, decided)
         if not decided.new:
             db.record("test")
@@ -53,7 +53,7 @@ def take_in(registry: Registry, issuer: Issuer, *files: bytes, **more: Any) -> I
 
 
 def codes(decided: ImportPlan) -> list[str]:
-    """What became of each file."""
+    """Return the outcome of each file."""
     return [
         each.code
         if isinstance(each, RejectedFile)
@@ -63,7 +63,7 @@ def codes(decided: ImportPlan) -> list[str]:
 
 
 def content(registry: Registry) -> dict[str, Any]:
-    """What the registry holds, without row ids and times of its own."""
+    """Return the content of the registry, without row IDs and times."""
     with registry.reading() as db:
         return {
             "customers": {
@@ -84,9 +84,9 @@ def content(registry: Registry) -> dict[str, Any]:
         }
 
 
-def test_everything_that_files_say_comes_back(registry: Registry, issuer: Issuer) -> None:
-    """Customers by their newest name, machines by fingerprint, and what replaced what."""
-    decided = take_in(
+def test_all_data_of_the_files_is_imported(registry: Registry, issuer: Issuer) -> None:
+    """Customers by their newest name, machines by fingerprint, and replaced licenses."""
+    decided = import_files(
         registry,
         issuer,
         issuer.file(1, customer="Acme", fingerprint=FP["a"]),
@@ -122,15 +122,15 @@ def test_everything_that_files_say_comes_back(registry: Registry, issuer: Issuer
     assert (key.kid, key.label, key.active) == (issuer.signer.kid, "main", True)
 
 
-def test_a_second_time_there_is_nothing_to_do(registry: Registry, issuer: Issuer) -> None:
-    """The same bytes again, even as a mail program left them, are there already."""
+def test_a_second_import_changes_nothing(registry: Registry, issuer: Issuer) -> None:
+    """The same bytes exist already, even with line ends that a mail program changed."""
     one, two = issuer.file(1), issuer.file(2, replaces=(1,))
-    take_in(registry, issuer, one, one)
+    import_files(registry, issuer, one, one)
     before = content(registry)
-    decided = take_in(registry, issuer, one, b"\xef\xbb\xbf " + one.strip() + b"\r\n\r\n")
+    decided = import_files(registry, issuer, one, b"\xef\xbb\xbf " + one.strip() + b"\r\n\r\n")
     assert codes(decided) == ["existing", "existing"]
     assert decided.keys == ()
-    decided = take_in(registry, issuer, two, one)
+    decided = import_files(registry, issuer, two, one)
     assert codes(decided) == ["imported", "existing"]
     after = content(registry)
     assert {line[0]: line[-1] for line in after["licenses"]}[license_id(1)] == license_id(2)
@@ -138,7 +138,7 @@ def test_a_second_time_there_is_nothing_to_do(registry: Registry, issuer: Issuer
 
 
 def shuffled(issuer: Issuer) -> list[bytes]:
-    """A history with everything in it that could depend on the order."""
+    """A history with everything that could depend on the order."""
     return [
         issuer.file(1, customer="Acme", fingerprint=FP["a"]),
         issuer.file(2, customer="Acme AG", fingerprint=FP["b"], replaces=(1,)),
@@ -149,16 +149,16 @@ def shuffled(issuer: Issuer) -> list[bytes]:
 
 
 def outcome_of(folder: Path, issuer: Issuer, files: Iterable[bytes]) -> Any:
-    """What a new registry holds after an import."""
+    """Return the content of a new registry after an import."""
     folder.mkdir()
     made = Registry.create(folder / "r.db", now=NOW, actor=ACTOR, registry_id="r")
     with closing(made):
-        decided = take_in(made, issuer, *files)
+        decided = import_files(made, issuer, *files)
         return content(made), decided.missing, sorted(codes(decided))
 
 
-def test_the_order_of_the_files_is_nothing(tmp_path: Path, issuer: Issuer) -> None:
-    """Every permutation gives the same registry, label for label."""
+def test_the_order_of_the_files_does_not_matter(tmp_path: Path, issuer: Issuer) -> None:
+    """Every permutation gives the same registry, including the labels."""
     files = shuffled(issuer)
     expected, missing, _ = outcome_of(tmp_path / "first", issuer, files)
     assert missing == ((license_id(9), license_id(3)),)
@@ -175,10 +175,10 @@ def test_the_order_of_the_files_is_nothing(tmp_path: Path, issuer: Issuer) -> No
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_refused_files_change_nothing_for_the_others(
+def test_refused_files_do_not_affect_the_others(
     tmp_path: Path, issuer: Issuer, data: st.DataObject
 ) -> None:
-    """Rubbish, forgeries and two that contradict each other, anywhere among them."""
+    """Garbage, forgeries and contradicting files may be anywhere among them."""
     files = shuffled(issuer)
     bad = [
         b"",
@@ -197,8 +197,8 @@ def test_refused_files_change_nothing_for_the_others(
     assert found.count("other_bytes") == 2
 
 
-def test_each_refusal_says_why(registry: Registry, issuer: Issuer) -> None:
-    """Code, reason and what to do; every file has its outcome, in the order given."""
+def test_each_refusal_has_a_reason(registry: Registry, issuer: Issuer) -> None:
+    """Each file has an outcome with a code, a reason and a hint, in the order of the files."""
     file = issuer.file(1)
     payload = file.split(b".")[1]
     example = (EXAMPLES / "example.lic").read_bytes()
@@ -233,19 +233,19 @@ def test_each_refusal_says_why(registry: Registry, issuer: Issuer) -> None:
     assert decided.refused[-1].message == "cannot read it"
 
 
-def test_a_compromised_key_vouches_for_nothing(registry: Registry, issuer: Issuer) -> None:
-    """Not even when its public half is named once more."""
+def test_a_file_of_a_compromised_key_is_refused(registry: Registry, issuer: Issuer) -> None:
+    """It is refused even if the public key is named once more."""
     with writing(registry) as db:
         keys.add(db, key=issuer.signer.public_key, label="leaked")
         db.update("keys", issuer.signer.kid, compromised=1)
-    decided = take_in(registry, issuer, issuer.file(1))
+    decided = import_files(registry, issuer, issuer.file(1))
     assert codes(decided) == ["key_compromised"]
     assert "leaked" in decided.refused[0].message
     assert content(registry)["licenses"] == []
 
 
 def test_the_example_key_is_not_pinned(registry: Registry) -> None:
-    """Whoever names it is told what it is."""
+    """The error explains that it is the example key."""
     example = Key.from_pem((EXAMPLES / "public.pem").read_bytes(), allow_example=True)
     with (
         registry.reading() as db,
@@ -254,25 +254,25 @@ def test_the_example_key_is_not_pinned(registry: Registry) -> None:
         decide(db, sources((EXAMPLES / "example.lic").read_bytes()), (example,))
 
 
-def test_a_key_that_vouches_for_nothing_is_not_pinned(registry: Registry, issuer: Issuer) -> None:
+def test_a_key_without_licenses_is_not_pinned(registry: Registry, issuer: Issuer) -> None:
     """A wrong public key leaves no trace."""
     other = Issuer().signer.public_key
-    decided = take_in(registry, issuer, issuer.file(1), given=(other,))
+    decided = import_files(registry, issuer, issuer.file(1), named=(other,))
     assert (codes(decided), decided.keys) == (["unknown_key"], ())
     with registry.reading() as db:
         assert keys.every(db) == ()
 
 
 def test_the_same_id_with_other_bytes_is_refused(registry: Registry, issuer: Issuer) -> None:
-    """What the registry holds stays; of two new ones neither is believed."""
-    take_in(registry, issuer, issuer.file(1))
+    """The license in the registry stays; of two new files with one ID both are refused."""
+    import_files(registry, issuer, issuer.file(1))
     before = content(registry)
-    decided = take_in(registry, issuer, issuer.file(1, customer="Evil"))
+    decided = import_files(registry, issuer, issuer.file(1, customer="Evil"))
     assert codes(decided) == ["other_bytes"]
     assert decided.refused[0].message == (
-        f"the registry holds license {license_id(1)} with other bytes"
+        f"the registry has license {license_id(1)} with other bytes"
     )
-    decided = take_in(
+    decided = import_files(
         registry, issuer, issuer.file(2), issuer.file(2, customer="Evil"), issuer.file(2)
     )
     assert codes(decided) == ["other_bytes"] * 3
@@ -280,8 +280,8 @@ def test_the_same_id_with_other_bytes_is_refused(registry: Registry, issuer: Iss
     assert content(registry)["licenses"] == before["licenses"]
 
 
-def test_what_the_registry_knows_better_stays(registry: Registry, issuer: Issuer) -> None:
-    """A known customer keeps the name, a machine its label, also under an alias or a past one."""
+def test_data_of_the_registry_is_kept(registry: Registry, issuer: Issuer) -> None:
+    """A known customer keeps the name, a machine its label, also by alias or past fingerprint."""
     with writing(registry) as db:
         acme = customers.add(db, slug="acme", name="Acme Holding")
         db.insert("aliases", slug="acme-old", customer_id=acme.id, created_at=db.at)
@@ -297,7 +297,7 @@ def test_what_the_registry_knows_better_stays(registry: Registry, issuer: Issuer
         machines.change_identity(
             db, machine, fingerprint=FP["b"], hostname="h", components={}, document_id=None
         )
-    decided = take_in(
+    decided = import_files(
         registry,
         issuer,
         issuer.file(1, sub="acme-old", customer="Old", fingerprint=FP["a"]),
@@ -314,36 +314,36 @@ def test_what_the_registry_knows_better_stays(registry: Registry, issuer: Issuer
     assert {one[1] for one in held["licenses"]} == {"acme"}
 
 
-def test_an_older_file_is_replaced_by_what_is_there(registry: Registry, issuer: Issuer) -> None:
-    """Its heir came first; what that one replaced is known from its own file."""
-    take_in(registry, issuer, issuer.file(2, replaces=(1,)))
-    decided = take_in(registry, issuer, issuer.file(1))
+def test_an_imported_older_license_is_marked_as_replaced(
+    registry: Registry, issuer: Issuer
+) -> None:
+    """The newer license in the registry names it in its file."""
+    import_files(registry, issuer, issuer.file(2, replaces=(1,)))
+    decided = import_files(registry, issuer, issuer.file(1))
     assert decided.replaced == {license_id(1): license_id(2)}
     assert decided.missing == ()
 
 
 def test_a_retired_license_stays_retired(registry: Registry, issuer: Issuer) -> None:
-    """No file takes that decision back."""
-    take_in(registry, issuer, issuer.file(1))
+    """No file undoes a retirement."""
+    import_files(registry, issuer, issuer.file(1))
     with writing(registry) as db:
         licenses.retire(db, license_id(1), "over")
-    decided = take_in(registry, issuer, issuer.file(2, replaces=(1,)))
+    decided = import_files(registry, issuer, issuer.file(2, replaces=(1,)))
     assert (decided.replaced, decided.missing) == ({}, ())
 
 
-def test_a_registry_that_was_tampered_with_is_not_built_on(
-    registry: Registry, issuer: Issuer, tmp_path: Path
-) -> None:
-    """The files of the same customer are verified before what they say is used."""
-    take_in(registry, issuer, issuer.file(1))
+def test_a_tampered_registry_is_refused(registry: Registry, issuer: Issuer, tmp_path: Path) -> None:
+    """The stored files of a customer are verified before they are used."""
+    import_files(registry, issuer, issuer.file(1))
     with tampering(tmp_path / "registry.db") as raw:
         raw.execute("UPDATE licenses SET file = x'61'")
     with registry.reading() as db, pytest.raises(RegistryDamaged):
         decide(db, sources(issuer.file(2)), ())
 
 
-def test_the_issuer_of_the_newest_license(registry: Registry, issuer: Issuer) -> None:
-    """A home that is begun anew goes on under that name."""
+def test_the_plan_has_the_issuer_of_the_newest_license(registry: Registry, issuer: Issuer) -> None:
+    """A new home continues under that name."""
     files = sources(issuer.file(2, iss="New Ltd"), issuer.file(1, iss="Old Ltd"))
     with registry.reading() as db:
         assert decide(db, files, (issuer.signer.public_key,)).issuer == "New Ltd"

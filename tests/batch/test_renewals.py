@@ -1,4 +1,4 @@
-"""Renewals of many: who is due, who is kept and why, and none twice."""
+"""Batch renewals: the due licenses, the reasons for skipped ones, and no license twice."""
 
 from contextlib import ExitStack
 from datetime import timedelta
@@ -20,24 +20,24 @@ from polygent_issuer.terms.parsing import Changes, parse_term
 
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three licenses at a time, so that a few make several pieces and groups."""
+    """Three licenses at a time, so that a few licenses make several pieces and groups."""
     monkeypatch.setattr(renewals, "_CHUNK", 3)
     monkeypatch.setattr(run, "MAX_GROUP_SIZE", 2)
 
 
 def places(outcomes: list[Outcome]) -> list[str]:
-    """Whose they are."""
+    """The places of the outcomes."""
     return [outcome.job.place for outcome in outcomes]
 
 
 def notes(outcomes: list[Outcome]) -> dict[str, str]:
-    """Why each was kept."""
+    """The reasons of kept items."""
     kept = (each for each in outcomes if isinstance(each, Kept))
     return {each.job.place: each.decision.note or "" for each in kept}
 
 
-def test_what_ends_within_the_time_is_renewed(batches: Batches) -> None:
-    """The first to end first; what ends later, or at that instant, is not an item."""
+def test_licenses_that_expire_within_the_time_are_renewed(batches: Batches) -> None:
+    """The first to expire comes first; a license that expires exactly then is not an item."""
     batches.crowd(1, first=1, expires_at=NOW + timedelta(days=29))
     batches.crowd(1, first=2, expires_at=NOW - timedelta(days=3))
     batches.crowd(1, first=3, expires_at=NOW + MONTH)
@@ -52,8 +52,8 @@ def test_what_ends_within_the_time_is_renewed(batches: Batches) -> None:
 
 
 @pytest.mark.usefixtures("small_pieces")
-def test_many_are_read_in_pieces(batches: Batches) -> None:
-    """Each once, though pieces begin between the groups that change what is read."""
+def test_each_license_of_several_pieces_is_renewed_once(batches: Batches) -> None:
+    """Pieces are read between groups, which change the registry."""
     batches.crowd(11)
     batches.crowd(1, first=20, expires_at=SOON + timedelta(days=1))
     outcomes = batches.done(batches.due())
@@ -66,7 +66,7 @@ def test_many_are_read_in_pieces(batches: Batches) -> None:
 
 @pytest.mark.usefixtures("small_pieces")
 def test_short_terms_are_renewed_once(batches: Batches) -> None:
-    """Their next license ends within the time as well, and is no item of the same batch."""
+    """A new license that expires within the time, too, is not an item of the same batch."""
     batches.crowd(8, expires_at=NOW + timedelta(days=2), term="10d")
     outcomes = batches.done(batches.due())
     assert words(outcomes) == ["renew"] * 8
@@ -76,16 +76,16 @@ def test_short_terms_are_renewed_once(batches: Batches) -> None:
 
 
 @pytest.mark.usefixtures("small_pieces")
-def test_short_terms_after_a_review(batches: Batches) -> None:
-    """What the batch itself issued was not shown, and is no failure either."""
+def test_short_terms_are_renewed_once_after_a_preview(batches: Batches) -> None:
+    """A license that the batch itself issued is not in the preview, and is not a failure."""
     batches.crowd(8, expires_at=NOW + timedelta(days=2), term="10d")
     review, _ = batches.preview(batches.due())
     outcomes = list(batches.run().outcomes(batches.due(), review.shown))
     assert words(outcomes) == ["renew"] * 8
 
 
-def test_who_is_archived_is_left_out(batches: Batches) -> None:
-    """No item, and none that fails."""
+def test_archived_customers_are_left_out(batches: Batches) -> None:
+    """Their licenses are not items, and nothing fails."""
     batches.crowd(2)
     with batches.office.registry.writing(now=NOW, actor=ADA) as db:
         customers.archive(db, customers.find(db, "c1"))
@@ -93,35 +93,36 @@ def test_who_is_archived_is_left_out(batches: Batches) -> None:
     assert places(batches.done(batches.due())) == ["c2, prod-1"]
 
 
-def test_trials_and_what_lapsed_long_ago_are_kept(batches: Batches) -> None:
-    """The note says the command that means it; a term makes a contract of a trial."""
+def test_trials_and_licenses_expired_long_ago_are_kept(batches: Batches) -> None:
+    """The note has the command that renews them; a term converts a trial."""
     batches.crowd(1, first=1, plan="trial", term="30d", expires_at=NOW + timedelta(days=5))
     batches.crowd(1, first=2, expires_at=NOW - timedelta(days=91))
     batches.crowd(1, first=3)
     outcomes = batches.done(batches.due())
-    told = notes(outcomes)
+    reasons = notes(outcomes)
     assert words(outcomes) == ["keep", "keep", "renew"]
-    assert told["c1, prod-1"].endswith(
+    assert reasons["c1, prod-1"].endswith(
         f"polygent-issue renew c1 --license {old_id(1)[:8]} --plan PLAN"
     )
-    assert told["c2, prod-1"].startswith("lapsed long ago, at 2026-08-31T09:30:00Z; to mean it: ")
+    expired = "expired long ago, at 2026-08-31T09:30:00Z; to renew it anyway: "
+    assert reasons["c2, prod-1"].startswith(expired)
     term = Changes(term=parse_term("1y"))
     assert words(batches.done(batches.due(changes=term))) == ["keep", "renew"]
 
 
-def test_what_is_named_is_due_before_90_days(batches: Batches) -> None:
-    """As for one customer alone: 90 days ahead are early enough, more are not."""
+def test_licenses_of_named_customers_are_due_for_90_days(batches: Batches) -> None:
+    """They can be renewed up to 90 days before they expire, as for a single customer."""
     within = batches.office.settings.not_due
     batches.crowd(1, first=1, expires_at=NOW + within)
     batches.crowd(1, first=2, expires_at=NOW + within + timedelta(days=1))
     named = batches.renewals(within=within).of_customers(["c1", "c2"])
     outcomes = batches.done(named)
     assert words(outcomes) == ["renew", "keep"]
-    assert notes(outcomes) == {"c2": "not due: runs until 2027-03-01T09:30:00Z"}
+    assert notes(outcomes) == {"c2": "not due: valid until 2027-03-01T09:30:00Z"}
 
 
-def test_names_and_slugs(batches: Batches) -> None:
-    """Either is right; a beginning, and who is unknown, fail by themselves."""
+def test_customers_are_named_by_name_or_slug(batches: Batches) -> None:
+    """A beginning of a name and an unknown name fail alone."""
     batches.crowd(3)
     named = batches.renewals().of_customers(["Customer 1", "c2", "Customer", "nobody"])
     outcomes = batches.done(named)
@@ -129,8 +130,8 @@ def test_names_and_slugs(batches: Batches) -> None:
     assert list(errors(outcomes)) == ["Customer", "nobody"]
 
 
-def test_a_customer_who_is_named_twice(batches: Batches) -> None:
-    """By name and by slug, even after a review: renewed once, then kept."""
+def test_a_customer_that_is_named_twice_is_renewed_once(batches: Batches) -> None:
+    """Named by name and by slug, also after a preview, the customer is renewed once, then kept."""
     batches.crowd(1)
     names = ["c1", "Customer 1"]
     review, _ = batches.preview(batches.renewals().of_customers(names))
@@ -140,7 +141,7 @@ def test_a_customer_who_is_named_twice(batches: Batches) -> None:
 
 
 def second_machine(batches: Batches, slug: str, expires_in: timedelta) -> None:
-    """Let a customer have another machine with a license."""
+    """Give a customer another machine with a license."""
     batches.done(
         batches.rows(
             f'[[license]]\ncustomer = "{slug}"\nmachine = "prod-2"\nmachine_info = "m2.json"\n'
@@ -150,7 +151,7 @@ def second_machine(batches: Batches, slug: str, expires_in: timedelta) -> None:
     )
 
 
-def test_the_machines_of_a_customer_stand_or_fall_together(batches: Batches) -> None:
+def test_all_due_licenses_of_a_customer_are_one_item(batches: Batches) -> None:
     """Those that are due are renewed in one item; one that is not due stays as it is."""
     document = batches.office.document(fingerprint(77))
     (batches.office.folder / "m2.json").write_bytes(document.content)
@@ -171,8 +172,8 @@ def test_the_machines_of_a_customer_stand_or_fall_together(batches: Batches) -> 
         Changes(users=30),
     ],
 )
-def test_the_same_again_does_nothing(batches: Batches, changes: Changes) -> None:
-    """Whatever the next license is to be, it is issued once."""
+def test_a_repeated_batch_does_nothing(batches: Batches, changes: Changes) -> None:
+    """Any new license is issued once."""
     batches.crowd(2)
     for _ in range(2):
         batches.done(batches.renewals(changes=changes).of_customers(["c1", "c2"]))
@@ -182,7 +183,7 @@ def test_the_same_again_does_nothing(batches: Batches, changes: Changes) -> None
 
 @pytest.mark.parametrize("days", [20, 200])
 def test_early_renewals_are_issued_once(batches: Batches, days: int) -> None:
-    """Who accepts `not-due` renews early, and again only what is missing."""
+    """With `not-due` accepted, licenses are renewed early, but only once."""
     batches.crowd(2, expires_at=NOW + timedelta(days=days))
     consent = accepting(FindingCode.NOT_DUE)
     jobs: Any = batches.renewals(consent=consent)
@@ -191,8 +192,8 @@ def test_early_renewals_are_issued_once(batches: Batches, days: int) -> None:
 
 
 @pytest.mark.usefixtures("small_pieces")
-def test_two_operators_at_once(batches: Batches) -> None:
-    """Their batches take turns: each license is issued by exactly one of them."""
+def test_two_batches_at_once_issue_each_license_once(batches: Batches) -> None:
+    """Two batches take turns, and exactly one of them issues each license."""
     batches.crowd(12)
     with ExitStack() as closing:
         path = batches.office.folder / REGISTRY_FILE
@@ -202,7 +203,7 @@ def test_two_operators_at_once(batches: Batches) -> None:
         turns = [each for pair in zip_longest(mine, hers) for each in pair if each is not None]
     assert set(words(turns)) <= {"renew", "keep"}
     assert words(turns).count("renew") == 12
-    assert set(notes(turns).values()) <= {"another command was first"}
+    assert set(notes(turns).values()) <= {"another command has replaced or retired it"}
     with batches.office.registry.reading() as db:
         assert sum(record.is_current for record in licenses.select(db)) == 12
     assert len(batches.files()) == 12
@@ -210,8 +211,8 @@ def test_two_operators_at_once(batches: Batches) -> None:
     assert batches.sound()
 
 
-def test_without_a_term_it_says_so(batches: Batches) -> None:
-    """What was imported has none: the item fails, and a term for all mends it."""
+def test_a_license_without_a_term_fails(batches: Batches) -> None:
+    """An imported license has no term, so the item fails; a term for all fixes that."""
     batches.crowd(2, term=None, plan=None)
     outcomes = batches.done(batches.due())
     assert words(outcomes) == ["missing_input"] * 2

@@ -1,4 +1,4 @@
-"""`registry export` writes what `apply` answers with nothing to do."""
+"""`apply` has nothing to do for the output of `registry export`."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -43,8 +43,8 @@ TWINS: tuple[dict[str, Any], ...] = (
 
 
 @st.composite
-def held(draw: st.DrawFn, number: int) -> dict[str, Any]:
-    """The claims of one license of a customer of her own."""
+def claims_of(draw: st.DrawFn, number: int) -> dict[str, Any]:
+    """The claims of one license of a new customer."""
     name = draw(st.sampled_from(["Acme GmbH", "acme", "Müller & Söhne", '"x" [y]', "名前"]))
     claims: dict[str, Any] = {
         "sub": f"c{number}",
@@ -67,38 +67,35 @@ def held(draw: st.DrawFn, number: int) -> dict[str, Any]:
 
 @given(
     st.lists(st.integers(), min_size=1, max_size=6).flatmap(
-        lambda many: st.tuples(*(held(number) for number, _ in enumerate(many, 1)))
+        lambda many: st.tuples(*(claims_of(number) for number, _ in enumerate(many, 1)))
     )
 )
 @settings(max_examples=25)
-def test_nothing_to_do(
+def test_an_export_needs_no_change(
     tmp_path_factory: pytest.TempPathFactory, issuer: Issuer, several: tuple[dict[str, Any], ...]
 ) -> None:
-    """Whatever the licenses say and whenever they end: each row is kept, without a word."""
-    assert kept(tmp_path_factory.mktemp("trip"), issuer, several) == len(several)
+    """For any licenses and expiries each row is kept, without a note."""
+    assert count_kept(tmp_path_factory.mktemp("trip"), issuer, several) == len(several)
 
 
-def test_several_for_one_customer(tmp_path: Path, issuer: Issuer) -> None:
-    """For one domain, or any, as a merger leaves them: each row means the one that is as it says.
-
-    Two that are alike have one row.
-    """
+def test_several_licenses_of_one_customer_are_kept(tmp_path: Path, issuer: Issuer) -> None:
+    """After a merge of customers each row matches its license; two equal ones have one row."""
     first = {
         "fingerprint": None,
         "allowed_domain": AllowedDomain.parse("*.globex.internal"),
         "exp": int(NOW.timestamp()) + 10**6,
     }
     several = tuple({**first, **twin} for twin in TWINS)
-    assert kept(tmp_path, issuer, several) == len(several) - 1
+    assert count_kept(tmp_path, issuer, several) == len(several) - 1
 
 
-def kept(folder: Path, issuer: Issuer, several: tuple[dict[str, Any], ...]) -> int:
-    """Export licenses and apply that: how many rows there are, which must be kept."""
+def count_kept(folder: Path, issuer: Issuer, several: tuple[dict[str, Any], ...]) -> int:
+    """Apply an export of licenses, check that each row is kept, and return their number."""
     files = [issuer.file(number, **claims) for number, claims in enumerate(several, 1)]
-    found = [LicenseFile(name="x", data=data) for data in files]
+    sources = [LicenseFile(name="x", data=data) for data in files]
     with new_registry(folder) as registry:
         with registry.writing(now=NOW, actor=ACTOR) as db:
-            carry_out(db, decide(db, found, (issuer.signer.public_key,)))
+            carry_out(db, decide(db, sources, (issuer.signer.public_key,)))
         path = folder / "export.toml"
         with registry.reading() as db:
             path.write_bytes(b"".join(export.toml(export.rows(db), now=NOW, registry_id="r")))

@@ -1,4 +1,4 @@
-"""From a row to what it takes: issue, renew, reissue or keep, and the same again: nothing."""
+"""Decisions on rows: issue, renew, reissue or keep; applied again, a file changes nothing."""
 
 import json
 from datetime import timedelta
@@ -29,7 +29,7 @@ def row(**fields: Any) -> str:
 def document(
     batches: Batches, name: str, number: int, *, hostname: str = "prod-1", days: int = 0
 ) -> str:
-    """Write a machine's document beside the apply file, some days old; its name."""
+    """Write a machine-info document next to the apply file, some days old; return its name."""
     made = (batches.now - timedelta(days=days, hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
     members = {"fingerprint": fingerprint(number), "generatedAt": made, "hostname": hostname}
     (batches.office.folder / name).write_text(json.dumps(members))
@@ -37,19 +37,19 @@ def document(
 
 
 def only(batches: Batches, slug: str) -> License:
-    """What the only current license of a customer says."""
+    """Return the content of the only current license of a customer."""
     [record] = batches.current(slug)
     with batches.office.registry.reading() as db:
         return load_license(db, record)
 
 
 def again(batches: Batches, text: str, **more: Any) -> list[str]:
-    """What the same file does once more."""
+    """Return the outcomes of the same file once more."""
     return words(batches.done(batches.rows(text, **more)))
 
 
-def test_issue_renew_reissue_keep(batches: Batches) -> None:
-    """One file with each of them; the same file again has nothing to do."""
+def test_one_file_issues_renews_reissues_and_keeps(batches: Batches) -> None:
+    """Each action occurs once; the same file again has nothing to do."""
     batches.crowd(1, first=1)
     batches.crowd(2, first=2, expires_at=NOW + timedelta(days=300))
     document(batches, "new.json", 50)
@@ -65,7 +65,7 @@ def test_issue_renew_reissue_keep(batches: Batches) -> None:
 
 
 def test_a_plan_fills_first_licenses_only(batches: Batches) -> None:
-    """For who has a license its plan, named in a row, changes nothing."""
+    """The plan of a row changes nothing for a customer with a license."""
     batches.crowd(1, expires_at=NOW + timedelta(days=300))
     document(batches, "new.json", 50)
     text = row(customer="c1", plan="enterprise-annual")
@@ -78,8 +78,8 @@ def test_a_plan_fills_first_licenses_only(batches: Batches) -> None:
     assert again(batches, unknown) == ["not_found"]
 
 
-def test_expires_is_reached_once_and_kept_for_ever(batches: Batches) -> None:
-    """Later: renewed to that day. Then kept: that day, after it has passed, and years later."""
+def test_an_expiry_is_reached_once_and_then_kept(batches: Batches) -> None:
+    """A later expiry renews the license; it is then kept, also after that day and years later."""
     batches.crowd(1)
     text = row(customer="c1", expires="2027-05-31")
     assert again(batches, text) == ["renew"]
@@ -92,8 +92,8 @@ def test_expires_is_reached_once_and_kept_for_ever(batches: Batches) -> None:
         assert outcomes[0].decision.note is None
 
 
-def test_an_earlier_expiry_takes_days_away(batches: Batches) -> None:
-    """A reissue, and `entitlement-loss` needs consent though the row says it."""
+def test_an_earlier_expiry_is_a_reissue(batches: Batches) -> None:
+    """It needs consent for `entitlement-loss`, though the row names the expiry."""
     batches.crowd(1, expires_at=NOW + timedelta(days=300))
     text = row(customer="c1", expires="2027-05-31")
     [outcome] = batches.done(batches.rows(text))
@@ -108,8 +108,8 @@ def test_an_earlier_expiry_takes_days_away(batches: Batches) -> None:
     "fields",
     [{"users": 24}, {"session_hosts": 0}, {"features": ["insights"]}, {"features": []}],
 )
-def test_what_a_row_takes_away_needs_consent(batches: Batches, fields: dict[str, Any]) -> None:
-    """A number that stands in a spreadsheet is no decision of the operator's."""
+def test_lower_terms_of_a_row_need_consent(batches: Batches, fields: dict[str, Any]) -> None:
+    """A number in a spreadsheet is not a decision of the operator."""
     batches.crowd(1, expires_at=NOW + timedelta(days=300))
     text = row(customer="c1", **fields)
     assert again(batches, text) == ["consent_needed"]
@@ -117,8 +117,8 @@ def test_what_a_row_takes_away_needs_consent(batches: Batches, fields: dict[str,
     assert again(batches, text) == ["keep"]
 
 
-def test_a_term_is_a_standing_policy(batches: Batches) -> None:
-    """Kept until it is due; a year later the same file renews again, and not twice."""
+def test_a_term_renews_a_license_each_year(batches: Batches) -> None:
+    """The license is kept until it is due; a year later the same file renews it again, once."""
     batches.crowd(1)
     text = row(customer="c1", term="6mo")
     assert again(batches, text) == ["renew"]
@@ -133,46 +133,46 @@ def test_a_term_is_a_standing_policy(batches: Batches) -> None:
     assert only(batches, "c1").expires_at == dates.term_end(first, parse_term("6mo"))
 
 
-def test_the_term_that_was_sold_is_the_policy_without_one(batches: Batches) -> None:
-    """A row that only names the customer renews each year by the term that is kept."""
+def test_a_row_without_a_term_uses_that_of_the_license(batches: Batches) -> None:
+    """A row that only names the customer renews each year by the term of the license."""
     batches.crowd(1, term="3mo")
     text = row(customer="c1")
     assert again(batches, text) == ["renew"]
     assert again(batches, text) == ["keep"]
-    batches.now = batches.current("c1")[0].expires_at + timedelta(days=1)  # lapsed
+    batches.now = batches.current("c1")[0].expires_at + timedelta(days=1)  # expired
     assert again(batches, text) == ["renew"]
     assert again(batches, text) == ["keep"]
 
 
 def test_terms_change_with_the_renewal(batches: Batches) -> None:
-    """Due and different: one license, not two."""
+    """A license that is due and different is renewed once."""
     batches.crowd(1)
     assert again(batches, row(customer="c1", users=40)) == ["renew"]
     assert only(batches, "c1").limits.users == 40
     assert len(batches.licenses()) == 2
 
 
-def test_trials_and_what_lapsed_long_ago_are_kept(batches: Batches) -> None:
-    """With a word of why; a term in the row makes a contract of a trial."""
+def test_trials_and_licenses_expired_long_ago_are_kept(batches: Batches) -> None:
+    """The note has the reason; a term in the row converts a trial."""
     soon = NOW + timedelta(days=5)
     batches.crowd(1, first=1, plan="trial", term="30d", expires_at=soon)
     batches.crowd(1, first=2, expires_at=NOW - timedelta(days=91))
     outcomes = batches.done(batches.rows(row(customer="c1") + row(customer="c2")))
     assert words(outcomes) == ["keep", "keep"]
-    trial, lapsed = (each.decision.note for each in outcomes if isinstance(each, Kept))
+    trial, expired = (each.decision.note for each in outcomes if isinstance(each, Kept))
     assert trial == (
-        "a trial is not renewed by itself; for a contract: "
+        "trials are not renewed automatically; to convert it: "
         "polygent-issue renew c1 --license 00000001 --plan PLAN"
     )
-    assert lapsed == (
-        "lapsed long ago, at 2026-08-31T09:30:00Z; to mean it: "
+    assert expired == (
+        "expired long ago, at 2026-08-31T09:30:00Z; to renew it anyway: "
         "polygent-issue renew c2 --license 00000002"
     )
     assert again(batches, row(customer="c1", term="1y")) == ["renew"]
 
 
 def test_the_same_machine_changes_nothing(batches: Batches) -> None:
-    """A document of the fingerprint that the license has, old as it may be."""
+    """A document with the license's fingerprint changes nothing, even if it is old."""
     batches.crowd(1, expires_at=NOW + timedelta(days=300))
     document(batches, "m.json", 1, days=100)
     text = row(customer="c1", machine="prod-1", machine_info="m.json")
@@ -180,7 +180,7 @@ def test_the_same_machine_changes_nothing(batches: Batches) -> None:
 
 
 def test_another_machine_is_a_reissue(batches: Batches) -> None:
-    """The label stays, the fingerprint is the new one; a stale document is a finding."""
+    """The label stays, and the fingerprint is the new one; a stale document is a finding."""
     batches.crowd(1, expires_at=NOW + timedelta(days=300))
     document(batches, "m.json", 90, days=100)
     text = row(customer="c1", machine="prod-1", machine_info="m.json")
@@ -192,8 +192,8 @@ def test_another_machine_is_a_reissue(batches: Batches) -> None:
     assert again(batches, text) == ["keep"]
 
 
-def test_a_machine_beside_several_is_issued_once(batches: Batches) -> None:
-    """Named by its document alone: a further machine, which the same file then keeps."""
+def test_another_machine_of_a_customer_is_issued_once(batches: Batches) -> None:
+    """A document alone adds a machine, and the same file then keeps its license."""
     batches.crowd(1, expires_at=NOW + timedelta(days=300))
     consent = accepting(FindingCode.ADDITIONAL_MACHINE)
     document(batches, "b.json", 51, hostname="prod-2")
@@ -206,8 +206,8 @@ def test_a_machine_beside_several_is_issued_once(batches: Batches) -> None:
     assert [each.machine_label for each in batches.current("c1")].count("prod-3") == 1
 
 
-def test_a_new_customer_with_one_machine(batches: Batches) -> None:
-    """The label is the row's, or else the hostname; nothing needs consent."""
+def test_a_new_customer_with_one_machine_needs_no_consent(batches: Batches) -> None:
+    """The label is that of the row, else the hostname."""
     document(batches, "a.json", 50, hostname="web")
     document(batches, "b.json", 51, hostname="web")
     text = row(customer="Globex", machine_info="a.json") + row(
@@ -219,8 +219,8 @@ def test_a_new_customer_with_one_machine(batches: Batches) -> None:
     assert again(batches, text) == ["keep", "keep"]
 
 
-def newcomers(batches: Batches) -> str:
-    """Two machines of a customer whom nobody knows yet."""
+def two_machines(batches: Batches) -> str:
+    """Two rows with machines of a new customer."""
     document(batches, "a.json", 50, hostname="east")
     document(batches, "b.json", 51, hostname="west")
     return row(customer="Globex", machine="east", machine_info="a.json") + row(
@@ -229,12 +229,12 @@ def newcomers(batches: Batches) -> str:
 
 
 @pytest.mark.parametrize("group", [1, 256])
-def test_a_second_machine_of_a_new_customer(
+def test_a_second_machine_of_a_new_customer_needs_consent(
     batches: Batches, monkeypatch: pytest.MonkeyPatch, group: int
 ) -> None:
-    """`additional-machine` in the review as in the run, in one group or in two."""
+    """`additional-machine` is found in the preview and the run, in one group or in two."""
     monkeypatch.setattr(run, "MAX_GROUP_SIZE", group)
-    text = newcomers(batches)
+    text = two_machines(batches)
     review, seen = batches.preview(batches.rows(text))
     assert [[str(found.code) for found in each.missing] for each in seen] == [
         [],
@@ -246,8 +246,8 @@ def test_a_second_machine_of_a_new_customer(
 
 
 def test_the_first_machine_of_a_new_customer_needs_no_consent(batches: Batches) -> None:
-    """Only the second does, and it fails alone."""
-    text = newcomers(batches)
+    """Only the second machine does, and it fails alone."""
+    text = two_machines(batches)
     assert again(batches, text) == ["sign", "consent_needed"]
     assert again(batches, text, consent=accepting(FindingCode.ADDITIONAL_MACHINE)) == [
         "keep",
@@ -256,7 +256,7 @@ def test_the_first_machine_of_a_new_customer_needs_no_consent(batches: Batches) 
 
 
 def test_consents_of_a_row_count_when_they_are_trusted(batches: Batches) -> None:
-    """Else the operator is told how they would; the row's reason goes into the journal."""
+    """Else the hint explains how they would count; the row's reason goes into the journal."""
     batches.crowd(1, expires_at=NOW + timedelta(days=300))
     text = row(customer="c1", users=5, accept=["entitlement-loss"], reason="downgrade")
     [failed] = batches.done(batches.rows(text))
@@ -272,8 +272,8 @@ def test_consents_of_a_row_count_when_they_are_trusted(batches: Batches) -> None
     assert "a reason is required" in failed.error.message
 
 
-def test_enterprise_and_its_domain(batches: Batches) -> None:
-    """Issued without a machine; another domain is a reissue, and a loss of the old one."""
+def test_another_domain_of_an_enterprise_license_is_a_reissue(batches: Batches) -> None:
+    """It is issued without a machine; a changed domain is a loss of the old one."""
     text = row(customer="Globex", tier="enterprise", allowed_domain="*.globex.internal")
     assert again(batches, text) == ["sign"]
     assert again(batches, text) == ["keep"]
@@ -282,8 +282,8 @@ def test_enterprise_and_its_domain(batches: Batches) -> None:
     assert again(batches, other, consent=LOSS) == ["reissue"]
 
 
-def test_an_enterprise_license_is_for_no_machine(batches: Batches) -> None:
-    """A row with a label would not find it again: refused; without one it is reissued once."""
+def test_an_enterprise_row_with_a_machine_is_refused(batches: Batches) -> None:
+    """With a label the row would not match again; without one the license is reissued once."""
     batches.crowd(1, expires_at=NOW + timedelta(days=300))
     wanted = {"customer": "c1", "tier": "enterprise"}
     [failed] = batches.done(batches.rows(row(**wanted, machine="prod-1")))
@@ -293,8 +293,8 @@ def test_an_enterprise_license_is_for_no_machine(batches: Batches) -> None:
     assert again(batches, row(**wanted)) == ["keep"]
 
 
-def test_a_row_that_says_what_no_license_can(batches: Batches) -> None:
-    """Refused by row and field, the others done."""
+def test_an_invalid_row_is_refused(batches: Batches) -> None:
+    """The outcome names the row and the field, and the other rows are done."""
     batches.crowd(2)
     text = row(customer="c1", users=0) + row(customer="c2")
     outcomes = batches.done(batches.rows(text))
@@ -304,8 +304,8 @@ def test_a_row_that_says_what_no_license_can(batches: Batches) -> None:
     assert words(outcomes)[1] == "renew"
 
 
-def test_a_document_that_cannot_be_read(batches: Batches) -> None:
-    """Not there, no JSON, or asked for by rows from stdin: that row's outcome."""
+def test_an_unreadable_document_fails_its_row(batches: Batches) -> None:
+    """The document is missing, is not JSON, or is named by rows from stdin."""
     (batches.office.folder / "bad.json").write_text("{")
     text = (
         row(customer="A", machine_info="absent.json")
@@ -321,8 +321,8 @@ def test_a_document_that_cannot_be_read(batches: Batches) -> None:
     assert "came from stdin" in outcome.error.message
 
 
-def test_a_placeholder_as_fingerprint(batches: Batches) -> None:
-    """A row with a document is judged as `sign` is; one without is not."""
+def test_a_placeholder_fingerprint_needs_consent(batches: Batches) -> None:
+    """A row with a document is checked as by `sign`; a row without one is not."""
     content = batches.office.document("Default-string").content
     (batches.office.folder / "a.json").write_bytes(content)
     rows = batches.rows(row(customer="A", machine_info="a.json"))
@@ -335,7 +335,7 @@ def test_a_placeholder_as_fingerprint(batches: Batches) -> None:
 
 
 def test_hints_name_fields(batches: Batches) -> None:
-    """Of what is refused, and of what needs consent."""
+    """Hints of errors and of findings name fields in place of options."""
     batches.crowd(1)
     text = (
         row(customer="Globex")
@@ -355,8 +355,8 @@ def test_hints_name_fields(batches: Batches) -> None:
     ]
 
 
-def test_new_customers_are_held_against_each_other(batches: Batches) -> None:
-    """A review finds what the run will: names that are alike, each beside the earlier ones."""
+def test_new_customers_are_compared_with_each_other(batches: Batches) -> None:
+    """The preview finds the same similar names as the run, each compared with earlier rows."""
     names = ("Fresh A", "Fresh B", "Globex", "Initech", "FRESH-A")
     text = "".join(row(customer=name, tier="enterprise") for name in names)
     review, seen = batches.preview(batches.rows(text))
@@ -378,16 +378,16 @@ def test_a_hundred_stores_need_no_consent(batches: Batches) -> None:
     assert words(outcomes) == ["sign"] * 100
 
 
-def test_a_row_like_many_names_three(batches: Batches) -> None:
-    """The message names three of the earlier rows and counts the rest."""
+def test_a_finding_names_three_similar_rows(batches: Batches) -> None:
+    """The message names three of the earlier rows and counts the others."""
     text = "".join(row(customer=f"Store {letter}", tier="enterprise") for letter in "ABCDE")
     _, seen = batches.preview(batches.rows(text))
     expected = "very similar to Store A, Store B, Store C and 1 more of an earlier row"
     assert expected in seen[-1].missing[0].message
 
 
-def test_new_customers_of_whose_names_no_slug_is_left(batches: Batches) -> None:
-    """Each gets one that is free by then, and the review holds."""
+def test_new_customers_get_free_slugs(batches: Batches) -> None:
+    """Each customer gets a slug that is free by then, and the preview stays valid."""
     text = "".join(row(customer=name, tier="enterprise") for name in ("\u2605\u2605", "\u2603"))
     review, _ = batches.preview(batches.rows(text))
     outcomes = list(batches.run().outcomes(batches.rows(text), review.shown))
@@ -395,8 +395,8 @@ def test_new_customers_of_whose_names_no_slug_is_left(batches: Batches) -> None:
     assert only(batches, "customer-2").customer == "\u2603"
 
 
-def test_two_rows_for_one_new_license(batches: Batches) -> None:
-    """By the name, and by the slug that it gets: the second changes nothing of the first."""
+def test_a_second_row_does_not_change_a_new_license(batches: Batches) -> None:
+    """Rows with the name and with the new slug are for one license; the second one fails."""
     text = row(customer="Globex Ltd", tier="enterprise", users=10)
     more = text + row(customer="globex-ltd", tier="enterprise", users=20)
     assert again(batches, more) == ["sign", "duplicate_row"]
@@ -405,8 +405,8 @@ def test_two_rows_for_one_new_license(batches: Batches) -> None:
     assert again(batches, same) == ["keep", "keep"]
 
 
-def test_a_review_is_of_what_the_file_accepts(batches: Batches) -> None:
-    """Who adds a consent or changes its reason after the review, has reviewed nothing."""
+def test_a_changed_consent_changes_the_digest(batches: Batches) -> None:
+    """A consent or a reason that is edited after the preview gives another digest."""
     batches.crowd(1)
     digests = {
         batches.preview(batches.rows(row(customer="c1", users=5, **more)))[0].digest
@@ -425,8 +425,8 @@ def test_a_review_is_of_what_the_file_accepts(batches: Batches) -> None:
     assert trusted == before
 
 
-def test_a_review_is_of_what_is_taken_away(batches: Batches) -> None:
-    """The row is the same, and the customer has more by now than she had at the review."""
+def test_a_changed_loss_changes_the_digest(batches: Batches) -> None:
+    """The row is the same, but the customer has more than at the time of the preview."""
     batches.crowd(1, expires_at=NOW + timedelta(days=300))
     text = row(customer="c1", users=20)
     before = batches.preview(batches.rows(text))[0].digest
@@ -434,8 +434,8 @@ def test_a_review_is_of_what_is_taken_away(batches: Batches) -> None:
     assert batches.preview(batches.rows(text))[0].digest != before
 
 
-def test_a_review_decides_the_same_again(batches: Batches) -> None:
-    """Its digest is of decisions and dates: not of IDs, the hour, or what is consented to."""
+def test_a_repeated_preview_has_the_same_digest(batches: Batches) -> None:
+    """The digest does not depend on IDs, the hour, or the operator's consent."""
     batches.crowd(2)
     document(batches, "a.json", 50)
     text = row(customer="c1", users=30) + row(customer="Globex", machine_info="a.json")
@@ -449,10 +449,10 @@ def test_a_review_decides_the_same_again(batches: Batches) -> None:
     assert batches.preview(batches.rows(text))[0].digest != digest
 
 
-def test_a_run_that_broke_off_goes_on_under_its_review(
+def test_an_interrupted_run_continues_with_its_digest(
     batches: Batches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Half is done, the digest is still that of the review; then everything is kept."""
+    """With half of the items done the digest is still the same; then everything is kept."""
     monkeypatch.setattr(run, "MAX_GROUP_SIZE", 2)
     batches.crowd(5)
     text = "".join(row(customer=f"c{number}", users=30) for number in range(1, 6))
@@ -472,8 +472,8 @@ def test_a_run_that_broke_off_goes_on_under_its_review(
     assert batches.preview(batches.rows(text))[0].digest != expect
 
 
-def test_rows_of_one_customer_do_not_hold_each_other_up(batches: Batches) -> None:
-    """A row that fails makes no newcomer; the second machine is then the first."""
+def test_a_failed_row_does_not_stop_the_next_one_of_its_customer(batches: Batches) -> None:
+    """A row that fails adds no customer, so the second machine becomes the first."""
     document(batches, "b.json", 51, hostname="west")
     text = row(customer="Globex", machine="east", machine_info="absent.json") + row(
         customer="Globex", machine="west", machine_info="b.json"
@@ -481,8 +481,8 @@ def test_rows_of_one_customer_do_not_hold_each_other_up(batches: Batches) -> Non
     assert again(batches, text) == ["unreadable_input", "sign"]
 
 
-def test_old_ids_are_kept(batches: Batches) -> None:
-    """A kept license is told by its record."""
+def test_a_kept_license_is_reported_by_its_id(batches: Batches) -> None:
+    """The outcome has the record of a kept license."""
     batches.crowd(1, expires_at=NOW + timedelta(days=300))
     [outcome] = batches.done(batches.rows(row(customer="Customer 1")))
     assert isinstance(outcome, Kept)

@@ -1,4 +1,4 @@
-"""Apply files: each spelling of a file gives the same rows; what is wrong is told by its place."""
+"""Apply files: each dialect of a file gives the same rows; errors name their place."""
 
 import csv
 import io
@@ -30,7 +30,7 @@ from polygent_issuer.verifier.license import display_name_problem
 
 
 def read(content: str | bytes) -> RowFile:
-    """An apply file from stdin."""
+    """Read an apply file from stdin."""
     data = content.encode() if isinstance(content, str) else content
     return RowFile.read("-", stdin=io.BytesIO(data))
 
@@ -41,19 +41,19 @@ def found(content: str | bytes) -> list[Row | RefusedRow]:
 
 
 def rows(content: str | bytes) -> list[Row]:
-    """Its rows, none of which is refused."""
+    """Return its rows; a refused row fails the test."""
     given = found(content)
     assert all(isinstance(row, Row) for row in given), given
     return [row for row in given if isinstance(row, Row)]
 
 
 def customers(content: str | bytes) -> list[tuple[str, str]]:
-    """Where each row stands, and whom it is for."""
+    """Return place and customer of each row."""
     return [(row.place.removeprefix("stdin, "), row.customer) for row in rows(content)]
 
 
 def refused(content: str | bytes) -> InvalidApplyFile:
-    """What is refused as a whole, in one line that can be shown."""
+    """Return the error of a refused file, whose message is one printable line."""
     with pytest.raises(InvalidApplyFile) as caught:
         read(content)
     assert caught.value.code == "invalid_apply_file"
@@ -69,7 +69,7 @@ def refused(content: str | bytes) -> InvalidApplyFile:
 
 
 def test_a_file_is_read_once(tmp_path: Path) -> None:
-    """The rows stay, whatever becomes of the file; `machine_info` is beside it."""
+    """The rows stay when the file changes; `machine_info` is relative to the file."""
     path = tmp_path / "licenses.csv"
     path.write_bytes(b"customer\nacme\n")
     file = RowFile.read(str(path))
@@ -79,8 +79,8 @@ def test_a_file_is_read_once(tmp_path: Path) -> None:
     assert read("customer\nacme\n").folder is None
 
 
-def test_what_cannot_be_read(tmp_path: Path) -> None:
-    """Missing, or larger than 64 MiB."""
+def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
+    """The file is missing, or larger than 64 MiB."""
     with pytest.raises(UnreadableInput, match="cannot read the apply file"):
         RowFile.read(str(tmp_path / "no.csv"))
     large = tmp_path / "large.csv"
@@ -102,8 +102,8 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
         ("x.tsv", "customer\tusers\nacme\t1", "line 2"),
     ],
 )
-def test_kinds_are_told_apart(tmp_path: Path, name: str, content: str, kind: str) -> None:
-    """By the ending, else by the first line that says something."""
+def test_the_format_is_recognised(tmp_path: Path, name: str, content: str, kind: str) -> None:
+    """The ending determines the format, else the first line that is not blank."""
     path = tmp_path / name
     path.write_text(content)
     (row,) = RowFile.read(str(path)).rows
@@ -111,7 +111,7 @@ def test_kinds_are_told_apart(tmp_path: Path, name: str, content: str, kind: str
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "message"),
     [
         (b"", "stdin is empty"),
         (b"\xef\xbb\xbf \r\n\t", "stdin is empty"),
@@ -127,11 +127,11 @@ def test_kinds_are_told_apart(tmp_path: Path, name: str, content: str, kind: str
         (b"\xd0\xcf\x11\xe0\xa1\xb1", "a spreadsheet's own format"),
     ],
 )
-def test_only_utf8_is_text(data: bytes, told: str) -> None:
-    """The hint says what to save it as."""
+def test_only_utf8_is_accepted(data: bytes, message: str) -> None:
+    """The hint names the format to save the file in."""
     error = refused(data)
-    assert told in error.message
-    assert "empty" in told or "CSV UTF-8" in (error.hint or "")
+    assert message in error.message
+    assert "empty" in message or "CSV UTF-8" in (error.hint or "")
 
 
 # CSV
@@ -140,8 +140,8 @@ def test_only_utf8_is_text(data: bytes, told: str) -> None:
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_every_dialect_of_spreadsheets(mark: str, separator: str, end: str) -> None:
-    """A byte order mark or none, three separators, three line ends, cells within quotes."""
+def test_every_dialect_of_spreadsheets_is_read(mark: str, separator: str, end: str) -> None:
+    """With or without a BOM, three separators, three line ends, quoted cells."""
     lines = [
         ["customer", '"users"', "features"],
         ['"Acme, Inc; ""x"""', "25", f'"insights{end}bots"'],
@@ -155,8 +155,8 @@ def test_every_dialect_of_spreadsheets(mark: str, separator: str, end: str) -> N
     assert (second.users, second.features) == (7, ())
 
 
-def test_empty_rows_and_cells_say_nothing() -> None:
-    """Also before the header; the lines are those of the file."""
+def test_empty_rows_and_cells_are_ignored() -> None:
+    """They may precede the header; line numbers are those of the file."""
     assert customers(";;\n\ncustomer;users;\n ; ;\n\nacme;;\n;;;;;\n\nglobex\n") == [
         ("line 6", "acme"),
         ("line 9", "globex"),
@@ -164,51 +164,51 @@ def test_empty_rows_and_cells_say_nothing() -> None:
     assert found("customer,users\n") == []
 
 
-def test_the_line_is_where_the_record_begins() -> None:
+def test_the_line_of_a_row_is_its_first_line() -> None:
     """Line breaks within quotes count."""
     content = 'customer,features\nacme,"bots\n\n\ninsights"\nglobex,\n'
     assert customers(content) == [("line 2", "acme"), ("line 6", "globex")]
 
 
 def test_names_of_columns_may_be_padded() -> None:
-    """Blanks around cells are nobody's meaning, also after the separator and before a quote."""
+    """Blanks around cells are ignored, also after the separator and before a quote."""
     (row,) = rows('customer , users\n "Acme, Inc" , 5 \n'.replace('" ,', '",'))
     assert (row.customer, row.users) == ("Acme, Inc", 5)
 
 
 @pytest.mark.parametrize(
-    ("header", "told", "hint"),
+    ("header", "message", "hint"),
     [
-        ("Customer,users", "stdin, line 1: there is no field Customer", "mean customer?"),
-        ("customer,session-hosts", "no field session-hosts", "mean session_hosts?"),
-        ("customer,Session Hosts", "no field Session Hosts", "mean session_hosts?"),
-        ("initech,25", "there is no field initech", "fields are customer, machine, "),
+        ("Customer,users", "stdin, line 1: unknown field Customer", "mean customer?"),
+        ("customer,session-hosts", "unknown field session-hosts", "mean session_hosts?"),
+        ("customer,Session Hosts", "unknown field Session Hosts", "mean session_hosts?"),
+        ("initech,25", "unknown field initech", "fields are customer, machine, "),
         ("customer,users,users", "two columns are called users", "one of them"),
         ("customer,users, users ", "two columns are called users", "one of them"),
-        ("machine,users", "there is no column customer", "the first line"),
-        ("customer,\x1b[31m", "no field \\x1b[31m", "fields are"),
-        ("customer," + "x" * 5000, "no field xxx", "fields are"),
+        ("machine,users", "the column 'customer' is missing", "the first line"),
+        ("customer,\x1b[31m", "unknown field \\x1b[31m", "fields are"),
+        ("customer," + "x" * 5000, "unknown field xxx", "fields are"),
         ('customer,"users\nacme,1', "line 1: the quotes of the row", "twice"),
-        (",;\n", "there is no header", "customer"),
-        ('=""', "there is no header", "customer"),
+        (",;\n", "the header is missing", "customer"),
+        ('=""', "the header is missing", "customer"),
     ],
 )
-def test_a_header_that_is_none_refuses_the_file(header: str, told: str, hint: str) -> None:
-    """A misread column could issue something else to everybody."""
+def test_an_invalid_header_refuses_the_file(header: str, message: str, hint: str) -> None:
+    """A misread column could issue wrong licenses to all customers."""
     error = refused(f"{header}\n")
-    assert told in error.message
+    assert message in error.message
     assert hint in (error.hint or "")
 
 
-def test_a_cell_that_does_not_end_is_refused() -> None:
-    """It is told as what it is: a quote may be missing before it, or none."""
+def test_an_unterminated_cell_is_refused() -> None:
+    """The error names a missing quote as the possible cause."""
     error = refused(f"customer,users\nglobex,1\n{'x' * 200_000},1\n")
     assert "stdin, line 3: the row that begins here has a cell of over 131,072" in error.message
 
 
 @pytest.mark.parametrize("line", ['"acme,1', '"ac"me,1', 'acme,"1"x', '"acme" ,1'])
 def test_quotes_that_do_not_match_refuse_the_file(line: str) -> None:
-    """Nobody can tell where the next row begins, so that none is relied on."""
+    """The beginning of the next row is unknown, so all rows are refused."""
     error = refused(f"customer,users\nglobex,1\n{line}\nzeta,2\n")
     assert "stdin, line 3: the quotes" in error.message
 
@@ -233,34 +233,34 @@ def test_quotes_that_do_not_match_refuse_the_file(line: str) -> None:
     ],
     ids=range(14),
 )
-def test_cells_as_spreadsheets_write_them(content: str) -> None:
-    """No-break spaces, a line that names the separator, empty cells, and text as a formula."""
+def test_cells_of_spreadsheets_are_read(content: str) -> None:
+    """No-break spaces, a line with the separator, empty cells, and text as a formula."""
     (row,) = rows(content)
     assert (row.customer, row.users) == ("Acme GmbH", 5)
 
 
-def test_the_place_of_a_row_below_a_named_separator() -> None:
-    """The line that names it counts."""
+def test_the_line_with_the_separator_counts() -> None:
+    """The place of a row includes the line that names the separator."""
     assert customers("sep=;\n\ncustomer\nacme\n") == [("line 4", "acme")]
     (row,) = found("sep=;\ncustomer;users\nacme;x")
     assert row.place == "stdin, line 3"
 
 
-def test_other_formulas_stay() -> None:
-    """It stays as it is, and quotes in one are kept."""
+def test_other_formulas_are_kept() -> None:
+    """Other formulas are texts, and quotes in them are kept."""
     assert customers('customer\n="Acme ""A"" GmbH"\n') == [("line 2", 'Acme "A" GmbH')]
     assert customers('customer\n="Acme"&"GmbH"\n') == [("line 2", '="Acme"&"GmbH"')]
     (row,) = rows("customer,features\nacme,planner\u00a0insights\n")
     assert row.features == ("planner", "insights")
 
 
-def test_a_file_with_a_bom_is_the_same() -> None:
-    """As our own tables for spreadsheets have one."""
+def test_a_bom_is_ignored() -> None:
+    """A BOM is accepted, since our own tables for spreadsheets have one."""
     assert rows("\ufeffcustomer,users\r\nAcme GmbH,5\r\n") == rows("customer,users\nAcme GmbH,5\n")
 
 
-def test_a_wrong_row_holds_up_no_other() -> None:
-    """It is told by its place and field."""
+def test_an_invalid_row_does_not_affect_the_others() -> None:
+    """It is reported with its place and field."""
     content = "customer,users,\nacme,1\nglobex,x\nAcme, Inc,1,2\n,5,\ninitech,5,note\nzeta,2"
     one, two, three, four, five, six = found(content)
     assert isinstance(one, Row)
@@ -278,7 +278,7 @@ def test_a_wrong_row_holds_up_no_other() -> None:
     assert isinstance(three, RefusedRow)
     assert three.message == "the row has 4 cells, and the header 3"
     assert isinstance(five, RefusedRow)
-    assert five.message == "a cell stands under no name: note"
+    assert five.message == "a cell has no column header: note"
 
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20).filter(
@@ -300,14 +300,14 @@ WISHES = st.fixed_dictionaries(
 
 
 def cell(name: str, value: object) -> str:
-    """As an operator writes it into a spreadsheet."""
+    """Return the text that an operator writes into a spreadsheet."""
     if isinstance(value, tuple):
         return " ".join(value) or ("none" if name == "features" else "")
     return str(value)
 
 
-def meant(wishes: Sequence[dict[str, Any]]) -> list[Row]:
-    """The rows of these wishes; places aside."""
+def rows_of(wishes: Sequence[dict[str, Any]]) -> list[Row]:
+    """Return the rows of these fields, without places."""
     made = []
     for wish in wishes:
         names: dict[str, Any] = {n: nfc(wish[n]) for n in ("customer", "machine") if n in wish}
@@ -316,7 +316,7 @@ def meant(wishes: Sequence[dict[str, Any]]) -> list[Row]:
 
 
 def unplaced(given: Sequence[Row]) -> list[Row]:
-    """Rows without their places."""
+    """Return the rows without their places."""
     return [Row(place="", **{name: getattr(row, name) for name in FIELDS}) for row in given]
 
 
@@ -328,7 +328,7 @@ def unplaced(given: Sequence[Row]) -> list[Row]:
     st.sampled_from(["\n", "\r\n", "\r"]),
 )
 @example([{"customer": "A\xa0B\u2007C\u202fD"}], list(FIELDS), ",", csv.QUOTE_ALL, "\n")
-def test_what_is_written_as_csv_comes_back(
+def test_rows_written_as_csv_are_read_back(
     wishes: list[dict[str, Any]], columns: list[str], separator: str, quoting: Any, end: str
 ) -> None:
     """In every dialect and order of columns; a customer's no-break spaces become plain ones."""
@@ -339,12 +339,12 @@ def test_what_is_written_as_csv_comes_back(
         writer.writerow([cell(name, wish[name]) if name in wish else "" for name in columns])
     plain = str.maketrans(dict.fromkeys("\u00a0\u2007\u202f", " "))
     expected = [wish | {"customer": wish["customer"].translate(plain)} for wish in wishes]
-    assert unplaced(rows(out.getvalue())) == meant(expected)
+    assert unplaced(rows(out.getvalue())) == rows_of(expected)
 
 
 @given(st.lists(WISHES, max_size=5), st.booleans())
-def test_what_is_written_as_toml_comes_back(wishes: list[dict[str, Any]], multiline: bool) -> None:  # noqa: FBT001
-    """Whatever the names are."""
+def test_rows_written_as_toml_are_read_back(wishes: list[dict[str, Any]], multiline: bool) -> None:  # noqa: FBT001
+    """All names are preserved."""
     tables = [
         {
             name: list(value)
@@ -358,14 +358,14 @@ def test_what_is_written_as_toml_comes_back(wishes: list[dict[str, Any]], multil
     ]
     text = tomli_w.dumps({"license": tables}, multiline_strings=multiline)
     headed = "".join(f"[[license]]\n{tomli_w.dumps(table)}" for table in tables)
-    assert unplaced(rows("# x\n" + text)) == unplaced(rows("# x\n" + headed)) == meant(wishes)
+    assert unplaced(rows("# x\n" + text)) == unplaced(rows("# x\n" + headed)) == rows_of(wishes)
 
 
 # TOML
 
 
-def test_defaults_hold_for_every_license() -> None:
-    """Wherever they stand, and whatever stands in quotes."""
+def test_defaults_apply_to_every_license() -> None:
+    """The table may be anywhere, and headers within texts are ignored."""
     content = """
         [[license]]
         customer = "acme"
@@ -390,29 +390,29 @@ def test_defaults_hold_for_every_license() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told", "hint"),
+    ("content", "message", "hint"),
     [
-        ("[[licence]]\n", "there is no table licence", "did you mean license?"),
-        ("[Defaults]\n", "there is no table Defaults", "did you mean defaults?"),
-        ("users = 5\n", "there is no table users", "[defaults] and [[license]]"),
+        ("[[licence]]\n", "unknown table licence", "did you mean license?"),
+        ("[Defaults]\n", "unknown table Defaults", "did you mean defaults?"),
+        ("users = 5\n", "unknown table users", "[defaults] and [[license]]"),
         ("[license]\n", "license is not written as [[license]]", "below it"),
         ("license = [1]\n", "license is not written as [[license]]", "below it"),
         ("[[defaults]]\n", "defaults is not written as [defaults]", "below it"),
         (
             '[[license]]\ncustomer = "a"\n[[license]]\nuser = 1',
-            "stdin, license 2: there is no field user",
+            "stdin, license 2: unknown field user",
             "users",
         ),
         (
             "[[license]]\n[license.users]\n[license.x]",
-            "license 1: there is no field x",
+            "license 1: unknown field x",
             "fields are",
         ),
-        ("[[license]]\n'\\u001b' = 1", "no field \\u001b", "fields are"),
-        ('[[license]]\n"\\u001b" = 1', "no field \\x1b", "fields are"),
-        ("[defaults]\ncustomer = 'a'", "defaults: customer is no default", "[[license]]"),
-        ("[defaults]\naccept = []", "defaults: accept is no default", "[[license]]"),
-        ("[defaults]\nmachines = 1", "defaults: there is no field machines", "fields are plan"),
+        ("[[license]]\n'\\u001b' = 1", "unknown field \\u001b", "fields are"),
+        ('[[license]]\n"\\u001b" = 1', "unknown field \\x1b", "fields are"),
+        ("[defaults]\ncustomer = 'a'", "defaults: customer cannot be a default", "[[license]]"),
+        ("[defaults]\naccept = []", "defaults: accept cannot be a default", "[[license]]"),
+        ("[defaults]\nmachines = 1", "defaults: unknown field machines", "fields are plan"),
         ("[defaults]\nusers = '5'", "defaults: users: must be a whole number", "as 25"),
         ("[defaults]\nterm = '1y'\nexpires = 2027-11-30", "defaults: term and expires", "one of"),
         (
@@ -434,15 +434,15 @@ def test_defaults_hold_for_every_license() -> None:
         ('[[license]]\nmachine_info = "docs\\', "is not TOML", "use single quotes, as"),
     ],
 )
-def test_toml_that_is_wrong_as_a_whole(content: str, told: str, hint: str) -> None:
-    """The line is that of the file, wherever the license stands."""
+def test_invalid_toml_refuses_the_file(content: str, message: str, hint: str) -> None:
+    """The error has the number of the line or of the license."""
     error = refused(content)
-    assert told in error.message
+    assert message in error.message
     assert hint in (error.hint or "")
 
 
-def test_a_wrong_license_holds_up_no_other() -> None:
-    """As in CSV."""
+def test_an_invalid_license_does_not_affect_the_others() -> None:
+    """The rule is the same as for CSV."""
     content = '[[license]]\ncustomer = "a"\nusers = true\n[[license]]\ncustomer = "b"\n'
     first, second = found(content)
     assert isinstance(first, RefusedRow)
@@ -450,8 +450,8 @@ def test_a_wrong_license_holds_up_no_other() -> None:
     assert isinstance(second, Row)
 
 
-def test_a_file_without_licenses_is_in_order() -> None:
-    """An empty registry's export is one."""
+def test_a_file_without_licenses_is_accepted() -> None:
+    """The export of an empty registry is such a file."""
     assert found("# nothing here\n") == []
     assert found("[defaults]\nusers = 5\n") == []
 
@@ -495,7 +495,7 @@ PIECES = st.lists(
 )
 @example("[[license]]\nfeatures = [\n[[license]]\n]\n")
 def test_each_license_of_a_document_is_a_row(text: str) -> None:
-    """Headers in texts and lists neither make nor lose a license."""
+    """Headers in texts and lists neither add nor remove a license."""
     content = "# toml\n" + text
     try:
         document = tomllib.loads(content)
@@ -516,8 +516,8 @@ def test_each_license_of_a_document_is_a_row(text: str) -> None:
 @given(st.binary(max_size=200))
 @example(b'customer\n"')
 @example(b"[[license]]\nx = [[[[")
-def test_any_bytes_are_rows_or_refused(data: bytes) -> None:
-    """Nothing but our own errors comes of a file."""
+def test_any_bytes_give_rows_or_our_own_error(data: bytes) -> None:
+    """No other exception is raised for a file."""
     for start in (b"", b"customer,users\n", b"[[license]]\ncustomer = 'a'\n"):
         try:
             read(start + data)
@@ -526,7 +526,7 @@ def test_any_bytes_are_rows_or_refused(data: bytes) -> None:
 
 
 def test_an_export_is_an_apply_file(registry: Registry, issuer: Issuer) -> None:
-    """Each current license comes back as the row that keeps it."""
+    """The row of each current license keeps it."""
     files = (
         issuer.file(1),
         issuer.file(2, sub="none", customer="None", fingerprint=None, features=()),

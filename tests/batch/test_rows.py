@@ -1,4 +1,4 @@
-"""What a row's fields may hold, from TOML and from cells; what is wrong is told by field."""
+"""The valid values of a row's fields in TOML and CSV; errors name the field."""
 
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from typing import Any
@@ -18,19 +18,19 @@ END = datetime(2027, 12, 1, tzinfo=UTC)
 
 
 def read(given: dict[str, Any], *, cells: bool = False, **defaults: Any) -> Row | RefusedRow:
-    """A row of TOML, or of cells."""
+    """Read a row of TOML, or of cells."""
     return read_row("x, line 1", {"customer": "acme"} | given, cells=cells, defaults=defaults)
 
 
 def row(given: dict[str, Any], *, cells: bool = False, **defaults: Any) -> Row:
-    """One that must be a row."""
+    """Return a valid row."""
     found = read(given, cells=cells, **defaults)
     assert isinstance(found, Row), found
     return found
 
 
 def refused(given: dict[str, Any], *, cells: bool = False) -> RefusedRow:
-    """One that must be none; it is told in one line that can be shown."""
+    """Return a refused row, whose message is one printable line."""
     found = read(given, cells=cells)
     assert isinstance(found, RefusedRow), found
     assert found.hint
@@ -58,10 +58,10 @@ BOTH = [
 
 @pytest.mark.parametrize("cells", [False, True])
 @pytest.mark.parametrize(("field", "written", "meant"), BOTH)
-def test_texts_mean_the_same_in_both(
+def test_texts_are_the_same_in_toml_and_csv(
     field: str, written: str, meant: object, *, cells: bool
 ) -> None:
-    """TOML and CSV read them by one rule."""
+    """TOML and CSV read texts by one rule."""
     assert getattr(row({field: written}, cells=cells), field) == meant
 
 
@@ -80,7 +80,7 @@ def test_texts_mean_the_same_in_both(
     ],
 )
 def test_toml_has_types(field: str, value: object, meant: object) -> None:
-    """Dates, numbers and lists of its own."""
+    """TOML has dates, numbers and lists."""
     assert getattr(row({field: value}), field) == meant
 
 
@@ -99,24 +99,24 @@ def test_toml_has_types(field: str, value: object, meant: object) -> None:
     ],
 )
 def test_cells_are_text(field: str, cell: str, meant: object) -> None:
-    """Digits, and lists parted by white space; `none` is no feature at all."""
+    """Numbers are digits, lists are separated by white space, and `none` is an empty list."""
     assert getattr(row({field: cell}, cells=True), field) == meant
 
 
-def test_what_is_not_said_is_as_now() -> None:
-    """A customer alone is a row."""
+def test_missing_fields_stay_empty() -> None:
+    """A row may have a customer only."""
     assert row({}) == Row(place="x, line 1", customer="acme")
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "told"),
+    ("field", "value", "message"),
     [
         *((name, 1.5, "not a number") for name in FIELDS if name not in ("features", "accept")),
         ("users", True, "not true or false"),
         ("users", "25", "not a text"),
         ("users", 0, "users must be 1 to 1,000,000, not 0"),
         ("session_hosts", -1, "must be 0 to"),
-        ("expires", datetime(2027, 11, 30), "without an offset"),  # noqa: DTZ001 - as TOML's
+        ("expires", datetime(2027, 11, 30), "lacks a UTC offset"),  # noqa: DTZ001 - as TOML's
         ("expires", time(12), "not a date or time"),
         ("expires", date.max, "too late"),
         ("expires", datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))), "no such time"),
@@ -129,16 +129,16 @@ def test_what_is_not_said_is_as_now() -> None:
         ("customer", {}, "not a table"),
     ],
 )
-def test_wrong_types_are_refused(field: str, value: object, told: str) -> None:
-    """TOML is strict: nothing is taken for what it is not."""
+def test_wrong_types_are_refused(field: str, value: object, message: str) -> None:
+    """TOML values are not converted."""
     found = refused({field: value})
     assert found.field == field
-    assert told in found.message
+    assert message in found.message
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_numbers_that_python_would_not_write_are_refused(sign: int) -> None:
-    """TOML's hexadecimals may have any length."""
+def test_huge_numbers_are_refused(sign: int) -> None:
+    """Hexadecimal numbers of TOML may have any length."""
     assert refused({"users": sign * 16**9999}).message == "the number is too large"
 
 
@@ -157,8 +157,8 @@ def test_numbers_that_python_would_not_write_are_refused(sign: int) -> None:
         "9" * 19,
     ],
 )
-def test_numbers_of_spreadsheets_are_refused(cell: str) -> None:
-    """Which sign parts thousands depends on the country; nobody guesses."""
+def test_numbers_with_separators_are_refused(cell: str) -> None:
+    """The separator of thousands depends on the country, so it is ambiguous."""
     found = refused({"users": cell}, cells=True)
     assert (found.field, found.customer) == ("users", "acme")
     assert found.message == f"not a whole number: {cell}"
@@ -175,8 +175,8 @@ WRONG = [
     ("plan", "Standard Annual", "not a plan name", "config show"),
     ("accept", "notdue", "no such finding: notdue", "did you mean not-due?"),
     ("accept", "x", "no such finding: x", "entitlement-loss"),
-    ("features", "insights,bots", "not a feature name: insights,bots", "spaces between"),
-    ("features", "none bots", "none stands beside other features", "leave it out"),
+    ("features", "insights,bots", "not a feature name: insights,bots", "separate the names"),
+    ("features", "none bots", "'none' cannot be combined with other features", "remove"),
     ("features", "a" * 65, "not a feature name: aaa", "lower-case letters"),
     ("allowed_domain", "https://acme.internal", "is not a lower-case host name", "without"),
     ("allowed_domain", "b\u00fccher.example", "outside ASCII", "xn--"),
@@ -188,21 +188,21 @@ WRONG = [
     ("machine", "\x1b[31m", "character U+001B", "visible"),
     ("key", "\u202egnp.exe", "character U+202E", "visible"),
     ("reason", "two\nlines", "two\\x0alines", "one line"),
-    ("reason", "x" * 1001, "longer than 1,000 characters", "in brief"),
+    ("reason", "x" * 1001, "longer than 1,000 characters", "shorten it"),
 ]
 
 
-@pytest.mark.parametrize(("field", "cell", "told", "hint"), WRONG)
-def test_wrong_cells_are_refused(field: str, cell: str, told: str, hint: str) -> None:
-    """By field, with what stands there, escaped and short, and how it is written right."""
+@pytest.mark.parametrize(("field", "cell", "message", "hint"), WRONG)
+def test_wrong_cells_are_refused(field: str, cell: str, message: str, hint: str) -> None:
+    """The error names the field, the text, escaped and short, and the valid form."""
     found = refused({field: cell}, cells=True)
     assert found.field == field
-    assert told in found.message
+    assert message in found.message
     assert hint in (found.hint or "")
 
 
-def test_one_of_term_and_expires() -> None:
-    """They contradict each other within a row; over the defaults a row's own one wins."""
+def test_term_and_expires_are_mutually_exclusive() -> None:
+    """Within a row they contradict each other; a row's own one overrides the defaults."""
     assert refused({"term": "1y", "expires": "2027-11-30"}).field == "expires"
     year = Term(years=1)
     own = row({"expires": "2027-11-30"}, term=year, users=5)
@@ -212,14 +212,14 @@ def test_one_of_term_and_expires() -> None:
     assert row({}, term=year).term == year
 
 
-def test_defaults_fill_what_is_not_said() -> None:
-    """And nothing else, not even an empty list of features."""
+def test_defaults_fill_missing_fields() -> None:
+    """They fill only missing fields, not even an empty list of features."""
     found = row({"features": [], "users": 5}, features=("bots",), users=9, deploy_hosts=1)
     assert (found.features, found.users, found.deploy_hosts) == ((), 5, 1)
 
 
-def test_a_row_without_customer_is_none() -> None:
-    """It is told as such."""
+def test_a_row_without_a_customer_is_refused() -> None:
+    """The error names the field `customer`."""
     found = read_row("x, line 1", {"users": 1}, cells=False, defaults={})
     assert isinstance(found, RefusedRow)
     assert (found.field, found.customer) == ("customer", None)
@@ -227,7 +227,7 @@ def test_a_row_without_customer_is_none() -> None:
 
 
 def test_the_customer_of_a_refused_row_is_shown_short() -> None:
-    """Whatever stands there."""
+    """Any text is escaped and shortened."""
     found = refused({"customer": "\x1b[31m" + "x" * 5000})
     assert found.customer == "\\x1b[31m" + "x" * 55 + "..."
 
@@ -247,14 +247,14 @@ VALUES = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(list(FIELDS)), VALUES))
-def test_any_toml_value_is_a_row_or_refused(given: dict[str, Any]) -> None:
-    """No value raises anything."""
+def test_any_toml_value_gives_a_row_or_a_refusal(given: dict[str, Any]) -> None:
+    """No value raises an exception."""
     assert isinstance(read(given), Row | RefusedRow)
 
 
 @given(st.dictionaries(st.sampled_from(list(FIELDS)), st.text(min_size=1)))
-def test_any_cell_is_a_row_or_refused(given: dict[str, str]) -> None:
-    """Likewise."""
+def test_any_cell_gives_a_row_or_a_refusal(given: dict[str, str]) -> None:
+    """No text raises an exception."""
     assert isinstance(read(given, cells=True), Row | RefusedRow)
 
 
@@ -284,13 +284,13 @@ def test_any_cell_is_a_row_or_refused(given: dict[str, str]) -> None:
         (option("--no-allowed-domain"), "--no-allowed-domain"),
     ],
 )
-def test_fields_in_place_of_options(hint: str | None, expected: str | None) -> None:
-    """A whole command, and what only the command line can say, stay as they are."""
+def test_hints_name_fields_in_place_of_options(hint: str | None, expected: str | None) -> None:
+    """Complete commands and options without a field stay as they are."""
     assert in_fields(hint) == expected
 
 
-def test_the_command_of_a_row_stays_data() -> None:
-    """A program can still run it."""
+def test_the_command_of_a_hint_stays_data() -> None:
+    """A program can run the command."""
     hint = in_fields(Hint("add ", option("--term", "1y"), "; or, to mean it: ", RENEW))
     assert isinstance(hint, Hint)
     assert hint.argv == RENEW.argv

@@ -1,4 +1,4 @@
-"""Many items, each by itself: in order, durable before they are told, none twice."""
+"""A run: items in order, each independent, durable before they are reported, none issued twice."""
 
 import os
 from contextlib import closing
@@ -33,19 +33,19 @@ from polygent_issuer.registry.errors import RegistryLocked
 
 @pytest.fixture(autouse=True)
 def small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four items in a group, so that a few items make several."""
+    """Four items in a group, so that a few items make several groups."""
     monkeypatch.setattr(run, "MAX_GROUP_SIZE", 4)
 
 
 def archive(batches: Batches, slug: str) -> None:
-    """Let a customer be archived."""
+    """Archive a customer."""
     with batches.office.registry.writing(now=NOW, actor=ADA) as db:
         customers.archive(db, customers.find(db, slug))
         db.record("customer-archived", customer=slug)
 
 
 def test_outcomes_come_in_the_order_of_the_items(batches: Batches) -> None:
-    """Over several groups; each license has its file, and nothing waits in the outbox."""
+    """Over several groups each license has its file, and the outbox is empty."""
     batches.crowd(11)
     names = [f"c{number}" for number in (7, 3, 11, 1, 2, 4, 5, 6, 8, 9, 10)]
     outcomes = batches.done(batches.renewals().of_customers(names))
@@ -61,8 +61,8 @@ def test_outcomes_come_in_the_order_of_the_items(batches: Batches) -> None:
         assert issued.path.read_bytes() == issued.file
 
 
-def test_one_that_fails_leaves_the_others(batches: Batches) -> None:
-    """Nobody of that name, archived, a stored file that was changed, consent that is missing."""
+def test_a_failed_item_does_not_affect_the_others(batches: Batches) -> None:
+    """An unknown or archived customer, a changed stored file, or missing consent."""
     batches.crowd(8)
     archive(batches, "c2")
     path = batches.office.folder / REGISTRY_FILE
@@ -81,8 +81,8 @@ def test_one_that_fails_leaves_the_others(batches: Batches) -> None:
     assert batches.pending() == []
 
 
-def test_consent_that_is_missing_is_of_that_item(batches: Batches) -> None:
-    """A license over three years: who accepts it with a reason gets it."""
+def test_missing_consent_fails_one_item(batches: Batches) -> None:
+    """A license over three years is issued if the finding is accepted with a reason."""
     batches.crowd(3)
     rows = "".join(
         f'[[license]]\ncustomer = "c{number}"\nmachine = "prod-1"\nterm = "{term}"\n'
@@ -100,8 +100,8 @@ def test_consent_that_is_missing_is_of_that_item(batches: Batches) -> None:
     assert words(outcomes) == ["keep", "renew", "keep"]
 
 
-def test_a_name_that_is_taken_leaves_the_others(batches: Batches) -> None:
-    """It is told of, kept as it is, and nothing was issued for it."""
+def test_an_existing_file_fails_one_item(batches: Batches) -> None:
+    """The file is kept, the item reports it, and its license is not issued."""
     batches.crowd(3)
     out = batches.office.folder / "out"
     there = [out / f"c2-prod-1-2027-12-20-{number:08x}.lic" for number in range(1, 9)]
@@ -113,8 +113,8 @@ def test_a_name_that_is_taken_leaves_the_others(batches: Batches) -> None:
     assert [record.id for record in batches.current("c2")] == [old_id(2)]
 
 
-def test_rows_that_cannot_be_kept_are_of_that_item(batches: Batches) -> None:
-    """Another license of it replaces the same one: nothing of it is kept, and the others are."""
+def test_refused_rows_fail_one_item(batches: Batches) -> None:
+    """If two of its licenses replace the same one, none of its rows is kept."""
     batches.crowd(3)
     first, second, third = batches.due()
 
@@ -129,8 +129,8 @@ def test_rows_that_cannot_be_kept_are_of_that_item(batches: Batches) -> None:
     assert batches.sound()
 
 
-def test_nothing_is_told_before_it_lasts(batches: Batches) -> None:
-    """When an outcome comes, another process sees row and file."""
+def test_an_outcome_is_durable_when_it_is_reported(batches: Batches) -> None:
+    """When an outcome comes, another process sees the row and the file."""
     batches.crowd(9)
     path = batches.office.folder / REGISTRY_FILE
     for outcome in batches.run().outcomes(batches.due()):
@@ -142,8 +142,8 @@ def test_nothing_is_told_before_it_lasts(batches: Batches) -> None:
         assert issued.path.read_bytes() == issued.file
 
 
-def test_the_key_is_asked_for_only_when_there_is_something_to_sign(batches: Batches) -> None:
-    """Once for all groups; never for items that are kept or refused."""
+def test_keys_are_unlocked_only_if_something_is_signed(batches: Batches) -> None:
+    """They are unlocked once for all groups, never for kept or refused items."""
     batches.crowd(9)
     assert words(batches.done(batches.renewals().of_customers(["nobody"]))) == ["not_found"]
     assert batches.unlocked == 0
@@ -154,8 +154,8 @@ def test_the_key_is_asked_for_only_when_there_is_something_to_sign(batches: Batc
     assert batches.unlocked == 1
 
 
-def test_a_stop_finishes_the_item_in_hand(batches: Batches) -> None:
-    """What was begun is told and kept; the same again does the rest."""
+def test_a_stop_finishes_the_present_item(batches: Batches) -> None:
+    """Signed items are issued and reported; the same batch again does the rest."""
     batches.crowd(9)
     told: list[Outcome] = []
     told += batches.run(stopped=lambda: len(batches.files()) >= 4).outcomes(batches.due())
@@ -166,8 +166,8 @@ def test_a_stop_finishes_the_item_in_hand(batches: Batches) -> None:
     assert len(batches.files()) == 9
 
 
-def test_a_stop_in_the_middle_of_a_group(batches: Batches) -> None:
-    """The group is closed with the items that it has."""
+def test_a_stop_within_a_group_writes_its_signed_items(batches: Batches) -> None:
+    """The group is closed with the items that are signed."""
     batches.crowd(9)
     asked = iter(range(100))
     outcomes = batches.done(batches.due(), stopped=lambda: next(asked) >= 2)
@@ -175,15 +175,15 @@ def test_a_stop_in_the_middle_of_a_group(batches: Batches) -> None:
     assert len(batches.files()) == 2
 
 
-def test_a_stop_before_anything_began(batches: Batches) -> None:
-    """Nothing is issued, and the key is not asked for."""
+def test_a_stop_at_the_beginning_issues_nothing(batches: Batches) -> None:
+    """The key is not unlocked."""
     batches.crowd(3)
     assert batches.done(batches.due(), stopped=lambda: True) == []
     assert batches.unlocked == 0
 
 
-def test_a_key_that_was_made_active_meanwhile(batches: Batches) -> None:
-    """Nothing is signed with what the operator has not unlocked."""
+def test_a_key_that_became_active_meanwhile_does_not_sign(batches: Batches) -> None:
+    """Only keys that the operator has unlocked sign."""
     batches.crowd(6)
     told = []
     other = SoftwareSigner(generate_private_key())
@@ -199,8 +199,8 @@ def test_a_key_that_was_made_active_meanwhile(batches: Batches) -> None:
     assert batches.sound()
 
 
-def test_what_was_not_shown_is_not_issued(batches: Batches) -> None:
-    """A decision that is another since the review fails, and says so."""
+def test_a_decision_that_was_not_shown_is_not_issued(batches: Batches) -> None:
+    """An item with another decision than its preview fails with that reason."""
     batches.crowd(3)
     review, _ = batches.preview(batches.due())
     with batches.office.registry.writing(now=NOW, actor=ADA) as db:
@@ -211,8 +211,8 @@ def test_what_was_not_shown_is_not_issued(batches: Batches) -> None:
     assert [record.id for record in batches.current("c2")] == [old_id(2)]
 
 
-def test_what_another_has_done_since_the_review_is_kept(batches: Batches) -> None:
-    """Nothing is left to do for it, so nothing failed."""
+def test_an_item_that_another_command_did_is_kept(batches: Batches) -> None:
+    """If nothing is left to do since the preview, the item does not fail."""
     batches.crowd(3)
     review, _ = batches.preview(batches.renewals().of_customers(["c1", "c2", "c3"]))
     batches.done(batches.renewals().of_customers(["c2"]))
@@ -245,8 +245,8 @@ class _Gone(_Wrong):
 @pytest.mark.parametrize(
     ("kind", "code"), [(_Wrong, "signature_refused"), (_Gone, "key_unavailable")]
 )
-def test_a_key_that_fails_ends_all(batches: Batches, kind: type[_Wrong], code: str) -> None:
-    """A signature that does not verify, or none: nothing of the group is kept."""
+def test_a_failing_key_ends_the_batch(batches: Batches, kind: type[_Wrong], code: str) -> None:
+    """A signature does not verify or is missing: nothing of the group is kept."""
     private = generate_private_key()
     signer = kind(private)
     batches.office.signer = signer
@@ -267,8 +267,8 @@ def test_a_key_that_fails_ends_all(batches: Batches, kind: type[_Wrong], code: s
     assert batches.sound()
 
 
-def test_a_registry_that_fails_ends_all(batches: Batches) -> None:
-    """It is no fault of the one item, and none after it is issued."""
+def test_a_registry_failure_ends_the_batch(batches: Batches) -> None:
+    """It is not the fault of an item, and no item after it is issued."""
     batches.crowd(6)
 
     def fails(_: object) -> Decision:
@@ -282,8 +282,10 @@ def test_a_registry_that_fails_ends_all(batches: Batches) -> None:
     assert batches.files() == []
 
 
-def test_a_disk_that_fails_at_the_sync(batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of the group is kept, and no temporary file is left."""
+def test_a_failing_sync_issues_nothing_of_the_group(
+    batches: Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither rows nor temporary files are left."""
     batches.crowd(6)
     _without_syncfs(monkeypatch)
     monkeypatch.setattr(os, "fsync", _fails_at(6))
@@ -298,8 +300,10 @@ def test_a_disk_that_fails_at_the_sync(batches: Batches, monkeypatch: pytest.Mon
     assert batches.sound()
 
 
-def test_a_disk_that_fails_at_the_names(batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the COMMIT: the licenses are kept, and the next batch delivers their files."""
+def test_a_failing_link_keeps_the_licenses(
+    batches: Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the COMMIT the licenses are kept, and the next batch delivers their files."""
     batches.crowd(3)
     _without_syncfs(monkeypatch)
     monkeypatch.setattr(os, "fsync", _fails_at(4))
@@ -333,8 +337,8 @@ def _fails_at(number: int) -> Any:
     return fsync
 
 
-def test_what_a_crash_kept_back_is_delivered(batches: Batches) -> None:
-    """A group that was committed but got no names: nothing is signed again."""
+def test_undelivered_files_of_a_crash_are_delivered(batches: Batches) -> None:
+    """A group that was committed but not linked is not signed again."""
     batches.crowd(4)
     batches.done(batches.due())
     with tampering(batches.office.folder / REGISTRY_FILE) as database:
@@ -353,8 +357,8 @@ def test_what_a_crash_kept_back_is_delivered(batches: Batches) -> None:
     assert batches.sound()
 
 
-def test_who_stops_listening_has_lost_nothing(batches: Batches) -> None:
-    """A reader that goes away after one outcome: the group is whole, the rest comes later."""
+def test_a_reader_that_stops_loses_nothing(batches: Batches) -> None:
+    """After one outcome the group is complete, and a later batch does the rest."""
     batches.crowd(9)
     with closing(batches.run().outcomes(batches.due())) as outcomes:  # type: ignore[type-var]
         next(outcomes)
@@ -365,7 +369,7 @@ def test_who_stops_listening_has_lost_nothing(batches: Batches) -> None:
 
 
 def test_a_slow_key_closes_groups_early(batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Others wait for the registry meanwhile; so a group ends when its time is over."""
+    """Other commands wait for the registry, so a group ends when its time is over."""
     batches.crowd(3)
     ticks = iter(range(0, 1000, 10))
     monkeypatch.setattr(run, "monotonic", lambda: next(ticks))
@@ -375,15 +379,15 @@ def test_a_slow_key_closes_groups_early(batches: Batches, monkeypatch: pytest.Mo
     assert seqs == {4, 5, 6}
 
 
-def test_a_folder_is_needed(batches: Batches) -> None:
-    """A batch has no one file to go into."""
+def test_a_batch_needs_a_folder(batches: Batches) -> None:
+    """A batch is not written to a single file."""
     batches.crowd(1)
     with pytest.raises(ValueError, match="folder"):
         batches.done(batches.due(), destination=Destination(folder=None))
 
 
-def test_the_journal_tells_of_each(batches: Batches) -> None:
-    """One row for each license, with the consents that it needed and no others."""
+def test_the_journal_has_a_row_for_each_license(batches: Batches) -> None:
+    """Each row has the consents that its license needed, and no others."""
     batches.crowd(1)
     batches.crowd(1, first=2, expires_at=NOW + timedelta(days=100))
     consent = accepting(FindingCode.NOT_DUE)

@@ -1,4 +1,4 @@
-"""An item that may rest on what another of its group writes is decided again."""
+"""Items that may depend on another item of the group are decided again."""
 
 import json
 from collections import Counter
@@ -16,12 +16,12 @@ from polygent_issuer.registry import Reading
 
 @pytest.fixture(autouse=True)
 def one_group(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All in one transaction."""
+    """All items in one transaction."""
     monkeypatch.setattr(run, "MAX_GROUP_SIZE", 16)
 
 
 def counted(jobs: Iterable[Job], times: Counter[str]) -> Iterator[Job]:
-    """The same jobs; how often each was decided."""
+    """Return the same jobs, and the number of decisions of each."""
     for job in jobs:
 
         def decide(db: Reading, job: Job = job) -> Decision:
@@ -32,7 +32,7 @@ def counted(jobs: Iterable[Job], times: Counter[str]) -> Iterator[Job]:
 
 
 def test_a_customer_twice_is_renewed_once(batches: Batches) -> None:
-    """The second item sees what the first has written, though both are of one group."""
+    """The second item depends on the rows of the first, though both are in one group."""
     batches.crowd(3)
     names = ["c1", "c2", "c1", "c2", "c3"]
     outcomes = batches.done(batches.renewals().of_customers(names))
@@ -41,8 +41,8 @@ def test_a_customer_twice_is_renewed_once(batches: Batches) -> None:
     assert batches.sound()
 
 
-def test_what_writes_nothing_is_decided_on_what_was_written(batches: Batches) -> None:
-    """An outcome without a license stands only where nothing was written before it."""
+def test_items_without_licenses_are_decided_after_earlier_writes(batches: Batches) -> None:
+    """Their decision is reused only if nothing was written before."""
     batches.crowd(3)
     times = Counter[str]()
     names = ["c1", "nobody", "c2", "c3"]
@@ -51,8 +51,8 @@ def test_what_writes_nothing_is_decided_on_what_was_written(batches: Batches) ->
     assert times == {"c1": 1, "nobody": 2, "c2": 1, "c3": 1}
 
 
-def test_many_are_decided_once(batches: Batches) -> None:
-    """Customers who have nothing to do with each other are decided together."""
+def test_independent_items_are_decided_once(batches: Batches) -> None:
+    """Items of different customers are not decided again."""
     batches.crowd(9)
     times = Counter[str]()
     names = [f"c{number}" for number in range(1, 10)]
@@ -60,7 +60,7 @@ def test_many_are_decided_once(batches: Batches) -> None:
     assert times == dict.fromkeys(names, 1)
 
 
-def test_a_machine_that_an_earlier_row_brings_is_known(batches: Batches) -> None:
+def test_a_machine_of_an_earlier_row_is_known(batches: Batches) -> None:
     """Of two new customers with one machine, the second needs consent, within one group, too."""
     batches.crowd(1)
     made = {"fingerprint": fingerprint(50), "generatedAt": "2026-11-30T08:00:00Z", "hostname": "a"}

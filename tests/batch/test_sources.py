@@ -1,4 +1,4 @@
-"""License files as they are named: each one by itself, and none holds up another."""
+"""License files by name: each is read on its own, and a failure does not affect the others."""
 
 import base64
 import io
@@ -25,7 +25,7 @@ def read(*named: str | Path, **more: Any) -> tuple[LicenseFile, ...]:
 
 
 def names(*named: str | Path, **more: Any) -> list[str]:
-    """What the sources are called."""
+    """Return the names of the sources."""
     return [source.name for source in read(*named, **more)]
 
 
@@ -38,7 +38,7 @@ def skipped(folder: Path, **more: Any) -> dict[str, tuple[str, str]]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two license files, one that is none, and a folder in it."""
+    """A folder with two license files, another file, and a sub-folder."""
     for name in ("b.lic", "A.LIC", "notes.txt"):
         (tmp_path / name).write_text(name)
     (tmp_path / "deeper").mkdir()
@@ -48,22 +48,22 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def stdin(monkeypatch: pytest.MonkeyPatch) -> io.BytesIO:
-    """What `-` reads."""
+    """Return a setter of stdin's content."""
     data = io.BytesIO()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(data))
     return data
 
 
 def test_a_folder_gives_its_license_files(folder: Path) -> None:
-    """By name, whatever the case of the ending; not those of a folder within."""
+    """They are ordered by name, with any case of the ending, without sub-folders."""
     assert names(folder, folder / "notes.txt") == [
         str(folder / name) for name in ("A.LIC", "b.lic", "notes.txt")
     ]
     assert [source.data for source in read(folder)] == [b"A.LIC", b"b.lic"]
 
 
-def test_what_cannot_be_read_is_a_source_with_its_problem(folder: Path) -> None:
-    """A missing file, a folder without any: the next one is still read."""
+def test_an_unreadable_source_has_a_problem(folder: Path) -> None:
+    """A file is missing, or a folder has no licenses; the next source is still read."""
     (folder / "empty").mkdir()
     missing, empty, there = read(folder / "no.lic", folder / "empty", folder / "b.lic")
     assert missing.problem is not None
@@ -90,14 +90,14 @@ def test_a_folder_that_cannot_be_read(folder: Path, monkeypatch: pytest.MonkeyPa
     assert last.problem is not None
 
 
-def test_a_name_that_cannot_be_looked_at(tmp_path: Path) -> None:
-    """One that is too long for the system is a source with its problem."""
+def test_an_invalid_name_has_a_problem(tmp_path: Path) -> None:
+    """A name that is too long for the system is a source with its problem."""
     (source,) = read(tmp_path / ("x" * 5_000))
     assert source.problem is not None
     assert "file name too long" in source.problem.message
 
 
-def test_a_file_is_no_license_by_its_ending_alone(tmp_path: Path) -> None:
+def test_a_hidden_file_named_lic_is_skipped(tmp_path: Path) -> None:
     """A hidden file named `.lic` has no ending."""
     (tmp_path / ".lic").write_bytes(b"")
     (source,) = read(tmp_path)
@@ -120,7 +120,7 @@ def test_a_file_is_no_license_by_its_ending_alone(tmp_path: Path) -> None:
     ids=range(9),
 )
 def test_a_license_is_known_by_its_content(tmp_path: Path, data: bytes) -> None:
-    """A file of any name with a license, mangled or not, is judged and not skipped."""
+    """A file of any name with a license, damaged or not, is read and not skipped."""
     (tmp_path / "Globex.lic.txt").write_bytes(data)
     (tmp_path / "notes.txt").write_bytes(b"hello")
     assert names(tmp_path) == [str(tmp_path / "Globex.lic.txt")]
@@ -155,8 +155,8 @@ def test_skipped_files_are_named(folder: Path) -> None:
     assert names(folder) == [str(folder / name) for name in ("A.LIC", "b.lic")]
 
 
-def test_folders_within(folder: Path) -> None:
-    """In the order of names, each link skipped, and as deep as the system has them."""
+def test_sub_folders_are_read_in_order(folder: Path) -> None:
+    """They are ordered by name, each link is skipped, and any depth is read."""
     (folder / ".git").mkdir()
     (folder / ".git" / "x.lic").write_bytes(EXAMPLE)
     (folder / "deeper" / "again").symlink_to(folder)
@@ -173,8 +173,8 @@ def test_folders_within(folder: Path) -> None:
     assert list(others) == [".git", "deeper/again", "deeper/out", "itself", "notes.txt"]
 
 
-def test_a_chain_of_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Deeper than Python recurses; what the system cannot name is a problem, not a crash."""
+def test_a_deep_chain_of_folders_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is deeper than Python recurses; a path that is too long is a problem, not a crash."""
     monkeypatch.chdir(tmp_path)
     depth = sys.getrecursionlimit() + 1_500
     before = os.open(".", os.O_RDONLY)
@@ -191,8 +191,10 @@ def test_a_chain_of_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         subprocess.run(["rm", "-rf", "d"], check=True)
 
 
-def test_the_current_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files of the current folder have names without a folder."""
+def test_files_of_the_current_folder_have_plain_names(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their names have no folder."""
     monkeypatch.chdir(folder)
     assert names(".", recursive=True) == ["A.LIC", "b.lic", "deeper/c.lic"]
     assert names("deeper//") == ["deeper/c.lic"]
@@ -252,7 +254,7 @@ def test_a_file_that_may_not_be_read() -> None:
             os.seteuid(before)
 
 
-def test_a_large_file_is_cut_where_it_is_too_large(tmp_path: Path) -> None:
+def test_a_large_file_is_read_up_to_the_limit(tmp_path: Path) -> None:
     """One byte more than the format allows is enough to refuse it."""
     (tmp_path / "x.lic").write_bytes(b"a" * 100_000)
     (source,) = read(tmp_path / "x.lic")
@@ -260,7 +262,7 @@ def test_a_large_file_is_cut_where_it_is_too_large(tmp_path: Path) -> None:
 
 
 def test_stdin_has_a_license_on_each_line(stdin: io.BytesIO) -> None:
-    """As `cat *.lic` gives them; blank lines are nobody's."""
+    """The output of `cat *.lic` is accepted; blank lines are ignored."""
     stdin.write(b"one\n\ntwo\r\n")
     stdin.seek(0)
     assert [(source.name, source.data) for source in read("-")] == [
@@ -270,7 +272,7 @@ def test_stdin_has_a_license_on_each_line(stdin: io.BytesIO) -> None:
 
 
 def test_an_empty_stdin_is_a_problem(stdin: io.BytesIO) -> None:
-    """Nothing came where something was expected."""
+    """An empty stdin is a source with its problem."""
     stdin.write(b"\n")
     stdin.seek(0)
     (source,) = read("-")
@@ -279,7 +281,7 @@ def test_an_empty_stdin_is_a_problem(stdin: io.BytesIO) -> None:
 
 
 def test_a_closed_stdin_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not an exception."""
+    """A closed stdin is a source with its problem, not an exception."""
     monkeypatch.setattr(sys, "stdin", None)
     (source,) = read("-")
     assert source.problem is not None

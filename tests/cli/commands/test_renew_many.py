@@ -253,7 +253,7 @@ def test_early_renewals_need_consent(desk: Desk) -> None:
     """More than 90 days ahead a license is kept, and renewed once with consent."""
     add_customers_at(desk, range(1, 3), ends_in=200)
     outcome = desk.ok("renew", "c1", "c2")
-    assert "kept c1: not due: runs until 2027-06-18T09:30:00Z" in outcome.text
+    assert "kept c1: not due: valid until 2027-06-18T09:30:00Z" in outcome.text
     consent = ("--accept", "not-due", "--reason", "early")
     for count in (2, 2):
         desk.ok("renew", "c1", "c2", *consent)

@@ -331,8 +331,8 @@ def test_a_killed_process_is_one_error(many: Path) -> None:
         _, err = process.communicate()
     assert process.returncode == 1
     assert err == (
-        b"error: a process that worked for this command was ended from outside\n"
-        b"hint: is memory short? run the command again\n"
+        b"error: a worker process was killed\n"
+        b"hint: check that there is enough memory, and run the command again\n"
     )
 
 

@@ -218,7 +218,7 @@ def test_the_same_id_with_other_bytes(books: Books, files: Path) -> None:
         db.record("test")
     outcome = books.desk.run("registry", "import", str(path))
     assert outcome.code == 20
-    assert f"the registry holds license {path.stem} with other bytes" in outcome.text
+    assert f"the registry has license {path.stem} with other bytes" in outcome.text
 
 
 @pytest.mark.usefixtures("files")

@@ -121,7 +121,7 @@ def test_what_changed_at_the_question_is_not_issued(today: Desk) -> None:
     code, screen = finish(terminal)
     assert code == 20
     assert "renewed 2, failed 1" in screen
-    assert "otherwise than it was shown" in "".join(left_on(screen))
+    assert "registry changed after the preview" in "".join(left_on(screen))
 
 
 @pytest.mark.slow
