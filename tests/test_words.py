@@ -65,11 +65,9 @@ RECORDED = ("tests/contract/homes/", "tests/contract/steps.py")
 #: Rooms still to do. It only shrinks.
 TO_DO: set[str] = {
     "polygent_issuer/cli/flows",
-    "polygent_issuer/cli/output",
     "polygent_issuer/guide",
     "tests/benchmarks",
     "tests/cli/flows",
-    "tests/cli/output",
 }
 
 

@@ -79,7 +79,7 @@ def test_the_preview_lists_each_replaced_license(cluster: Desk) -> None:
     assert "2027-12-31T00:00:00Z, the last of them → 2028-12-31T00:00:00Z" in text
     assert "fingerprint of 2 machines → any tier standard → enterprise users 40 + 25 → 250" in text
     assert "session hosts 5 + 5 → 50" in text
-    assert "allowed domain any: the file works for whoever holds it" in text
+    assert "allowed domain any (bearer license)" in text
     assert [one["status"] for one in listed(cluster)] == ["current", "current"]
     (planned,) = cluster.ok(*argv, "--json").json["licenses"]
     assert {"name": "users", "old": "40 + 25", "new": "250"} in planned["changes"]

@@ -159,7 +159,7 @@ def test_servers_keep_a_retired_key_while_its_files_are_valid(acme: Desk) -> Non
     assert "2027-12-01T00:00:00Z on\n" in replaced
     acme.now += timedelta(days=365)
     assert (
-        "every file under it has expired: servers may drop its public" in walk(acme, LATER[2]).text
+        "every license signed with it has expired: servers may remove" in walk(acme, LATER[2]).text
     )
     assert len(KeySet.from_jwks(acme.ok("key", "export-public", "--all").out)) == 2
 
@@ -251,7 +251,7 @@ def test_an_old_file_is_not_sent(acme: Desk) -> None:
     walk(acme, LEAKED[0])
     mend = (
         f"license {license_id[:8]} was signed with main, which is compromised: servers must refuse "
-        f"it; for a new one: polygent-issue reissue acme --license {license_id[:8]}\n"
+        f"it; for a new license: polygent-issue reissue acme --license {license_id[:8]}\n"
     )
     assert mend in acme.ok("license", "export", license_id, "-o", "again.lic").err
     assert mend in acme.ok("license", "sent", license_id).err

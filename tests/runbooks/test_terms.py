@@ -191,7 +191,7 @@ def test_any_domain(globex: Desk) -> None:
     """`--no-allowed-domain` allows every host; the preview explains that once."""
     text = globex.ok("reissue", "globex", "--no-allowed-domain").text
     lines = [line.strip() for line in text.splitlines() if "allowed domain" in line]
-    assert lines == ["allowed domain  *.globex.internal → any: the file works for whoever holds it"]
+    assert lines == ["allowed domain  *.globex.internal → any (bearer license)"]
     new = only(licenses(globex, "globex", status="current"))
     assert verdict(globex, new["id"], host="anything.example") == "ok"
     assert "allowed domain  any: the file" in globex.ok("reissue", "globex", "--dry-run").text

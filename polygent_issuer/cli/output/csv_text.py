@@ -1,4 +1,4 @@
-"""Lists as CSV (RFC 4180), for a spreadsheet that runs nothing of what they hold.
+"""Lists as CSV (RFC 4180) in which a spreadsheet finds no formula.
 
 Names of customers and machines come from others. A cell that a spreadsheet would take for a formula
 (CWE-1236) gets an apostrophe before it, also after a semicolon, at which some part quoted cells;
@@ -45,7 +45,7 @@ class CsvOptions(OptionGroup):
     ] = None
 
     def asked(self, invocation: Invocation) -> bool:
-        """Whether CSV is wanted; `UsageProblem` for JSON on stdout, too, or a file without CSV."""
+        """Return whether to write CSV; `UsageProblem` if JSON goes to stdout, too."""
         if self.to is not None and not self.csv:
             raise UsageProblem("--output needs --csv", hint="add --csv")
         if self.csv and invocation.as_json and self.to in (None, STDOUT):
@@ -78,7 +78,7 @@ class CsvOptions(OptionGroup):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CsvTable(Result):
-    """A list as CSV: of the items, as programs get them, the members that are columns."""
+    """A list as CSV: the members of each JSON item that are columns."""
 
     columns: tuple[str, ...]
     items: Iterable[Mapping[str, Any]]
@@ -86,7 +86,7 @@ class CsvTable(Result):
     writes_itself = True
 
     def write(self, stream: TextIO) -> None:
-        """Write it in UTF-8 with CR LF, whatever the stream had for the screen."""
+        """Write the table in UTF-8 with CR LF, whatever the encoding of the stream was."""
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(encoding="utf-8", newline="")
         rows = csv.writer(stream, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\r\n")
@@ -95,7 +95,7 @@ class CsvTable(Result):
         stream.flush()
 
     def write_file(self, path: Path) -> None:
-        """Write it to a file, with a BOM."""
+        """Write the table to a file, with a BOM."""
         with path.open("w", encoding="utf-8", newline="") as stream:
             stream.write(BOM)
             self.write(stream)

@@ -1,4 +1,4 @@
-"""How customers look, and their licenses that carry another name."""
+"""Customers as text and JSON, and their licenses that carry another name."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def customer_json(customer: "Customer") -> dict[str, Any]:
-    """Return a customer for programs."""
+    """Return a customer as JSON."""
     return {
         "slug": customer.slug,
         "name": customer.name,
@@ -29,7 +29,7 @@ def customer_json(customer: "Customer") -> dict[str, Any]:
 
 
 def customer_rows(customer: "Customer") -> Iterable[tuple[str, str | None]]:
-    """Yield a customer as names and values for people."""
+    """Yield the fields of a customer for people."""
     yield "name", customer.name
     yield "slug", customer.slug
     yield "aliases", ", ".join(customer.aliases) or None
@@ -41,12 +41,12 @@ def customer_rows(customer: "Customer") -> Iterable[tuple[str, str | None]]:
 
 
 def zone_of(customer: "Customer") -> "ZoneInfo | None":
-    """Return the customer's time zone; None also where this machine does not know it."""
+    """Return the customer's time zone, or None if it is not set or not known on this machine."""
     return dates.known_zone(customer.time_zone)
 
 
 def outdated_json(license_: "OutdatedLicense") -> dict[str, Any]:
-    """Return a license for programs; `mend` is the command that issues it again."""
+    """Return a license as JSON; `mend` is the command that reissues it."""
     return {
         "id": license_.license_id,
         "name": license_.name,

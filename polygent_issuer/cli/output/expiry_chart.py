@@ -1,4 +1,4 @@
-"""The coming twelve months as bars with names, so that one sees the bulges; for a terminal."""
+"""A bar chart of the licenses that expire in each of the next twelve months, for a terminal."""
 
 import shutil
 import sys
@@ -13,13 +13,13 @@ from polygent_issuer.text import escape
 
 MONTHS = 12
 _MOST_NAMES = 16
-"""More fit into no line."""
+"""No line has room for more."""
 _LONGEST_BAR = 24
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExpiryChart:
-    """What ends in each month, and the terminal for it; `bar` is a character that it has."""
+    """The expiries of each month, the width of the terminal and a character for the bars."""
 
     months: Mapping[str, Sequence[summaries.Expiry]]
     width: int
@@ -27,7 +27,7 @@ class ExpiryChart:
 
     @classmethod
     def on_stdout(cls, db: Reading, now: datetime) -> Self | None:
-        """Return what ends from `now` on; None where stdout is no terminal."""
+        """Return the chart of the expiries from `now` on, or None if stdout is not a terminal."""
         if sys.stdout is None or not sys.stdout.isatty():
             return None
         bar = "█" if "utf" in (sys.stdout.encoding or "").lower() else "#"
@@ -36,7 +36,7 @@ class ExpiryChart:
         return cls(months=months(db, now), width=width, bar=bar)
 
     def blocks(self) -> Iterator[Block]:
-        """A line for each month; none when nothing ends in any of them."""
+        """Yield a line for each month, or nothing if no license expires in any of them."""
         most = max(map(len, self.months.values()))
         if not most:
             return
@@ -54,9 +54,9 @@ class ExpiryChart:
 
 
 def months(db: Reading, now: datetime) -> dict[str, list[summaries.Expiry]]:
-    """Return what ends from `now` on in this month and the eleven after it (UTC), first to last.
+    """Return the expiries of this month and the eleven after it (UTC), in their order.
 
-    A license counts for the month of the last second that it covers.
+    A license belongs to the month of the last second that it covers.
     """
     begins = [_first_of(now, number) for number in range(MONTHS + 1)]
     ends: dict[str, list[summaries.Expiry]] = {f"{each:%Y-%m}": [] for each in begins[:-1]}
@@ -71,7 +71,7 @@ def _first_of(moment: datetime, later: int) -> datetime:
 
 
 def _fitting(names: list[str], room: int) -> str:
-    """Return as many names as there is room for, and how many customers more."""
+    """Return as many names as there is room for, and the number of the others."""
     for number in range(min(len(names), _MOST_NAMES), 0, -1):
         line = ", ".join(names[:number]) + _rest(len(names) - number)
         if cells(line) <= room:

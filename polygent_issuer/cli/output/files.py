@@ -1,4 +1,4 @@
-"""Public documents that a command makes: to stdout unless a file is named."""
+"""Public documents, written to a file or to stdout."""
 
 from pathlib import Path
 from typing import Annotated
@@ -21,7 +21,7 @@ OutputFile = Annotated[
 def write(
     invocation: Invocation, data: bytes, to: str | None, *, name: str, option: str = "--output"
 ) -> Path | None:
-    """Write a document, never over another one; with `--json` and no `to` the JSON carries it.
+    """Write a document to a new file or to stdout; with `--json` and no `to` it is in the JSON.
 
     Args:
         invocation: of the command.

@@ -1,4 +1,4 @@
-"""How journal rows look."""
+"""Journal rows as a table, JSON and CSV."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -15,7 +15,7 @@ COLUMNS: Final = (
 
 
 def journal_json(row: JournalRow) -> dict[str, Any]:
-    """Return a row for programs, with its place in the chain."""
+    """Return a row as JSON, with its place in the chain."""
     return {
         "seq": row.seq,
         "at": dates.instant(row.at),

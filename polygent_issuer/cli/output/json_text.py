@@ -1,4 +1,4 @@
-"""JSON for programs: ASCII alone, so that nothing in it can steer a terminal."""
+"""JSON for programs. It is ASCII, so that no text in it can control a terminal."""
 
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
@@ -37,23 +37,23 @@ def encode(value: object) -> str:
 
 
 def at_home(hint: str | None) -> str | None:
-    """Return a hint with `--home` in its commands, if that was typed; the variable is inherited."""
+    """Return a hint with `--home` in its commands if it was given; the variable is inherited."""
     home = GLOBAL_OPTIONS.get({}).get("home")
     return hint if home is None or not isinstance(hint, Hint) else hint.at_home(str(home))
 
 
 def hint_json(hint: str | None, name: str = "hint") -> dict[str, Any]:
-    """Return a hint as it is shown, and `argv`, the words of its command, where it has one."""
+    """Return a hint as it is printed, and `argv`, the words of its command, if it has one."""
     command = at_home(hint)
     argv = command.argv if isinstance(command, Hint) else None
     return {name: hint} if argv is None else {name: hint, "argv": list(argv)}
 
 
 def finding_json(finding: "Finding") -> dict[str, Any]:
-    """Return a finding for programs."""
+    """Return a finding as JSON."""
     return {"code": str(finding.code), "message": finding.message, **hint_json(finding.hint)}
 
 
 def error_json(error: "IssuerError") -> dict[str, Any]:
-    """Return an error for programs."""
+    """Return an error as JSON."""
     return {"code": error.code, "message": error.message, **hint_json(error.hint)}

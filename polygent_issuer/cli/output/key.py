@@ -1,4 +1,4 @@
-"""How keys look: their public side, and where the private one is."""
+"""Keys as text and JSON: the public key, and the place of the private key."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -9,17 +9,17 @@ from polygent_issuer.store_uri import is_token_uri
 from polygent_issuer.terms import dates
 
 EXPORT_ALL: Final = "polygent-issue key export-public --all --format jwks --output keys.json"
-"""The command that makes the set of keys that servers are to trust."""
+"""The command that exports the set of keys for servers."""
 
 _HERE: Final = {
     Presence.PRESENT: "there",
     Presence.LOCKED: "its keyring is locked",
-    Presence.UNAVAILABLE: "its store cannot be asked",
+    Presence.UNAVAILABLE: "its key store is unavailable",
 }
 
 
 def key_json(key: KeyRecord, store: str) -> dict[str, Any]:
-    """Return a key for programs; `store` is where this operator has its private half."""
+    """Return a key as JSON; `store` is where this operator keeps its private key."""
     return {
         "kid": key.kid,
         "label": key.label,
@@ -33,7 +33,7 @@ def key_json(key: KeyRecord, store: str) -> dict[str, Any]:
 
 
 def key_state(key: KeyRecord) -> str:
-    """Return what the key is good for, in a word or two."""
+    """Return the state of a key in one word."""
     if key.compromised:
         return "compromised"
     if key.retired_at is not None:
@@ -42,38 +42,38 @@ def key_state(key: KeyRecord) -> str:
 
 
 def backup_state(key: KeyRecord) -> str:
-    """Return when it was last backed up."""
+    """Return the time of the last backup."""
     return dates.optional_instant(key.backed_up_at) or "none"
 
 
 def brief_place(store: str) -> str:
-    """Return a store for a table: of a key in a token, without the module's path."""
+    """Return a store for a table, without the path of a token's module."""
     return store.partition("?")[0] if is_token_uri(store) else store
 
 
 def whereabouts(key: KeyRecord, store: str, presence: Presence) -> str:
-    """Return where this operator has the private half, and whether it is there."""
+    """Return where this operator keeps the private key, and whether it is there."""
     here = _HERE.get(presence) or ("not there" if not key.may_sign else f"not there{way_back(key)}")
     return f"{store} ({here})"
 
 
 def no_server_needs(last_end: datetime | None, now: datetime) -> str:
-    """Return from when on servers may drop a key under which no license is current.
+    """Return when servers may remove a key that signed no current license.
 
-    The last file under it ends at `last_end`: where a server has not the next one, it runs on.
+    The last license that it signed expires at `last_end`. Until then a server may still use it.
     """
     if last_end is None:
-        return "nothing was ever signed with it: servers may drop its public half"
+        return "no license was ever signed with it: servers may remove its public key"
     if last_end <= now:
-        return "every file under it has expired: servers may drop its public half"
+        return "every license signed with it has expired: servers may remove its public key"
     return (
-        "no current license is signed with it: a server may drop its public half once the file "
-        f"installed there is of another key, and any server from {dates.instant(last_end)} on"
+        "no current license is signed with it: a server may remove its public key once it has a "
+        f"license signed with another key, and every server may from {dates.instant(last_end)} on"
     )
 
 
 def way_back(key: KeyRecord) -> str:
-    """Return how a private half comes back that is not in its place; it ends a sentence on that."""
+    """Return the end of a sentence about a missing private key: how to restore it."""
     if key.backed_up_at is None:
-        return ", and no backup was noted"
-    return ": polygent-issue key import BACKUP takes it from its backup"
+        return ", and no backup is recorded"
+    return ": polygent-issue key import BACKUP restores it from its backup"

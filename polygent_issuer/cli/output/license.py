@@ -1,4 +1,4 @@
-"""How licenses look in the registry: rows, claims, and whether a file is the one to send."""
+"""Licenses of the registry as rows, JSON and claims, and warnings before one is sent."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -23,7 +23,7 @@ COLUMNS: Final = (
 
 
 def license_json(record: "LicenseRecord", now: datetime) -> dict[str, Any]:
-    """Return a license for programs; a current one may have expired at `now`."""
+    """Return a license as JSON; a current one may have expired at `now`."""
     return {
         "id": record.id,
         "customer": record.customer_slug,
@@ -86,12 +86,12 @@ def claim_rows(
 
 
 def list_command(label: str) -> Hint:
-    """Return the command that lists the current licenses under a key."""
+    """Return the command that lists the current licenses signed with a key."""
     return run("license", "list", "--status", "current", f"--key={label}")
 
 
 def reissue_command(record: "LicenseRecord", now: datetime) -> Hint:
-    """Return the command that issues a current license again: the next one, if it has ended."""
+    """Return the command that reissues a current license, or renews it if it has expired."""
     verb = "reissue" if record.expires_at > now else "renew"
     return run(verb, record.customer_slug, "--license", record.id[:8])
 
@@ -99,14 +99,14 @@ def reissue_command(record: "LicenseRecord", now: datetime) -> Hint:
 def send_warnings(
     record: "LicenseRecord", key: "KeyRecord", *, upload_before: datetime, now: datetime
 ) -> Iterable[str]:
-    """Yield what speaks against mailing a file now, with the command that mends it: one at most.
+    """Yield the reason not to send a file now, with the command that issues a new one, if any.
 
-    `key` signed it, and a server takes it until `upload_before`.
+    `key` signed it, and a server accepts it until `upload_before`.
     """
-    this, again = f"license {record.id[:8]}", f"for a new one: {reissue_command(record, now)}"
+    this, again = f"license {record.id[:8]}", f"for a new license: {reissue_command(record, now)}"
     if not record.is_current:
         by = f" by {record.replaced_by[:8]}" if record.replaced_by else ""
-        yield f"{this} is {record.status}{by}; it is not the one to send"
+        yield f"{this} was {record.status}{by}: do not send it"
     elif key.compromised:
         yield (
             f"{this} was signed with {escape(key.label)}, which is compromised: servers must "
@@ -116,4 +116,4 @@ def send_warnings(
         yield f"{this} expired at {dates.instant(record.expires_at)}; {again}"
     elif now > upload_before:
         until = dates.instant(upload_before)
-        yield f"a server took the file of {record.id[:8]} until {until}; {again}"
+        yield f"the upload deadline of {this} was {until}; {again}"

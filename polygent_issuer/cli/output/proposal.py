@@ -1,4 +1,4 @@
-"""How a proposal and its license look: old → new, the expiry, until when to upload; as JSON."""
+"""Proposals and issued licenses as text and JSON: changes, expiry, upload deadline."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -16,12 +16,12 @@ from polygent_issuer.terms import dates
 from polygent_issuer.verifier import License, Tier
 
 _DOMAIN = "allowed domain"
-_ANYWHERE = "any: the file works for whoever holds it"
+_ANYWHERE = "any (bearer license)"
 _ASSUMED = "assumed; set yours with: polygent-issue config set upload_window 7d"
 
 
 def preview(proposals: Iterable[Proposal], settings: Settings) -> Iterable[Block]:
-    """Yield everything that will be in each license; nothing is signed yet."""
+    """Yield the content of each license before it is signed."""
     for proposal in proposals:
         yield Line(f"{proposal.action} {proposal.file_name}", "title")
         yield fields(proposal, settings)
@@ -36,7 +36,7 @@ def fields(
     file: str | None = None,
     drafts: Iterable[Path] = (),
 ) -> Fields:
-    """Return whose it is, old → new, until when; `file` and `drafts` are what was written."""
+    """Return customer, changes and expiry of a license, and the files that were written for it."""
     same = (("terms", "as before"),) if proposal.replaced and not proposal.differences else ()
     new = ", new" if isinstance(proposal.customer, NewCustomer) else ""
     return Fields(
@@ -61,18 +61,18 @@ def written(file: str, drafts: Iterable[Path]) -> Fields:
 
 
 def upload_before(license_: License, settings: Settings) -> str:
-    """Return until when a server takes the file, and whether that rests on a guess."""
+    """Return the upload deadline, and whether it is assumed."""
     until = dates.upload_deadline(license_.issued_at, settings.upload_window_or_assumed)
     return deadline(until, assumed=settings.upload_window_is_assumed)
 
 
 def deadline(until: datetime, *, assumed: bool) -> str:
-    """Return the same, where both are known."""
+    """Return an upload deadline as text."""
     return f"{dates.instant(until)} ({_ASSUMED})" if assumed else dates.instant(until)
 
 
 def _terms(proposal: Proposal) -> Iterable[tuple[str, str]]:
-    """Yield all terms of a first license; what changes, of a later one."""
+    """Yield all terms of a first license, or the changes of a later one."""
     anywhere = proposal.license.tier is Tier.ENTERPRISE and proposal.license.allowed_domain is None
     changed = {term.name for term in proposal.differences} if proposal.replaced else frozenset()
     if anywhere and _DOMAIN not in changed:
@@ -86,7 +86,7 @@ def _terms(proposal: Proposal) -> Iterable[tuple[str, str]]:
 
 
 def _replaced(proposal: Proposal) -> Iterable[tuple[str, str]]:
-    """Yield the license that it replaces; of several, which machine's each is, and until when."""
+    """Yield the license that it replaces; of several, also machine and expiry of each."""
     if len(proposal.replaced) == 1:
         yield "replaces", proposal.replaced[0].id
         return
@@ -120,7 +120,7 @@ def _expiry(proposal: Proposal) -> str:
 def issued_json(
     issued: Issued, settings: Settings, *, drafts: Iterable[Path], agreed: Consent
 ) -> dict[str, Any]:
-    """Return an issued license: its proposal, file and mail drafts, and what was accepted."""
+    """Return an issued license: its proposal, file, mail drafts and accepted findings."""
     return {
         **proposal_json(issued.proposal, settings),
         "file": None if issued.path is None else str(issued.path),
@@ -130,7 +130,7 @@ def issued_json(
 
 
 def proposal_json(proposal: Proposal, settings: Settings) -> dict[str, Any]:
-    """Return what is in the license, what changes, and what is risky about it."""
+    """Return the content of a license, its changes and its findings."""
     issued = proposal.license
     window, assumed = settings.upload_window_or_assumed, settings.upload_window_is_assumed
     return {

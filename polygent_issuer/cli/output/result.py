@@ -1,4 +1,4 @@
-"""Results, and writing to stdout and stderr: text, JSON, bytes; streams that take nothing more.
+"""Results, and writing them to stdout and stderr as text, JSON or bytes.
 
 A command returns a frozen `Result`. It becomes JSON or text only after Typer has returned, so that
 a closed pipe and Ctrl-C have their own exits.
@@ -27,11 +27,11 @@ _USUAL_WIDTH: Final = 80
 
 
 class StdoutError(OutputProblem):
-    """Stdout is closed, full or gone, so this is said on stderr under `--json` too."""
+    """Stdout is closed, full or gone, so the error goes to stderr under `--json`, too."""
 
 
 class BrokenPipe(StdoutError):
-    """Whoever read stdout has seen enough (`| head -1`): nobody needs to be told."""
+    """The reader of stdout has gone (`| head -1`), so no error is printed."""
 
 
 def stdout_failed(problem: Exception) -> StdoutError:
@@ -46,13 +46,13 @@ def stdout_failed(problem: Exception) -> StdoutError:
 
 
 def discard(stream: TextIO) -> None:
-    """Let what is still buffered vanish: the interpreter flushes once more when it ends."""
+    """Drop what is still buffered, since the interpreter flushes once more when it ends."""
     with suppress(*STREAM_ERRORS):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def is_plain(stream: TextIO) -> bool:
-    """Whether neither colour nor boxes belong on this stream."""
+    """Return whether this stream gets neither colour nor boxes."""
     environ = os.environ
     return not stream.isatty() or bool(environ.get("NO_COLOR")) or environ.get("TERM") == "dumb"
 
@@ -102,7 +102,7 @@ def write_blocks(blocks: "Iterable[Block]", stream: TextIO) -> None:
 
 
 def write_json(members: Mapping[str, Any], *, in_line: bool = False) -> None:
-    """Write a JSON object to stdout: on one line beside others, or indented and alone."""
+    """Write a JSON object to stdout, indented or as one line of several."""
     text = f"{json_text.line(members)}\n" if in_line else json_text.document(members)
     sys.stdout.write(text)
     sys.stdout.flush()
@@ -115,7 +115,7 @@ def write_blocks_now(blocks: "Iterable[Block]") -> None:
 
 
 def write_json_now(members: Mapping[str, Any]) -> None:
-    """Write a JSON object to stdout at once, on one line: an item of a batch."""
+    """Write an item of a batch to stdout, as JSON on one line."""
     with _stdout():
         write_json(members, in_line=True)
 
@@ -129,7 +129,7 @@ def write_lines(lines: Iterable[str]) -> None:
 
 
 def write_bytes(data: bytes) -> None:
-    """Write bytes that were asked for (`-o -`) to stdout, as they are."""
+    """Write the bytes of a document to stdout (`-o -`)."""
     with _stdout():
         sys.stdout.buffer.write(data)
         sys.stdout.flush()
@@ -144,7 +144,7 @@ def plain_lines(blocks: "Iterable[Block]", width: int | None = None) -> Iterable
 
 
 def _escape_unencodable(stream: TextIO) -> None:
-    """Have what the stream's encoding lacks escaped: a pipe on Windows has no arrow."""
+    """Escape characters that the encoding lacks: a pipe on Windows has no arrow."""
     if isinstance(stream, TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")
 
@@ -158,36 +158,36 @@ def _stdout() -> Iterator[None]:
 
 
 class Result:
-    """What a command did: `to_json` for programs, `blocks` for people."""
+    """The result of a command: `to_json` for programs, `blocks` for people."""
 
     __slots__ = ()
 
     @property
     def exit_code(self) -> ExitCode:
-        """How the process ends."""
+        """The exit code of the process."""
         return ExitCode.DONE
 
     @property
     def text_to_stderr(self) -> bool:
-        """Whether stdout was used for the bytes that were asked for (`-o -`)."""
+        """True if stdout has the bytes of a document (`-o -`), so that the text goes to stderr."""
         return False
 
     @property
     def writes_itself(self) -> bool:
-        """Whether it has a form of its own (CSV, a document), and `write` puts it on stdout."""
+        """True if it has a format of its own (CSV, a document), which `write` writes."""
         return False
 
     @property
     def in_lines(self) -> bool:
-        """Whether its JSON is the last of several lines, or are several lines itself."""
+        """True if its JSON is one of several lines."""
         return False
 
     def write(self, stream: TextIO) -> None:
-        """Write that form."""
+        """Write a result with a format of its own."""
         raise NotImplementedError
 
     def to_json(self) -> Mapping[str, Any]:
-        """Return the members of the JSON object beside `schema`; an iterator is an array."""
+        """Return the members of the JSON object without `schema`; an iterator becomes an array."""
         raise NotImplementedError
 
     def blocks(self) -> "Iterable[Block]":
@@ -197,7 +197,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Report(Result):
-    """The result of most commands: members and blocks that are ready to be written."""
+    """The result of most commands: JSON members and blocks of text."""
 
     members: Mapping[str, Any]
     text: "Iterable[Block]"
@@ -215,7 +215,7 @@ class Report(Result):
 
 
 def write_result(result: Result, *, as_json: bool, quiet: bool) -> None:
-    """Write a finished command's result; `StdoutError` when stdout cannot be written."""
+    """Write the result of a command; `StdoutError` when stdout cannot be written."""
     with _stdout():
         if result.writes_itself:
             sys.stdout.flush()  # one that was never there fails here

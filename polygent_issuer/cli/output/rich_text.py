@@ -29,7 +29,7 @@ def draw(rows: Iterable[Row], stream: TextIO) -> None:
 
 
 def draw_note(label: str, lines: Iterable[str], style: Style, stream: TextIO) -> None:
-    """Write lines of which the first begins with `label`, which is coloured."""
+    """Write lines and colour the label at the beginning of the first one."""
     first, *others = lines
     begin: Row = ((label, style), (first[len(label) :], "plain"))
     draw([begin, *(((line, "plain"),) for line in others)], stream)

@@ -1,4 +1,4 @@
-"""`--csv`: lists for a spreadsheet, which runs nothing of what they hold."""
+"""`--csv`: lists in which a spreadsheet finds no formula."""
 
 import csv
 import io
@@ -36,12 +36,12 @@ FORMULAS = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"
 
 
 def read(text: str) -> list[list[str]]:
-    """The rows as any program reads them."""
+    """Return the rows as any program reads them."""
     return list(csv.reader(io.StringIO(text, newline=""), strict=True))
 
 
 def written(value: object) -> str:
-    """How one cell comes out of a file with one column."""
+    """Return the cell of a file with one column."""
     out = io.StringIO(newline="")
     CsvTable(columns=("x",), items=[{"x": value}]).write(out)
     header, (cell,) = read(out.getvalue())
@@ -143,8 +143,8 @@ def test_a_customer_who_is_a_formula(books: Books) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
-def test_it_is_utf_8_wherever_it_is_made(books: Books, encoding: str) -> None:
-    """Neither the locale nor a system that writes CR LF by itself changes a byte of it."""
+def test_csv_is_utf_8_in_every_locale(books: Books, encoding: str) -> None:
+    """Neither the locale nor a system that adds CR LF changes a byte."""
     books.customer("Müller 株式", "muller")
     expected = books.desk.ok("customer", "list", "--csv").out
     home = ("--home", str(books.desk.home))
@@ -170,13 +170,13 @@ def test_it_is_utf_8_wherever_it_is_made(books: Books, encoding: str) -> None:
 @example("line\r\nline")
 @example("Acme; =1")
 @example('a;"=1')
-def test_no_cell_is_run(text: str) -> None:
-    """One line, nothing that steers, and no formula at its beginning; all else as it is."""
+def test_a_spreadsheet_runs_no_cell(text: str) -> None:
+    """A cell is one line without control characters and without a formula at its beginning."""
     cell = written(text)
-    told = escape(text)
+    escaped = escape(text)
     assert cell.removeprefix("'").replace(";'", ";") in (
-        told.replace(";'", ";"),
-        told.removeprefix("'").replace(";'", ";"),
+        escaped.replace(";'", ";"),
+        escaped.removeprefix("'").replace(";'", ";"),
     )
     for part in cell.split(";"):
         assert part.startswith("'") or not re.match(f"[\\s'\"]*[{re.escape(FORMULAS)}]", part)
@@ -198,8 +198,8 @@ def test_no_cell_is_run(text: str) -> None:
         ("Acme; Globex", "Acme; Globex"),
     ],
 )
-def test_what_is_no_text(value: object, cell: str) -> None:
-    """Numbers stay numbers, lists are joined, what is absent is empty."""
+def test_values_that_are_not_text(value: object, cell: str) -> None:
+    """Numbers stay numbers, lists are joined, and a missing value is empty."""
     assert written(value) == cell
 
 

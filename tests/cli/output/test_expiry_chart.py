@@ -15,7 +15,7 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def screen(books: Books, *argv: str, columns: int = 100, **environ: str) -> str:
-    """What `expiring` shows on a terminal of this width."""
+    """Return the output of `expiring` on a terminal of this width."""
     code, shown = finish(
         at_terminal(books.desk.home, "expiring", *argv, COLUMNS=str(columns), **environ)
     )
@@ -91,13 +91,13 @@ def test_a_terminal_without_the_character_gets_another(full: Books) -> None:
 
 
 def test_off_a_terminal_nothing_is_drawn(full: Books) -> None:
-    """The plain list stays as it was; likewise for programs, at a terminal too."""
+    """A pipe gets the plain list; CSV and JSON have no chart at a terminal either."""
     assert bars(full.desk.ok("expiring", "--within", "1y").text) == []
     assert bars(screen(full, "--csv")) == []
     assert "twelve months" not in screen(full, "--json")
 
 
-def test_where_nothing_ends_there_are_no_bars(books: Books) -> None:
+def test_without_expiries_no_chart_is_drawn(books: Books) -> None:
     """Only the sentence."""
     shown = COLOUR.sub("", screen(books))
     assert shown.startswith("nothing expires until")

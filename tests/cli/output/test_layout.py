@@ -26,7 +26,7 @@ def text_of(*blocks: Block, width: int | None = 80) -> list[str]:
     ("text", "piece"),
     [
         (f"wrote {FILE}: edit it", f"{FILE}:"),
-        (f"there is no folder {FILE}", FILE),
+        (f"no such folder: {FILE}", FILE),
         (f"key file:{FILE} (there)", f"file:{FILE}"),
         (f"rm '{FILE}' by hand", f"rm '{FILE}' by hand"),
         ("cp /a/settings.toml '/b c/d'", "cp /a/settings.toml '/b c/d'"),
@@ -150,7 +150,7 @@ def test_a_wide_screen_folds_nothing() -> None:
 
 
 def test_a_column_with_one_value_can_be_left_out() -> None:
-    """It says nothing where it is the same in each row; with two values it stays."""
+    """A column with the same value in each row is left out; one with two values stays."""
     table = Table(HEADERS, ROWS)
     assert table.without_repeated("last full day", "status").headers == (
         *HEADERS[:4],

@@ -1,4 +1,4 @@
-"""How wide a text is, held against rich's own measure."""
+"""The width of a text on a terminal, compared with the one that rich measures."""
 
 import pytest
 from hypothesis import given

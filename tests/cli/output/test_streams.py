@@ -1,4 +1,4 @@
-"""Real processes: stdout that is closed, full or gone, Ctrl-C, colour, and what names may hold."""
+"""Real processes: stdout that is closed, full or gone, Ctrl-C, colour, and hostile names."""
 
 import fcntl
 import os
@@ -28,17 +28,17 @@ def _start(*argv: str, **streams: Any) -> "subprocess.Popen[bytes]":
 
 
 def _ended(process: "subprocess.Popen[bytes]") -> tuple[int, str]:
-    """The exit code and stderr; a traceback is never right."""
+    """Return the exit code and stderr, which never has a traceback."""
     _, err = process.communicate(timeout=60)
-    told = (err or b"").decode()
-    assert "Traceback" not in told
-    assert "Exception ignored" not in told
-    return process.returncode, told
+    message = (err or b"").decode()
+    assert "Traceback" not in message
+    assert "Exception ignored" not in message
+    return process.returncode, message
 
 
 @pytest.fixture
 def commands(books: Books) -> dict[str, tuple[str, ...]]:
-    """Command lines of every way in which stdout is written."""
+    """Return a command line for every way in which stdout is written."""
     home = ("--home", str(books.desk.home))
     record = books.license(books.customer())
     return {
@@ -76,7 +76,7 @@ def test_a_full_stdout_is_exit_8(commands: dict[str, tuple[str, ...]], way: str)
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_closed_pipe_is_exit_8(commands: dict[str, tuple[str, ...]], way: str) -> None:
-    """`| true`: the reader is gone before the first byte, and is told nothing."""
+    """`| true`: the reader is gone before the first byte, and no message is printed."""
     reader, writer = os.pipe()
     os.close(reader)
     code, err = _ended(_start(*commands[way], stdout=writer))
@@ -86,7 +86,7 @@ def test_a_closed_pipe_is_exit_8(commands: dict[str, tuple[str, ...]], way: str)
 
 @pytest.mark.parametrize("way", WAYS)
 def test_no_stdout_at_all_is_exit_8(commands: dict[str, tuple[str, ...]], way: str) -> None:
-    """`>&-`: nobody could see the result."""
+    """`>&-`: the result cannot be printed."""
     process = _start(*commands[way], preexec_fn=lambda: os.close(1))
     code, err = _ended(process)
     assert code == 8
@@ -102,20 +102,21 @@ def test_an_error_keeps_its_exit_whatever_the_streams(
     books: Books, options: tuple[str, ...], stdout: str
 ) -> None:
     """A full stdout or stderr does not hide that the customer was not found."""
-    argv = ("--home", str(books.desk.home), "customer", "show", "nobody", *options)
+    argv = ("--home", str(books.desk.home), "customer", "show", "zzz", *options)
     with Path(stdout).open("wb") as out, Path("/dev/full").open("wb") as err:
         assert _ended(_start(*argv, stdout=out, stderr=err))[0] == 5
     with Path(stdout).open("wb") as out:
         assert _ended(_start(*argv, stdout=out, preexec_fn=lambda: os.close(2)))[0] == 5
 
 
-def test_a_json_error_that_nobody_can_read_is_said_on_stderr(books: Books) -> None:
-    """Better in another form than not at all."""
-    argv = ("--home", str(books.desk.home), "customer", "show", "nobody", "--json")
+def test_a_json_error_goes_to_stderr_if_stdout_is_full(books: Books) -> None:
+    """The error is printed as text, so that it is not lost."""
+    argv = ("--home", str(books.desk.home), "customer", "show", "zzz", "--json")
     with Path("/dev/full").open("wb") as full:
         code, err = _ended(_start(*argv, stdout=full))
     assert code == 5
-    assert err.startswith("error: unknown customer nobody\n")
+    assert err.startswith("error: ")
+    assert "zzz" in err
 
 
 def test_what_the_encoding_lacks_is_escaped(books: Books) -> None:
@@ -144,7 +145,7 @@ def test_ctrl_c_at_a_question_is_exit_130(books: Books) -> None:
 
 
 def test_the_end_of_input_at_a_question_is_exit_130(books: Books) -> None:
-    """Ctrl-D says no to everything."""
+    """Ctrl-D cancels the command."""
     record = books.license(books.customer())
     terminal = at_terminal(
         books.desk.home, "license", "retire", record.id, "--reason", "x", "--accept", "clock-behind"
@@ -174,7 +175,7 @@ def test_an_interrupt_while_it_waits_is_exit_130(books: Books) -> None:
 
 
 def _named(books: Books, name: str) -> None:
-    """Acme under a name that no command would have let in."""
+    """Add Acme under a name that every command would refuse."""
     books.customer()
     with books.writing() as db:
         db.update("customers", 1, name=name)
@@ -189,7 +190,7 @@ def test_names_are_shown_literally_off_a_terminal(books: Books) -> None:
         assert SHOWN in text
         assert ESCAPE not in text
     outcome = books.desk.run("customer", "show", "[/red]\x1b[2J")
-    assert outcome.err.startswith("error: unknown customer [/red]\\x1b[2J\n")
+    assert "[/red]\\x1b[2J\n" in outcome.err
     outcome = books.desk.run("customer", "add", "Acme GmbX")
     assert SHOWN in outcome.err
     assert ESCAPE not in outcome.err
@@ -199,7 +200,7 @@ def test_names_are_shown_literally_in_colour(books: Books) -> None:
     """On a terminal rich draws them, and reads neither markup nor emoji nor escapes in them."""
     _named(books, NAME)
     for argv in (("customer", "list"), ("customer", "show", "acme")):
-        code, screen = finish(at_terminal(books.desk.home, *argv))
+        code, screen = finish(at_terminal(books.desk.home, *argv, COLUMNS="200"))
         assert code == 0
         assert f"{ESCAPE}[" in screen
         assert SHOWN in screen
@@ -208,16 +209,16 @@ def test_names_are_shown_literally_in_colour(books: Books) -> None:
         assert "\u202e" not in screen
     code, screen = finish(at_terminal(books.desk.home, "customer", "show", "[/red]\x1b[2J"))
     assert code == 5
-    assert "unknown customer [/red]\\x1b[2J" in screen
+    assert "[/red]\\x1b[2J" in screen
     risky = ("customer", "add", "Acme GmbX", "--no-input")
-    code, screen = finish(at_terminal(books.desk.home, *risky))
+    code, screen = finish(at_terminal(books.desk.home, *risky, COLUMNS="200"))
     assert code == 4
     assert SHOWN in screen
     assert f"{ESCAPE}[2J" not in screen
 
 
 def test_json_is_ascii(books: Books) -> None:
-    """What could steer a terminal is a JSON escape; the value itself is whole."""
+    """A control character is a JSON escape; the value itself is unchanged."""
     _named(books, NAME)
     outcome = books.desk.ok("customer", "list", "--json")
     assert outcome.out.isascii()
@@ -226,12 +227,12 @@ def test_json_is_ascii(books: Books) -> None:
 
 
 @pytest.mark.parametrize("environ", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
-def test_colour_is_left_out_when_that_was_said(books: Books, environ: dict[str, str]) -> None:
-    """NO_COLOR, and a terminal that knows none: plain lines, for results, errors and help."""
+def test_no_color_and_a_dumb_terminal_get_no_colour(books: Books, environ: dict[str, str]) -> None:
+    """Results, errors and help are plain lines."""
     books.customer()
     for argv, code in (
         (("customer", "list"), 0),
-        (("customer", "show", "nobody"), 5),
+        (("customer", "show", "zzz"), 5),
         (("--help",), 0),
     ):
         ended, screen = finish(at_terminal(books.desk.home, *argv, **environ))
@@ -241,7 +242,7 @@ def test_colour_is_left_out_when_that_was_said(books: Books, environ: dict[str, 
 
 
 def test_an_empty_no_color_means_colour(books: Books) -> None:
-    """As no-color.org says: only when it is not empty."""
+    """NO_COLOR counts only when it is not empty (no-color.org)."""
     screen = finish(at_terminal(books.desk.home, "customer", "show", "no", NO_COLOR=""))[1]
     assert f"{ESCAPE}[1;31merror:" in screen
 

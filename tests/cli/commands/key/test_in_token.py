@@ -110,7 +110,7 @@ def test_key_show_asks_for_no_pin(desk: Desk, hsm: SoftHsm) -> None:
     assert desk.ok("key", "show", "hard", "--json").json["key"]["presence"] == "present"
     hsm.remove()
     assert desk.ok("key", "show", "hard", "--json").json["key"]["presence"] == "unavailable"
-    assert "(its store cannot be asked)" in desk.ok("key", "show", "hard").text
+    assert "(its key store is unavailable)" in desk.ok("key", "show", "hard").text
 
 
 def test_a_wrong_pin_signs_nothing(

@@ -91,7 +91,7 @@ def test_a_replaced_file_still_needs_the_key(desk: Desk, add_key: Callable[[str]
     """A server may drop the key only once it has the new file."""
     add_key("second")
     unused = desk.ok("key", "retire", "second", "--reason", "unused").text
-    assert "nothing was ever signed with it: servers may drop its public" in unused
+    assert "no license was ever signed with it: servers may remove its public" in unused
     sign(desk)
     add_key("third")
     desk.ok("key", "use", "third", *ROLLOUT)
@@ -99,7 +99,7 @@ def test_a_replaced_file_still_needs_the_key(desk: Desk, add_key: Callable[[str]
     answer = desk.ok("key", "retire", "main", "--reason", "rotation").text
     assert ("no current license is signed with it: ") in answer
     desk.now += timedelta(days=400)
-    ended = "has expired: servers may drop its public"
+    ended = "has expired: servers may remove its public"
     assert ended in desk.ok("key", "retire", "main").text
 
 

@@ -53,7 +53,7 @@ def test_a_missing_key_file_is_reported(desk: Desk) -> None:
     text = desk.ok("key", "show", "main").text
     assert f"file:{desk.folder}/main.key (not there: polygent-issue key import BACKUP" in text
     text = desk.ok("key", "show", "other").text
-    assert f"file:{desk.folder}/other.key (not there, and no backup was noted)\n" in text
+    assert f"file:{desk.folder}/other.key (not there, and no backup is recorded)\n" in text
     assert "key import" not in text
 
 

@@ -85,7 +85,7 @@ def test_a_missing_private_key_is_warned_of(two: Desk) -> None:
     (two.folder / "second.key").unlink()
     outcome = two.ok("key", "use", "second", *ACCEPT)
     place = f"file:{two.folder}/second.key"
-    answer = f"warning: the private key of second is not in {place}, and no backup was noted\n"
+    answer = f"warning: the private key of second is not in {place}, and no backup is recorded\n"
     assert answer in outcome.err
     (two.folder / "main.key").rename(two.folder / "moved")
     assert "warning" not in two.ok("key", "use", "second").err

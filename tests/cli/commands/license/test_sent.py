@@ -84,7 +84,7 @@ def test_the_mark_can_be_renewed_and_cleared(two: Books) -> None:
 @pytest.mark.parametrize(
     ("after", "expected"),
     [
-        (timedelta(days=8), "a server took the file of 0000000a until 2026-12-07T09:30:00Z"),
+        (timedelta(days=8), "the upload deadline of license 0000000a was 2026-12-07T09:30:00Z"),
         (timedelta(days=800), "license 0000000a expired at"),
     ],
 )
@@ -103,7 +103,7 @@ def test_a_retired_license_is_warned_of(two: Books) -> None:
     """A retired license is not in the unsent list, and marking it is warned of."""
     two.desk.ok("license", "retire", FIRST, "--reason", "closed")
     assert unsent(two) == [SECOND]
-    assert "0000000a is retired; it is not the one" in two.desk.ok("license", "sent", FIRST).err
+    assert "0000000a was retired: do not send it" in two.desk.ok("license", "sent", FIRST).err
     clash = two.desk.run("license", "list", "--unsent", "--status", "retired")
     assert (clash.code, "--unsent lists only current licenses" in clash.err) == (2, True)
 
@@ -113,7 +113,7 @@ def test_a_license_of_a_compromised_key_is_warned_of(two: Books) -> None:
     two.desk.ok("key", "retire", "main", "--compromised", "--reason", "leak", "--yes")
     result = (
         "license 0000000a was signed with main, which is compromised: servers must refuse it; "
-        "for a new one: polygent-issue reissue acme --license 0000000a\n"
+        "for a new license: polygent-issue reissue acme --license 0000000a\n"
     )
     assert result in two.desk.ok("license", "sent", FIRST).err
     exported = two.desk.ok("license", "export", FIRST, "--json")
