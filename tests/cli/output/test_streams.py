@@ -253,7 +253,7 @@ def test_help_on_a_terminal_is_in_colour_and_panels(books: Books) -> None:
     assert code == 0
     plain = re.sub(r"\x1b\[[0-9;]*m", "", screen)
     assert plain != screen
-    for heading in ("Issue", "Check", "Keep", "Global options"):
+    for heading in ("Issue", "Check", "Manage", "Global options"):
         assert f"─ {heading} ─" in plain
 
 
