@@ -120,6 +120,8 @@ def _piece_end(words: Sequence[str], at: int) -> int:
     if word.startswith("'") and word.count("'") % 2:
         quoted = range(at + 1, min(at + _MOST_SPACES, len(words)))
         return next((n for n in quoted if "'" in words[n]), at) + 1
+    if word.startswith("--"):
+        return _options_end(words, at)
     return _path_end(words, at) if _PATH.match(word) else at + 1
 
 
@@ -131,6 +133,17 @@ def _command_end(words: Sequence[str], at: int) -> int:
         if quotes % 2 == 0 and words[number].rstrip("?")[-1:] in _ENDS:
             return number + 1
     return len(words)
+
+
+def _options_end(words: Sequence[str], at: int) -> int:
+    """Find the end of options with a value each: `--accept CODE --reason TEXT`."""
+    end = at
+    while end < len(words) and words[end].startswith("--"):
+        ends = words[end][-1] in _ENDS or "=" in words[end]
+        end += 1 if ends else 2
+        if words[min(end, len(words)) - 1][-1] in _ENDS:
+            break
+    return min(end, len(words))
 
 
 def _path_end(words: Sequence[str], at: int) -> int:

@@ -58,6 +58,14 @@ def test_a_hint_knows_where_its_commands_end() -> None:
     assert "".join(pieces(hint)) == str(hint)
 
 
+def test_options_in_a_row_are_one_piece() -> None:
+    """They are copied together into the command that was refused."""
+    parts = [each.strip() for each in pieces("add --accept not-due --reason TEXT; or wait")]
+    assert parts == ["add", "--accept not-due --reason TEXT;", "or", "wait"]
+    assert [each.strip() for each in pieces("--json, or not")] == ["--json,", "or", "not"]
+    assert [each.strip() for each in pieces("add --reason")] == ["add", "--reason"]
+
+
 @given(st.text(alphabet="ab/-':;,.` ~$(é漢\x1b", max_size=120))
 def test_pieces_are_the_text(text: str) -> None:
     """Nothing is lost but white space at the end."""
