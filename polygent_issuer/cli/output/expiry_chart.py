@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
-from polygent_issuer.cli.output.model import CUT, Block, Line, cells, cut
+from polygent_issuer.cli.output.layout import CUT, cells, cut
+from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.registry import Reading, summaries
 from polygent_issuer.text import escape
 

@@ -7,13 +7,18 @@ nothing is wrapped.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, repeat
 from typing import Final, Literal
 
-from polygent_issuer.cli.output.model import Block, Fields, Line, Style, Table, cells
+from polygent_issuer.cli.output.model import Block, Fields, Line, Style, Table
 from polygent_issuer.hints import PROGRAM, Command, Hint
 from polygent_issuer.text import escape
+
+CUT: Final = "..."
+_EMOJI: Final = "\ufe0f"
+"""Makes an emoji, which is wide, of the character before it."""
 
 Row = tuple[tuple[str, Style | Literal["rule"]], ...]
 """The parts of a row, each with its style."""
@@ -33,6 +38,28 @@ _WORD: Final = re.compile(r"\s*\S+")
 _PATH: Final = re.compile(r"['(`]*(?:file:)?(?:~?/|[A-Za-z]:\\)")
 _SHELL: Final = frozenset({"cp", "mkdir", "rm"})
 _ENDS: Final = tuple(",;:)`")
+
+
+def cells(text: str) -> int:
+    """Return how many columns a terminal needs for a text, at most."""
+    return len(text) if text.isascii() else sum(map(_width, text))
+
+
+def cut(text: str, room: int) -> str:
+    """Return a text in no more than so many columns, with dots where something is missing."""
+    if cells(text) <= room:
+        return text
+    while text and cells(text) > room - len(CUT):
+        text = text[:-1]
+    return f"{text}{CUT}" if text else ""
+
+
+def _width(character: str) -> int:
+    if character == _EMOJI:
+        return 1
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def rows(blocks: Iterable[Block], width: int | None, *, boxes: bool = False) -> Iterator[Row]:

@@ -1,36 +1,8 @@
-"""Blocks of text: lines, named values, tables; and how wide a text is on a terminal."""
+"""Blocks of text: lines, named values, tables."""
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
-
-CUT: Final = "..."
-_EMOJI: Final = "\ufe0f"
-"""Makes an emoji, which is wide, of the character before it."""
-
-
-def cells(text: str) -> int:
-    """Return how many columns a terminal needs for a text, at most."""
-    return len(text) if text.isascii() else sum(map(_width, text))
-
-
-def cut(text: str, room: int) -> str:
-    """Return a text in no more than so many columns, with dots where something is missing."""
-    if cells(text) <= room:
-        return text
-    while text and cells(text) > room - len(CUT):
-        text = text[:-1]
-    return f"{text}{CUT}" if text else ""
-
-
-def _width(character: str) -> int:
-    if character == _EMOJI:
-        return 1
-    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
-
+from typing import Literal
 
 Style = Literal["plain", "title", "good", "bad", "warn", "dim"]
 

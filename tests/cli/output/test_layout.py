@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polygent_issuer.cli.output.layout import pieces, rows
-from polygent_issuer.cli.output.model import Block, Fields, Line, Table, cells
+from polygent_issuer.cli.output.layout import cells, pieces, rows
+from polygent_issuer.cli.output.model import Block, Fields, Line, Table
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.text import escape
 

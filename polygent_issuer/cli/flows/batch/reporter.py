@@ -16,7 +16,8 @@ from polygent_issuer.cli.flows.mail_drafts import Drafter
 from polygent_issuer.cli.output import json_text, result
 from polygent_issuer.cli.output.csv_text import CsvTable
 from polygent_issuer.cli.output.json_text import error_json
-from polygent_issuer.cli.output.model import Block, Line, cut
+from polygent_issuer.cli.output.layout import cut
+from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.cli.output.proposal import issued_json, proposal_json
 from polygent_issuer.errors import IssuerError, UsageProblem
 from polygent_issuer.findings import Finding

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from polygent_issuer.cli.output.model import cells, cut
+from polygent_issuer.cli.output.layout import cells, cut
 
 
 @pytest.mark.parametrize(
