@@ -129,7 +129,7 @@ def gather(
     for name in named:
         if name == STDIN:
             listing.sources.extend(_from_stdin())
-        elif disk.names_folder(name):
+        elif files.names_folder(name):
             listing.add_folder(name, recursive=recursive, registry=registry)
         else:
             listing.sources.append(name)

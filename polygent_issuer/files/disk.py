@@ -49,11 +49,6 @@ def is_folder(path: Path) -> bool:
         return False
 
 
-def names_folder(source: str) -> bool:
-    """Return whether a source is a folder; `-` is stdin."""
-    return source != "-" and is_folder(Path(source))
-
-
 def write_new(path: Path, data: bytes, *, mode: int = PRIVATE, sync: bool = True) -> None:
     """Create a new file, with mode 0600 while it is written; remove it after an error.
 
@@ -178,15 +173,6 @@ def sync_folder(path: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_FOLDER_SYNC:
             cannot_write(path, error)
-
-
-def irregular(mode: int) -> str | None:
-    """Return the kind of a special file, for a message; None for a regular file or a folder."""
-    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
-        return None
-    if stat.S_ISFIFO(mode):
-        return "a pipe"
-    return "a socket" if stat.S_ISSOCK(mode) else "a device"
 
 
 def reason(error: Exception) -> str:

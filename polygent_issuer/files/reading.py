@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from polygent_issuer.errors import HomeProblem, UnreadableInput
-from polygent_issuer.files.disk import BINARY, NO_WAIT, irregular, reason
+from polygent_issuer.files.disk import BINARY, NO_WAIT, reason
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.text import escape, for_shell
 
@@ -117,6 +117,11 @@ def read_unmarked(source: str, *, limit: int, what: str) -> bytes:
     return without_mark(read_bounded(source, limit=limit, what=what), _named(source, what))
 
 
+def names_folder(source: str) -> bool:
+    """Return whether a source is a folder; `-` is stdin."""
+    return source != "-" and os.path.isdir(source)  # noqa: PTH112 - Path.is_dir raises
+
+
 class NotRegular(OSError):
     """A path is not a regular file, but a FIFO, a socket or a device."""
 
@@ -196,6 +201,15 @@ def without_mark(data: bytes, name: str) -> bytes:
 
 def _named(source: str, what: str) -> str:
     return f"the {what} from stdin" if source == "-" else f"the {what} {escape(source)}"
+
+
+def irregular(mode: int) -> str | None:
+    """Return the kind of a special file, for a message; None for a regular file or a folder."""
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        return None
+    if stat.S_ISFIFO(mode):
+        return "a pipe"
+    return "a socket" if stat.S_ISSOCK(mode) else "a device"
 
 
 def _require_regular(status: os.stat_result) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from polygent_issuer.errors import HomeProblem, RegistryChanged
 from polygent_issuer.files import disk
-from polygent_issuer.files.reading import LOOK_FOR_CHANGES, require_unexposed
+from polygent_issuer.files.reading import LOOK_FOR_CHANGES, irregular, require_unexposed
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry.errors import (
     FOREIGN,
@@ -293,7 +293,7 @@ def _require_regular(path: Path) -> None:
     for suffix in ("", *BESIDE):
         file = Path(f"{path}{suffix}")
         try:
-            kind = disk.irregular(file.stat().st_mode)
+            kind = irregular(file.stat().st_mode)
         except OSError:
             continue  # opening it reports the reason
         if kind is not None:

@@ -22,7 +22,7 @@ from polygent_issuer.cli.output import json_text, verification
 from polygent_issuer.cli.output.model import Block, Line, Style
 from polygent_issuer.cli.output.result import Result, write_blocks
 from polygent_issuer.errors import ExitCode, NotFound
-from polygent_issuer.files import disk
+from polygent_issuer.files import names_folder
 from polygent_issuer.hints import run
 from polygent_issuer.issuing.verification import (
     LicenseFile,
@@ -193,7 +193,7 @@ def run_verify(invocation: Invocation, options: VerifyOptions) -> Result:
     options.check()
     document = read_document(options.machine_info)
     names = options.license_files or []
-    several = len(names) > 1 or any(map(disk.names_folder, names))
+    several = len(names) > 1 or any(map(names_folder, names))
     files = [] if several else _files(invocation, options)
     if options.public_key:
         registry, keys = None, read_public_keys(invocation, options.public_key)
@@ -263,7 +263,7 @@ def _upload_window(invocation: Invocation, options: VerifyOptions) -> UploadWind
 def _listing(names: Iterable[str], *, recursive: bool, registry: Path | None) -> Listing:
     listing = Listing()
     for name in names:
-        if disk.names_folder(name):
+        if names_folder(name):
             listing.add_folder(name, recursive=recursive, registry=registry)
         else:  # stdin is read here, since another process may not have it
             listing.sources.append(read_file(name) if name == sources.STDIN else name)
