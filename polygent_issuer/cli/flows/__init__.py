@@ -1,1 +1,1 @@
-"""What several commands do alike: issue, renew, run a batch, draft mails, store a key."""
+"""Flows that several commands share: issue, renew, batches, mail drafts, key storage."""

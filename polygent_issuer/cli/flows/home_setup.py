@@ -1,4 +1,4 @@
-"""The home that `init`, and the commands that bring in a key, make."""
+"""Creation of a home by `init` and by the commands that add keys."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ from polygent_issuer.home.settings import settings_path
 def make_home(
     invocation: Invocation, settings: Mapping[str, str | None], *, lost: bool = False
 ) -> CreatedHome:
-    """Make the home with these settings, or the registry that it has lost, by `create_home`."""
+    """Create a home with these settings, or the missing registry of one, by `create_home`."""
     created = create.create_home(
         invocation.home_path,
         settings,
@@ -21,18 +21,18 @@ def make_home(
         environ=invocation.environ,
         lost=lost,
     )
-    _ = invocation.home  # warns of others who may look into a folder that was there before
+    _ = invocation.home  # warns if an existing folder is accessible to other users
     return created
 
 
 def create_for_import(invocation: Invocation, issuer: str) -> None:
-    """Make the home, or the registry that it has lost; settings that are there stay."""
+    """Create a home, or the missing registry of one; existing settings are kept."""
     settings = {} if settings_path(invocation.home_path).exists() else {"issuer": issuer}
     make_home(invocation, settings, lost=True)
 
 
 def ensure_home(invocation: Invocation) -> None:
-    """Make a home with every setting at its default, unless there is one."""
+    """Create a home with default settings, unless there is one."""
     if not create.is_complete(invocation.home_path):
         created = make_home(invocation, {})
-        invocation.note(f"made a home at {created.folder}")
+        invocation.note(f"created a home at {created.folder}")

@@ -1,4 +1,4 @@
-"""Issue licenses, first ones and later ones: decide, show, ask, unlock the key, publish, report."""
+"""Issue first and later licenses: decide, show, ask, unlock the key, publish, report."""
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 def signers_of(
     invocation: Invocation, keys: Iterable[KeyRecord], passphrase: Passphrase
 ) -> dict[str, Signer]:
-    """Return the signer of each key, by kid, unlocked; this is where prompts happen."""
+    """Return the unlocked signer of each key, by kid; it may prompt for passphrases."""
     from polygent_issuer.keys.signing import signer_for
 
     settings, signers = invocation.settings, dict[str, Signer]()
@@ -60,13 +60,13 @@ def signers_of(
 
 
 def _dry_run(proposals: Sequence[Proposal], settings: Settings, consent: Consent) -> Report:
-    """Return what would be issued, its findings, and that nothing happened."""
+    """Return the preview of the licenses and their findings."""
     findings = [finding for each in proposals for finding in each.findings]
     blocks = [*preview(proposals, settings)]
     blocks += (Line(f"{finding.code}: {finding.message}", "warn") for finding in findings)
     if codes := sorted({finding.code for finding in consent.missing(findings)}):
         flags = " ".join(f"--accept {code}" for code in codes)
-        blocks.append(Line(f"it would need {flags} --reason TEXT, or a yes on a terminal", "warn"))
+        blocks.append(Line(f"consent needed: {flags} --reason TEXT, or yes at a terminal", "warn"))
     blocks.append(Line("dry run: nothing was issued", "dim"))
     licenses = [proposal_json(each, settings) for each in proposals]
     return Report({"dry_run": True, "licenses": licenses}, blocks)
@@ -81,7 +81,7 @@ def _report(
     to_stderr: bool,
     shown: bool,
 ) -> Report:
-    """Return each license with its file, and the next step; of what was `shown`, nothing again."""
+    """Return each license with its file, and the next step; `shown` omits repeated terms."""
     licenses: list[Mapping[str, Any]] = []
     blocks: list[Block] = []
     for each in issued:
@@ -95,7 +95,7 @@ def _report(
         blocks.append(fields(proposal, settings, file=file, drafts=mails))
         blocks += (Line(note, "dim", 1) for note in proposal.notes)
     ids = " ".join(each.proposal.license.jti[:8] for each in issued)
-    blocks.append(Line(f"once mailed: polygent-issue license sent {ids}", "dim"))
+    blocks.append(Line(f"after sending it: polygent-issue license sent {ids}", "dim"))
     members = {"dry_run": False, "licenses": licenses}
     return Report(members, blocks, text_to_stderr=to_stderr)
 
@@ -107,14 +107,14 @@ def _issue(
     consents: ConsentOptions,
     passphrases: PassphraseOptions,
 ) -> Report:
-    """Decide, show, obtain consent, sign, deliver; all that a person is asked comes first."""
+    """Decide, show, obtain consent, sign and deliver; all prompts come before signing."""
     settings = invocation.settings
     consent, passphrase = parse_consent(consents), source(invocation, passphrases)
-    tell_default_issuer(invocation)
+    warn_of_default_issuer(invocation)
     decided = invocation.decide(decide)
     proposals = proposals_of(decided)
     if how.output == "-" and invocation.as_json:
-        raise UsageProblem("--json and --output - both want stdout", hint="--output FILE")
+        raise UsageProblem("--json and --output - both use stdout", hint="--output FILE")
     destination = resolve(how.output, settings.output, result.write_bytes)
     destination.check(proposals)
     mail = None if how.eml is None else drafter(invocation, how.eml)
@@ -142,11 +142,11 @@ def _issue(
     )
 
 
-def tell_default_issuer(invocation: Invocation) -> None:
-    """Tell whose name licenses will bear while nobody has set one."""
+def warn_of_default_issuer(invocation: Invocation) -> None:
+    """Warn if the setting `issuer` is not set, with the name in its place."""
     if invocation.loaded.entries["issuer"].where == "default":
         invocation.warn(
-            f"licenses will name {invocation.settings.issuer} as their issuer: "
+            f"licenses will name {invocation.settings.issuer} as their issuer; to change it: "
             "polygent-issue config set issuer NAME"
         )
 
@@ -163,7 +163,7 @@ def issue_first(
     consents: ConsentOptions,
     passphrases: PassphraseOptions,
 ) -> Report:
-    """Sign a first license; what is missing is asked on a terminal."""
+    """Sign a first license; prompt for missing values at a terminal."""
     changes = parse_changes(invocation.settings, terms)
     document = read_document(machine_info)
     known = _owner(invocation, document, customer, slug)
@@ -191,7 +191,7 @@ def issue_first(
 def _owner(
     invocation: Invocation, document: "ReceivedDocument | None", named: str | None, slug: str | None
 ) -> Customer | None:
-    """Find who has the document's machine; a slug that cannot be stops before any question."""
+    """Return the owner of the document's machine; refuse an invalid slug before any prompt."""
     with invocation.registry.reading() as db:
         known = owner_of_machine(db, document)
         if slug is not None and (named or known):
@@ -202,7 +202,7 @@ def _owner(
 
 
 def _ask(invocation: Invocation, document: "ReceivedDocument | None") -> tuple[str | None, bool]:
-    """Return the customer, and whether only the document's sender says so."""
+    """Return the customer, and whether only the document names it."""
     proposed = document.info.customer if document else None
     if not invocation.interactive:
         return proposed, True
@@ -251,7 +251,7 @@ def renew_or_reissue(
         for slug in slugs
     ]
 
-    @cache  # the same when it is decided again
+    @cache  # a second decision has the same IDs
     def new_id(_follows: str) -> str:
         return invocation.new_id()
 

@@ -1,6 +1,7 @@
-"""`--eml DIR`: a mail draft for each contact, beside the license file.
+"""`--eml DIR`: a mail draft for each license, in addition to the license file.
 
-A draft that cannot be written takes nothing back: the error says how to make it again.
+If a draft cannot be written, the license stays issued, and the hint of the error has the command
+that writes the draft.
 """
 
 from collections.abc import Iterable
@@ -23,18 +24,18 @@ _MOST_COMMANDS = 3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Drafter:
-    """Writes drafts into a folder that takes them, with a text that was checked."""
+    """Writes drafts into a checked folder, from a checked template."""
 
     invocation: Invocation
     folder: Path
     text: "Template"
 
     def write(self, license_ids: Iterable[str]) -> dict[str, tuple[Path, ...]]:
-        """Write the drafts of licenses that are recorded, by their IDs; nothing is overwritten.
+        """Write the drafts of recorded licenses, by their IDs; nothing is overwritten.
 
         Raises:
-            OutputProblem: (`output_failed`, `output_exists`) with commands for what is missing.
-            InternalError: (`bug`) when a draft reads back otherwise than it was composed.
+            OutputProblem: (`output_failed`, `output_exists`) with commands for the missing drafts.
+            InternalError: (`bug`) a draft does not read back as it was composed.
         """
         waiting = list(license_ids)
         written: dict[str, tuple[Path, ...]] = {}
@@ -54,12 +55,12 @@ class Drafter:
         with self.invocation.registry.reading() as db:
             letter = license_mail(db, license_id, settings)
         for contact in letter.unreachable:
-            why = "not a mail address that every mail program takes"
+            why = "not an address that all mail programs accept"
             self.invocation.warn(f"no draft for {escape(contact)}: {why}")
         if not letter.recipients:
             slug = letter.customer.slug
             self.invocation.warn(
-                f"the draft for {slug} names nobody, as no contact has an address: "
+                f"the draft for {slug} has no recipient, since no contact has an address: "
                 f"polygent-issue customer edit {slug} --contact EMAIL"
             )
         sender = email_address.parse_address(settings.mail_from) if settings.mail_from else None
@@ -70,16 +71,16 @@ class Drafter:
 
 
 def drafter(invocation: Invocation, option: str) -> Drafter:
-    """Return what `--eml` asks for, checked before anything happens.
+    """Return the drafter of `--eml`, with its folder and template checked.
 
     Raises:
-        OutputProblem: (`output_failed`) when the folder is not there or takes no files.
-        InputRefused: (`invalid_template`) when the text of the home is wrong.
+        OutputProblem: (`output_failed`) the folder does not exist or is not writable.
+        InputRefused: (`invalid_template`) the template of the home is invalid.
     """
     from polygent_issuer.delivery import template
 
     if not option:
-        raise OutputProblem("--eml is empty", hint="name a folder, or leave it out")
+        raise OutputProblem("--eml is empty", hint="name a folder, or omit it")
     try:
         folder = Path(option).expanduser().absolute()
     except (RuntimeError, OSError):
@@ -97,9 +98,9 @@ def _unwritten(
     rest = [Hint(f"{more} more: ", run("license", "list", "--unsent"))] if more > 0 else []
     hint = join("; ", (*(run(*words) for words in again[:_MOST_COMMANDS]), *rest))
     if isinstance(problem, InternalError):
-        hint = Hint("report what this prints: ", run(*again[0], "--debug"))
+        hint = Hint("report the output of: ", run(*again[0], "--debug"))
     return type(problem)(
-        f"license {waiting[0][:8]} is issued and kept, but its mail draft is not written: "
+        f"license {waiting[0][:8]} was issued, but its mail draft could not be written: "
         f"{problem.message}",
         hint=hint,
     )

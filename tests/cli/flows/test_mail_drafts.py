@@ -1,4 +1,4 @@
-"""`--eml DIR`: mail drafts beside license files."""
+"""`--eml DIR`: mail drafts in addition to license files."""
 
 import json
 import re
@@ -30,14 +30,14 @@ def mail(desk: Desk) -> Path:
 
 
 def read(path: Path | str) -> EmailMessage:
-    """A draft as a mail program reads it."""
+    """Read a draft as a mail program does."""
     message = BytesParser(policy=policy.default).parsebytes(Path(path).read_bytes())
     assert isinstance(message, EmailMessage)
     return message
 
 
 def text(message: EmailMessage) -> str:
-    """What it says."""
+    """Return the text of a draft."""
     body = message.get_body()
     assert body is not None
     return str(body.get_content()).replace("\r\n", "\n")
@@ -53,7 +53,7 @@ def sign(desk: Desk, mail: Path, customer: str = "Acme GmbH") -> dict[str, Any]:
 
 
 def test_sign_renew_and_reissue_write_drafts(desk: Desk, mail: Path) -> None:
-    """Each says what it is; the attachment is the file that was issued."""
+    """Each draft names the action, and its attachment is the issued file."""
     desk.ok(*ACME, "--contact", "ops@acme.example")
     first = sign(desk, mail)
     assert [Path(path).parent for path in first["drafts"]] == [mail, mail]
@@ -121,7 +121,7 @@ def test_an_older_contact_with_an_encoded_word_gets_no_draft(desk: Desk, mail: P
 def test_a_draft_that_does_not_read_back_is_not_written(
     desk: Desk, mail: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A bug, exit 1: the license is kept, and the message names the command to report."""
+    """It is a bug, exit 1: the license is kept, and the message names the command to report."""
     desk.ok(*ACME)
 
     def parse(text: str) -> Mailbox:
@@ -133,14 +133,14 @@ def test_a_draft_that_does_not_read_back_is_not_written(
     assert outcome.code == 1
     [issued] = desk.ok("license", "list", "--json").json["licenses"]
     short = issued["id"][:8]
-    assert f"license {short} is issued and kept, but its mail draft is not written: " in outcome.err
+    assert f"license {short} was issued, but its mail draft could not be written: " in outcome.err
     command = f"polygent-issue license export {short} --eml {mail} --debug"
     assert f"hint: report what this prints: {command}\n" in outcome.err
     assert list(mail.iterdir()) == []
 
 
 def test_each_draft_is_named_on_the_screen(desk: Desk, mail: Path) -> None:
-    """With its path, to be opened."""
+    """The path of each draft is printed."""
     desk.ok(*ACME)
     argv = ("sign", "--machine-info", desk.machine_info(), "--customer", "acme-gmbh")
     told = desk.ok(*argv, "--eml", str(mail)).text
@@ -148,8 +148,8 @@ def test_each_draft_is_named_on_the_screen(desk: Desk, mail: Path) -> None:
     assert f"  mail draft     {draft}\n" in told
 
 
-def test_several_at_once(desk: Desk, mail: Path) -> None:
-    """Each customer's own."""
+def test_each_customer_gets_a_draft(desk: Desk, mail: Path) -> None:
+    """Each draft is for the customer of its license."""
     for name in ("Acme", "Globex"):
         contact = f"ops@{name.casefold()}.example"
         desk.ok("customer", "add", name, "--contact", contact)
@@ -164,8 +164,8 @@ def test_several_at_once(desk: Desk, mail: Path) -> None:
         assert issued["customer_name"] in read(draft)["Subject"]
 
 
-def test_the_setting_says_whom_they_are_from(desk: Desk, mail: Path) -> None:
-    """Without it the mail program does."""
+def test_a_setting_names_the_sender(desk: Desk, mail: Path) -> None:
+    """Without it the mail program adds the sender."""
     desk.ok(*ACME)
     [draft] = sign(desk, mail)["drafts"]
     assert read(draft)["From"] is None
@@ -176,8 +176,8 @@ def test_the_setting_says_whom_they_are_from(desk: Desk, mail: Path) -> None:
     assert read(draft)["From"] == "Polygent <licenses@polygent.example>"
 
 
-def test_a_customer_whom_nobody_can_mail_to(desk: Desk, mail: Path) -> None:
-    """One draft to nobody, and the command that adds a contact; who has no address is named."""
+def test_a_customer_without_addresses_gets_a_draft(desk: Desk, mail: Path) -> None:
+    """A warning names contacts without an address and the command that adds a contact."""
     desk.ok("customer", "add", "Acme GmbH", "--contact", "+49 30 1234")
     argv = ("sign", "--machine-info", desk.machine_info(), "--customer", "acme-gmbh")
     told = desk.ok(*argv, "--eml", str(mail))
@@ -187,20 +187,20 @@ def test_a_customer_whom_nobody_can_mail_to(desk: Desk, mail: Path) -> None:
     assert read(draft)["To"] is None
 
 
-def test_a_new_customer_has_no_contact_yet(desk: Desk, mail: Path) -> None:
-    """The draft is there all the same."""
+def test_a_new_customer_gets_a_draft_without_recipient(desk: Desk, mail: Path) -> None:
+    """The draft is written though the customer lacks a contact."""
     told = sign(desk, mail, "Newcomer")
     assert len(told["drafts"]) == 1
 
 
-def test_without_the_option_there_are_none(desk: Desk) -> None:
-    """The JSON says so."""
+def test_without_the_option_no_draft_is_written(desk: Desk) -> None:
+    """The JSON has an empty list of drafts."""
     told = desk.ok("sign", "--machine-info", desk.machine_info(), "--json").json["licenses"]
     assert told[0]["drafts"] == []
 
 
-def test_a_dry_run_writes_none(desk: Desk, mail: Path) -> None:
-    """And checks the place."""
+def test_a_dry_run_writes_no_drafts(desk: Desk, mail: Path) -> None:
+    """It checks the folder."""
     argv = ("sign", "--machine-info", desk.machine_info(), "--dry-run", "--eml")
     desk.ok(*argv, str(mail))
     assert list(mail.iterdir()) == []
@@ -214,10 +214,10 @@ def test_a_dry_run_writes_none(desk: Desk, mail: Path) -> None:
         ("no/such", "does not exist"),
         ("", "--eml is empty"),
         ("main.key", "does not exist"),
-        ("~nobody-here/mail", "no such place: ~nobody-here/mail"),
+        ("~unknown-user/mail", "no such place: ~unknown-user/mail"),
     ],
 )
-def test_a_place_that_takes_no_files_is_refused_first(
+def test_an_unusable_folder_is_refused_first(
     desk: Desk, command: str, place: str, why: str
 ) -> None:
     """Exit 8 before anything is signed or exported."""
@@ -235,7 +235,7 @@ def test_a_place_that_takes_no_files_is_refused_first(
     assert not (desk.folder / "x.lic").exists()
 
 
-def test_a_wrong_template_is_refused_first(desk: Desk, mail: Path) -> None:
+def test_an_invalid_template_is_refused_first(desk: Desk, mail: Path) -> None:
     """Exit 3 with the nearest name, and nothing is signed."""
     template_path(desk.home).write_text("Subject: x\n\n$custommer\n")
     argv = ("sign", "--machine-info", desk.machine_info(), "--eml", str(mail))
@@ -246,7 +246,7 @@ def test_a_wrong_template_is_refused_first(desk: Desk, mail: Path) -> None:
 
 
 def test_an_edited_template_is_used(desk: Desk, mail: Path) -> None:
-    """Its subject and its text."""
+    """The draft has the subject and the text of the template."""
     desk.ok(*ACME)
     template_path(desk.home).write_text("Subject: Für $customer\n\nBis $last_day!\n", "utf-8")
     [draft] = sign(desk, mail)["drafts"]
@@ -255,7 +255,7 @@ def test_an_edited_template_is_used(desk: Desk, mail: Path) -> None:
 
 
 def test_export_writes_the_same_draft_later(desk: Desk, mail: Path) -> None:
-    """The same bytes, so that one which is there is done; another one is never overwritten."""
+    """An existing draft with the same bytes is accepted; another file is never overwritten."""
     desk.ok(*ACME)
     issued = sign(desk, mail)
     [draft] = map(Path, issued["drafts"])
@@ -274,8 +274,8 @@ def test_export_writes_the_same_draft_later(desk: Desk, mail: Path) -> None:
     assert draft.read_bytes() == b"mine"
 
 
-def test_a_draft_that_cannot_be_written_takes_nothing_back(desk: Desk, mail: Path) -> None:
-    """The licenses are issued; the error says so, with the commands that make the drafts."""
+def test_unwritten_drafts_keep_the_licenses(desk: Desk, mail: Path) -> None:
+    """The error states that the licenses are issued, and has the commands for the drafts."""
     desk.now = datetime.now(UTC) - timedelta(days=20)  # the terminal has today's clock
     names = ["aa", "bb", "cc"]
     for name in names:
@@ -292,7 +292,7 @@ def test_a_draft_that_cannot_be_written_takes_nothing_back(desk: Desk, mail: Pat
     issued = {each["customer"]: each["id"][:8] for each in listed}
     assert len(list(desk.output.iterdir())) == 6
     told = " ".join(plain(screen).split())
-    assert told.count("is issued and kept, but its mail draft is not written") == 3
+    assert told.count("was issued, but its mail draft could not be written") == 3
     command = f"polygent-issue license export {issued['aa']} --eml"
     assert command in told
     mail.mkdir()
@@ -300,8 +300,8 @@ def test_a_draft_that_cannot_be_written_takes_nothing_back(desk: Desk, mail: Pat
     assert len(list(mail.iterdir())) == 1
 
 
-def test_drafts_of_one_customer_that_cannot_be_written(desk: Desk, mail: Path) -> None:
-    """The license is issued; the error says so, with the command that makes the draft."""
+def test_an_unwritten_draft_keeps_the_license(desk: Desk, mail: Path) -> None:
+    """The error states that the license is issued, and has the command for the draft."""
     desk.now = datetime.now(UTC) - timedelta(days=20)
     desk.ok("sign", "--customer", "aa", "--tier", "enterprise", "--term", "30d")
     secret = {"POLYGENT_ISSUER_PASSPHRASE_FILE": str(desk.passphrase_file)}
@@ -313,7 +313,7 @@ def test_drafts_of_one_customer_that_cannot_be_written(desk: Desk, mail: Path) -
     assert code == 8
     desk.now = datetime.now(UTC)
     [held] = desk.ok("license", "list", "--status", "current", "--json").json["licenses"]
-    why = f"license {held['id'][:8]} is issued and kept, but its mail draft is not written: cannot"
+    why = f"license {held['id'][:8]} was issued, but its mail draft could not be written: cannot"
     assert why in plain(screen)
     assert f"polygent-issue license export {held['id'][:8]} --eml {mail}" in plain(screen)
 

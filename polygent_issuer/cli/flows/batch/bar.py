@@ -1,4 +1,4 @@
-"""The progress bar of a batch, drawn by rich; it disappears at the end."""
+"""The progress bar of a batch, drawn by rich and removed at the end."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -26,18 +26,18 @@ class _Rate(ProgressColumn):
 
 
 class _Above(TextIOBase):
-    """A stream whose lines go above the bar; consoles of others would write into it."""
+    """A stream that prints lines above the bar, since other consoles would write into it."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._rest = ""
 
     def isatty(self) -> bool:
-        """Return True: its lines are shown where the bar is."""
+        """Return True, since the lines go to the terminal of the bar."""
         return True
 
     def write(self, text: str) -> int:
-        """Show each line as soon as it is complete."""
+        """Print each line as soon as it is complete."""
         *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
             self._console.print(Text.from_ansi(line), soft_wrap=True)
@@ -46,7 +46,7 @@ class _Above(TextIOBase):
 
 @contextmanager
 def bar(activity: str, total: int) -> Iterator[Callable[[], None]]:
-    """Draw a bar with count, rate and time left on stderr; give the call that moves it by one."""
+    """Draw a bar with count, rate and time left on stderr; yield the function that advances it."""
     console = Console(file=sys.stderr, markup=False, highlight=False, emoji=False)
     columns = (
         TextColumn(activity, markup=False),

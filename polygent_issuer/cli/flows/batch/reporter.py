@@ -37,13 +37,13 @@ COLUMNS: Final = (
 """The columns of a report as CSV."""
 
 _FINGERPRINT: Final = 20
-"""Columns that tell two machines apart; `--json` and the license have the whole."""
+"""The number of columns of a fingerprint; `--json` and the license have all of it."""
 
 _ELSEWHERE: Final = "name another file with --report"
 
 
 def preview_blocks(item: PreviewItem) -> Iterable[Block]:
-    """Yield what would be done for one item: a line, and its findings."""
+    """Yield the preview of one item: a line, and its findings."""
     if item.error is not None:
         yield Line(f"refused {item.job.place}: {item.error.message}", "bad")
         if item.error.hint:
@@ -59,7 +59,7 @@ def preview_blocks(item: PreviewItem) -> Iterable[Block]:
 
 
 def preview_json(item: PreviewItem, settings: Settings) -> dict[str, Any]:
-    """Return the same for programs: `decision` is a word of `DECISIONS`, `keep` or `refused`."""
+    """Return the preview for programs; `decision` is in `DECISIONS`, or `keep` or `refused`."""
     if item.error is not None:
         error = error_json(item.error)
         return {"item": item.job.place, "decision": "refused", "licenses": [], "error": error}
@@ -74,7 +74,7 @@ def preview_json(item: PreviewItem, settings: Settings) -> dict[str, Any]:
 
 
 def outcome_blocks(outcome: Outcome, drafts: Drafts) -> Iterable[Block]:
-    """Yield one line for each license that was issued, or for an item with a note.
+    """Yield one line for each issued license, or for an item with a note.
 
     Args:
         drafts: the mail drafts, by the ID of the license.
@@ -96,7 +96,7 @@ def outcome_blocks(outcome: Outcome, drafts: Drafts) -> Iterable[Block]:
 
 
 def outcome_json(outcome: Outcome, settings: Settings, drafts: Drafts) -> dict[str, Any]:
-    """Return the same for programs: `outcome` is `done`, `kept` or `failed`."""
+    """Return the outcome for programs; `outcome` is `done`, `kept` or `failed`."""
     members: dict[str, Any] = {"outcome": type(outcome).__name__.lower(), "item": outcome.job.place}
     if isinstance(outcome, Kept):
         return {**members, "licenses": [], "note": outcome.decision.note}
@@ -116,7 +116,7 @@ def outcome_json(outcome: Outcome, settings: Settings, drafts: Drafts) -> dict[s
 
 
 def _change(proposal: Proposal) -> str:
-    """Return old → new in one line: the last full day, then what else changes."""
+    """Return old → new in one line: the last full day, then other changes."""
     new = dates.last_full_day(proposal.license.expires_at).isoformat()
     before = [dates.last_full_day(old.expires_at).isoformat() for old in proposal.replaced]
     day = f"until {new}" if max(before, default=new) == new else f"{max(before)} → {new}"
@@ -126,17 +126,17 @@ def _change(proposal: Proposal) -> str:
 
 
 def _finding_blocks(item: PreviewItem, finding: Finding) -> Iterable[Block]:
-    """Yield a finding, and whether the item's own consent could accept it."""
+    """Yield a finding, and whether the consent in the item could accept it."""
     missing = finding.code in {each.code for each in item.missing}
     accepted = "" if missing else " (accepted)"
     yield Line(f"{finding.code}{accepted}: {finding.message}", "warn", 1)
     if missing and finding.code in item.job.own.accepted:
-        counts = "which counts with --expect or --accept-from-file"
-        yield Line(f"the row accepts it, {counts}", "dim", 2)
+        flags = "--expect or --accept-from-file"
+        yield Line(f"the row accepts it; to honour that: {flags}", "dim", 2)
 
 
 def _within_archive(path: Path | None) -> dict[str, str]:
-    """Return in which archive a file is, and its name there; nothing for one in a folder."""
+    """Return the archive of a file and its name there; nothing for a file in a folder."""
     archive = _archive(path)
     return {} if path is None or archive is None else {"archive": archive, "file": path.name}
 
@@ -154,22 +154,22 @@ def _term(term: Difference) -> str:
 
 
 class ReportFile:
-    """`--report FILE.csv|.json`: what became of each item, for a spreadsheet or a program.
+    """`--report FILE.csv|.json`: the outcome of each item, for a spreadsheet or a program.
 
-    It is written when the batch has ended, however it did: a report is whole or absent.
+    It is written at the end of the batch, also after an error, so it is never incomplete.
     """
 
     def __init__(self, target: Path) -> None:
-        """Begin without an item.
+        """Check the name and the place of the file.
 
         Raises:
-            UsageProblem: (`usage`) when the name is neither `.csv` nor `.json`.
-            OutputExists: (`output_exists`) when there is such a file.
-            OutputProblem: (`output_failed`) when its folder is not there or takes no files.
+            UsageProblem: (`usage`) the name ends in neither `.csv` nor `.json`.
+            OutputExists: (`output_exists`) the file exists.
+            OutputProblem: (`output_failed`) the folder does not exist or is not writable.
         """
         if target.suffix not in (".csv", ".json"):
             raise UsageProblem(
-                f"a report is CSV or JSON, and {escape(target.name)} says neither",
+                f"--report FILE must end in .csv or .json: {escape(target.name)}",
                 hint="--report FILE.csv or --report FILE.json",
             )
         files.require_folder(target.parent, _ELSEWHERE)
@@ -178,7 +178,7 @@ class ReportFile:
         self._items: list[str] = []
 
     def add(self, item: Mapping[str, Any]) -> None:
-        """Note an item, as programs get it."""
+        """Add an item in its JSON form."""
         self._items.append(json.dumps(item))
 
     def finish(self) -> Path:
@@ -200,9 +200,9 @@ class ReportFile:
 
 
 def _rows(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield a row for each license of an item; one without for an item that has none.
+    """Yield a row for each license of an item, or one row for an item without licenses.
 
-    A dry run has decisions in place of outcomes, and what is not issued has no ID.
+    A dry run has decisions in place of outcomes, and its licenses have no ID.
     """
     error, missing = item.get("error") or {}, ", ".join(item.get("missing", ()))
     stopped = f"without consent: {missing}" if missing else None
@@ -227,8 +227,8 @@ class BatchReporter:
     """Reports the outcomes of a batch, each when it is durable.
 
     Attributes:
-        counts: what was done so far.
-        bundle: the archive that the licenses go into.
+        counts: the counts so far.
+        bundle: the archive of the licenses, if there is one.
     """
 
     def __init__(
@@ -238,7 +238,7 @@ class BatchReporter:
         report: ReportFile | None,
         bundle: Bundle | None,
     ) -> None:
-        """Begin with no outcome; those of an archive reach stdout with `finish_bundle`."""
+        """Prepare the report; outcomes of an archive are printed by `finish_bundle`."""
         self.counts = BatchCounts()
         self.bundle = bundle
         self._invocation = invocation
@@ -250,7 +250,7 @@ class BatchReporter:
         """Write the mail drafts of an outcome, then report it.
 
         Raises:
-            OutputProblem: (`output_failed`) when stdout cannot be written.
+            OutputProblem: (`output_failed`) stdout cannot be written.
         """
         if self.bundle is not None:
             self.bundle.note(outcome)
@@ -258,7 +258,7 @@ class BatchReporter:
         if self._drafter is not None and isinstance(outcome, Done):
             try:
                 drafts = self._drafter.write(each.proposal.license.jti for each in outcome.issued)
-            except IssuerError as problem:  # the license is issued and reported all the same
+            except IssuerError as problem:  # the license is issued and reported
                 outcome = Failed(job=outcome.job, error=problem, issued=outcome.issued)
         self.counts.add(outcome)
         as_json = self._invocation.as_json
@@ -277,7 +277,7 @@ class BatchReporter:
             result.write_blocks_now(outcome_blocks(outcome, drafts))
 
     def finish_bundle(self) -> None:
-        """Complete the archive, if there is one, and report what is in it."""
+        """Complete the archive, if there is one, and report its licenses."""
         if self.bundle is None:
             return
         invocation = self._invocation

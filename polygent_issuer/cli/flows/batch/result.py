@@ -1,4 +1,4 @@
-"""The last line of a batch and of its dry run: counts, what failed, what is next, the exit code."""
+"""The last line of a batch and of its dry run: counts, failures, next step, exit code."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -18,28 +18,28 @@ from polygent_issuer.issuing.proposal import Action, Proposal
 from polygent_issuer.text import list_first
 
 MOST_FAILURES: Final = 50
-"""Rows of the table of what failed; `--report` has all of them."""
+"""The maximum number of failures in the table; `--report` has all of them."""
 
 DONE: Final = {Action.SIGN: "issued", Action.RENEW: "renewed", Action.REISSUE: "reissued"}
-"""The word for each action when it is done."""
+"""The past participle of each action."""
 
 DECISIONS: Final = {Action.SIGN: "issue", Action.RENEW: "renew", Action.REISSUE: "reissue"}
-"""The word for each action in a preview."""
+"""The name of each action in a preview."""
 
 WORDS: Final = (*DONE.values(), "kept", "failed")
-"""What is counted."""
+"""The names of the counts."""
 
 MOST_MISSING_CUSTOMERS: Final = 20
-"""Customers without an item that are named; `--json` has all of them."""
+"""The maximum number of customers without an item to name; `--json` has all of them."""
 
 
 @dataclass(kw_only=True, slots=True)
 class BatchCounts:
-    """Counts what was acknowledged.
+    """Counts of acknowledged items.
 
     Attributes:
         done: licenses by `issued`, `renewed`, `reissued`; items by `kept` and `failed`.
-        failures: the first of them, for the table.
+        failures: the first failures, for the table.
         last: the last license that was issued.
     """
 
@@ -48,7 +48,7 @@ class BatchCounts:
     failures: list[Failed] = field(default_factory=list)
 
     def add(self, outcome: Outcome) -> None:
-        """Count one more."""
+        """Count one outcome."""
         if isinstance(outcome, Kept):
             self.done["kept"] += 1
             return
@@ -62,27 +62,27 @@ class BatchCounts:
 
     @property
     def issued(self) -> int:
-        """How many licenses were issued."""
+        """The number of issued licenses."""
         return sum(self.done[word] for word in DONE.values())
 
     @property
     def exit_code(self) -> ExitCode:
-        """20 as soon as one failed."""
+        """20 if an item failed."""
         return ExitCode.BATCH if self.done["failed"] else ExitCode.DONE
 
     def text(self, *, complete: bool = True) -> str:
-        """Return `renewed 3, kept 2, failed 1`; `nothing to do` for none, at the end of all."""
+        """Return `renewed 3, kept 2, failed 1`; `nothing to do` if a complete batch did nothing."""
         words = [f"{word} {self.done[word]:,}" for word in WORDS if self.done[word]]
         if not self.issued and not self.done["failed"]:
             words.insert(0, "nothing to do" if complete else "nothing was issued")
         return ", ".join(words)
 
     def failure_blocks(self) -> Iterable[Block]:
-        """Yield a table of what failed and why; below it each hint once and whole."""
+        """Yield a table of failures with reasons, then each hint once."""
         if not self.failures:
             return
         rows = tuple((each.job.place, each.error.message) for each in self.failures)
-        yield Table(("failed", "why"), rows)
+        yield Table(("failed", "reason"), rows)
         if (rest := self.done["failed"] - len(self.failures)) > 0:
             yield Line(f"and {rest:,} more: --report FILE lists them all", "warn")
         hinted: dict[str, list[str]] = {}
@@ -98,11 +98,11 @@ class BatchResult(Result):
     """The last line of a batch.
 
     Attributes:
-        report: the file with each item.
-        bundle: the archive, if any is made.
-        interrupted: Ctrl-C ended it early.
-        stopped: a problem did, which is reported after this.
-        missing_customers: whom no item names.
+        report: the report file.
+        bundle: the archive, if there is one.
+        interrupted: whether Ctrl-C ended the batch.
+        stopped: whether an error ended the batch; it is reported after this.
+        missing_customers: the slugs of customers without an item.
     """
 
     counts: BatchCounts
@@ -117,16 +117,16 @@ class BatchResult(Result):
 
     @property
     def exit_code(self) -> ExitCode:
-        """130 when interrupted, else 20 when an item failed."""
+        """130 after Ctrl-C, else 20 if an item failed."""
         return ExitCode.INTERRUPTED if self.interrupted else self.counts.exit_code
 
     @property
     def complete(self) -> bool:
-        """Whether it came to its end."""
+        """True if the batch was not ended early."""
         return not (self.interrupted or self.stopped)
 
     def to_json(self) -> Mapping[str, Any]:
-        """`summary`: counts, and whether it came to its end."""
+        """Return `summary`: the counts, and whether the batch is complete."""
         counts = {word: self.counts.done[word] for word in WORDS}
         ended = {"dry_run": False, "complete": self.complete}
         made = None
@@ -136,7 +136,7 @@ class BatchResult(Result):
         return {"summary": {**ended, **counts, **more}}
 
     def blocks(self) -> Iterable[Block]:
-        """What failed, the counts, and what is next."""
+        """Yield failures, counts and the next step."""
         yield from self.counts.failure_blocks()
         yield Line(self.counts.text(complete=self.complete), "title")
         yield from _missing_customers(self.missing_customers)
@@ -148,10 +148,12 @@ class BatchResult(Result):
         if self.report is not None:
             yield Line(f"report: {self.report}", "dim")
         if not self.complete:
-            ended = "interrupted" if self.interrupted else "broken off"
-            yield Line(f"{ended}; the same command does the rest", "warn")
+            ended = "interrupted" if self.interrupted else "stopped by an error"
+            yield Line(f"{ended}; run the same command again to continue", "warn")
         elif self.counts.issued:
-            yield Line("to be mailed: polygent-issue license list --unsent", "dim")
+            yield Line(
+                "next: list unsent licenses with polygent-issue license list --unsent", "dim"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,8 +162,8 @@ class PreviewResult(Result):
 
     Attributes:
         takes_digest: whether the command has `--expect`.
-        report: the file with each item.
-        missing_customers: whom no item names.
+        report: the report file.
+        missing_customers: the slugs of customers without an item.
     """
 
     preview: Preview
@@ -173,18 +175,18 @@ class PreviewResult(Result):
 
     @property
     def exit_code(self) -> ExitCode:
-        """20 when an item is refused, as it would fail."""
+        """20 if an item is refused, since it would fail."""
         return ExitCode.BATCH if self.preview.actions["refused"] else ExitCode.DONE
 
     def to_json(self) -> Mapping[str, Any]:
-        """`summary`, with the digest where one is taken."""
+        """Return `summary`, with the digest if the command has `--expect`."""
         counts = {**_decisions(self.preview), "missing": dict(self.preview.missing)}
         digest = {"digest": self.preview.digest} if self.takes_digest else {}
         unnamed = list(self.missing_customers)
         return {"summary": {"dry_run": True, **counts, **digest, "unnamed": unnamed}}
 
     def blocks(self) -> Iterable[Block]:
-        """Counts, what is missing, the digest."""
+        """Yield counts, missing customers and the digest."""
         yield from total_blocks(self.preview)
         yield from _missing_customers(self.missing_customers)
         if self.report is not None:
@@ -192,22 +194,24 @@ class PreviewResult(Result):
         if self.takes_digest:
             yield Line(f"digest {self.preview.digest}")
             if self.preview.issues:
-                yield Line("to do exactly this: --expect DIGEST in place of --dry-run", "dim")
+                yield Line(
+                    "to apply only this preview: --expect DIGEST in place of --dry-run", "dim"
+                )
         yield Line("dry run: nothing was issued", "dim")
 
 
 def total_blocks(total: Preview) -> Iterable[Block]:
-    """Yield how much would be done, and what stands in its way."""
+    """Yield the counts of the preview, and the findings that stop items."""
     words = [f"{word} {count:,}" for word, count in _decisions(total).items()]
     if not total.issues and not total.actions["refused"]:
         words.insert(0, "nothing to do")
     yield Line(", ".join(words), "title")
     for code, count in sorted(total.missing.items()):
-        yield Line(f"{code} stops {count:,} of them: --accept {code} --reason TEXT", "warn")
+        yield Line(f"{code} stops {count:,}: --accept {code} --reason TEXT", "warn")
 
 
 def _decisions(total: Preview) -> dict[str, int]:
-    """Return how many of each there are, in the order of a summary, zeros left out."""
+    """Return the counts in the order of a summary, without zeros."""
     counts = {word: total.actions[action] for action, word in DECISIONS.items()}
     counts |= {word: total.actions[word] for word in ("keep", "refused")}
     return {word: count for word, count in counts.items() if count}
@@ -216,7 +220,7 @@ def _decisions(total: Preview) -> dict[str, int]:
 def _missing_customers(slugs: tuple[str, ...]) -> Iterable[Block]:
     if slugs:
         first = list_first(slugs, most=MOST_MISSING_CUSTOMERS)
-        yield Line(f"not in the file, so left as they are: {first}")
+        yield Line(f"not in the file, so unchanged: {first}")
 
 
 def _first_of(places: list[str]) -> str:

@@ -26,7 +26,7 @@ from polygent_issuer.cli.flows.batch.reporter import (
     preview_json,
 )
 from polygent_issuer.cli.flows.batch.result import BatchResult, PreviewResult, total_blocks
-from polygent_issuer.cli.flows.issue import tell_default_issuer
+from polygent_issuer.cli.flows.issue import warn_of_default_issuer
 from polygent_issuer.cli.flows.mail_drafts import drafter
 from polygent_issuer.cli.options.issue import BatchOptions, IssueOptions
 from polygent_issuer.cli.output import result as streams
@@ -39,28 +39,28 @@ from polygent_issuer.keys.signer import Signer
 from polygent_issuer.text import escape, for_shell
 
 _MOST_SHOWN: Final = 20
-"""Items of a preview that a terminal shows one by one before it asks."""
+"""The maximum number of items that a preview shows at a terminal."""
 
 
 class DecisionsChanged(InputRefused):
-    """What would be done is no longer what was previewed."""
+    """The decisions differ from those of the preview."""
 
     code = "decisions_changed"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
-    """The items of a batch, and what it takes to issue their licenses.
+    """The items of a batch, and the means to issue their licenses.
 
     Attributes:
-        activity: for the progress bar: `renewing`.
-        jobs: makes the items, for each pass, with what was consented to.
-        unlock: gives the signer of each key that may have to sign; prompts happen there.
-        total: how many items there are.
+        activity: the label of the progress bar: `renewing`.
+        jobs: returns the items for one pass with a consent.
+        unlock: returns the signer of each key that may be needed; it may prompt.
+        total: the number of items.
         expect: the digest that the preview must have.
         takes_digest: whether the command has `--expect`.
-        default_key: whether an item may have to be signed with the key for all.
-        missing_customers: gives the customers whom no item names.
+        default_key: whether an item may need the common key.
+        missing_customers: returns the slugs of customers without an item.
     """
 
     activity: str
@@ -74,25 +74,25 @@ class Batch:
 
 
 class Interruption:
-    """While it is entered, the first Ctrl-C is noted, and the second interrupts at once.
+    """A context in which the first Ctrl-C is noted, and the second one interrupts immediately.
 
     Attributes:
-        came: whether there was one.
+        came: whether Ctrl-C was pressed.
     """
 
     def __init__(self) -> None:
-        """Begin without one."""
+        """Begin without Ctrl-C."""
         self.came = False
         self._before: Any = None
 
     def __enter__(self) -> Self:
-        """Begin to note it; only the main thread receives signals."""
+        """Install the handler, if this is the main thread, which receives signals."""
         if threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGINT, self._note)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Restore the handler that was there before."""
+        """Restore the previous handler."""
         if self._before is not None:
             signal.signal(signal.SIGINT, self._before)
 
@@ -109,13 +109,13 @@ def run_batch(
     options: BatchOptions,
     consent: Consent,
 ) -> Result:
-    """Issue what each item needs; one that fails leaves the others alone.
+    """Issue the licenses of each item; a failed item does not affect the others.
 
     Raises:
-        IssuerError: what stands in the way of all, after the result of what was done; what was
-            acknowledged is kept.
+        IssuerError: an error that affects all items. It comes after the result, and acknowledged
+            licenses are kept.
     """
-    tell_default_issuer(invocation)
+    warn_of_default_issuer(invocation)
     mail = None if how.eml is None else drafter(invocation, how.eml)
     bundle = _bundle(invocation, options.bundle, how.output)
     folder = _folder(invocation, how.output) if bundle is None else bundle.destination
@@ -138,7 +138,7 @@ def run_batch(
     if batch.expect is not None or invocation.interactive:
         total, consent = _confirm(invocation, batch, how, consent)
         if total.ready:
-            unlock()  # a bar would stand in the way of the question for a passphrase
+            unlock()  # a bar would hide the prompt for a passphrase
     interruption = Interruption()
     runner = BatchRunner(
         invocation.registry,
@@ -162,7 +162,7 @@ def _report(
     reporter: BatchReporter,
     interruption: Interruption,
 ) -> BatchResult:
-    """Report each outcome when it is durable, then the result."""
+    """Report each outcome when it is durable, then return the result."""
     problem, report_path = None, None
     with interruption:
         try:
@@ -197,7 +197,7 @@ def _report(
 def _dry_run(
     invocation: Invocation, batch: Batch, consent: Consent, report: ReportFile | None
 ) -> PreviewResult:
-    """Show what would be done for each item, and issue nothing."""
+    """Show the decision on each item, and issue nothing."""
 
     def show(item: PreviewItem) -> None:
         if report is not None:
@@ -244,17 +244,17 @@ def _confirm(
     total = _preview(invocation, batch, consent, collect)
     if batch.expect not in (None, total.digest):
         raise DecisionsChanged(
-            "what would be done is not what was reviewed: its digest is "
-            f"{total.digest}; nothing was issued",
-            hint="look at it with --dry-run, and give the digest that it prints",
+            f"the preview has changed since you looked at it: its digest is now {total.digest}; "
+            "nothing was issued",
+            hint="check the new preview with --dry-run, and use the digest that it prints",
         )
     if not invocation.interactive or not (total.ready or total.missing):
-        return total, consent  # nobody to ask, or nothing: the result reports the rest
+        return total, consent  # without a prompt the result reports the rest
     blocks = [block for item in first for block in preview_blocks(item)]
     streams.write_blocks([*blocks, *total_blocks(total)], sys.stderr)
     agreed = obtain_for_many(total.missing, consent)
     if agreed != consent:
-        # What was on the screen counts, though others may have written since.
+        # The items on the screen count, though other commands may have written since.
         again = _preview(invocation, batch, agreed, lambda _: None)
         total = replace(again, shown=total.shown)
     if total.ready and not how.yes:
@@ -263,18 +263,18 @@ def _confirm(
 
 
 def _bundle(invocation: Invocation, option: Path | None, output: str | None) -> Bundle | None:
-    """Return the archive that was asked for, after checking that it can be written."""
+    """Return the archive of `--bundle`, after checking that it can be written."""
     if option is None:
         return None
     if output is not None:
-        raise UsageProblem("--bundle and --output are two places", hint="give one of them")
+        raise UsageProblem("--bundle and --output are mutually exclusive", hint="give one of them")
     window = invocation.settings.upload_window_or_assumed
     try:
         path = option.expanduser().absolute()
     except (RuntimeError, OSError):
         raise OutputProblem(
             f"the home folder for ~ is unknown: {escape(str(option))}",
-            hint="write the whole path after --bundle",
+            hint="give an absolute path to --bundle",
         ) from None
     bundle = Bundle(path, window=window)
     bundle.check()
@@ -282,17 +282,17 @@ def _bundle(invocation: Invocation, option: Path | None, output: str | None) -> 
 
 
 def _folder(invocation: Invocation, option: str | None) -> Destination:
-    """Return the folder of a batch; neither a file nor stdout takes many licenses."""
+    """Return the folder of a batch; a file or stdout is refused."""
     destination = resolve(option, invocation.settings.output, streams.write_bytes)
     if destination.folder is None:
         raise UsageProblem(
-            "a batch makes many files, which do not fit into stdout",
+            "a batch cannot be written to stdout",
             hint="--output FOLDER, or --bundle FILE.zip",
         )
     if destination.name is not None:
         place = str(destination.folder / destination.name)
         raise UsageProblem(
-            f"a batch makes many files, and {escape(place)} is no folder",
+            f"a batch writes many files, and {escape(place)} is not a folder",
             hint="--output FOLDER" if os.path.lexists(place) else f"mkdir -p {for_shell(place)}",
         )
     destination.check(())
@@ -302,7 +302,7 @@ def _folder(invocation: Invocation, option: str | None) -> Destination:
 def _progress(
     invocation: Invocation, activity: str, total: int
 ) -> AbstractContextManager[Callable[[], None]]:
-    """Show a bar on a terminal's stderr; entered, it gives the call that moves it by one."""
+    """Show a bar at a terminal; the context yields the function that advances it."""
     if invocation.quiet or not invocation.interactive or not total or streams.is_plain(sys.stderr):
         return nullcontext(lambda: None)
     from polygent_issuer.cli.flows.batch.bar import bar

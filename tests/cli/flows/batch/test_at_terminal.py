@@ -1,4 +1,4 @@
-"""Batches at a real terminal: reviewed, consented to once, agreed to, with a bar that vanishes."""
+"""Batches at a real terminal: preview, one consent, confirmation, and a bar that vanishes."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -23,17 +23,17 @@ def today(desk: Desk) -> Desk:
 
 
 def begin(desk: Desk, *argv: str, **environ: str) -> Any:
-    """A command at a terminal; nobody but a person knows the passphrase."""
+    """Start a command at a terminal, without a stored passphrase."""
     return at_terminal(desk.home, *argv, DBUS_SESSION_BUS_ADDRESS="", **environ)
 
 
 def issued(desk: Desk) -> int:
-    """How many license files there are."""
+    """Return the number of license files."""
     return len(list(desk.output.iterdir()))
 
 
-def test_reviewed_agreed_unlocked_done(today: Desk) -> None:
-    """In this order; the bar leaves no trace, and the lines are there."""
+def test_a_batch_is_previewed_confirmed_unlocked_and_done(today: Desk) -> None:
+    """The steps come in this order; the bar leaves no trace, and the lines stay."""
     terminal = begin(today, "renew", "--due-within", "30d")
     terminal.expect_exact("renew c1, prod-1: ")
     terminal.expect_exact("renew 3")
@@ -54,8 +54,8 @@ def test_reviewed_agreed_unlocked_done(today: Desk) -> None:
     assert "renewed 3" in left
 
 
-def test_a_no_issues_nothing(today: Desk) -> None:
-    """Exit 130, and nobody was asked for a passphrase."""
+def test_a_declined_batch_issues_nothing(today: Desk) -> None:
+    """Exit 130, without a prompt for a passphrase."""
     terminal = begin(today, "renew", "--due-within", "30d")
     terminal.expect_exact(QUESTION)
     terminal.sendline("n")
@@ -66,8 +66,8 @@ def test_a_no_issues_nothing(today: Desk) -> None:
 
 
 @pytest.mark.slow
-def test_nothing_to_do_asks_nothing(today: Desk) -> None:
-    """Neither to go ahead nor for a passphrase."""
+def test_a_batch_with_nothing_to_do_has_no_prompt(today: Desk) -> None:
+    """It prompts neither for confirmation nor for a passphrase."""
     code, screen = finish(begin(today, "renew", "--due-within", "1d"))
     assert code == 0
     assert screen.count("nothing to do") == 1
@@ -77,7 +77,7 @@ def test_nothing_to_do_asks_nothing(today: Desk) -> None:
 
 
 @pytest.mark.slow
-def test_yes_agrees_beforehand(today: Desk) -> None:
+def test_yes_skips_the_confirmation(today: Desk) -> None:
     """`--yes` answers the one question, and no other."""
     terminal = begin(today, "renew", "--due-within", "30d", "--yes")
     terminal.expect_exact(UNLOCK)
@@ -92,8 +92,8 @@ def unlocked(desk: Desk) -> dict[str, str]:
     return {"POLYGENT_ISSUER_PASSPHRASE_FILE": str(desk.passphrase_file)}
 
 
-def test_consent_is_asked_for_once_a_code(today: Desk) -> None:
-    """With how many it stops, and one reason for all; the journal keeps it for each."""
+def test_each_code_has_one_prompt_for_consent(today: Desk) -> None:
+    """The prompt has the number of items; the journal has the reason for each."""
     terminal = begin(today, "renew", "c1", "c2", "c3", "--term", "5y", **unlocked(today))
     terminal.expect_exact("long-term stops 3 of them")
     terminal.expect_exact("accept long-term for 3 items? [y/N]: ")
@@ -108,8 +108,8 @@ def test_consent_is_asked_for_once_a_code(today: Desk) -> None:
     assert reasons == ["agreed with sales"] * 3
 
 
-def test_what_changed_at_the_question_is_not_issued(today: Desk) -> None:
-    """Somebody wrote while a consent was thought about: that item is another than was shown."""
+def test_an_item_that_changes_during_the_prompt_is_not_issued(today: Desk) -> None:
+    """Another command writes meanwhile, so the decision differs from the preview."""
     terminal = begin(today, "renew", "c1", "c2", "c3", "--term", "5y", **unlocked(today))
     terminal.expect_exact("accept long-term for 3 items? [y/N]: ")
     today.ok("customer", "edit", "c2", "--name", "Globex Corporation")
@@ -125,8 +125,8 @@ def test_what_changed_at_the_question_is_not_issued(today: Desk) -> None:
 
 
 @pytest.mark.slow
-def test_a_consent_that_is_declined(today: Desk) -> None:
-    """Stops those that need it: they fail, and the others are done."""
+def test_a_declined_consent_fails_the_items_that_need_it(today: Desk) -> None:
+    """They fail, and the others are done."""
     file = today.folder / "plan.csv"
     file.write_text("customer,term\nc1,5y\nc2,1y\nc3,1y\n")
     terminal = begin(today, "apply", str(file), **unlocked(today))
@@ -141,8 +141,8 @@ def test_a_consent_that_is_declined(today: Desk) -> None:
 
 
 @pytest.mark.slow
-def test_expect_is_held_before_anybody_is_asked(today: Desk) -> None:
-    """What was reviewed is no longer what would be done: exit 3."""
+def test_the_digest_is_compared_before_any_prompt(today: Desk) -> None:
+    """The preview has changed: exit 3."""
     file = today.folder / "plan.csv"
     file.write_text("customer\nc1\nc2\nc3\n")
     code, screen = finish(begin(today, "apply", str(file), "--expect", "0" * 64))
@@ -153,8 +153,8 @@ def test_expect_is_held_before_anybody_is_asked(today: Desk) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("environ", [{"TERM": "dumb"}, {"NO_COLOR": "1"}])
-def test_no_bar_where_none_belongs(today: Desk, environ: dict[str, str]) -> None:
-    """A terminal without colour: plain lines, no escape at all."""
+def test_a_terminal_without_colour_has_no_bar(today: Desk, environ: dict[str, str]) -> None:
+    """It gets plain lines, without any escape sequence."""
     argv = ("renew", "--due-within", "30d", "--yes")
     code, screen = finish(begin(today, *argv, **unlocked(today), **environ))
     assert code == 0
@@ -164,7 +164,7 @@ def test_no_bar_where_none_belongs(today: Desk, environ: dict[str, str]) -> None
 
 @pytest.mark.slow
 def test_quiet_draws_no_bar(today: Desk) -> None:
-    """Nor does `--json` mix it into its lines."""
+    """`--json` has no bar in its lines, either."""
     argv = ("renew", "--due-within", "30d", "--yes", "--quiet")
     code, screen = finish(begin(today, *argv, **unlocked(today)))
     assert code == 0
@@ -172,8 +172,8 @@ def test_quiet_draws_no_bar(today: Desk) -> None:
 
 
 @pytest.mark.slow
-def test_no_input_is_no_terminal(today: Desk) -> None:
-    """Nobody is asked, and it goes on as from cron."""
+def test_no_input_has_no_prompt(today: Desk) -> None:
+    """The batch runs as from cron."""
     argv = ("renew", "--due-within", "30d", "--no-input")
     code, screen = finish(begin(today, *argv, **unlocked(today)))
     assert code == 0
@@ -182,8 +182,8 @@ def test_no_input_is_no_terminal(today: Desk) -> None:
 
 
 @pytest.mark.slow
-def test_beginnings_of_names(today: Desk) -> None:
-    """As for one customer: on a terminal an unambiguous beginning is enough."""
+def test_a_beginning_of_a_name_is_enough_at_a_terminal(today: Desk) -> None:
+    """The rule is the same as for a single customer."""
     today.ok("customer", "edit", "c3", "--name", "Globex Corporation")
     terminal = begin(today, "renew", "c1", "Glob", **unlocked(today))
     terminal.expect_exact("go ahead with 2? [Y/n]: ")
@@ -192,8 +192,8 @@ def test_beginnings_of_names(today: Desk) -> None:
     assert issued(today) == 2
 
 
-def test_ctrl_c_at_the_question(today: Desk) -> None:
-    """Exit 130, nothing issued."""
+def test_ctrl_c_at_the_prompt_issues_nothing(today: Desk) -> None:
+    """Exit 130."""
     terminal = begin(today, "renew", "--due-within", "30d")
     terminal.expect_exact(QUESTION)
     terminal.sendintr()
@@ -204,8 +204,8 @@ def test_ctrl_c_at_the_question(today: Desk) -> None:
 
 
 @pytest.mark.slow
-def test_ctrl_c_in_the_middle(today: Desk) -> None:
-    """What is in hand is finished; the screen tells how to go on, and the bar is gone."""
+def test_ctrl_c_finishes_the_present_group(today: Desk) -> None:
+    """The bar vanishes, and the screen has the next step."""
     add_customers_at(today, range(4, 2 * MAX_GROUP_SIZE))
     argv = ("renew", "--due-within", "30d", "--yes")
     terminal = begin(today, *argv, **unlocked(today))
@@ -214,7 +214,7 @@ def test_ctrl_c_in_the_middle(today: Desk) -> None:
     code, screen = finish(terminal)
     assert code == 130
     left = left_on(screen)
-    assert "interrupted; the same command does the rest" in left
+    assert "interrupted; run the same command again to continue" in left
     assert "\u2501" not in "".join(left)
     assert "Traceback" not in screen
     done = issued(today)

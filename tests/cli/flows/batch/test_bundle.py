@@ -1,4 +1,4 @@
-"""`--bundle`: one archive with a table of contents, finished whatever came in between."""
+"""`--bundle`: one archive with a table of contents, completed after any interruption."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ RENEW = ("renew", "--due-within", "30d", "--bundle")
 
 
 def archive(path: Path) -> tuple[list[dict[str, str]], dict[str, bytes]]:
-    """The rows of the table of contents, and the files by name."""
+    """Return the rows of the table of contents, and the files by name."""
     with zipfile.ZipFile(path) as read:
         assert read.testzip() is None
         held = {name: read.read(name) for name in read.namelist()}
@@ -32,20 +32,20 @@ def archive(path: Path) -> tuple[list[dict[str, str]], dict[str, bytes]]:
 
 
 def waiting(desk: Desk) -> int:
-    """How many licenses the outbox holds."""
+    """Return the number of licenses in the outbox."""
     with Registry.open(desk.home / REGISTRY_FILE) as registry, registry.reading() as db:
         return len(outbox.pending(db))
 
 
 @pytest.fixture
 def crowd(desk: Desk) -> Desk:
-    """Five customers whose licenses end in three weeks."""
+    """Five customers with licenses that expire in three weeks."""
     add_customers_at(desk, range(5), ends_in=21)
     return desk
 
 
-def test_each_license_with_its_row(crowd: Desk) -> None:
-    """The bytes are the registry's; nothing is in the folder, and nothing waits."""
+def test_the_archive_has_each_license_and_its_row(crowd: Desk) -> None:
+    """The bytes are those of the registry; no file is in the folder, and the outbox is empty."""
     target = crowd.folder / "all.zip"
     crowd.ok(*RENEW, str(target))
     rows, held = archive(target)
@@ -59,10 +59,10 @@ def test_each_license_with_its_row(crowd: Desk) -> None:
     assert waiting(crowd) == 0
 
 
-def test_one_that_was_not_finished_is_finished(
+def test_an_unfinished_archive_is_finished_by_the_same_command(
     crowd: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The licenses wait, each command says so in one line, and the same command finishes it."""
+    """Meanwhile each command has one line about the waiting licenses."""
     target = crowd.folder / "all.zip"
 
     def full(*_: object, **__: object) -> None:
@@ -84,10 +84,10 @@ def test_one_that_was_not_finished_is_finished(
     assert crowd.ok("journal", "verify").code == 0
 
 
-def test_an_item_is_acknowledged_once_the_archive_is_there(
+def test_items_are_acknowledged_when_the_archive_is_written(
     crowd: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Under `--json`, too; the real archive is watched as it is written."""
+    """This holds for `--json`, too; the real archive is watched as it is written."""
     target = crowd.folder / "all.zip"
     finish, said = Bundle.finish, list[bytes]()
 
@@ -105,8 +105,8 @@ def test_an_item_is_acknowledged_once_the_archive_is_there(
     assert lines[-1]["summary"]["archive"] == {"file": str(target), "licenses": 5}
 
 
-def test_nothing_is_overwritten(crowd: Desk) -> None:
-    """What is there stays, and nothing is signed for it."""
+def test_an_existing_file_is_not_overwritten(crowd: Desk) -> None:
+    """The file stays, and nothing is signed."""
     target = crowd.folder / "all.zip"
     target.write_bytes(b"mine")
     outcome = crowd.run(*RENEW, str(target))
@@ -125,24 +125,24 @@ def test_nothing_is_overwritten(crowd: Desk) -> None:
         (("x.zip", "--output", "."), 2),
     ],
 )
-def test_what_cannot_be_is_told_before(
+def test_an_invalid_archive_is_refused_first(
     crowd: Desk, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], code: int
 ) -> None:
-    """Nothing is issued, and nobody waits for what a pipe would say."""
+    """Nothing is issued, and a pipe is not opened."""
     monkeypatch.chdir(crowd.folder)
     os.mkfifo("pipe.zip")
     assert crowd.run(*RENEW, *options).code == code
     assert waiting(crowd) == 0
 
 
-def test_nothing_due_makes_no_archive(crowd: Desk) -> None:
-    """An empty one would look like a mistake."""
+def test_a_batch_with_nothing_due_writes_no_archive(crowd: Desk) -> None:
+    """An empty archive would look like a mistake."""
     target = crowd.folder / "all.zip"
     assert "nothing to do" in crowd.ok("renew", "--due-within", "7d", "--bundle", str(target)).text
     assert not target.exists()
 
 
-def test_no_row_of_it_is_a_formula(crowd: Desk) -> None:
+def test_cells_of_the_table_are_not_formulas(crowd: Desk) -> None:
     """A spreadsheet that opens the table runs nothing."""
     crowd.ok("customer", "edit", "c1", "--name", "=1+1")
     target = crowd.folder / "all.zip"
@@ -163,7 +163,7 @@ def unfinished(crowd: Desk, target: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def edit(crowd: Desk, *statements: str) -> list[str]:
-    """Edit the registry, as a program that can write to it; the ids in the outbox before that."""
+    """Edit the registry with SQL; return the IDs that were in the outbox."""
     with closing(sqlite3.connect(crowd.home / REGISTRY_FILE)) as raw:
         found = raw.execute("SELECT license_id FROM outbox ORDER BY license_id").fetchall()
         for sql in statements:
@@ -175,10 +175,10 @@ def edit(crowd: Desk, *statements: str) -> list[str]:
 _NTH = "(SELECT license_id FROM outbox ORDER BY license_id LIMIT 1 OFFSET {})"
 
 
-def test_an_archive_holds_only_what_the_journal_vouches_for(
+def test_an_archive_has_only_licenses_that_the_journal_vouches_for(
     crowd: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Exchanged bytes and edited names stay outside, each named with what writes the license."""
+    """Exchanged bytes and edited names are left out and named, with the command for the file."""
     target = crowd.folder / "all.zip"
     unfinished(crowd, target, monkeypatch)
     ids = edit(
@@ -204,10 +204,10 @@ def test_an_archive_holds_only_what_the_journal_vouches_for(
     assert (outcome.code, waiting(crowd)) == (7, 1)
 
 
-def test_an_archive_that_a_crash_left_whole_is_not_made_again(
+def test_a_complete_archive_is_not_written_again_after_a_crash(
     crowd: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its licenses wait no more, those that no journal row vouches for included."""
+    """The outbox is cleared, including licenses that no journal row vouches for."""
     target = crowd.folder / "all.zip"
     unfinished(crowd, target, monkeypatch)
     copy = crowd.folder / "outbox.db"
@@ -220,10 +220,10 @@ def test_an_archive_that_a_crash_left_whole_is_not_made_again(
     assert (waiting(crowd), target.read_bytes()) == (0, before)
 
 
-def test_another_archive_in_its_place_clears_only_what_it_holds(
+def test_another_archive_clears_only_the_licenses_in_it(
     crowd: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the archive would be filled with waits on until all of it is there."""
+    """The vouched licenses wait until the archive contains all of them."""
     target = crowd.folder / "all.zip"
     unfinished(crowd, target, monkeypatch)
     ids = edit(crowd, f"UPDATE outbox SET name = 'moved.lic' WHERE license_id = {_NTH.format(0)}")  # noqa: S608

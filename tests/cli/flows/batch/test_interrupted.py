@@ -1,4 +1,4 @@
-"""Batches as real processes: Ctrl-C, and a stdout that is full or gone; the rest comes later."""
+"""Batches as processes: Ctrl-C, and a full or closed stdout; the rest is done later."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def many(desk: Desk) -> Desk:
 def begin(
     desk: Desk, *argv: str, of: tuple[str, ...] = DUE, stdout: Any = subprocess.PIPE
 ) -> "subprocess.Popen[bytes]":
-    """Run a batch, in a process of its own."""
+    """Run a batch in its own process."""
     command = [sys.executable, "-m", "polygent_issuer", "--home", str(desk.home)]
     return subprocess.Popen(
         [*command, *of, *argv],
@@ -47,7 +47,7 @@ def begin(
 
 
 def the_rest_is_done_once(desk: Desk) -> None:
-    """The same command completes it: a license and a file for each, and nothing twice."""
+    """Check that the same command does the rest: one license and one file for each customer."""
     *_, last = desk.ok("renew", "--due-within", "30d", "--json").out.splitlines()
     assert json.loads(last)["summary"]["complete"] is True
     after = read_state(desk)
@@ -62,11 +62,11 @@ def the_rest_is_done_once(desk: Desk) -> None:
     assert desk.ok("renew", "--due-within", "30d").text == "nothing to do\n"
 
 
-def test_ctrl_c(many: Desk) -> None:
-    """What is in hand is finished and told, the summary says how to go on: exit 130."""
+def test_ctrl_c_finishes_and_reports_the_present_group(many: Desk) -> None:
+    """The summary has the next step: exit 130."""
     process = begin(many, "--json")
     assert process.stdout is not None
-    first = process.stdout.readline()  # it waits for us to read on, with a group to be told
+    first = process.stdout.readline()  # it waits for its reader, with a group to report
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -79,19 +79,19 @@ def test_ctrl_c(many: Desk) -> None:
     the_rest_is_done_once(many)
 
 
-def test_ctrl_c_in_text(many: Desk) -> None:
-    """A person reads how to go on."""
+def test_ctrl_c_prints_the_next_step(many: Desk) -> None:
+    """The text output names the next step."""
     process = begin(many)
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, b"")
-    assert b"interrupted; the same command does the rest" in out
+    assert b"interrupted; run the same command again to continue" in out
 
 
-def test_ctrl_c_twice_ends_at_once(many: Desk) -> None:
-    """Nothing that was acknowledged is lost by that."""
+def test_a_second_ctrl_c_ends_immediately(many: Desk) -> None:
+    """Nothing that was acknowledged is lost."""
     process = begin(many, "--json")
     assert process.stdout is not None
     process.stdout.readline()
@@ -105,8 +105,8 @@ def test_ctrl_c_twice_ends_at_once(many: Desk) -> None:
 
 
 @pytest.mark.parametrize("form", [(), ("--json",)])
-def test_a_reader_that_goes_away(many: Desk, form: tuple[str, ...]) -> None:
-    """`| head -1`: exit 8 without a word, and what was done is kept."""
+def test_a_closed_stdout_ends_the_batch_silently(many: Desk, form: tuple[str, ...]) -> None:
+    """A pipe to `head -1`: exit 8 without a message, and issued licenses are kept."""
     with begin(many, *form) as process:
         assert process.stdout is not None
         process.stdout.readline()
@@ -119,8 +119,8 @@ def test_a_reader_that_goes_away(many: Desk, form: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("form", [(), ("--json",)])
-def test_a_full_stdout(many: Desk, form: tuple[str, ...]) -> None:
-    """Exit 8 with the reason: nobody would know what was done."""
+def test_a_full_stdout_ends_the_batch(many: Desk, form: tuple[str, ...]) -> None:
+    """Exit 8 with the reason, since the outcomes cannot be reported."""
     with Path("/dev/full").open("wb") as full:
         process = begin(many, *form, stdout=full)
         _, err = process.communicate(timeout=60)
@@ -133,8 +133,8 @@ def test_a_full_stdout(many: Desk, form: tuple[str, ...]) -> None:
     the_rest_is_done_once(many)
 
 
-def test_kill(many: Desk) -> None:
-    """No warning at all: what was begun is finished by the same command."""
+def test_a_killed_batch_is_finished_by_the_same_command(many: Desk) -> None:
+    """Committed licenses are delivered, and the rest is issued."""
     with begin(many, "--json") as process:
         assert process.stdout is not None
         process.stdout.readline()
@@ -143,7 +143,7 @@ def test_kill(many: Desk) -> None:
     the_rest_is_done_once(many)
 
 
-def test_a_review_that_was_interrupted_goes_on(many: Desk) -> None:
+def test_an_interrupted_batch_continues_with_its_digest(many: Desk) -> None:
     """The same command with the same digest does the rest, and then has nothing to do."""
     file = many.folder / "plan.csv"
     rows = "".join(f"c{number},30\n" for number in range(1, MANY + 1))
@@ -162,8 +162,8 @@ def test_a_review_that_was_interrupted_goes_on(many: Desk) -> None:
     the_rest_is_done_once(many)
 
 
-def test_a_report_of_what_was_done_before_ctrl_c(many: Desk) -> None:
-    """Whole, with as many items as there were."""
+def test_ctrl_c_leaves_a_complete_report(many: Desk) -> None:
+    """It has as many items as were done."""
     report = many.folder / "report.json"
     process = begin(many, "--json", "--report", str(report))
     assert process.stdout is not None
@@ -174,8 +174,8 @@ def test_a_report_of_what_was_done_before_ctrl_c(many: Desk) -> None:
     assert len(json.loads(report.read_text())) == len(out.splitlines())
 
 
-def test_two_operators_at_once(many: Desk) -> None:
-    """Two processes with the same batch: each license is issued by exactly one of them."""
+def test_two_batches_at_once_issue_each_license_once(many: Desk) -> None:
+    """Two processes run the same batch, and exactly one of them issues each license."""
     both = [begin(many, "--json") for _ in range(2)]
     ended = [process.communicate(timeout=120) for process in both]
     assert [process.returncode for process in both] == [0, 0]

@@ -1,4 +1,4 @@
-"""Reports of a batch: whole or absent, and nothing left behind."""
+"""Reports of a batch: complete or absent."""
 
 import csv
 import json
@@ -14,11 +14,11 @@ from polygent_issuer.home.settings import Settings
 
 JOB = Job(place="c1", subject="c1", decide=lambda _: Decision(), consent=Consent())
 KEPT = Kept(job=JOB, decision=Decision(note="not due"))
-FAILED = Failed(job=JOB, error=NotFound("there is none", hint="look again"))
+FAILED = Failed(job=JOB, error=NotFound("no such customer", hint="look again"))
 
 
-def test_rows_of_what_has_no_license(tmp_path: Path) -> None:
-    """A row for each item, with what was said of it."""
+def test_an_item_without_licenses_has_a_row(tmp_path: Path) -> None:
+    """The row has the reason."""
     report = ReportFile(tmp_path / "r.csv")
     report.add(outcome_json(KEPT, Settings(), {}))
     report.add(outcome_json(FAILED, Settings(), {}))
@@ -27,28 +27,28 @@ def test_rows_of_what_has_no_license(tmp_path: Path) -> None:
     with (tmp_path / "r.csv").open(encoding="utf-8-sig", newline="") as stream:
         header, kept, failed = csv.reader(stream)
     assert tuple(header) == COLUMNS
-    told = dict(zip(COLUMNS, kept, strict=True))
-    assert (told["outcome"], told["why"], told["license"]) == ("kept", "not due", "")
-    told = dict(zip(COLUMNS, failed, strict=True))
-    assert (told["code"], told["why"], told["hint"]) == ("not_found", "there is none", "look again")
+    row = dict(zip(COLUMNS, kept, strict=True))
+    assert (row["outcome"], row["why"], row["license"]) == ("kept", "not due", "")
+    row = dict(zip(COLUMNS, failed, strict=True))
+    assert (row["code"], row["why"], row["hint"]) == ("not_found", "no such customer", "look again")
 
 
-def test_a_report_of_nothing_is_one(tmp_path: Path) -> None:
-    """A program need not ask whether it is there."""
+def test_a_report_without_items_is_written(tmp_path: Path) -> None:
+    """A program does not have to check whether the file exists."""
     for name in ("r.json", "r.csv"):
         ReportFile(tmp_path / name).finish()
     assert json.loads((tmp_path / "r.json").read_text()) == []
     assert len((tmp_path / "r.csv").read_text().splitlines()) == 1
 
 
-def test_what_was_not_finished_is_absent(tmp_path: Path) -> None:
-    """Nothing half, and no temporary file."""
+def test_a_failed_report_is_absent(tmp_path: Path) -> None:
+    """Neither a partial nor a temporary file is left."""
     report = ReportFile(tmp_path / "r.json")
     report.add(outcome_json(KEPT, Settings(), {}))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_name_that_was_taken_meanwhile(tmp_path: Path) -> None:
+def test_a_file_that_appeared_meanwhile_is_kept(tmp_path: Path) -> None:
     """It is not overwritten."""
     report = ReportFile(tmp_path / "r.json")
     (tmp_path / "r.json").write_text("mine")
@@ -68,8 +68,10 @@ def test_a_name_that_was_taken_meanwhile(tmp_path: Path) -> None:
         (f"{'x' * 300}.csv", OutputProblem),
     ],
 )
-def test_what_cannot_be_is_told_before(tmp_path: Path, name: str, error: type[Exception]) -> None:
-    """When a report is begun, nothing was issued yet."""
+def test_an_invalid_report_is_refused_first(
+    tmp_path: Path, name: str, error: type[Exception]
+) -> None:
+    """The report is checked before anything is issued."""
     (tmp_path / "taken.csv").write_text("mine")
     (tmp_path / "link.csv").symlink_to("nowhere")
     with pytest.raises(error):

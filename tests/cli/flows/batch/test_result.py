@@ -15,7 +15,7 @@ from polygent_issuer.home.settings import Settings
 
 
 def job(number: int) -> Job:
-    """An item."""
+    """Return an item."""
     return Job(
         place=f"c{number}", subject=f"c{number}", decide=lambda _: Decision(), consent=Consent()
     )
@@ -27,32 +27,35 @@ def counts(*, kept: int = 0, failed: int = 0) -> BatchCounts:
     for number in range(kept):
         counted.add(Kept(job=job(number), decision=Decision()))
     for number in range(failed):
-        counted.add(Failed(job=job(number), error=NotFound("there is none", hint="look")))
+        counted.add(Failed(job=job(number), error=NotFound("no such customer", hint="look")))
     return counted
 
 
 def lines(result: BatchResult) -> list[str]:
-    """As a person off a terminal reads it."""
+    """Return the lines without a terminal."""
     return list(plain_lines(result.blocks()))
 
 
-def test_nothing_to_do() -> None:
-    """Exit 0; when it broke off, nobody knows that there was nothing."""
+def test_a_batch_with_nothing_to_do_exits_0() -> None:
+    """A batch that was stopped does not state that there was nothing to do."""
     done = BatchResult(counts=counts(kept=2), settings=Settings())
     assert lines(done) == ["nothing to do, kept 2"]
     assert done.exit_code is ExitCode.DONE
     broken = BatchResult(counts=counts(), settings=Settings(), stopped=True)
-    assert lines(broken) == ["nothing was issued", "broken off; the same command does the rest"]
+    assert lines(broken) == [
+        "nothing was issued",
+        "stopped by an error; run the same command again to continue",
+    ]
 
 
-def test_what_failed_is_a_table() -> None:
-    """The first of them with what mends each, the number of the rest, and exit 20."""
+def test_failures_are_a_table() -> None:
+    """It has the first failures with their hints, the number of the others, and exit 20."""
     result = BatchResult(counts=counts(failed=MOST_FAILURES + 7), settings=Settings())
     table, *_ = result.blocks()
     assert isinstance(table, Table)
     rows = list(table.rows)
     assert len(rows) == MOST_FAILURES
-    assert rows[0] == ("c0", "there is none")
+    assert rows[0] == ("c0", "no such customer")
     assert lines(result)[-3:] == [
         "and 7 more: --report FILE lists them all",
         "hint for c0 and 49 more: look",
@@ -61,16 +64,16 @@ def test_what_failed_is_a_table() -> None:
     assert result.exit_code is ExitCode.BATCH
 
 
-def test_an_interruption_counts_more_than_a_failure() -> None:
-    """Exit 130: it is not finished."""
+def test_an_interruption_takes_precedence_over_a_failure() -> None:
+    """Exit 130, since the batch is not finished."""
     result = BatchResult(counts=counts(kept=1, failed=1), settings=Settings(), interrupted=True)
     assert result.exit_code is ExitCode.INTERRUPTED
-    assert lines(result)[-1] == "interrupted; the same command does the rest"
+    assert lines(result)[-1] == "interrupted; run the same command again to continue"
     assert result.to_json()["summary"]["complete"] is False
 
 
-def test_customers_beside_the_file() -> None:
-    """The first of them by name, all of them for programs."""
+def test_customers_without_a_row_are_listed() -> None:
+    """The first of them are named, and the JSON has all of them."""
     slugs = tuple(f"c{number}" for number in range(MOST_MISSING_CUSTOMERS + 2))
     result = BatchResult(counts=counts(kept=1), settings=Settings(), missing_customers=slugs)
     assert lines(result)[-1].endswith(f"c{MOST_MISSING_CUSTOMERS - 1} and 2 more")

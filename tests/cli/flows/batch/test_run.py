@@ -1,4 +1,4 @@
-"""Ctrl-C in a batch: noted first, obeyed at once the second time."""
+"""Ctrl-C in a batch: the first one is noted, and the second one interrupts."""
 
 import signal
 import threading
@@ -8,8 +8,8 @@ import pytest
 from polygent_issuer.cli.flows.batch.run import Interruption
 
 
-def test_the_first_is_noted() -> None:
-    """Nothing is raised, and whoever heard it before hears it again afterwards."""
+def test_the_first_ctrl_c_is_noted() -> None:
+    """Nothing is raised, and the previous handler is restored afterwards."""
     before = signal.getsignal(signal.SIGINT)
     with Interruption() as interruption:
         came = [interruption.came]
@@ -19,8 +19,8 @@ def test_the_first_is_noted() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_the_second_interrupts() -> None:
-    """Whoever presses it twice means it."""
+def test_the_second_ctrl_c_interrupts() -> None:
+    """It raises KeyboardInterrupt."""
     before = signal.getsignal(signal.SIGINT)
 
     def press_twice() -> None:
@@ -33,8 +33,8 @@ def test_the_second_interrupts() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_where_no_signal_is_heard() -> None:
-    """In another thread it does nothing, and no harm."""
+def test_another_thread_installs_no_handler() -> None:
+    """Only the main thread receives signals."""
     heard = []
 
     def work() -> None:
