@@ -106,10 +106,10 @@ def typer_command(body: Callable[..., Any]) -> Callable[..., Any]:
     }
 
     @functools.wraps(body)
-    def command(*, context: typer.Context, **given: Any) -> Any:  # noqa: ANN401 - the body's
-        values = {p.name: given[p.name] for p in own if p.name not in groups}
+    def command(*, context: typer.Context, **arguments: Any) -> Any:  # noqa: ANN401 - the body's
+        values = {p.name: arguments[p.name] for p in own if p.name not in groups}
         for name, group in groups.items():
-            values[name] = group(**{field.name: given[field.name] for field in fields(group)})
+            values[name] = group(**{field.name: arguments[field.name] for field in fields(group)})
         try:
             return body(context.obj, **values)
         except (OSError, KeyboardInterrupt) as problem:
