@@ -17,7 +17,7 @@ from polygent_issuer.verifier import License, Tier
 
 _DOMAIN = "allowed domain"
 _ANYWHERE = "any (bearer license)"
-_ASSUMED = "assumed; set yours with: polygent-issue config set upload_window 7d"
+_ASSUMED = "(assumed); to set the window: polygent-issue config set upload_window 7d"
 
 
 def preview(proposals: Iterable[Proposal], settings: Settings) -> Iterable[Block]:
@@ -68,7 +68,7 @@ def upload_before(license_: License, settings: Settings) -> str:
 
 def deadline(until: datetime, *, assumed: bool) -> str:
     """Return an upload deadline as text."""
-    return f"{dates.instant(until)} ({_ASSUMED})" if assumed else dates.instant(until)
+    return f"{dates.instant(until)} {_ASSUMED}" if assumed else dates.instant(until)
 
 
 def _terms(proposal: Proposal) -> Iterable[tuple[str, str]]:

@@ -30,7 +30,7 @@ def test_the_stored_bytes_are_written_again(books: Books) -> None:
     assert list(books.desk.output.iterdir()) == [target]
     assert outcome.text.startswith(f"exported license {ID}\n")
     assert f"file           {target}" in outcome.text
-    assert "upload before  2026-12-07T09:30:00Z (assumed; " in outcome.text
+    assert "upload before  2026-12-07T09:30:00Z (assumed); " in outcome.text
     assert "last full day 2027-11-30" in outcome.text
     assert outcome.err == ""
     row = books.last_row()
@@ -181,7 +181,7 @@ def test_a_license_that_should_not_be_sent_is_warned_of(books: Books) -> None:
     assert "polygent-issue renew acme" in expired
     books.desk.ok("license", "retire", new.id, "--reason", "left us")
     assert (
-        f"license {new.id[:8]} is retired; it is not"
+        f"license {new.id[:8]} was retired: do not send it"
         in books.desk.ok("license", "export", new.id).err
     )
 
