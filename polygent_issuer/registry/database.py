@@ -271,7 +271,7 @@ def check_application_id(connection: Connection) -> None:
         raise HomeProblem(
             f"the registry {display_path(path)} was written by a newer polygent-issue "
             f"(its tables have version {version}; this tool supports {len(schema.MIGRATIONS)})",
-            hint="update polygent-issue to that version",
+            hint="update this tool to that version",
             code="registry_newer",
         )
 
