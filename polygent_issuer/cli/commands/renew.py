@@ -35,14 +35,12 @@ def renew(
 ) -> Result:
     """Renew licenses of one or more customers.
 
-    Machine and terms stay as they are except for the options given. The new term starts when the
-    current license expires, or now if it has expired. Several current licenses of a customer are
-    renewed together; to change their terms, select one of them. If several licenses become
-    enterprise, one license replaces them.
+    Only what the options name changes. The new term starts when the current license expires, or
+    now if it has expired. Several current licenses of a customer are renewed together; to change
+    their terms, select one of them. If several become enterprise, one license replaces them.
 
-    Several customers, - and --due-within make a batch. If one item fails, the others are still
-    processed. Licenses that are not due are kept. Running the same command again does only what is
-    missing.
+    Several customers, - and --due-within make a batch. An item that fails does not stop the others.
+    Licenses that are not due are kept. The same command again does only what is missing.
     """
     names = customers or []
     one = due_within is None and len(names) == 1 and names != ["-"]

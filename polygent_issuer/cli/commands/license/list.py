@@ -70,9 +70,8 @@ def list_all(
                 archived=False if unsent else None,
             )
         )
-    now = invocation.now
-    items = (license_json(each, now) for each in records)
+    items = (license_json(each, invocation.now) for each in records)
     if as_csv:
         return form.table(COLUMNS, items, name="licenses.csv")
-    text = license_table(records, now) if records else Line("no licenses match", "dim")
-    return Report({"licenses": items}, [text])
+    none = Line("no licenses match", "dim")
+    return Report({"licenses": items}, [license_table(records, invocation.now) if records else none])
