@@ -1,31 +1,18 @@
-"""Keys in files: the OpenSSH private key format (`PROTOCOL.key`) with bcrypt, mode 0600.
+"""Keys in files: encrypted, in the OpenSSH format, mode 0600.
 
-`cryptography` encrypts and decrypts. This module first reads the unencrypted part, here called the
-*envelope*: it names the encryption and the public key. A file that needs hours of bcrypt rounds, or
-that holds another key, is therefore refused before the passphrase prompt. The format has no MAC, so
-the decrypted key must be compared with the pinned key.
-
-In an emergency, without this tool: `ssh-keygen -p -m PKCS8 -f COPY` converts a copy of the file to
-a format that any library reads.
+A file that needs hours of bcrypt rounds, or that holds another key, is refused before the
+passphrase prompt. The format has no MAC, so the decrypted key is compared with the pinned key.
 """
 
-import base64
 import errno
 import os
-import re
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PrivateFormat,
-    load_ssh_private_key,
-)
 
 from polygent_issuer import files
 from polygent_issuer.errors import (
@@ -39,7 +26,15 @@ from polygent_issuer.files import disk, reading
 from polygent_issuer.files.publication import KEPT
 from polygent_issuer.files.reading import UnsafeFile
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.keys.passphrases import Passphrase, WrongPassphrase
+from polygent_issuer.keys.openssh import (
+    IMPORT,
+    OPENSSH,
+    Envelope,
+    parse_openssh,
+    seal_openssh,
+    unseal_openssh,
+)
+from polygent_issuer.keys.passphrases import Passphrase
 from polygent_issuer.keys.signer import (
     Presence,
     SoftwareSigner,
@@ -50,22 +45,12 @@ from polygent_issuer.keys.signer import (
 )
 from polygent_issuer.store_uri import EXAMPLE_FILE_URI, FILE, FileLocation
 from polygent_issuer.text import escape, slugify
-from polygent_issuer.verifier.errors import InvalidKey
 from polygent_issuer.verifier.keys import Key
 
 ROUNDS: Final = 64
 """Rounds of bcrypt in new files: about 0.6 s for each guess at the passphrase."""
-MAX_ROUNDS: Final = 1024
-"""The largest accepted number of rounds: about 10 s."""
 FILE_LIMIT: Final = 16 * 1024
 """The size limit of a key file, in bytes; a P-256 key takes about 550."""
-OPENSSH: Final = b"-----BEGIN OPENSSH PRIVATE KEY-----"
-"""The first line of every file in the OpenSSH format."""
-
-_END: Final = b"-----END OPENSSH PRIVATE KEY-----"
-_ARMOUR: Final = re.compile(OPENSSH + rb"\s([A-Za-z0-9+/=\s]*)" + _END)
-_MAGIC: Final = b"openssh-key-v1\0"
-_IMPORT: Final = run("key", "import", "BACKUP")
 
 
 class FileStore:
@@ -180,7 +165,7 @@ class FileStore:
             return Presence.ABSENT if problem.code == "no_such_key" else Presence.UNAVAILABLE
         return Presence.PRESENT if stored == kid else Presence.ABSENT
 
-    def _unlocked(self, envelope: "Envelope", path: Path) -> SoftwareSigner:
+    def _unlocked(self, envelope: Envelope, path: Path) -> SoftwareSigner:
         purpose = f"the key file {escape(path.name)}"
         private_key = self._passphrase.unlock(purpose, partial(unseal_openssh, envelope))
         return pinned_signer(private_key, envelope.public_key)
@@ -209,7 +194,7 @@ class FileStore:
                     return path
         raise _no_such_key(folder / f"*{suffix}")
 
-    def _envelope(self, path: Path, *, warn: bool = False, trusted: bool = True) -> "Envelope":
+    def _envelope(self, path: Path, *, warn: bool = False, trusted: bool = True) -> Envelope:
         """Read the unencrypted part of a key file.
 
         Symbolic links are followed, since containers mount secrets as links. A backup is read with
@@ -228,7 +213,7 @@ class FileStore:
         return _encrypted(data, path)
 
 
-def _encrypted(data: bytes, path: Path) -> "Envelope":
+def _encrypted(data: bytes, path: Path) -> Envelope:
     """Return the envelope of an encrypted key file.
 
     Raises:
@@ -242,7 +227,7 @@ def _encrypted(data: bytes, path: Path) -> "Envelope":
     if len(data) > FILE_LIMIT or b"PRIVATE KEY-----" not in data or b"ENCRYPTED" in data:
         raise KeyUnavailable(
             f"{name} is not an OpenSSH private key file",
-            hint=Hint("move it away, then import the key from it or from a backup: ", _IMPORT),
+            hint=Hint("move it away, then import the key from it or from a backup: ", IMPORT),
             code="key_damaged",
         )
     envelope = parse_openssh(data) if OPENSSH in data else None
@@ -265,7 +250,7 @@ def _suffix(kid: str) -> str:
 def _no_such_key(path: Path) -> KeyUnavailable:
     return KeyUnavailable(
         f"the key file {escape(str(path))} does not exist",
-        hint=Hint("restore it from its backup: ", _IMPORT),
+        hint=Hint("restore it from its backup: ", IMPORT),
         code="no_such_key",
     )
 
@@ -275,146 +260,6 @@ def _unreadable(path: Path, error: Exception) -> KeyUnavailable:
         return _no_such_key(path)
     message = f"the key file {escape(str(path))} cannot be read: {disk.reason(error)}"
     if isinstance(error, files.NotRegular):
-        hint = Hint("move it away, then restore the key: ", _IMPORT)
+        hint = Hint("move it away, then restore the key: ", IMPORT)
         return KeyUnavailable(message, hint=hint, code="key_damaged")
     return KeyUnavailable(message, hint="check the permissions of the file and of its folders")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Envelope:
-    """The unencrypted part of an OpenSSH key file, decoded; its public key is not yet verified."""
-
-    public_key: Key
-    rounds: int
-    sealed: bytes = field(repr=False)
-
-    @property
-    def is_plaintext(self) -> bool:
-        """True if the private key is not encrypted."""
-        return self.rounds == 0
-
-
-def parse_openssh(data: bytes) -> Envelope:
-    """Read the unencrypted part of an OpenSSH key file.
-
-    Raises:
-        KeyUnavailable: (`key_damaged`), or (`unsupported_key`) for its type, encryption or rounds.
-    """
-    try:
-        (text,) = _ARMOUR.findall(data)
-        sealed = base64.b64decode(b"".join(text.split()), validate=True)
-        cipher, kdf, options, claimed = _fields(sealed)
-        rounds = _rounds(cipher, kdf, options)
-        return Envelope(public_key=_claimed_key(claimed), rounds=rounds, sealed=sealed)
-    except (ValueError, InvalidKey):  # binascii.Error is a ValueError
-        raise _damaged() from None
-
-
-def seal_openssh(
-    private_key: ec.EllipticCurvePrivateKey, passphrase: bytes, *, rounds: int
-) -> bytes:
-    """Encrypt a P-256 key with AES-256-CTR and bcrypt; `ssh-keygen -p` reads the result."""
-    builder = PrivateFormat.OpenSSH.encryption_builder().kdf_rounds(rounds)
-    return private_key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, builder.build(passphrase))
-
-
-def unseal_openssh(envelope: Envelope, passphrase: bytes | None) -> ec.EllipticCurvePrivateKey:
-    """Decrypt a key; the caller must compare the result with the pinned public key.
-
-    Raises:
-        WrongPassphrase: (`wrong_passphrase`) when the two check numbers inside differ.
-        KeyUnavailable: (`key_damaged`) when the decrypted content is not a P-256 key.
-    """
-    problem = "not a P-256 key"
-    try:
-        # Encoded again, so that the loader sees exactly the bytes that were parsed here.
-        armoured = b"%b\n%b%b\n" % (OPENSSH, base64.encodebytes(envelope.sealed), _END)
-        loaded = load_ssh_private_key(armoured, passphrase)
-        if isinstance(loaded, ec.EllipticCurvePrivateKey):
-            return loaded
-    except Exception as error:  # noqa: BLE001 -- damaged files raise anything
-        problem = str(error)
-    # Raised outside the except block: a chained cause could contain decrypted bytes.
-    if "checksum" in problem:
-        raise WrongPassphrase(
-            "wrong passphrase, or the key file is damaged",
-            hint="try again with the passphrase that was set when the file was written",
-        )
-    raise _damaged()
-
-
-def _fields(sealed: bytes) -> tuple[bytes, bytes, bytes, bytes]:
-    """Return the cipher, the key derivation, its options and the public key.
-
-    Raises:
-        ValueError: for malformed fields.
-    """
-    if not sealed.startswith(_MAGIC):
-        raise ValueError("magic")
-    cipher, rest = _string(sealed[len(_MAGIC) :])
-    kdf, rest = _string(rest)
-    options, rest = _string(rest)
-    number, rest = _number(rest)
-    if number != 1:
-        raise ValueError("number of keys")
-    return cipher, kdf, options, _string(rest)[0]
-
-
-def _rounds(cipher: bytes, kdf: bytes, options: bytes) -> int:
-    if (cipher, kdf, options) == (b"none", b"none", b""):
-        return 0
-    if kdf != b"bcrypt":
-        raise _unsupported(
-            "this key file is not encrypted with bcrypt",
-            hint="set its passphrase again with: ssh-keygen -p -a 64 -f FILE",
-        )
-    _salt, rest = _string(options)
-    rounds, rest = _number(rest)
-    if rest:
-        raise ValueError("options")
-    if not 1 <= rounds <= MAX_ROUNDS:
-        raise _unsupported(
-            f"this key file needs {rounds} rounds of bcrypt, but only 1 to {MAX_ROUNDS} are "
-            "accepted",
-            hint="if the file is yours, reduce them with: ssh-keygen -p -a 64 -f FILE",
-        )
-    return rounds
-
-
-def _claimed_key(claimed: bytes) -> Key:
-    kind, rest = _string(claimed)
-    if kind != b"ecdsa-sha2-nistp256":
-        raise _unsupported(
-            "signing keys must be P-256 keys, and this key file holds another type of key",
-            hint=Hint("generate a P-256 key: ", run("key", "generate")),
-        )
-    curve, rest = _string(rest)
-    point, rest = _string(rest)
-    if curve != b"nistp256" or rest:
-        raise ValueError("public key")
-    return Key(point)
-
-
-def _number(data: bytes) -> tuple[int, bytes]:
-    if len(data) < 4:  # noqa: PLR2004 -- an uint32
-        raise ValueError("short")
-    return int.from_bytes(data[:4], "big"), data[4:]
-
-
-def _string(data: bytes) -> tuple[bytes, bytes]:
-    length, rest = _number(data)
-    if length > len(rest):
-        raise ValueError("short")
-    return rest[:length], rest[length:]
-
-
-def _unsupported(message: str, *, hint: str | Hint) -> KeyUnavailable:
-    return KeyUnavailable(message, hint=hint, code="unsupported_key")
-
-
-def _damaged() -> KeyUnavailable:
-    return KeyUnavailable(
-        "this OpenSSH private key file is incomplete or damaged",
-        hint=Hint("move it away, then restore the key: ", _IMPORT),
-        code="key_damaged",
-    )

@@ -24,7 +24,8 @@ from polygent_issuer.files import disk
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.home import settings_editing
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.keys.file_store import OPENSSH, FileStore, parse_openssh, unseal_openssh
+from polygent_issuer.keys.file_store import FileStore
+from polygent_issuer.keys.openssh import OPENSSH, parse_openssh, unseal_openssh
 from polygent_issuer.keys.passphrases import Passphrase, WrongPassphrase
 from polygent_issuer.keys.pkcs11_store import (
     Pkcs11Store,

@@ -14,7 +14,7 @@ from support.keys import opened
 from support.terminal import terminal
 from support.users import ADA, run_as
 
-from polygent_issuer.keys import file_store
+from polygent_issuer.keys import openssh
 
 PIPE = "it is a pipe, not a regular file"
 MARK = codecs.BOM_UTF8
@@ -162,7 +162,7 @@ def sealed_as_before(desk: Desk, written: bytes) -> None:
     path = desk.folder / "main.key"
     key = opened(path)
     path.write_bytes(
-        file_store.seal_openssh(key, written.removesuffix(b"\n").removesuffix(b"\r"), rounds=1)
+        openssh.seal_openssh(key, written.removesuffix(b"\n").removesuffix(b"\r"), rounds=1)
     )
 
 

@@ -24,7 +24,7 @@ from support.users import ADA, give
 from polygent_issuer import files, store_uri
 from polygent_issuer.errors import IssuerError, KeyUnavailable, OutputExists, OutputProblem
 from polygent_issuer.files.reading import UnsafeFile
-from polygent_issuer.keys import file_store, passphrases
+from polygent_issuer.keys import file_store, openssh, passphrases
 from polygent_issuer.keys.file_store import FileStore
 from polygent_issuer.keys.signer import Presence, generate_private_key
 from polygent_issuer.verifier.keys import Key
@@ -78,7 +78,7 @@ def test_the_file_is_private_and_encrypted(path: Path) -> None:
     """A key file has mode 0600 and the OpenSSH format with bcrypt."""
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [entry.name for entry in path.parent.iterdir()] == ["main.key"]
-    envelope = file_store.parse_openssh(path.read_bytes())
+    envelope = openssh.parse_openssh(path.read_bytes())
     assert envelope.public_key == KEY
     assert envelope.rounds == 1
 
@@ -87,7 +87,7 @@ def test_the_file_is_private_and_encrypted(path: Path) -> None:
 def test_64_rounds_are_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A store encrypts with 64 rounds by default (one is run here)."""
     asked: list[int] = []
-    seal = file_store.seal_openssh
+    seal = openssh.seal_openssh
 
     def sealed(private_key: ec.EllipticCurvePrivateKey, passphrase: bytes, *, rounds: int) -> bytes:
         asked.append(rounds)
@@ -180,7 +180,7 @@ def test_a_flipped_bit_never_loads_another_key(path: Path) -> None:
 
 def test_a_changed_private_number_is_detected(path: Path) -> None:
     """A flip in the private number loads another key, which the pinned key reveals."""
-    sealed = file_store.parse_openssh(path.read_bytes()).sealed
+    sealed = openssh.parse_openssh(path.read_bytes()).sealed
     codes = []
     for offset in range(1, 80):
         flipped = bytearray(sealed)
@@ -197,7 +197,7 @@ def test_too_many_rounds_are_refused_before_bcrypt(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """2,000 rounds are refused before a prompt and before bcrypt runs."""
-    sealed = file_store.parse_openssh(path.read_bytes()).sealed
+    sealed = openssh.parse_openssh(path.read_bytes()).sealed
     at = sealed.index(b"bcrypt") + 6 + 4 + 4 + 16
     body = base64.encodebytes(sealed[:at] + (2000).to_bytes(4, "big") + sealed[at + 4 :])
     path.write_bytes(
@@ -296,7 +296,7 @@ def test_bytes_that_an_earlier_version_used_open_an_existing_key(path: Path, mar
     source = path.with_name("passphrase")
     source.write_bytes(mark + PASSPHRASE + b"\n")
     source.chmod(0o600)
-    path.write_bytes(file_store.seal_openssh(PRIVATE, mark + PASSPHRASE, rounds=1))
+    path.write_bytes(openssh.seal_openssh(PRIVATE, mark + PASSPHRASE, rounds=1))
     warnings: list[str] = []
     place = store_uri.file_location(path)
     given = passphrases.from_file(source, warn=warnings.append)
@@ -439,7 +439,7 @@ def test_a_key_that_reads_back_differently_is_not_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A disk that loses or changes the file is detected at once."""
-    other = file_store.seal_openssh(generate_private_key(), PASSPHRASE, rounds=1)
+    other = openssh.seal_openssh(generate_private_key(), PASSPHRASE, rounds=1)
 
     def write_another(_data: bytes, path: Path) -> Path:
         path.write_bytes(other)
@@ -490,7 +490,7 @@ def test_a_file_of_ssh_keygen_is_a_store(tmp_path: Path, cipher: str) -> None:
     subprocess.run(
         [*kind, "-N", PASSPHRASE.decode(), "-f", str(path)], check=True, capture_output=True
     )
-    key = file_store.parse_openssh(path.read_bytes()).public_key
+    key = openssh.parse_openssh(path.read_bytes()).public_key
     assert Opened(path).store.load(key).kid == key.kid
     assert re.fullmatch(r"[\w-]{43}", key.kid)
 

@@ -30,7 +30,7 @@ from polygent_issuer.errors import (
 )
 from polygent_issuer.home import settings, settings_editing
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.keys import file_store, passphrases, signing
+from polygent_issuer.keys import openssh, passphrases, signing
 from polygent_issuer.keys.keyring_store import KeyringStore
 from polygent_issuer.keys.lifecycle import (
     ImportedKey,
@@ -112,7 +112,7 @@ def test_a_key_is_generated_in_a_file_with_a_backup(
     for path in (folder / "main.key", stored.backup):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert read_private_key(path.read_bytes(), passphrase).private_key.curve.name == "secp256r1"
-        assert file_store.parse_openssh(path.read_bytes()).public_key == stored.key.public_key
+        assert openssh.parse_openssh(path.read_bytes()).public_key == stored.key.public_key
     assert passphrase.asked[:2] == [
         ("the new backup backup.key", True),
         ("the new key file main.key", True),
@@ -459,8 +459,8 @@ def test_a_key_that_may_be_recorded_is_not_removed(
 ) -> None:
     """If the registry cannot be read, the key file is not removed."""
     fails_after(key_lifecycle, tmp_path, key_lifecycle.registry.close)
-    assert file_store.OPENSSH in (tmp_path / "main.key").read_bytes()
-    assert file_store.OPENSSH in (tmp_path / "backup" / "main.key").read_bytes()
+    assert openssh.OPENSSH in (tmp_path / "main.key").read_bytes()
+    assert openssh.OPENSSH in (tmp_path / "backup" / "main.key").read_bytes()
 
 
 def test_a_copy_of_a_pinned_key_stays(key_lifecycle: KeyLifecycle, tmp_path: Path) -> None:

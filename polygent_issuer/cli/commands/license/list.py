@@ -73,5 +73,5 @@ def list_all(
     items = (license_json(each, invocation.now) for each in records)
     if as_csv:
         return form.table(COLUMNS, items, name="licenses.csv")
-    none = Line("no licenses match", "dim")
-    return Report({"licenses": items}, [license_table(records, invocation.now) if records else none])
+    text = license_table(records, invocation.now) if records else Line("no licenses match", "dim")
+    return Report({"licenses": items}, [text])

@@ -8,7 +8,7 @@ from support.keys import kid_of, tree
 from support.secret_service import secret_service
 from support.terminal import terminal
 
-from polygent_issuer.keys import file_store
+from polygent_issuer.keys import openssh
 
 
 def test_a_backup_has_the_same_key(desk: Desk) -> None:
@@ -16,7 +16,7 @@ def test_a_backup_has_the_same_key(desk: Desk) -> None:
     target = desk.folder / "main.backup"
     outcome = desk.ok("key", "backup", "main", str(target), after=timedelta(days=1))
     assert kid_of(target) == kid_of(desk.folder / "main.key")
-    assert not file_store.parse_openssh(target.read_bytes()).is_plaintext
+    assert not openssh.parse_openssh(target.read_bytes()).is_plaintext
     assert target.stat().st_mode & 0o777 == 0o600
     assert f"file    {target}\n" in outcome.text
     assert f"polygent-issue key import {target} --no-backup\n" in outcome.text

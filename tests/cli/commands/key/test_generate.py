@@ -10,7 +10,7 @@ from support.secret_service import SecretService, secret_service
 from support.terminal import terminal
 
 from polygent_issuer.home import settings
-from polygent_issuer.keys import file_store
+from polygent_issuer.keys import openssh
 
 ABSENT = {"DBUS_SESSION_BUS_ADDRESS": ""}
 
@@ -119,7 +119,7 @@ def test_a_backup_has_the_same_key(bare: Desk) -> None:
     assert outcome.json["backup"] == str(backup)
     assert outcome.json["key"]["backed_up_at"] == "2026-11-30T09:30:00Z"
     assert kid_of(backup) == kid_of(bare.folder / "new.key") == outcome.json["key"]["kid"]
-    assert not file_store.parse_openssh(backup.read_bytes()).is_plaintext
+    assert not openssh.parse_openssh(backup.read_bytes()).is_plaintext
     assert backup.stat().st_mode & 0o777 == 0o600
 
 
@@ -358,7 +358,7 @@ def test_one_new_passphrase_at_the_terminal(empty_desk: Desk) -> None:
     )
     assert kid_of(backup) == kid_of(empty_desk.folder / "new.key")
     # What stays is sealed as it should be, nothing hastened.
-    assert file_store.parse_openssh(backup.read_bytes()).rounds == 64
+    assert openssh.parse_openssh(backup.read_bytes()).rounds == 64
 
 
 def test_different_passphrases_are_refused(empty_desk: Desk) -> None:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from support.passphrases import Given
 
 from polygent_issuer.errors import IssuerError, KeyUnavailable
-from polygent_issuer.keys import file_store, keyring_store, lifecycle, passphrases
+from polygent_issuer.keys import file_store, keyring_store, lifecycle, openssh, passphrases
 from polygent_issuer.keys.passphrases import Passphrase
 from polygent_issuer.keys.signer import generate_private_key, pinned_signer
 from polygent_issuer.verifier.keys import Key
@@ -54,7 +54,7 @@ SEALED_FILES = {
     "PKCS#8 PEM": exported(Encoding.PEM, PrivateFormat.PKCS8, SEALED),
     "PKCS#8 DER": exported(Encoding.DER, PrivateFormat.PKCS8, SEALED),
     "SEC1 PEM": exported(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, SEALED),
-    "OpenSSH": file_store.seal_openssh(PRIVATE, PASSPHRASE, rounds=1),
+    "OpenSSH": openssh.seal_openssh(PRIVATE, PASSPHRASE, rounds=1),
 }
 
 
@@ -150,7 +150,7 @@ def test_an_openssh_file_with_another_public_key_is_refused() -> None:
     """Both copies of the public key are replaced; the private number decides."""
     other = generate_private_key().public_key()
     stranger = Key.from_public_key(other).point
-    sealed = file_store.parse_openssh(PLAIN_FILES["OpenSSH"]).sealed.replace(KEY.point, stranger)
+    sealed = openssh.parse_openssh(PLAIN_FILES["OpenSSH"]).sealed.replace(KEY.point, stranger)
     data = b"-----BEGIN OPENSSH PRIVATE KEY-----\n%s-----END OPENSSH PRIVATE KEY-----\n"
     with pytest.raises(
         KeyUnavailable, check=lambda error: error.code == "key_damaged", match="does not match"
@@ -202,10 +202,8 @@ def test_a_flipped_bit_in_an_entry_never_passes_the_pin(index: int, bit: int) ->
     assert KEY.verifies(signer.sign(b"data"), b"data")
 
 
-SEALED_FILE = file_store.seal_openssh(PRIVATE, PASSPHRASE, rounds=1)
-ROUNDS_AT = (
-    file_store.parse_openssh(SEALED_FILE).sealed.index(b"bcrypt") + len(b"bcrypt") + 4 + 4 + 16
-)
+SEALED_FILE = openssh.seal_openssh(PRIVATE, PASSPHRASE, rounds=1)
+ROUNDS_AT = openssh.parse_openssh(SEALED_FILE).sealed.index(b"bcrypt") + len(b"bcrypt") + 4 + 4 + 16
 
 
 def armoured(sealed: bytes) -> bytes:
@@ -219,34 +217,31 @@ def armoured(sealed: bytes) -> bytes:
 
 def with_rounds(rounds: int) -> bytes:
     """Return the key file with another round count."""
-    sealed = file_store.parse_openssh(SEALED_FILE).sealed
+    sealed = openssh.parse_openssh(SEALED_FILE).sealed
     return armoured(sealed[:ROUNDS_AT] + rounds.to_bytes(4, "big") + sealed[ROUNDS_AT + 4 :])
 
 
 def refusal(data: bytes) -> KeyUnavailable:
     """Return the error of reading the envelope."""
     with pytest.raises(KeyUnavailable) as raised:
-        file_store.parse_openssh(data)
+        openssh.parse_openssh(data)
     assert raised.value.__context__ is None or raised.value.__suppress_context__
     return raised.value
 
 
 def test_an_encrypted_key_is_decrypted() -> None:
     """The passphrase decrypts the private key."""
-    unsealed = file_store.unseal_openssh(file_store.parse_openssh(SEALED_FILE), PASSPHRASE)
+    unsealed = openssh.unseal_openssh(openssh.parse_openssh(SEALED_FILE), PASSPHRASE)
     assert unsealed.private_numbers() == PRIVATE.private_numbers()
 
 
 def test_the_envelope_has_the_public_key_and_the_rounds() -> None:
     """Both are read without the passphrase."""
-    envelope = file_store.parse_openssh(SEALED_FILE)
+    envelope = openssh.parse_openssh(SEALED_FILE)
     assert envelope.public_key == KEY
     assert envelope.rounds == 1
     assert not envelope.is_plaintext
-    assert (
-        file_store.parse_openssh(file_store.seal_openssh(PRIVATE, PASSPHRASE, rounds=17)).rounds
-        == 17
-    )
+    assert openssh.parse_openssh(openssh.seal_openssh(PRIVATE, PASSPHRASE, rounds=17)).rounds == 17
 
 
 @pytest.mark.usefixtures("unhurried")
@@ -258,7 +253,7 @@ def test_64_rounds_are_written() -> None:
 def test_a_wrong_passphrase_differs_from_a_damaged_file() -> None:
     """The two check numbers inside distinguish them."""
     with pytest.raises(KeyUnavailable) as raised:
-        file_store.unseal_openssh(file_store.parse_openssh(SEALED_FILE), b"wrong")
+        openssh.unseal_openssh(openssh.parse_openssh(SEALED_FILE), b"wrong")
     assert raised.value.code == "wrong_passphrase"
     assert raised.value.__context__ is None
 
@@ -266,9 +261,9 @@ def test_a_wrong_passphrase_differs_from_a_damaged_file() -> None:
 def test_an_unencrypted_file_is_recognised() -> None:
     """Rounds 0 means that the file is not encrypted."""
     plain = PRIVATE.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
-    envelope = file_store.parse_openssh(plain)
+    envelope = openssh.parse_openssh(plain)
     assert envelope.is_plaintext
-    assert file_store.unseal_openssh(envelope, None).private_numbers() == PRIVATE.private_numbers()
+    assert openssh.unseal_openssh(envelope, None).private_numbers() == PRIVATE.private_numbers()
 
 
 @pytest.mark.parametrize("rounds", [0, 1025, 2000, 2**31, 2**32 - 1])
@@ -285,7 +280,7 @@ def test_a_round_count_out_of_bounds_is_refused_before_bcrypt(
 
 def test_1024_rounds_are_still_read() -> None:
     """The limit itself is allowed."""
-    assert file_store.parse_openssh(with_rounds(1024)).rounds == 1024
+    assert openssh.parse_openssh(with_rounds(1024)).rounds == 1024
 
 
 def test_the_loader_gets_the_bytes_that_were_checked() -> None:
@@ -297,7 +292,7 @@ def test_the_loader_gets_the_bytes_that_were_checked() -> None:
 def test_text_around_the_block_is_ignored() -> None:
     """CRLF line ends and a comment before the block are accepted."""
     assert (
-        file_store.parse_openssh(b"# main key\r\n" + SEALED_FILE.replace(b"\n", b"\r\n")).public_key
+        openssh.parse_openssh(b"# main key\r\n" + SEALED_FILE.replace(b"\n", b"\r\n")).public_key
         == KEY
     )
 
@@ -310,8 +305,8 @@ def test_text_around_the_block_is_ignored() -> None:
         SEALED_FILE[:200],
         SEALED_FILE.replace(b"-----END", b"-----FIN"),
         SEALED_FILE.replace(b"\n-----END", b"!\n-----END"),
-        armoured(b"openssh-key-v2\0" + file_store.parse_openssh(SEALED_FILE).sealed[15:]),
-        armoured(file_store.parse_openssh(SEALED_FILE).sealed[:100]),
+        armoured(b"openssh-key-v2\0" + openssh.parse_openssh(SEALED_FILE).sealed[15:]),
+        armoured(openssh.parse_openssh(SEALED_FILE).sealed[:100]),
         armoured(b"openssh-key-v1\0" + b"\xff" * 60),
     ],
     ids=["empty", "no body", "cut", "no end", "not base64", "magic", "cut body", "lengths"],
@@ -330,7 +325,7 @@ def test_another_kind_of_key_is_unsupported() -> None:
 
 def test_another_key_derivation_is_unsupported() -> None:
     """Only bcrypt is accepted, since only its cost can be read."""
-    sealed = file_store.parse_openssh(SEALED_FILE).sealed.replace(b"bcrypt", b"scrypt", 1)
+    sealed = openssh.parse_openssh(SEALED_FILE).sealed.replace(b"bcrypt", b"scrypt", 1)
     assert refusal(armoured(sealed)).code == "unsupported_key"
 
 
@@ -341,15 +336,15 @@ def test_a_bit_flip_gives_an_error_or_a_different_key() -> None:
     The format has no MAC, so a flip in the private number loads another key. Therefore the result
     is compared with the pinned key.
     """
-    sealed = file_store.parse_openssh(SEALED_FILE).sealed
+    sealed = openssh.parse_openssh(SEALED_FILE).sealed
     loaded_others = 0
     for index in range(len(sealed)):
         bit = 7 if index in (ROUNDS_AT + 2, ROUNDS_AT + 3) else index % 8
         flipped = bytearray(sealed)
         flipped[index] ^= 1 << bit
         try:
-            envelope = file_store.parse_openssh(armoured(bytes(flipped)))
-            private_key = file_store.unseal_openssh(envelope, PASSPHRASE)
+            envelope = openssh.parse_openssh(armoured(bytes(flipped)))
+            private_key = openssh.unseal_openssh(envelope, PASSPHRASE)
         except KeyUnavailable:
             continue
         other = Key.from_public_key(private_key.public_key())

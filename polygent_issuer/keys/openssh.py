@@ -1,0 +1,177 @@
+"""The OpenSSH private key format (`PROTOCOL.key`) with bcrypt.
+
+`cryptography` encrypts and decrypts. This module first reads the unencrypted part, here called the
+*envelope*: it names the encryption and the public key.
+
+In an emergency, without this tool: `ssh-keygen -p -m PKCS8 -f COPY` converts a copy of the file to
+a format that any library reads.
+"""
+
+import base64
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PrivateFormat,
+    load_ssh_private_key,
+)
+
+from polygent_issuer.errors import KeyUnavailable
+from polygent_issuer.hints import Hint, run
+from polygent_issuer.keys.passphrases import WrongPassphrase
+from polygent_issuer.verifier.errors import InvalidKey
+from polygent_issuer.verifier.keys import Key
+
+MAX_ROUNDS: Final = 1024
+"""The largest accepted number of rounds: about 10 s."""
+OPENSSH: Final = b"-----BEGIN OPENSSH PRIVATE KEY-----"
+"""The first line of every file in the OpenSSH format."""
+IMPORT: Final = run("key", "import", "BACKUP")
+"""The command that restores a key from its backup."""
+
+_END: Final = b"-----END OPENSSH PRIVATE KEY-----"
+_ARMOUR: Final = re.compile(OPENSSH + rb"\s([A-Za-z0-9+/=\s]*)" + _END)
+_MAGIC: Final = b"openssh-key-v1\0"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Envelope:
+    """The unencrypted part of an OpenSSH key file, decoded; its public key is not yet verified."""
+
+    public_key: Key
+    rounds: int
+    sealed: bytes = field(repr=False)
+
+    @property
+    def is_plaintext(self) -> bool:
+        """True if the private key is not encrypted."""
+        return self.rounds == 0
+
+
+def parse_openssh(data: bytes) -> Envelope:
+    """Read the unencrypted part of an OpenSSH key file.
+
+    Raises:
+        KeyUnavailable: (`key_damaged`), or (`unsupported_key`) for its type, encryption or rounds.
+    """
+    try:
+        (text,) = _ARMOUR.findall(data)
+        sealed = base64.b64decode(b"".join(text.split()), validate=True)
+        cipher, kdf, options, claimed = _fields(sealed)
+        rounds = _rounds(cipher, kdf, options)
+        return Envelope(public_key=_claimed_key(claimed), rounds=rounds, sealed=sealed)
+    except (ValueError, InvalidKey):  # binascii.Error is a ValueError
+        raise _damaged() from None
+
+
+def seal_openssh(
+    private_key: ec.EllipticCurvePrivateKey, passphrase: bytes, *, rounds: int
+) -> bytes:
+    """Encrypt a P-256 key with AES-256-CTR and bcrypt; `ssh-keygen -p` reads the result."""
+    builder = PrivateFormat.OpenSSH.encryption_builder().kdf_rounds(rounds)
+    return private_key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, builder.build(passphrase))
+
+
+def unseal_openssh(envelope: Envelope, passphrase: bytes | None) -> ec.EllipticCurvePrivateKey:
+    """Decrypt a key; the caller must compare the result with the pinned public key.
+
+    Raises:
+        WrongPassphrase: (`wrong_passphrase`) when the two check numbers inside differ.
+        KeyUnavailable: (`key_damaged`) when the decrypted content is not a P-256 key.
+    """
+    problem = "not a P-256 key"
+    try:
+        # Encoded again, so that the loader sees exactly the bytes that were parsed here.
+        armoured = b"%b\n%b%b\n" % (OPENSSH, base64.encodebytes(envelope.sealed), _END)
+        loaded = load_ssh_private_key(armoured, passphrase)
+        if isinstance(loaded, ec.EllipticCurvePrivateKey):
+            return loaded
+    except Exception as error:  # noqa: BLE001 -- damaged files raise anything
+        problem = str(error)
+    # Raised outside the except block: a chained cause could contain decrypted bytes.
+    if "checksum" in problem:
+        raise WrongPassphrase(
+            "wrong passphrase, or the key file is damaged",
+            hint="try again with the passphrase that was set when the file was written",
+        )
+    raise _damaged()
+
+
+def _fields(sealed: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+    """Return the cipher, the key derivation, its options and the public key.
+
+    Raises:
+        ValueError: for malformed fields.
+    """
+    if not sealed.startswith(_MAGIC):
+        raise ValueError("magic")
+    cipher, rest = _string(sealed[len(_MAGIC) :])
+    kdf, rest = _string(rest)
+    options, rest = _string(rest)
+    number, rest = _number(rest)
+    if number != 1:
+        raise ValueError("number of keys")
+    return cipher, kdf, options, _string(rest)[0]
+
+
+def _rounds(cipher: bytes, kdf: bytes, options: bytes) -> int:
+    if (cipher, kdf, options) == (b"none", b"none", b""):
+        return 0
+    if kdf != b"bcrypt":
+        raise _unsupported(
+            "this key file is not encrypted with bcrypt",
+            hint="set its passphrase again with: ssh-keygen -p -a 64 -f FILE",
+        )
+    _salt, rest = _string(options)
+    rounds, rest = _number(rest)
+    if rest:
+        raise ValueError("options")
+    if not 1 <= rounds <= MAX_ROUNDS:
+        raise _unsupported(
+            f"this key file needs {rounds} rounds of bcrypt, but only 1 to {MAX_ROUNDS} are "
+            "accepted",
+            hint="if the file is yours, reduce them with: ssh-keygen -p -a 64 -f FILE",
+        )
+    return rounds
+
+
+def _claimed_key(claimed: bytes) -> Key:
+    kind, rest = _string(claimed)
+    if kind != b"ecdsa-sha2-nistp256":
+        raise _unsupported(
+            "signing keys must be P-256 keys, and this key file holds another type of key",
+            hint=Hint("generate a P-256 key: ", run("key", "generate")),
+        )
+    curve, rest = _string(rest)
+    point, rest = _string(rest)
+    if curve != b"nistp256" or rest:
+        raise ValueError("public key")
+    return Key(point)
+
+
+def _number(data: bytes) -> tuple[int, bytes]:
+    if len(data) < 4:  # noqa: PLR2004 -- an uint32
+        raise ValueError("short")
+    return int.from_bytes(data[:4], "big"), data[4:]
+
+
+def _string(data: bytes) -> tuple[bytes, bytes]:
+    length, rest = _number(data)
+    if length > len(rest):
+        raise ValueError("short")
+    return rest[:length], rest[length:]
+
+
+def _unsupported(message: str, *, hint: str | Hint) -> KeyUnavailable:
+    return KeyUnavailable(message, hint=hint, code="unsupported_key")
+
+
+def _damaged() -> KeyUnavailable:
+    return KeyUnavailable(
+        "this OpenSSH private key file is incomplete or damaged",
+        hint=Hint("move it away, then restore the key: ", IMPORT),
+        code="key_damaged",
+    )
