@@ -70,7 +70,7 @@ def test_the_five_commands_run(empty_desk: Desk, monkeypatch: pytest.MonkeyPatch
     in_file = {"key generate main": "key generate main --store file:main.key"}
     *_, signed, verified = walk(empty_desk, block, in_file)
     printed = README.split("```text\n")[1].split("```")[0]
-    labels = re.compile(r"^(?:signed license|  [a-z ]+?(?=  |:)|once mailed)", re.MULTILINE)
+    labels = re.compile(r"^(?:signed license|  [a-z ]+?(?=  |:)|after sending it)", re.MULTILINE)
     assert labels.findall(signed.text) == labels.findall(printed)
     assert ": accepted\n" in verified.text
 

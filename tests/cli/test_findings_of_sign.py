@@ -179,7 +179,7 @@ def test_consent_without_a_reason_is_refused(desk: Desk) -> None:
 def test_a_dry_run_names_only_findings_without_consent(desk: Desk) -> None:
     """A dry run with consent lists no finding."""
     argv = ("sign", "--customer", "Globex", "--tier", "enterprise", "--term", "4y", "--dry-run")
-    assert "it would need --accept long-term" in desk.ok(*argv).text
+    assert "consent needed: --accept long-term" in desk.ok(*argv).text
     assert "it would need" not in desk.ok(*argv, "--accept", "long-term").text
 
 

@@ -87,7 +87,7 @@ def test_a_customer_missing_from_the_file_is_not_changed(desk: Desk) -> None:
     """A customer that is missing from the file is listed, but not changed."""
     add_customers_at(desk, range(1, 4))
     outcome = desk.ok("apply", write(desk, CSV))
-    assert "not in the file, so left as they are: c3" in outcome.text
+    assert "not in the file, so unchanged: c3" in outcome.text
     assert len(read_state(desk).current) == 3
 
 
@@ -313,6 +313,6 @@ def test_a_preview_has_a_line_for_each_item(desk: Desk) -> None:
     refused = result.index("refused plan.csv, line 3 (c2): users: not a whole number: x")
     assert result[refused + 1].startswith("  hint: write it as 25")
     found = result.index("  entitlement-loss: Customer 3 would lose: 5 instead of 25 users")
-    counts = "which counts with --expect or --accept-from-file"
+    counts = "to honour that: --expect or --accept-from-file"
     assert result[found + 1] == f"    the row accepts it, {counts}"
     assert "reissue 2, refused 1" in result

@@ -135,7 +135,7 @@ def test_a_draft_that_does_not_read_back_is_not_written(
     short = issued["id"][:8]
     assert f"license {short} was issued, but its mail draft could not be written: " in outcome.err
     command = f"polygent-issue license export {short} --eml {mail} --debug"
-    assert f"hint: report what this prints: {command}\n" in outcome.err
+    assert f"hint: report the output of: {command}\n" in outcome.err
     assert list(mail.iterdir()) == []
 
 

@@ -65,7 +65,7 @@ def test_the_first_key_becomes_active(bare: Desk) -> None:
 def test_the_next_steps_are_printed(bare: Desk) -> None:
     """A later key needs a roll-out, and a missing backup is warned of."""
     first = bare.ok("key", "generate", *store(bare, "a"), "--no-backup").text
-    assert "state         active: it signs from now on\n" in first
+    assert "state         active (used for signing)\n" in first
     assert "polygent-issue key backup main FILE\n" in first
     assert "polygent-issue key export-public main --output polygent-public.pem\n" in first
     assert "key use" not in first
@@ -89,7 +89,7 @@ def test_labels_are_unique(bare: Desk) -> None:
     before = tree(bare.folder)
     again = bare.run("key", "generate", "main-2", *store(bare, "d"), "--no-backup")
     assert again.code == 3
-    assert "the label main-2 is already used by another key" in again.err
+    assert "the label main-2 is that of a key that is there already" in again.err
     assert (
         "hint: choose another label; to see that key: polygent-issue key show main-2\n" in again.err
     )
@@ -192,7 +192,7 @@ def test_key_and_backup_need_different_folders(bare: Desk) -> None:
 def test_a_missing_home_is_created(bare: Desk) -> None:
     """The home has the defaults of `init`, and a note reports it."""
     outcome = bare.ok("key", "generate", *store(bare), "--no-backup")
-    assert outcome.err == f"note: made a home at {bare.home}\n"
+    assert outcome.err == f"note: created a home at {bare.home}\n"
     assert bare.home.stat().st_mode & 0o777 == 0o700
     by_init = Desk(bare.folder / "other")
     by_init.folder.mkdir()
@@ -269,7 +269,7 @@ def test_a_locked_keyring_is_refused(bare: Desk, service: SecretService) -> None
     bare.ok("config", "set", "keyring_timeout", "1s")
     error = bare.run("key", "generate", "--no-backup", "--json").json["error"]
     assert (error["code"], error["exit_code"]) == ("keyring_locked", 6)
-    assert "prompt" in error["hint"]
+    assert "unlock it" in error["hint"]
     assert labels(bare) == []
 
 
@@ -352,10 +352,7 @@ def test_one_new_passphrase_at_the_terminal(empty_desk: Desk) -> None:
         person.sees("generated the key main")
         assert person.ends() == 0
     assert PASSPHRASE not in person.screen
-    assert (
-        person.screen.count("passphrase for the") + person.screen.count("repeat the passphrase: ")
-        == 2
-    )
+    assert person.screen.count("passphrase for the") + person.screen.count("again: ") == 2
     assert kid_of(backup) == kid_of(empty_desk.folder / "new.key")
     # What stays is sealed as it should be, nothing hastened.
     assert openssh.parse_openssh(backup.read_bytes()).rounds == 64
@@ -366,7 +363,7 @@ def test_different_passphrases_are_refused(empty_desk: Desk) -> None:
     with terminal(empty_desk, "key", "generate", *store(empty_desk), "--no-backup") as person:
         person.sees("passphrase for the new key file new.key: ")
         person.types_secretly(PASSPHRASE)
-        person.sees("repeat the passphrase: ")
+        person.sees("again: ")
         person.types_secretly(PASSPHRASE + "x")
         person.sees("error: the two passphrases differ")
         assert person.ends() == 6
@@ -380,16 +377,16 @@ def test_a_terminal_prompts_for_the_backup(empty_desk: Desk) -> None:
     passphrase = {"POLYGENT_ISSUER_PASSPHRASE_FILE": str(empty_desk.folder / "taken")}
     argv = ("key", "generate", *store(empty_desk))
     with terminal(empty_desk, *argv, environ=passphrase, quickly=True) as person:
-        person.sees("best on another disk, or none: ")
+        person.sees("preferably on another disk), or none: ")
         person.types("taken")
-        person.sees("already exists")
+        person.sees("exists already")
         person.sees("or none: ")
         person.types("none")
         person.sees("backup        none")
         assert person.ends() == 0
     argv = ("key", "generate", *store(empty_desk, "2"))
     with terminal(empty_desk, *argv, environ=passphrase, quickly=True) as person:
-        person.sees("best on another disk, or none: ")
+        person.sees("preferably on another disk), or none: ")
         person.types("second.backup")
         assert person.ends() == 0
     assert kid_of(empty_desk.folder / "second.backup", "mine")
@@ -406,7 +403,7 @@ def test_an_existing_file_gets_a_free_name_in_the_hint(bare: Desk) -> None:
     for _ in ("the backup", "the key"):
         refused = bare.run(*argv)
         assert refused.code == 8
-        assert "\nhint: " in refused.err
+        assert "exists already\nhint: files are never overwritten" in refused.err
         argv = shlex.split(refused.err.partition("polygent-issue ")[2])
     bare.ok(*argv)
     assert kid_of(folder / "k-3.key") == kid_of(folder / "b-2.key")

@@ -49,7 +49,7 @@ def test_issuing_ends_with_the_command_for_it(desk: Desk) -> None:
     for command in (("sign", "--machine-info", desk.machine_info()), ("reissue", "acme-gmbh")):
         last = desk.ok(*command).text.splitlines()[-1]
         before, pasted = last.split(": polygent-issue ")
-        assert before == "once mailed"
+        assert before == "after sending it"
         [sent] = desk.ok(*pasted.split(), "--json").json["licenses"]
         message.append(sent["id"])
     issued = desk.ok("license", "list", "--json").json["licenses"]
