@@ -33,7 +33,7 @@ DIALOGUES: dict[str, Dialogue] = {
         ("of Acme GmbH? [y/N]: ", "y"),
     ),
     "key generate second --store file:second.key": (
-        ("best on another disk, or none: ", "second.backup"),
+        ("preferably on another disk), or none: ", "second.backup"),
         ("passphrase for the new key file and its backup: ", PASSPHRASE),
         ("repeat the passphrase: ", PASSPHRASE),
     ),

@@ -35,4 +35,4 @@ def ensure_home(invocation: Invocation) -> None:
     """Create a home with default settings, unless there is one."""
     if not create.is_complete(invocation.home_path):
         created = make_home(invocation, {})
-        invocation.note(f"made a home at {created.folder}")
+        invocation.note(f"created a home at {created.folder}")

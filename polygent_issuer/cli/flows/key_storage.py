@@ -1,4 +1,4 @@
-"""The places of a new key and of its backup, checked before anybody is asked; home and result."""
+"""The places of a new key and its backup, checked before any prompt; home and result."""
 
 import os
 from collections.abc import Iterable
@@ -39,12 +39,12 @@ from polygent_issuer.registry import KeyRecord, keys
 from polygent_issuer.text import escape
 
 _NONE: Final = "none"
-_ELSEWHERE: Final = "nothing is written over, not even what an interrupted command left; elsewhere"
+_ELSEWHERE: Final = "files are never overwritten; to use another path"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StorageOptions(OptionGroup):
-    """Where a new key goes, and its backup."""
+    """The places of a new key and of its backup."""
 
     store: Annotated[
         str | None,
@@ -63,7 +63,7 @@ class StorageOptions(OptionGroup):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RetryCommand:
-    """The command as it was typed, with its one argument, to be repeated with another place."""
+    """The command with its one argument, to repeat it with another place."""
 
     command: str
     argument: str
@@ -93,14 +93,14 @@ class RetryCommand:
 
 
 def current_settings(invocation: Invocation) -> Settings:
-    """Return the settings of the home, or the defaults where there is none yet."""
+    """Return the settings of the home, or the defaults before there is a home."""
     with suppress(HomeMissing):
         folder.require(invocation.home_path)
     return settings.load(invocation.home_path, invocation.environ).settings
 
 
 def known_keys(invocation: Invocation) -> tuple[KeyRecord, ...]:
-    """Return the keys of the registry; none where there is no home yet, which is not made here."""
+    """Return the keys of the registry; empty before there is a home."""
     if not create.is_complete(invocation.home_path):
         create.require_room(invocation.home_path)
         return ()
@@ -112,9 +112,9 @@ def require_store(settings: Settings, uri: str, retry: RetryCommand) -> None:
     """Check without a prompt that a store can take a key.
 
     Raises:
-        InvalidStore: (`invalid_store`) for another text than a store URI.
-        OutputExists: (`output_exists`) when the name of a key's file is taken.
-        KeyUnavailable, OutputProblem: each code of a store that has no room for it.
+        InvalidStore: (`invalid_store`) the text is not a store URI.
+        OutputExists: (`output_exists`) the key file exists.
+        KeyUnavailable, OutputProblem: each code of a store that cannot take it.
     """
     try:
         store = open_store(settings, uri)
@@ -137,14 +137,16 @@ def require_backup(retry: RetryCommand) -> None:
     """Check without a prompt the options for the backup, and that it can be written.
 
     Raises:
-        UsageProblem: (`usage`) when both options are given.
+        UsageProblem: (`usage`) both options are given.
         InputRefused, OutputExists, OutputProblem: as `backup_file`.
     """
     backup = retry.storage.backup
     if backup is None:
         return
     if retry.storage.no_backup:
-        raise UsageProblem("--backup and --no-backup contradict each other", hint="give one")
+        raise UsageProblem(
+            "--backup and --no-backup are mutually exclusive", hint="give one of them"
+        )
     try:
         backup_file(backup)
     except OutputExists as exists:
@@ -160,9 +162,10 @@ def free_path(path: Path) -> Path:
 
 
 def backup_path(invocation: Invocation, settings: Settings, options: StorageOptions) -> Path | None:
-    """Return where the backup goes, by the options, the settings, or the answer at a terminal.
+    """Return the path of the backup from the options, the settings, or a prompt.
 
-    None is no backup, which somebody has decided; off a terminal, nothing is `missing_input`.
+    None means that the operator declines a backup. Without a terminal and a choice, it raises
+    `missing_input`.
     """
     if options.no_backup:
         return None
@@ -172,13 +175,13 @@ def backup_path(invocation: Invocation, settings: Settings, options: StorageOpti
         return _existing(settings.key_backup_folder)
     if not invocation.interactive:
         raise MissingInput(
-            "nothing says where the key's backup goes",
+            "no backup location given",
             hint=Hint(
-                "add --backup FILE or --no-backup; or once for all: ",
+                "add --backup FILE or --no-backup; to set it permanently: ",
                 run("config", "set", "key_backup_folder", "DIR"),
             ),
         )
-    question = f"a file or folder for the key's backup? best on another disk, or {_NONE}"
+    question = f"file or folder for the key's backup (preferably on another disk), or {_NONE}"
     answer = prompts.text(question, check=_check_answer)
     return None if answer == _NONE else backup_file(answer)
 
@@ -186,10 +189,10 @@ def backup_path(invocation: Invocation, settings: Settings, options: StorageOpti
 def backup_path_of_new(
     invocation: Invocation, settings: Settings, options: StorageOptions, store: str
 ) -> Path | None:
-    """Return where the backup of a new key goes; one in a token has none, which needs consent.
+    """Return the path of a new key's backup; a key in a token needs consent to have none.
 
     Raises:
-        MissingInput, Stopped: (`missing_input`, `declined`) when nobody has agreed.
+        MissingInput, Stopped: (`missing_input`, `declined`) without that consent.
     """
     if not is_in_token(store):
         return backup_path(invocation, settings, options)
@@ -198,7 +201,7 @@ def backup_path_of_new(
         if not invocation.interactive:
             raise MissingInput(refusal.message, hint=refusal.hint)
         note("warning", refusal.message)
-        prompts.require_yes("make it all the same?")
+        prompts.require_yes("generate it anyway?")
     return None
 
 
@@ -206,17 +209,17 @@ def backup_file(text: str) -> Path:
     """Return a backup's path: an existing folder, or a new file in an existing folder.
 
     Raises:
-        InputRefused: (`input_refused`) for the empty name, stdout, or a `~` of an unknown user.
-        OutputExists, OutputProblem: (`output_exists`, `output_failed`) when the file is there
-            already, or its folder is not.
+        InputRefused: (`input_refused`) the name is empty, stdout, or has `~` of an unknown user.
+        OutputExists, OutputProblem: (`output_exists`, `output_failed`) the file exists, or its
+            folder does not.
     """
     if text in ("", "-"):
-        raise InputRefused("a backup is a file of its own", hint="name a file for it")
+        raise InputRefused("the backup needs a file name", hint="name a file for it")
     try:
         place = store_uri.file_location(Path(text).expanduser())
     except RuntimeError:
         raise InputRefused(
-            f"whose home that is cannot be found out: {escape(text)}", hint="name a whole path"
+            f"unknown user in path: {escape(text)}", hint="give an absolute path"
         ) from None
     if not place.folder:
         if os.path.lexists(place.path):
@@ -238,25 +241,25 @@ def _existing(folder: Path) -> Path:
     if disk.is_folder(folder):
         return folder
     raise OutputProblem(
-        f"the folder for the backup is not there: {escape(str(folder))}",
-        hint="connect its disk, or make it first; or name another with --backup FILE",
+        f"the folder for the backup does not exist: {escape(str(folder))}",
+        hint="connect its disk, or create it; or name another file with --backup FILE",
     )
 
 
 def key_lifecycle(
     invocation: Invocation, passphrase: Passphrase, *, store: str, backup: Path | None
 ) -> KeyLifecycle:
-    """Return the lifecycle in the home of this invocation, which is made when there is none.
+    """Return the lifecycle in the home of this invocation, which is created if needed.
 
     Raises:
-        InvalidStore: (`invalid_store`) for another text; no home is made then.
-        UsageProblem: (`usage`) when key and backup would be one file or in one folder.
+        InvalidStore: (`invalid_store`) the text is not a store URI; then no home is created.
+        UsageProblem: (`usage`) the key and the backup are one file.
     """
     place = store_uri.parse(store)
     file = place.path if isinstance(place, store_uri.FileLocation) else None
     if file is not None and file == backup:
         raise UsageProblem(
-            "the backup would lie where the key lies", hint="name another place, on another disk"
+            "the backup path is the same as the key path", hint="choose a path on another disk"
         )
     ensure_home(invocation)
     shared = file is not None and backup is not None
@@ -272,9 +275,9 @@ def key_lifecycle(
 
 
 def stored_key(stored: StoredKey, verb: str, *, origin_as_backup: str | None = None) -> Report:
-    """Return a key that was generated or imported (the `verb`), and what the operator does next.
+    """Return the report on a key that was generated or imported (the `verb`), with next steps.
 
-    `origin_as_backup` is the file that an imported key came from, if that can be its backup.
+    `origin_as_backup` is the file of an imported key, if it can serve as its backup.
     """
     backup = None if stored.backup is None else str(stored.backup)
     members = {"key": key_json(stored.key, stored.uri), "new": stored.is_new, "backup": backup}
@@ -287,35 +290,35 @@ def _blocks(stored: StoredKey, verb: str, origin_as_backup: str | None) -> Itera
     yield Fields(
         (
             ("kid", key.kid),
-            ("private half", stored.uri),
+            ("private key", stored.uri),
             ("backup", backup_state(key) if backup is None else str(backup)),
-            ("state", "active: it signs from now on" if key.active else key_state(key)),
+            ("state", "active (used for signing)" if key.active else key_state(key)),
         )
     )
     if not stored.is_new:
-        yield Line("the registry had its public half already, and its label", "dim", 1)
+        yield Line("the registry already had its public key and its label", "dim", 1)
         return
     if key.backed_up_at is None:
         yield _without_backup(stored, origin_as_backup)
     label = label_words(key.label)
     if key.active:
         export = run("key", "export-public", *label, "--output", "polygent-public.pem")
-        yield Line(f"for the servers, once: {export}")
+        yield Line(f"give the servers the public key: {export}")
     else:
-        yield Line(f"for the servers, with all others that they may trust: {EXPORT_ALL}")
-        yield Line(f"when all of them have it: {run('key', 'use', *label)}")
+        yield Line(f"give the servers all public keys: {EXPORT_ALL}")
+        yield Line(f"when all servers have it: {run('key', 'use', *label)}")
 
 
 def _without_backup(stored: StoredKey, origin: str | None) -> Line:
     if origin is not None:
-        return Line(f"{origin} is encrypted and may serve as the backup: keep it apart")
+        return Line(f"{origin} is encrypted and can serve as the backup; keep it in another place")
     if store_uri.is_token_uri(stored.uri):
         return Line(
-            "nobody can copy it out of the token: for its loss, have a second key that the "
-            "servers know: polygent-issue key generate spare "
+            "the key cannot be exported from the token; keep a spare key that your servers "
+            "already trust: polygent-issue key generate spare "
             f"--store {store_uri.EXAMPLE_FILE_URI} --backup FILE",
             "warn",
         )
     command = run("key", "backup", *label_words(stored.key.label), "FILE")
-    why = "without a backup, a lost key means new licenses for everybody"
+    why = "without a backup, losing the key means reissuing all licenses"
     return Line(f"{why}: {command}", "warn")

@@ -313,6 +313,6 @@ def test_a_preview_has_a_line_for_each_item(desk: Desk) -> None:
     refused = result.index("refused plan.csv, line 3 (c2): users: not a whole number: x")
     assert result[refused + 1].startswith("  hint: write it as 25")
     found = result.index("  entitlement-loss: Customer 3 would lose: 5 instead of 25 users")
-    flags = "--expect or --accept-from-file"
-    assert result[found + 1] == f"    the row accepts it; to honour that: {flags}"
+    counts = "to honour that: --expect or --accept-from-file"
+    assert result[found + 1] == f"    the row accepts it, {counts}"
     assert "reissue 2, refused 1" in result

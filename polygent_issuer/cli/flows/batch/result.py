@@ -82,7 +82,7 @@ class BatchCounts:
         if not self.failures:
             return
         rows = tuple((each.job.place, each.error.message) for each in self.failures)
-        yield Table(("failed", "why"), rows)
+        yield Table(("failed", "reason"), rows)
         if (rest := self.done["failed"] - len(self.failures)) > 0:
             yield Line(f"and {rest:,} more: --report FILE lists them all", "warn")
         hinted: dict[str, list[str]] = {}
@@ -207,7 +207,7 @@ def total_blocks(total: Preview) -> Iterable[Block]:
         words.insert(0, "nothing to do")
     yield Line(", ".join(words), "title")
     for code, count in sorted(total.missing.items()):
-        yield Line(f"{code} stops {count:,} of them: --accept {code} --reason TEXT", "warn")
+        yield Line(f"{code} stops {count:,}: --accept {code} --reason TEXT", "warn")
 
 
 def _decisions(total: Preview) -> dict[str, int]:

@@ -65,7 +65,7 @@ def test_the_first_key_becomes_active(bare: Desk) -> None:
 def test_the_next_steps_are_printed(bare: Desk) -> None:
     """A later key needs a roll-out, and a missing backup is warned of."""
     first = bare.ok("key", "generate", *store(bare, "a"), "--no-backup").text
-    assert "state         active: it signs from now on\n" in first
+    assert "state         active (used for signing)\n" in first
     assert "polygent-issue key backup main FILE\n" in first
     assert "polygent-issue key export-public main --output polygent-public.pem\n" in first
     assert "key use" not in first
@@ -192,7 +192,7 @@ def test_key_and_backup_need_different_folders(bare: Desk) -> None:
 def test_a_missing_home_is_created(bare: Desk) -> None:
     """The home has the defaults of `init`, and a note reports it."""
     outcome = bare.ok("key", "generate", *store(bare), "--no-backup")
-    assert outcome.err == f"note: made a home at {bare.home}\n"
+    assert outcome.err == f"note: created a home at {bare.home}\n"
     assert bare.home.stat().st_mode & 0o777 == 0o700
     by_init = Desk(bare.folder / "other")
     by_init.folder.mkdir()
@@ -377,7 +377,7 @@ def test_a_terminal_prompts_for_the_backup(empty_desk: Desk) -> None:
     passphrase = {"POLYGENT_ISSUER_PASSPHRASE_FILE": str(empty_desk.folder / "taken")}
     argv = ("key", "generate", *store(empty_desk))
     with terminal(empty_desk, *argv, environ=passphrase, quickly=True) as person:
-        person.sees("best on another disk, or none: ")
+        person.sees("preferably on another disk), or none: ")
         person.types("taken")
         person.sees("exists already")
         person.sees("or none: ")
@@ -386,7 +386,7 @@ def test_a_terminal_prompts_for_the_backup(empty_desk: Desk) -> None:
         assert person.ends() == 0
     argv = ("key", "generate", *store(empty_desk, "2"))
     with terminal(empty_desk, *argv, environ=passphrase, quickly=True) as person:
-        person.sees("best on another disk, or none: ")
+        person.sees("preferably on another disk), or none: ")
         person.types("second.backup")
         assert person.ends() == 0
     assert kid_of(empty_desk.folder / "second.backup", "mine")
@@ -403,7 +403,7 @@ def test_an_existing_file_gets_a_free_name_in_the_hint(bare: Desk) -> None:
     for _ in ("the backup", "the key"):
         refused = bare.run(*argv)
         assert refused.code == 8
-        assert "exists already\nhint: nothing is written over" in refused.err
+        assert "exists already\nhint: files are never overwritten" in refused.err
         argv = shlex.split(refused.err.partition("polygent-issue ")[2])
     bare.ok(*argv)
     assert kid_of(folder / "k-3.key") == kid_of(folder / "b-2.key")

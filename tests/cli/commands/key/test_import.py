@@ -98,7 +98,7 @@ def test_an_unencrypted_source_is_warned_of(bare: Desk) -> None:
     path, _ = foreign(bare)
     outcome = bare.ok("key", "import", path, *keeping(bare))
     assert f"warning: {path} still has the key unencrypted; delete it securely\n" in (outcome.err)
-    assert "a lost key means new licenses for everybody" in outcome.text
+    assert "losing the key means reissuing all licenses" in outcome.text
     piped, _ = foreign(bare)
     argv = ("key", "import", "-", *keeping(bare, "piped.key"))
     outcome = bare.ok(*argv, stdin=Path(piped).read_bytes())
@@ -111,7 +111,7 @@ def test_an_encrypted_source_counts_as_a_backup(bare: Desk, form: str, *, serves
     path, _ = foreign(bare, form, passphrase=PASSPHRASE)
     outcome = bare.ok("key", "import", path, *keeping(bare))
     assert "plaintext" not in outcome.err
-    assert (f"{path} is encrypted and may serve as the backup" in outcome.text) is serves
+    assert (f"{path} is encrypted and can serve as the backup" in outcome.text) is serves
     assert ("a lost key means new licenses" in outcome.text) is not serves
 
 

@@ -168,12 +168,12 @@ def test_a_terminal_asks_about_the_missing_backup(at_hand: Desk, hsm: SoftHsm) -
     argv = ("key", "generate", "hard", "--store", hsm.uri)
     with terminal(at_hand, *argv, environ=hsm.environ) as person:
         person.sees("keys generated in a token cannot be backed up")
-        person.sees("make it all the same? [y/N]")
+        person.sees("generate it anyway? [y/N]")
         person.types("n")
         assert person.ends() == 130
     assert hsm.objects() == []
     with terminal(at_hand, *argv, environ=hsm.environ) as person:
-        person.sees("make it all the same? [y/N]")
+        person.sees("generate it anyway? [y/N]")
         person.types("y")
         person.sees("passphrase for the token vault (its user PIN): ")
         person.types_secretly(PIN)
