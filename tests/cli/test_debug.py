@@ -17,7 +17,7 @@ import polygent_issuer
 from polygent_issuer.cli import debug
 from polygent_issuer.cli.commands.config import path as path_command
 from polygent_issuer.errors import HomeProblem, IssuerError
-from polygent_issuer.keys import file_store, passphrases, signer
+from polygent_issuer.keys import openssh, passphrases, signer
 
 SECRET = "Löwenzahn & Söhne, 7 Uhr"
 
@@ -156,7 +156,7 @@ def _reader(secret: bytes) -> bytes:
 def _plant(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     """Make a library or a bug put the secret into its message."""
     if where == "loader":
-        monkeypatch.setattr(file_store, "load_ssh_private_key", _loader)
+        monkeypatch.setattr(openssh, "load_ssh_private_key", _loader)
     elif where == "reader":
         monkeypatch.setattr(passphrases, "_usable", _reader)
 

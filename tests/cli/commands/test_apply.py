@@ -204,7 +204,7 @@ def test_consent_on_the_command_line_applies_to_every_row(desk: Desk) -> None:
     add_customers_at(desk, range(1, 3), ends_in=200)
     file = write(desk, "customer,users\r\nc1,5\r\nc2,5\r\n")
     assert desk.run("apply", file).code == 20
-    assert "entitlement-loss stops 2 of them" in desk.ok("apply", file, "--dry-run").text
+    assert "entitlement-loss stops 2:" in desk.ok("apply", file, "--dry-run").text
     desk.ok("apply", file, "--accept", "entitlement-loss", "--reason", "downgrades")
     assert issued(desk) == 2
 
@@ -313,6 +313,6 @@ def test_a_preview_has_a_line_for_each_item(desk: Desk) -> None:
     refused = result.index("refused plan.csv, line 3 (c2): users: not a whole number: x")
     assert result[refused + 1].startswith("  hint: write it as 25")
     found = result.index("  entitlement-loss: Customer 3 would lose: 5 instead of 25 users")
-    counts = "to honour that: --expect or --accept-from-file"
-    assert result[found + 1] == f"    the row accepts it, {counts}"
+    assert result[found + 1].startswith("    the row accepts it")
+    assert result[found + 1].endswith("--expect or --accept-from-file")
     assert "reissue 2, refused 1" in result

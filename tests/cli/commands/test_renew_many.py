@@ -80,7 +80,7 @@ def test_a_failed_item_does_not_stop_the_others(desk: Desk) -> None:
     outcome = desk.run("renew", "c1", "unknown", "c2")
     assert outcome.code == 20
     assert len(files(desk)) == 2
-    assert "failed   why\n" in outcome.text
+    assert "failed   reason\n" in outcome.text
     assert "unknown  " in outcome.text
     assert "\nrenewed 2, failed 1\n" in outcome.text
     assert outcome.err == ""

@@ -112,7 +112,7 @@ def test_an_encrypted_source_counts_as_a_backup(bare: Desk, form: str, *, serves
     outcome = bare.ok("key", "import", path, *keeping(bare))
     assert "plaintext" not in outcome.err
     assert (f"{path} is encrypted and can serve as the backup" in outcome.text) is serves
-    assert ("a lost key means new licenses" in outcome.text) is not serves
+    assert ("losing the key means reissuing all licenses" in outcome.text) is not serves
 
 
 def test_a_known_key_returns_to_its_store(desk: Desk) -> None:
