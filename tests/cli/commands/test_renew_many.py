@@ -34,10 +34,10 @@ def test_every_due_license_is_renewed(desk: Desk) -> None:
     result = outcome.text.splitlines()
     assert result[0] == "renewed c1, prod-1: 2026-12-19 → 2027-12-20"
     assert result[1].startswith(f"  file: {desk.output}/c1-prod-1-2027-12-20-")
-    assumed = "assumed; set yours with: polygent-issue config set upload_window 7d"
+    assumed = "(assumed); to set the window: polygent-issue config set upload_window 7d"
     assert result[6:] == [
         "renewed 3",
-        f"upload before 2026-12-07T09:30:00Z ({assumed})",
+        f"upload before 2026-12-07T09:30:00Z {assumed}",
         "next: list unsent licenses with polygent-issue license list --unsent",
     ]
     assert outcome.err == ""
