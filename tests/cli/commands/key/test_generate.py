@@ -349,7 +349,7 @@ def test_one_new_passphrase_at_the_terminal(empty_desk: Desk) -> None:
         person.sees("generated the key main")
         assert person.ends() == 0
     assert PASSPHRASE not in person.screen
-    assert person.screen.count("passphrase for the") + person.screen.count("again: ") == 2
+    assert person.screen.count("passphrase for the") + person.screen.count("repeat the passphrase: ") == 2
     assert kid_of(backup) == kid_of(empty_desk.folder / "new.key")
     # What stays is sealed as it should be, nothing hastened.
     assert openssh.parse_openssh(backup.read_bytes()).rounds == 64
@@ -360,7 +360,7 @@ def test_different_passphrases_are_refused(empty_desk: Desk) -> None:
     with terminal(empty_desk, "key", "generate", *store(empty_desk), "--no-backup") as person:
         person.sees("passphrase for the new key file new.key: ")
         person.types_secretly(PASSPHRASE)
-        person.sees("again: ")
+        person.sees("repeat the passphrase: ")
         person.types_secretly(PASSPHRASE + "x")
         person.sees("error: the two passphrases differ")
         assert person.ends() == 6
@@ -376,7 +376,7 @@ def test_a_terminal_prompts_for_the_backup(empty_desk: Desk) -> None:
     with terminal(empty_desk, *argv, environ=passphrase, quickly=True) as person:
         person.sees("preferably on another disk), or none: ")
         person.types("taken")
-        person.sees("exists already")
+        person.sees("already exists")
         person.sees("or none: ")
         person.types("none")
         person.sees("backup        none")
