@@ -1,4 +1,4 @@
-"""Plain words: what a person reads uses none of the words that the project retired.
+"""Plain words: no text for people has a word that the project retired.
 
 Messages, help texts, pages, docstrings, comments, names of tests and Markdown are read room by
 room. ``guide/development.md`` has the glossary.
@@ -62,15 +62,10 @@ _ALLOWED = re.compile(
 
 #: Homes of earlier versions and the steps in them are recorded, so their words stay.
 RECORDED = ("tests/contract/homes/", "tests/contract/steps.py")
-#: Rooms still to do. It only shrinks.
-TO_DO: set[str] = {
-    "polygent_issuer/guide",
-    "tests/benchmarks",
-}
 
 
 def rooms() -> dict[str, list[Path]]:
-    """The files of each room: a folder of the package or of the tests, or a file of its own."""
+    """Return the files of each room: a folder of the package or of the tests, or a file of its own."""
     files: dict[str, list[Path]] = {}
     for path in sorted(TOP.rglob("*")):
         parts = path.relative_to(TOP).parts
@@ -86,7 +81,7 @@ def rooms() -> dict[str, list[Path]]:
 
 
 def prose(path: Path) -> Iterator[tuple[int, str]]:
-    """Line and text of each passage that a person reads."""
+    """Yield line and text of each passage that a person reads."""
     text = path.read_text(encoding="utf-8")
     if path.suffix != ".py":
         yield from enumerate(text.splitlines(), 1)
@@ -103,7 +98,7 @@ def prose(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def docstrings(path: Path) -> Iterator[tuple[int, str]]:
-    """Line and text of each docstring of a module, class or function."""
+    """Yield line and text of each docstring of a module, class or function."""
     if path.suffix != ".py":
         return
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -114,7 +109,7 @@ def docstrings(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def retired_words(path: Path) -> list[str]:
-    """Each retired word of a file, with its line and what to write for it."""
+    """Return each retired word of a file, with its line and its replacement."""
     problems = []
     for line, text in prose(path):
         for match in _RETIRED.finditer(_ALLOWED.sub("", text)):
@@ -131,7 +126,7 @@ def retired_words(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("room", sorted(rooms()))
 def test_a_room_uses_plain_words(room: str) -> None:
-    """A room has no retired word; one that still has some is on the list, which only shrinks."""
+    """No passage of the room has a retired word, and no docstring is a question."""
     problems = [problem for path in rooms()[room] for problem in retired_words(path)]
 
-    assert bool(problems) == (room in TO_DO), "\n".join(problems) or f"{room} is done: TO_DO"
+    assert not problems, "\n".join(problems)

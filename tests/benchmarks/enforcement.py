@@ -1,8 +1,8 @@
-"""What the license costs a request, as a ratio: `python tests/benchmarks/enforcement.py [RUNS]`.
+"""The cost of the license for a request: `python tests/benchmarks/enforcement.py [RUNS]`.
 
-A bare Starlette request through the ASGI interface, and the same with `LicenseMiddleware` before
-it, whose license is active; each pair of 500 requests is run in turn, now this one first and now
-that, and the median of the ratios is told.
+A bare Starlette request through the ASGI interface is compared with the same request through
+`LicenseMiddleware`, whose license is active. Pairs of 500 requests are run in turn, with
+alternating order, and the median of the ratios is printed.
 """
 
 import asyncio
@@ -44,17 +44,17 @@ HEADERS = [
 
 
 async def item(request: Request) -> JSONResponse:
-    """An answer that costs next to nothing."""
+    """Answer with almost no work."""
     return JSONResponse({"id": request.path_params["id"]})
 
 
 def bare() -> Starlette:
-    """An app with one route."""
+    """Return an app with one route."""
     return Starlette(routes=[Route("/api/items/{id}", item)])
 
 
 def licensed(server_license: ServerLicense) -> Starlette:
-    """The same, as an integrator adds the license to it."""
+    """Return the app with the license, as an integrator adds it."""
     app = bare()
     app.add_middleware(
         LicenseMiddleware,
@@ -67,7 +67,7 @@ def licensed(server_license: ServerLicense) -> Starlette:
 
 @contextmanager
 def active(folder: Path, *, enterprise: bool) -> Iterator[ServerLicense]:
-    """A server whose license is active; an enterprise one judges the Host too."""
+    """Open a server with an active license; an enterprise license also checks the Host."""
     now = datetime.now(UTC)
     signer = SoftwareSigner(generate_private_key())
     issued = License(
@@ -95,7 +95,7 @@ def active(folder: Path, *, enterprise: bool) -> Iterator[ServerLicense]:
 
 
 async def requests(app: App) -> float:
-    """Seconds for all requests of one half of a pair."""
+    """Return the seconds for all requests of one half of a pair."""
 
     async def receive() -> MutableMapping[str, Any]:
         return {"type": "http.request", "body": b"", "more_body": False}
@@ -111,7 +111,7 @@ async def requests(app: App) -> float:
 
 
 def ratio(app: App, base: App, *, runs: int) -> float:
-    """The median ratio of the app's time to the base's."""
+    """Return the median ratio of the app's time to the base's."""
 
     async def measured() -> float:
         ratios = []

@@ -1,8 +1,8 @@
-"""How fast, as ratios within one run: `python tests/benchmarks/measure.py [--write]`.
+"""Speed, as ratios within one run: `python tests/benchmarks/measure.py [--write]`.
 
 Start-up is timed as whole processes against `python -c pass`, in turn, and the median of the ratios
-is told. In process, the verifier and the signer are timed against what bare `cryptography` does
-with the same key and bytes. `--write` puts the table into the guide's topic *reliability*.
+is printed. In process, the verifier and the signer are timed against bare `cryptography` with the
+same key and bytes. `--write` puts the table into the guide's topic *reliability*.
 """
 
 import os
@@ -33,7 +33,7 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A ratio, and what it should be."""
+    """A ratio and its goal."""
 
     what: str
     ratio: float
@@ -45,7 +45,7 @@ class Figure:
 
 
 def process_ratio(command: list[str], *, runs: int) -> float:
-    """The median ratio of a process to `python -c pass`, each pair run in turn."""
+    """Return the median ratio of a process to `python -c pass`, each pair run in turn."""
     bare = [sys.executable, "-c", "pass"]
     ratios = []
     for _ in range(runs):
@@ -55,7 +55,7 @@ def process_ratio(command: list[str], *, runs: int) -> float:
 
 
 def rate_ratio(ours: Callable[[], object], bare: Callable[[], object], *, runs: int) -> float:
-    """The median ratio of our rate to the bare one, each pair of 200 calls run in turn."""
+    """Return the median ratio of our rate to the bare one, each pair of 200 calls run in turn."""
     ratios = []
     for _ in range(runs):
         base = _seconds(lambda: _repeat(bare))
@@ -64,14 +64,14 @@ def rate_ratio(ours: Callable[[], object], bare: Callable[[], object], *, runs: 
 
 
 def start_up(folder: Path) -> list[Figure]:
-    """`--version`, help, `verify` and TAB as whole processes."""
+    """Measure `--version`, help, `verify` and TAB as whole processes."""
     tool = [str(Path(sysconfig.get_path("scripts")) / "polygent-issue")]
     made = make_license(tool, folder)
     example = str(EXAMPLES / "example.lic")
     public_key = ["--public-key", str(EXAMPLES / "public.pem")]
     return [
-        Figure(what=told, ratio=process_ratio(command, runs=25), wanted=wanted)
-        for told, command, wanted in (
+        Figure(what=name, ratio=process_ratio(command, runs=25), wanted=wanted)
+        for name, command, wanted in (
             ("`--version`", [*tool, "--version"], "≤ 2"),
             ("`--help`", [*tool, "--help"], "≤ 8"),
             ("`verify --help`", [*tool, "verify", "--help"], "≤ 8"),
@@ -86,14 +86,14 @@ def start_up(folder: Path) -> list[Figure]:
 
 
 def tab(line: str) -> list[str]:
-    """How Typer's script for bash runs the tool when TAB is pressed after a line and a space."""
+    """Return the environment in which Typer's bash script runs the tool for TAB after a line."""
     words = ["polygent-issue", *line.split(), ""]
     typed = ["COMP_WORDS=" + "\n".join(words), f"COMP_CWORD={len(words) - 1}"]
     return ["env", *typed, "_POLYGENT_ISSUE_COMPLETE=complete_bash"]
 
 
 def make_license(tool: list[str], folder: Path) -> str:
-    """A home, a key and one license in a folder; the license's path."""
+    """Make a home, a key and one license in a folder; return the license's path."""
     passphrase, made = folder / "passphrase", str(folder / "x.lic")
     passphrase.write_text("a passphrase for measuring\n", encoding="ascii")
     passphrase.chmod(0o600)
@@ -106,7 +106,7 @@ def make_license(tool: list[str], folder: Path) -> str:
 
 
 def in_process() -> list[Figure]:
-    """`Verifier.verify` and signing with its payload."""
+    """Measure `Verifier.verify` and signing with its payload."""
     private_key = generate_private_key()
     signer = SoftwareSigner(private_key)
     payload = jws.parse((EXAMPLES / "example.lic").read_bytes()).payload

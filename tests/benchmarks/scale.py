@@ -1,13 +1,13 @@
-"""How it grows: `python tests/benchmarks/scale.py [--small]`.
+"""Time and memory with many licenses: `python tests/benchmarks/scale.py [--small]`.
 
-What concerns one customer is timed as whole processes with a thousand and with a hundred thousand
-licenses in the registry, in turn; the median of the ratios is printed. What walks through all is
-run once with ten thousand and once with a hundred thousand licenses, each of another customer, and
-its peak memory is printed. `journal verify` is timed in its own process, a license for each row,
-and so is reading and hashing those rows and nothing else.
+Commands for one customer are timed as whole processes with a thousand and with a hundred thousand
+licenses in the registry, in turn; the median of the ratios is printed. Commands that walk through
+the whole registry run once with ten thousand and once with a hundred thousand licenses, each of
+another customer, and their peak memory is printed. `journal verify` is timed in its own process,
+with a license for each row, and so is bare reading and hashing of the same rows.
 
-Nothing but the standard library is imported here: on Linux a child's peak memory is at least what
-its parent had when it was started.
+Only the standard library is imported: on Linux a child's peak memory is at least that of its parent
+at the start.
 """
 
 import json
@@ -54,7 +54,7 @@ print(check.size / ours, check.size / (time.process_time() - begun))
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How large the registries are, and how often each pair is timed."""
+    """The sizes of the registries, and the number of runs of each pair."""
 
     few: int
     many: int
@@ -69,13 +69,13 @@ SMALL = Size(few=1_000, many=20_000, fewer_customers=2_000, more_customers=20_00
 
 @dataclass(frozen=True, kw_only=True)
 class Home:
-    """A folder that `support.large_registries` made."""
+    """A folder made by `support.large_registries`."""
 
     folder: Path
 
     @classmethod
     def make(cls, folder: Path, *words: object) -> "Home":
-        """In a process of its own, which takes its memory with it."""
+        """Make it in a process of its own, so that its memory is released."""
         command = [sys.executable, "-m", "support.large_registries", str(folder)]
         environ = {**os.environ, "PYTHONPATH": str(TESTS)}
         subprocess.run([*command, *map(str, words)], check=True, env=environ)
@@ -83,11 +83,11 @@ class Home:
 
     @property
     def registry(self) -> str:
-        """Its registry."""
+        """The registry file."""
         return str(self.folder / "home" / "registry.db")
 
     def start(self, *argv: str, **streams: int) -> "subprocess.Popen[bytes]":
-        """Start a command of the tool here."""
+        """Start a command of the tool with this home."""
         passphrase = {"POLYGENT_ISSUER_PASSPHRASE_FILE": str(self.folder / "passphrase")}
         home = {"POLYGENT_ISSUER_HOME": str(self.folder / "home")}
         given = {"stdout": subprocess.DEVNULL, **streams}
@@ -95,20 +95,20 @@ class Home:
         return subprocess.Popen([TOOL, *argv], env=environ, **given)  # type: ignore[call-overload,no-any-return]
 
     def seconds(self, *argv: str) -> float:
-        """How long a command takes that must succeed."""
+        """Return the seconds that a command takes, which must succeed."""
         begun = time.perf_counter()
         assert self.start(*argv, stderr=subprocess.DEVNULL).wait() == 0, argv
         return time.perf_counter() - begun
 
     def license_of(self, customer: str) -> str:
-        """The id of the only license of a customer."""
+        """Return the ID of the only license of a customer."""
         listing = ("license", "list", "--customer", customer, "--json")
         with self.start(*listing, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             return str(json.load(process.stdout)["licenses"][0]["id"])
 
     def first_line(self, *argv: str) -> float:
-        """How long a command takes until its reader has a line and leaves, in seconds."""
+        """Return the seconds until the reader of a command has one line and leaves."""
         begun = time.perf_counter()
         with self.start(*argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
             assert process.stdout is not None
@@ -118,7 +118,7 @@ class Home:
         return taken
 
     def peak(self, *argv: str) -> int:
-        """The most memory that a command has, in KiB."""
+        """Return the peak memory of a command, in KiB."""
         process = self.start(*argv, stderr=subprocess.DEVNULL)
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -126,7 +126,7 @@ class Home:
         return used.ru_maxrss // KIB
 
     def rows_a_second(self) -> tuple[float, float]:
-        """How many rows of its journal, and licenses with them, are verified; and the bare rate."""
+        """Return the rate of verified journal rows and licenses, and the bare rate."""
         command = [sys.executable, "-c", _VERIFY, self.registry]
         ours, bare = subprocess.run(command, check=True, capture_output=True).stdout.split()
         return float(ours), float(bare)
@@ -136,7 +136,7 @@ Timed = Callable[[Home, int], float]
 
 
 def of_one(license_id: str) -> dict[str, tuple[str, Timed]]:
-    """What concerns one customer or few rows, by name, with what is wanted of it.
+    """Return the commands for one customer or few rows, by name, with their goals.
 
     Each run renews another customer who is due.
     """
@@ -163,7 +163,7 @@ def of_one(license_id: str) -> dict[str, tuple[str, Timed]]:
 
 
 def everything(folder: Path) -> dict[str, tuple[str, ...]]:
-    """What walks through the whole registry."""
+    """Return the commands that walk through the whole registry."""
     return {
         "`license list`": ("license", "list"),
         "`license list --json`": ("license", "list", "--json"),
@@ -185,15 +185,15 @@ def everything(folder: Path) -> dict[str, tuple[str, ...]]:
     }
 
 
-def told(name: str, values: list[float], wanted: str, unit: str = "") -> None:
-    """A row of the table: the median, and the ratio of each run."""
+def print_row(name: str, values: list[float], wanted: str, unit: str = "") -> None:
+    """Print a row of the table: the median, and the ratio of each run."""
     runs = " ".join(f"{value:.2f}" for value in sorted(values)) if len(values) > 1 else unit
     sys.stdout.write(f"| {name} | {statistics.median(values):.2f} | {wanted} | {runs} |\n")
     sys.stdout.flush()
 
 
 def time_one(folder: Path, size: Size) -> None:
-    """The ratios of seconds, many licenses to few."""
+    """Print the ratios of seconds, many licenses to few."""
     few = Home.make(folder / "few", size.few, PER_CUSTOMER)
     many = Home.make(folder / "many", size.many, PER_CUSTOMER)
     for name, (wanted, timed) in of_one(few.license_of(ONE)).items():
@@ -202,11 +202,11 @@ def time_one(folder: Path, size: Size) -> None:
             base = timed(few, run)
             seconds.append(timed(many, run))
             ratios.append(seconds[-1] / base)
-        told(f"{name} (median {statistics.median(seconds):.2f} s)", ratios, wanted)
+        print_row(f"{name} (median {statistics.median(seconds):.2f} s)", ratios, wanted)
 
 
 def weigh_all(folder: Path, size: Size) -> None:
-    """The peak memory with fewer licenses, and with more."""
+    """Print the peak memory with fewer and with more licenses."""
     for count, wanted in ((size.fewer_customers, "≤ 250"), (size.more_customers, "≤ 1,000")):
         place = folder / str(count)
         home = Home.make(place, count, 1, "signed")
@@ -215,20 +215,20 @@ def weigh_all(folder: Path, size: Size) -> None:
         more_users = rows.read_text().replace("users = 25", "users = 30")
         (place / "more-users.toml").write_text(more_users)
         for name, argv in everything(place).items():
-            told(f"{name}, {count:,} licenses", [home.peak(*argv) / 1024], wanted, "MiB")
+            print_row(f"{name}, {count:,} licenses", [home.peak(*argv) / 1024], wanted, "MiB")
 
 
 def verify_rows(folder: Path, size: Size) -> None:
-    """How many rows of the journal are verified a second, a license for each."""
+    """Print the rate of verified journal rows, with a license for each."""
     home = Home.make(folder / "one", size.more_customers, size.more_customers)
     rates = [home.rows_a_second() for _ in range(size.runs)]
-    told("`journal verify`, thousands of rows a second", [r / 1000 for r, _ in rates], "≥ 200")
-    told("the same, bare", [bare / 1000 for _, bare in rates], "")
-    told("bare seconds to ours", [ours / bare for ours, bare in rates], "")
+    print_row("`journal verify`, thousands of rows a second", [r / 1000 for r, _ in rates], "≥ 200")
+    print_row("the same, bare", [bare / 1000 for _, bare in rates], "")
+    print_row("bare seconds to ours", [ours / bare for ours, bare in rates], "")
 
 
 def main() -> None:
-    """Measure and print; whatever was made is removed."""
+    """Measure and print, and remove the registries."""
     size = SMALL if "--small" in sys.argv[1:] else FULL
     for measure in (verify_rows, weigh_all, time_one):
         with tempfile.TemporaryDirectory() as folder:

@@ -1,9 +1,9 @@
 """`verify DIR` of many files, as a ratio: `python tests/benchmarks/verifying.py [FILES [RUNS]]`.
 
-The floor is what nobody can do without: reading the files and, for each, one bare verification of
-`cryptography`, these by as many bare processes as there are cores, started before the clock is: two
-cores of one machine are seldom twice as fast as one. Floor and command are measured in turn, the
-command as a whole process with its start and its workers, and the median ratio is told.
+The floor is the least possible work: reading the files and one bare verification of `cryptography`
+for each, in one bare process for each core, started before the clock: two cores of one machine are
+seldom twice as fast as one. Floor and command are measured in turn, the command as a whole process
+with its start and its workers, and the median ratio is printed.
 """
 
 import statistics
@@ -47,7 +47,7 @@ PER_CUSTOMER = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Folder:
-    """License files of a registry, and what a bare verification of each needs."""
+    """License files of a registry, and the input of a bare verification of each."""
 
     home: Path
     files: tuple[str, ...]
@@ -55,11 +55,11 @@ class Folder:
     public_key: ec.EllipticCurvePublicKey
 
     def command(self, *options: str) -> list[str]:
-        """The command that is measured."""
+        """The measured command."""
         return [TOOL, "--home", str(self.home), "verify", str(self.path), *options]
 
     def floor(self) -> float:
-        """Seconds for reading every file, and for the bare verifications by all cores."""
+        """Return the seconds for reading all files and for the bare verifications on all cores."""
         begun = time.perf_counter()
         read = [_read(name) for name in self.files]
         reading = time.perf_counter() - begun
@@ -73,7 +73,7 @@ class Folder:
 
 @dataclass(frozen=True, kw_only=True)
 class Bare:
-    """What bare verifications need: signatures in DER, with what was signed."""
+    """Return the input of bare verifications: signatures in DER, with the signed bytes."""
 
     public_key: ec.EllipticCurvePublicKey
     signed: Sequence[tuple[bytes, bytes]]
@@ -90,7 +90,7 @@ def _verify_share(first: int) -> None:
 
 
 def make(folder: Path, count: int) -> Folder:
-    """A home whose registry holds `count` licenses, each for a machine, and their files."""
+    """Make a home whose registry holds `count` machine licenses, and their files."""
     private_key = generate_private_key()
     made, files = folder / "home", folder / "files"
     home_folder.create(made)
@@ -112,7 +112,7 @@ def make(folder: Path, count: int) -> Folder:
 
 
 def measure(made: Folder, *, runs: int, options: tuple[str, ...] = ()) -> float:
-    """The median ratio of the command to the floor, each pair run in turn."""
+    """Return the median ratio of the command to the floor, each pair run in turn."""
     ratios = []
     for _ in range(runs):
         floor = made.floor()
@@ -123,7 +123,7 @@ def measure(made: Folder, *, runs: int, options: tuple[str, ...] = ()) -> float:
 
 
 def _issue(db: Writing, signer: SoftwareSigner, folder: Path, numbers: range) -> None:
-    """One customer's licenses, kept and written to their files."""
+    """Record one customer's licenses and write their files."""
     slug = f"customer-{numbers.start}"
     customer = customers.add(db, slug=slug, name=f"Customer {numbers.start}")
     for number in numbers:

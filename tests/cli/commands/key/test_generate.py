@@ -349,7 +349,10 @@ def test_one_new_passphrase_at_the_terminal(empty_desk: Desk) -> None:
         person.sees("generated the key main")
         assert person.ends() == 0
     assert PASSPHRASE not in person.screen
-    assert person.screen.count("passphrase for the") + person.screen.count("repeat the passphrase: ") == 2
+    assert (
+        person.screen.count("passphrase for the") + person.screen.count("repeat the passphrase: ")
+        == 2
+    )
     assert kid_of(backup) == kid_of(empty_desk.folder / "new.key")
     # What stays is sealed as it should be, nothing hastened.
     assert openssh.parse_openssh(backup.read_bytes()).rounds == 64
