@@ -65,7 +65,7 @@ RECORDED = ("tests/contract/homes/", "tests/contract/steps.py")
 
 
 def rooms() -> dict[str, list[Path]]:
-    """Return the files of each room: a folder of the package or of the tests, or a file of its own."""
+    """Return the files of each room: a folder, or a file next to the folders."""
     files: dict[str, list[Path]] = {}
     for path in sorted(TOP.rglob("*")):
         parts = path.relative_to(TOP).parts
