@@ -19,16 +19,16 @@ signed again.
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
 from polygent_issuer import files
+from polygent_issuer.batch.group import Group, Ready, Signed, ToIssue
 from polygent_issuer.batch.outcomes import (
     OF_ALL,
-    Decision,
     Done,
     Failed,
     Job,
@@ -41,11 +41,10 @@ from polygent_issuer.errors import HomeProblem, IssuerError, OutputProblem, Regi
 from polygent_issuer.findings import Finding, require
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.outbox_delivery import Destination
-from polygent_issuer.issuing.proposal import NewCustomer, Proposal
+from polygent_issuer.issuing.proposal import Proposal
 from polygent_issuer.issuing.signing import Issued, record_issue, sign, undelivered
 from polygent_issuer.keys.signer import Signer
 from polygent_issuer.registry import Actor, Reading, Registry, Writing, change, journal, outbox
-from polygent_issuer.registry.change import Decided
 
 MAX_GROUP_SIZE: Final = 256
 """The maximum number of items of one COMMIT."""
@@ -55,18 +54,6 @@ _WRITING: Final = 0.14
 """Seconds of the write lock for rows; files and syncs included, it lasts at most 250 ms."""
 _TRIES: Final = 3
 """The number of times that an item is signed again after a different decision; then it fails."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _ToIssue:
-    """An item with licenses to issue, as of its last decision."""
-
-    job: Job
-    decision: Decision
-
-
-_Ready = _ToIssue | Kept | Failed
-_Signed = tuple[_Ready, tuple[Issued, ...] | IssuerError]
 
 
 class BatchRunner:
@@ -144,15 +131,15 @@ class BatchRunner:
     def _group(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
         """Carry out these jobs, in one transaction or several."""
 
-        def decide(db: Reading) -> list[_Ready]:
+        def decide(db: Reading) -> list[Ready]:
             read_ahead(db, jobs)
             return [self._ready(db, job) for job in jobs]
 
         decided = change.decide(self._registry, decide, now=self._now, actor=self._actor)
         if self._behind is None:
             self._behind = decided.behind
-        group = _Group(decided=replace(decided, behind=self._behind), rest=decided.decision)
-        while group.rest and not isinstance(first := group.rest[0], _ToIssue):
+        group = Group(decided=replace(decided, behind=self._behind), rest=decided.decision)
+        while group.rest and not isinstance(first := group.rest[0], ToIssue):
             # Outcomes before the first item to issue need no key.
             yield first
             del group.rest[0]
@@ -173,7 +160,7 @@ class BatchRunner:
             if self._stopped():
                 return
 
-    def _ready(self, db: Reading, job: Job) -> _Ready:
+    def _ready(self, db: Reading, job: Job) -> Ready:
         """Decide an item; return its outcome if there is nothing to issue.
 
         If another command has issued it meanwhile, the item is kept.
@@ -193,9 +180,9 @@ class BatchRunner:
             raise
         except IssuerError as error:
             return Failed(job=job, error=error)
-        return _ToIssue(job=job, decision=decision)
+        return ToIssue(job=job, decision=decision)
 
-    def _sign(self, group: "_Group") -> None:
+    def _sign(self, group: Group) -> None:
         """Do step 2 for as many items as time allows."""
         until = monotonic() + _SIGNING
         while group.rest:
@@ -204,14 +191,14 @@ class BatchRunner:
             if monotonic() > until or self._stopped():
                 return
 
-    def _signed(self, item: _Ready) -> _Signed:
+    def _signed(self, item: Ready) -> Signed:
         """Sign an item, or return the error that prevents it.
 
         Raises:
             KeyUnavailable: the key failed, which affects all items.
         """
         issued: list[Issued] = []
-        for each in item.decision.proposals if isinstance(item, _ToIssue) else ():
+        for each in item.decision.proposals if isinstance(item, ToIssue) else ():
             signer = self._signers.get(each.key.kid)
             if signer is None:
                 return item, RegistryChanged(
@@ -226,7 +213,7 @@ class BatchRunner:
             issued.append(sign(each, signer, path))
         return item, tuple(issued)
 
-    def _write(self, group: "_Group") -> tuple[list[Outcome], _ToIssue | None]:
+    def _write(self, group: Group) -> tuple[list[Outcome], ToIssue | None]:
         """Do steps 3 to 5 for the first items of a group, and remove them from it.
 
         Returns:
@@ -234,7 +221,7 @@ class BatchRunner:
         """
         staged = None if self._into_bundle else files.BatchPublication(self._folder, self._prefix)
 
-        def write(db: Writing, as_decided: bool) -> tuple[list[Outcome], _ToIssue | None]:  # noqa: FBT001
+        def write(db: Writing, as_decided: bool) -> tuple[list[Outcome], ToIssue | None]:  # noqa: FBT001
             self._begin(db)
             group.affects_all = group.affects_all or not as_decided
             outcomes, changed = self._write_rows(db, group)
@@ -266,13 +253,13 @@ class BatchRunner:
         outbox.clear(db, *self._delivered)
         self._delivered.clear()
 
-    def _write_rows(self, db: Writing, group: "_Group") -> tuple[list[Outcome], _ToIssue | None]:
+    def _write_rows(self, db: Writing, group: Group) -> tuple[list[Outcome], ToIssue | None]:
         """Do steps 3 and 4 until the time is over, or an item has to be signed again."""
         outcomes: list[Outcome] = []
         until = monotonic() + _WRITING
         for signed, issued in group.signed:
             item = self._ready(db, signed.job) if group.may_affect(signed) else signed
-            if not isinstance(item, _ToIssue):
+            if not isinstance(item, ToIssue):
                 outcomes.append(item)
             elif item is signed or _is_as_signed(item, signed):
                 outcomes.append(self._written(db, item, issued))
@@ -285,7 +272,7 @@ class BatchRunner:
         return outcomes, None
 
     def _written(
-        self, db: Writing, item: _ToIssue, signed: tuple[Issued, ...] | IssuerError
+        self, db: Writing, item: ToIssue, signed: tuple[Issued, ...] | IssuerError
     ) -> Done | Failed:
         """Write the rows of an item, which fails alone if they are refused."""
         job, decision = item.job, item.decision
@@ -334,59 +321,10 @@ class BatchRunner:
         change.finish(self._registry, work, now=self._now, actor=self._actor)
 
 
-@dataclass(kw_only=True, slots=True)
-class _Group:
-    """Items that were decided on one snapshot, and the effects of later writes.
-
-    Attributes:
-        rest: the items that are not signed yet.
-        signed: the items that are signed and not written yet.
-        affects_all: whether a later write may affect any decision.
-        customers: the customers that the rows of this group affect.
-    """
-
-    decided: Decided[Any]
-    rest: list[_Ready]
-    signed: list[_Signed] = field(default_factory=list)
-    affects_all: bool = False
-    customers: set[int] = field(default_factory=set)
-
-    def note(self, item: _ToIssue) -> None:
-        """Note the customers that the rows of an item affect."""
-        affected = _affected(item)
-        self.customers |= affected
-        self.affects_all = self.affects_all or not affected
-
-    def may_affect(self, item: _Ready) -> bool:
-        """Return whether later writes may change the decision on an item."""
-        if self.affects_all or not self.customers:
-            return self.affects_all
-        affected = _affected(item) if isinstance(item, _ToIssue) else None
-        # The decision to issue nothing may depend on any row.
-        return not affected or not affected.isdisjoint(self.customers)
-
-
-def _affected(item: _ToIssue) -> set[int]:
-    """Return the customers that an item affects; empty if it may affect any customer.
-
-    A renewal for the same customer and machine affects this customer only. A new customer or
-    machine may change the findings of all others.
-    """
-    customers: set[int] = set()
-    for each in item.decision.proposals:
-        machine = each.machine
-        if isinstance(each.customer, NewCustomer) or each.document is not None:
-            return set()
-        if machine is not None and (machine.known is None or machine.changed):
-            return set()
-        customers.add(each.customer.id)
-    return customers
-
-
-def _is_as_signed(item: _ToIssue, signed: _Ready) -> bool:
+def _is_as_signed(item: ToIssue, signed: Ready) -> bool:
     """Return whether an item has the decision that was signed, except for the license ID."""
     return (
-        isinstance(signed, _ToIssue)
+        isinstance(signed, ToIssue)
         and digest(item.job, item.decision) == digest(signed.job, signed.decision)
         and _replaces(item) == _replaces(signed)
     )
@@ -399,7 +337,7 @@ def _as_decided(signed: Issued, proposal: Proposal) -> Issued:
     return replace(signed, proposal=replace(proposal, license=signed.proposal.license))
 
 
-def _replaces(item: _ToIssue) -> list[tuple[str, ...]]:
+def _replaces(item: ToIssue) -> list[tuple[str, ...]]:
     return [each.license.replaces for each in item.decision.proposals]
 
 

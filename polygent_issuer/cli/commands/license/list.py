@@ -11,6 +11,7 @@ from polygent_issuer.cli.output.model import Line
 from polygent_issuer.cli.output.result import Report, Result
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.registry import LicenseStatus, keys, licenses
+from polygent_issuer.terms.parsing import parse_date_or_instant
 from polygent_issuer.verifier.license import Tier
 
 
@@ -49,11 +50,7 @@ def list_all(
             f"--unsent lists only current licenses, so --status {status} does not apply",
             hint="leave out --status",
         )
-    until = None
-    if expires_before is not None:
-        from polygent_issuer.terms.parsing import parse_date_or_instant
-
-        until = parse_date_or_instant(expires_before)
+    until = None if expires_before is None else parse_date_or_instant(expires_before)
     owner = None if customer is None else invocation.customer(customer, checked=False)
     with invocation.registry.reading(checked=False) as db:
         kid = None if key is None else keys.find(db, key).kid
