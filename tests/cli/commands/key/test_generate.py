@@ -382,7 +382,7 @@ def test_a_terminal_prompts_for_the_backup(empty_desk: Desk) -> None:
         person.sees("already exists")
         person.sees("or none: ")
         person.types("none")
-        person.sees("backup        none")
+        person.sees("backup       none")
         assert person.ends() == 0
     argv = ("key", "generate", *store(empty_desk, "2"))
     with terminal(empty_desk, *argv, environ=passphrase, quickly=True) as person:
