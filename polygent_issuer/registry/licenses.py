@@ -57,9 +57,10 @@ def by_id(db: Reading, license_id: str) -> LicenseRecord | None:
 def read_ahead(db: Reading, license_ids: Iterable[str]) -> None:
     """Read many licenses with their customers and machines at once, before `get` of each."""
     rows = db.read_ahead("licenses", license_ids)
-    db.read_ahead("customers", {as_int(row["customer_id"]) for row in rows})
-    machine_ids = {row["machine_id"] for row in rows}
-    db.read_ahead("machines", map(as_int, machine_ids - {None}))
+    for table, column in (("customers", "customer_id"), ("machines", "machine_id")):
+        ids = {row[column] for row in rows}
+        # `get` refuses a damaged row with another type.
+        db.read_ahead(table, {each for each in ids if isinstance(each, int)})
 
 
 def checked(db: Reading, record: LicenseRecord) -> LicenseRecord:

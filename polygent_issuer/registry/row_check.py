@@ -162,7 +162,11 @@ class RowCheck:
         place = names.index(JOURNALED[table])
         self._read.update((f"{table}/{row[place]!s}", row) for row in rows)
         if self._checked and (column := _CUSTOMER.get(table)) is not None:
-            self._read_newest({row[names.index(column)] for row in rows})
+            owners = {row[names.index(column)] for row in rows}
+            # A damaged row has any value here, and `require` refuses it.
+            self._read_newest(
+                {each for each in owners if isinstance(each, int) and each not in self._newest}
+            )
         return [dict(zip(names, row, strict=False)) for row in rows]
 
     def require(self, table: str, key: Key) -> None:
@@ -213,20 +217,32 @@ class RowCheck:
     def _newest_of(self, about: Value) -> Mapping[str, tuple[int, str | None]]:
         if about not in self._newest:
             self._read_newest({about})
+        if about not in self._newest:
+            raise self._unreadable()
         return self._newest[about]
 
     def _read_newest(self, about: AbstractSet[Value]) -> None:
-        """Read the journal rows about customers (None: about keys)."""
+        """Read the journal rows about customers (None: about keys).
+
+        A customer is left out if one of these rows cannot be read.
+        """
         for some in _chunks(about):
-            self._newest.update((each, {}) for each in some)
+            newest: dict[Value, dict[str, tuple[int, str | None]]] = {each: {} for each in some}
             sql, params = _ABOUT_CUSTOMERS.format(_marks(some)), some * 2
             if some == (None,):
                 sql, params = _ABOUT_KEYS, ()
             with closing(self._connection.run(sql, params)) as cursor:
                 while rows := self._connection.fetch(cursor, _CHUNK):
                     for of, seq, body in rows:
-                        written = self._rows(body).items()
-                        self._newest[of].update((name, (as_int(seq), to)) for name, to in written)
+                        if of not in newest:
+                            continue
+                        try:
+                            written = self._rows(body).items()
+                        except RegistryDamaged:
+                            del newest[of]
+                        else:
+                            newest[of].update((name, (as_int(seq), to)) for name, to in written)
+            self._newest.update(newest)
 
     def _recorded(self, name: str) -> str | None:
         """Return the digest of a row in its newest journal row; None if no row is recorded."""
@@ -241,8 +257,10 @@ class RowCheck:
         try:
             return recorded_rows(as_bytes(body))
         except (ValueError, TypeError, RecursionError):
-            what = "is damaged: a journal row cannot be read"
-            raise damaged(self._connection.path, what) from None
+            raise self._unreadable() from None
+
+    def _unreadable(self) -> RegistryDamaged:
+        return damaged(self._connection.path, "is damaged: a journal row cannot be read")
 
 
 class WrittenRows:

@@ -6,7 +6,16 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support.registries import ACTOR, NOW, fill, license_id, new_key, writing
+from support.registries import (
+    ACTOR,
+    NOW,
+    add_license,
+    fill,
+    license_id,
+    new_key,
+    tampering,
+    writing,
+)
 
 from polygent_issuer.registry import (
     Reading,
@@ -18,6 +27,7 @@ from polygent_issuer.registry import (
     licenses,
     machines,
     merging,
+    row_check,
 )
 from polygent_issuer.registry.errors import RegistryDamaged
 
@@ -88,6 +98,79 @@ def test_a_row_that_was_read_ahead_is_compared_alone(filled: Path, registry: Reg
         assert licenses.get(db, OLD).id == OLD
         with pytest.raises(RegistryDamaged, match=NEW):
             licenses.get(db, NEW)
+
+
+def unreadable(path: Path, seq: int) -> None:
+    """Edit a journal row so that the rows that it wrote cannot be read."""
+    with tampering(path) as raw:
+        sql = (
+            "UPDATE journal SET bytes = CAST(replace(bytes, 'rows', 'rose') AS BLOB) WHERE seq = ?"
+        )
+        assert raw.execute(sql, (seq,)).rowcount == 1
+
+
+def test_a_journal_row_that_cannot_be_read_fails_its_customer_alone(
+    filled: Path, registry: Registry
+) -> None:
+    """Every row of the customer is refused, the first and the later ones; others are not."""
+    with registry.writing(now=NOW, actor=ACTOR) as db:
+        globex, kid = customers.get(db, "globex"), keys.pinned(db, SPARE).kid
+        other = add_license(db, 3, globex, kid).id
+        db.record("test", customer="globex", license=other)
+        customers.edit(db, customers.get(db, "acme"), crm="C-1")
+        db.record("test", customer="acme")
+        seq, _ = db.head()
+    unreadable(filled, seq)
+
+    with registry.reading() as db:
+        licenses.read_ahead(db, [OLD, NEW, other])
+
+        assert licenses.get(db, other).id == other
+        for license_id_ in (OLD, NEW, NEW):
+            with pytest.raises(RegistryDamaged, match="journal row cannot be read"):
+                licenses.get(db, license_id_)
+
+
+def test_a_damaged_license_fails_alone(filled: Path, registry: Registry) -> None:
+    """A license without a customer is refused, and the others and the keys are still compared."""
+    schema = "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, {})"
+    checked, free = "'customer_id INTEGER NOT NULL'", "'customer_id INTEGER'"
+    change(filled, schema.format(f"{checked}, {free}"))
+    change(filled, f"UPDATE licenses SET customer_id = NULL WHERE id = '{NEW}'")  # noqa: S608
+    change(filled, schema.format(f"{free}, {checked}"))
+    change(filled, f"DELETE FROM keys WHERE kid = '{SPARE}'")  # noqa: S608
+
+    with registry.reading() as db:
+        licenses.read_ahead(db, [OLD, NEW])
+
+        assert licenses.get(db, OLD).id == OLD
+        with pytest.raises(RegistryDamaged, match=NEW):
+            licenses.get(db, NEW)
+        with pytest.raises(RegistryDamaged, match=SPARE):
+            keys.every(db)
+
+
+def test_the_journal_rows_of_a_customer_are_read_once(
+    filled: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time of a check grows with the licenses of a customer, not with their square."""
+    assert filled.is_file()
+    with registry.writing(now=NOW, actor=ACTOR) as db:
+        acme, kid = customers.get(db, "acme"), keys.pinned(db, SPARE).kid
+        for number in range(10, 30):
+            add_license(db, number, acme, kid)
+        db.record("test", customer="acme")
+    bodies: list[bytes] = []
+    recorded_rows = row_check.recorded_rows
+
+    def noted(body: bytes) -> dict[str, str | None]:
+        bodies.append(body)
+        return recorded_rows(body)
+
+    monkeypatch.setattr(row_check, "recorded_rows", noted)
+    with registry.reading() as later:
+        assert len(licenses.current(later, customers.get(later, "acme"))) == 21
+    assert len(bodies) <= 2 * len(set(bodies))
 
 
 READERS: dict[str, Callable[[Reading], object]] = {
