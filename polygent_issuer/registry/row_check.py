@@ -137,8 +137,17 @@ class RowCheck:
         self._sound.add(name)
         self._read.pop(name, None)
 
+    def note_undone(self, names: Iterable[str]) -> None:
+        """Note that writes of some rows were undone.
+
+        Each of these rows, or its absence, was compared before it was written.
+        """
+        for name in names:
+            self._read.pop(name, None)
+        self.forget_journal()
+
     def forget_journal(self) -> None:
-        """Forget the journal rows that were read, because this transaction wrote newer ones."""
+        """Forget the journal rows that were read, because newer ones were written or undone."""
         self._newest.clear()
         self._complete.clear()
 
@@ -317,12 +326,14 @@ class WrittenRows:
         """Return a mark for `undo`."""
         return len(self._rows), len(self._chained), len(self._newest)
 
-    def undo(self, mark: tuple[int, int, int]) -> None:
-        """Forget the notes since a mark."""
+    def undo(self, mark: tuple[int, int, int]) -> set[str]:
+        """Forget the notes since a mark; return the names of their rows."""
         rows, chained, newest = mark
+        undone = {f"{table}/{key}" for table, key, _ in self._rows[rows:]}
         del self._rows[rows:], self._chained[chained:], self._newest[newest:]
         self.digests.clear()
         self.files.clear()
+        return undone
 
     def require_journaled(self) -> None:
         """Check that a journal row records all written rows; else `registry_misuse`."""

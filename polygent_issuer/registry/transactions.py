@@ -307,7 +307,7 @@ class Writing(Reading):
         try:
             yield
         except BaseException:
-            self._written.undo(mark)
+            self.row_check.note_undone(self._written.undo(mark))
             self.all_keys = self._head = None
             self._connection.undo_part()
             raise

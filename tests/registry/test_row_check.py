@@ -343,6 +343,27 @@ def test_written_rows_are_as_recorded(filled: Path, registry: Registry) -> None:
         assert journal_check.verify(later).problems == ()
 
 
+def test_a_row_whose_change_was_undone_is_read_again(filled: Path, registry: Registry) -> None:
+    """A row is read as it is, in this transaction and the next, not as an undone part left it."""
+    assert filled.is_file()
+
+    def fail(db: Writing) -> None:
+        with db.part():
+            customers.edit(db, customers.get(db, "acme"), crm="C-2")
+            licenses.mark_sent(db, NEW, undo=True)
+            db.record("test", customer="acme")
+            licenses.current(db, customers.get(db, "acme"))
+            raise KeyError
+
+    for _ in range(2):
+        with writing(registry) as db:
+            with pytest.raises(KeyError):
+                fail(db)
+            assert customers.by_id(db, 2).crm is None
+            assert licenses.get(db, NEW).sent_at == NOW
+            assert len(licenses.current(db, customers.get(db, "acme"))) == 1
+
+
 def test_a_merged_customer_is_as_recorded(filled: Path, registry: Registry) -> None:
     """Rows that a merger moved or deleted are as recorded."""
     assert filled.is_file()
