@@ -34,6 +34,8 @@ Key = str | int
 
 _K = TypeVar("_K")
 _CHUNK: Final = 256
+# A transaction that compares more rows or customers reads some of them again, to save memory.
+_MOST_KEPT: Final = 4096
 
 # The hash before the first journal row.
 GENESIS: Final = bytes(32)
@@ -158,6 +160,8 @@ class RowCheck:
 
     def read_ahead(self, table: str, keys: Iterable[Key]) -> list[Fields]:
         """Read many rows in a few queries; `require` compares each of them later."""
+        if len(self._read) > _MOST_KEPT:
+            self._read.clear()
         rows: list[Row] = []
         for some in _chunks(keys):
             sql = _WITH_SEQ if self._checked else _ROWS_OF
@@ -235,6 +239,8 @@ class RowCheck:
 
         A customer is left out if one of these rows cannot be read.
         """
+        if len(self._newest) > _MOST_KEPT:
+            self._newest.clear()
         for some in _chunks(about):
             newest: dict[Value, dict[str, tuple[int, str | None]]] = {each: {} for each in some}
             sql, params = _ABOUT_CUSTOMERS.format(_marks(some)), some * 2

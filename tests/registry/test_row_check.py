@@ -173,6 +173,27 @@ def test_the_journal_rows_of_a_customer_are_read_once(
     assert len(bodies) <= 2 * len(set(bodies))
 
 
+def test_a_long_transaction_keeps_few_rows(
+    filled: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its memory does not grow with all rows and journal rows that it compared."""
+    assert filled.is_file()
+    monkeypatch.setattr(row_check, "_MOST_KEPT", 5)
+    with registry.writing(now=NOW, actor=ACTOR) as db:
+        kid = keys.pinned(db, SPARE).kid
+        for number in range(10, 50):
+            owner = customers.add(db, slug=f"c{number}", name=f"Customer {number}")
+            add_license(db, number, owner, kid)
+            db.record("test", customer=owner.slug)
+    with registry.reading() as later:
+        for number in range(10, 50):
+            owner = customers.get(later, f"c{number}")
+            assert [one.id for one in licenses.current(later, owner)] == [license_id(number)]
+            assert licenses.get(later, license_id(number)).customer_slug == owner.slug
+        assert len(later.row_check._read) <= 5 + 2
+        assert len(later.row_check._newest) <= 5 + 2
+
+
 READERS: dict[str, Callable[[Reading], object]] = {
     "by slug": lambda db: customers.get(db, "acme"),
     "by name": lambda db: customers.find(db, "acme gmbh"),
