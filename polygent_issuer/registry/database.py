@@ -130,7 +130,7 @@ class Registry:
     @property
     def id(self) -> str:
         """The permanent id that was given to `create`."""
-        with self.reading() as db:
+        with self.reading(checked=False) as db:
             registry_id = db.value(text, REGISTRY_ID)
         if registry_id is None:
             raise damaged(self.path, "has no id")
@@ -165,8 +165,8 @@ class Registry:
             # Takes the snapshot and the lock for all later reads.
             connection.wait_for("SELECT 1 FROM sqlite_schema LIMIT 1").close()
             connection.run("PRAGMA query_only = ON")
-            version = connection.number("data_version")
-            self._last_check = (version, db.row_check) if checked else None
+            if checked:
+                self._last_check = connection.number("data_version"), db.row_check
             yield db
         finally:
             db.end()

@@ -77,6 +77,19 @@ def test_a_row_that_is_edited_between_decision_and_write_is_found(
         licenses.mark_sent(db, NEW)
 
 
+def test_a_write_uses_what_its_decision_compared(filled: Path, registry: Registry) -> None:
+    """Rows are not compared again, also if rows are read for display in between."""
+    assert filled.is_file()
+    with registry.reading() as db:
+        licenses.get(db, NEW)
+    assert registry.id
+    with registry.reading(checked=False) as unchecked:
+        licenses.get(unchecked, OLD)
+    with writing(registry) as later:
+        assert later.row_check is db.row_check
+        assert later.row_check is not unchecked.row_check
+
+
 def test_a_row_that_is_edited_between_two_writes_is_found(filled: Path, registry: Registry) -> None:
     """A row that one transaction wrote is compared again once another connection has committed."""
     with registry.writing(now=NOW, actor=ACTOR) as db:
