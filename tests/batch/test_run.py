@@ -81,6 +81,19 @@ def test_a_failed_item_does_not_affect_the_others(batches: Batches) -> None:
     assert batches.pending() == []
 
 
+def test_a_journal_row_that_cannot_be_read_fails_one_item(batches: Batches) -> None:
+    """The rows of a group are read together; those of the other customers are as recorded."""
+    batches.crowd(4)
+    with tampering(batches.office.folder / REGISTRY_FILE) as database:
+        body = "CAST(replace(bytes, 'rows', 'rose') AS BLOB)"
+        database.execute(f"UPDATE journal SET bytes = {body} WHERE customer = 'c3'")  # noqa: S608
+    expected = ["renew", "renew", "registry_damaged", "renew"]
+    assert [item.error is None for item in batches.preview(batches.due())[1]] == [
+        word == "renew" for word in expected
+    ]
+    assert words(batches.done(batches.due())) == expected
+
+
 def test_missing_consent_fails_one_item(batches: Batches) -> None:
     """A license over three years is issued if the finding is accepted with a reason."""
     batches.crowd(3)
