@@ -36,10 +36,9 @@ class Topic(Result):
         if is_plain(stream):
             stream.write(self.text)
             return
-        from rich.console import Console
-        from rich.markdown import Markdown
+        from polygent_issuer.cli.output.markdown_text import draw_markdown
 
-        Console(file=stream).print(Markdown(self.text, hyperlinks=False))
+        draw_markdown(self.text, stream)
 
     def to_json(self) -> Mapping[str, Any]:
         """Return `topic` and its `markdown`."""
@@ -68,6 +67,7 @@ def help_(
                 Fields(tuple(TOPICS.items()), 1),
                 Line("to read one: polygent-issue help TOPIC"),
                 Line("the options of a command: polygent-issue help COMMAND"),
+                Line("a topic with the name of a command: polygent-issue help topics/sandbox"),
             ],
         )
     topic = name.removeprefix(FORCED)
@@ -76,7 +76,9 @@ def help_(
 
         return run_command([*name.split(), "--help"], environ=invocation.environ)
     if topic not in TOPICS:
-        names = list(TOPICS) if topic != name else [*TOPICS, *_commands()]
+        names = [*TOPICS, *_commands()]
+        if topic != name:
+            names = [name if name not in _commands() else FORCED + name for name in TOPICS]
         hint = did_you_mean(topic, names, run("help"), within="polygent-issue help ")
         raise NotFound(f"no topic or command {escape(name)}", hint=hint)
     return Topic(name=topic, text=markdown(topic), as_json=invocation.as_json)

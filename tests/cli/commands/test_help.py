@@ -1,9 +1,12 @@
 """`polygent-issue help`: guide topics and the help of commands."""
 
+import io
+
 import pytest
 from support.cli import Desk
 from support.terminal import terminal
 
+from polygent_issuer.cli.output.markdown_text import draw_markdown
 from polygent_issuer.guide import TOPICS, markdown
 
 
@@ -35,6 +38,26 @@ def test_a_terminal_gets_rendered_markdown(empty_desk: Desk) -> None:
     assert "|---" not in person.screen
 
 
+@pytest.mark.parametrize("columns", [60, 80, 120])
+@pytest.mark.parametrize("topic", TOPICS)
+def test_no_text_is_cut_off(topic: str, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rendered lines fit into the terminal, and a narrow column folds its words."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    stream = io.StringIO()
+    draw_markdown(markdown(topic), stream)
+    assert max(map(len, stream.getvalue().splitlines())) <= columns
+    assert stream.getvalue().count("…") == markdown(topic).count("…")
+
+
+def test_words_stay_whole_at_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A column is as wide as its longest word if the terminal has room."""
+    monkeypatch.setenv("COLUMNS", "80")
+    stream = io.StringIO()
+    draw_markdown(markdown("format"), stream)
+    assert " machine_fingerprint, " in stream.getvalue()
+    assert " polygent-machine-info/1;" in stream.getvalue()
+
+
 @pytest.mark.parametrize("words", [("sign",), ("key", "list"), ("customer",)])
 def test_a_command_gets_its_help(words: tuple[str, ...], empty_desk: Desk) -> None:
     """`help COMMAND` prints the same text as `COMMAND --help`."""
@@ -49,7 +72,13 @@ def test_a_command_comes_before_a_topic(empty_desk: Desk) -> None:
 
 @pytest.mark.parametrize(
     ("typed", "meant"),
-    [("runbook", "runbooks"), ("key lits", "key list"), ("topics/kyes", "keys"), ("q\x1b[m", None)],
+    [
+        ("runbook", "runbooks"),
+        ("key lits", "key list"),
+        ("topics/kyes", "keys"),
+        ("topics/sandbx", "topics/sandbox"),
+        ("q\x1b[m", None),
+    ],
 )
 def test_a_near_miss_is_suggested(typed: str, meant: str | None, empty_desk: Desk) -> None:
     """An unknown name is exit 5 with the nearest topic or command, or the list."""
