@@ -124,7 +124,9 @@ def _report(home: CreatedHome, settings: Settings, folders: tuple[Path, ...]) ->
         "output": output,
         "next": next_command,
     }
-    assumed = "" if window else " (assumed; to change it: config set upload_window)"
+    assumed = (
+        "" if window else f" (assumed); to set yours: {run('config', 'set', 'upload_window', '7d')}"
+    )
     fields = Fields(
         (
             ("issuer", settings.issuer),

@@ -32,7 +32,7 @@ def test_without_a_terminal_the_defaults_are_used(empty_desk: Desk) -> None:
     assert "[plans.standard-annual]" in (empty_desk.home / "settings.toml").read_text()
     assert outcome.err == ""
     assert outcome.text.startswith(f"created a home at {empty_desk.home}\n")
-    assert "7d (assumed; to change it: config set upload_window)" in outcome.text
+    assert "7d (assumed); to set yours: polygent-issue config set upload_window 7d" in outcome.text
     assert "the current folder" in outcome.text
 
 
