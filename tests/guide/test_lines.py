@@ -18,15 +18,24 @@ from polygent_issuer.guide import TOPICS, markdown
 CODE = re.compile(r"```.*?\n(.*?)```|`([^`\n]+)`", re.DOTALL)
 LINE = re.compile(r"polygent-issue ((?:'[^'\n]*'|\"[^\"\n]*\"|[^`|>&;\n)#'\"])*)")
 PLACEHOLDER = re.compile(r"\b[A-Z]{3,}\b|…")
-# These do not end, or need a token; other tests run them.
-ELSEWHERE = ("sandbox", "pkcs11:", "demo", "init", "key generate", "registry import")
+# These do not end, need a token or begin with an empty folder; other tests run them.
+ELSEWHERE = (
+    "sandbox",
+    "pkcs11:",
+    "demo",
+    "init",
+    "key generate",
+    "registry import",
+    "machine-info create",
+    "--customer Acme",
+)
 FOLDERS = ("/srv/licenses", "/srv/drafts", "/media/safe", "/media/notes")
 
 
 def command_lines(topic: str) -> Iterator[str]:
     """Yield the arguments of each command line in the code of a topic."""
     for block, inline in CODE.findall(markdown(topic)):
-        text = (block or inline).replace("\\\n", "").replace("$(date +\\%F)", "2026-11-30")
+        text = (block or inline).replace("\\\n", "").replace("$(date +%F)", "2026-11-30")
         for line in LINE.findall(text):
             yield line.strip()
 

@@ -35,7 +35,8 @@ a terminal the command asks for each finding, and for a reason. Elsewhere it sto
 names each finding, and prints the options that accept it:
 
 ```sh
-polygent-issue renew acme --accept not-due --reason 'the contract was signed early'
+polygent-issue renew acme \\
+    --accept not-due --reason 'the contract was signed early'
 ```
 
 `--accept` can be repeated. A code that is not needed does no harm. The journal records who accepted
@@ -107,6 +108,14 @@ def test_each_topic_is_a_listed_file_with_a_title() -> None:
         assert markdown(topic).startswith("# "), topic
 
 
+@pytest.mark.parametrize("topic", TOPICS)
+def test_code_fits_into_80_columns(topic: str) -> None:
+    """A terminal shows each line of a code block in one line, so it can be copied."""
+    for code in re.findall(r"```[a-z]*\n(.*?)```", markdown(topic), re.DOTALL):
+        for line in code.splitlines():
+            assert len(line) <= 80, line
+
+
 def test_every_code_is_explained() -> None:
     """Each finding has a meaning, and each check of a license is in the topic *server*."""
     assert list(MEANINGS) == list(FindingCode)
@@ -117,7 +126,7 @@ def test_every_code_is_explained() -> None:
 @pytest.mark.parametrize("topic", TOPICS)
 def test_each_topic_that_is_referred_to_exists(topic: str) -> None:
     """`polygent-issue help TOPIC` in a topic names an existing topic."""
-    for name in re.findall(r"polygent-issue\s+help\s+([a-z-]+)", markdown(topic)):
+    for name in re.findall(r"polygent-issue\s+help\s+(?:topics/)?([a-z-]+)", markdown(topic)):
         assert name in TOPICS, name
 
 
