@@ -89,7 +89,7 @@ def expiring(
     if due:
         text += [_table(items), *_renewals(due, within)]
     else:
-        text.append(Line(f"nothing expires until {dates.instant(until)}", "good"))
+        text.append(Line(f"nothing expires before {dates.instant(until)}", "good"))
     return Report(members, text, text_to_stderr=file == STDOUT)
 
 

@@ -81,7 +81,7 @@ def test_trials_and_long_expired_licenses_have_their_own_command(desk: Desk) -> 
 
 def test_an_empty_list_is_reported(desk: Desk) -> None:
     """If no license is due, a message states that, with exit 0."""
-    assert "nothing expires until" in desk.ok("expiring").text
+    assert "nothing expires before" in desk.ok("expiring").text
     assert desk.run("expiring", "--within", "soon").code == 3
 
 

@@ -100,7 +100,7 @@ def test_off_a_terminal_nothing_is_drawn(full: Books) -> None:
 def test_without_expiries_no_chart_is_drawn(books: Books) -> None:
     """Only the sentence."""
     shown = COLOUR.sub("", screen(books))
-    assert shown.startswith("nothing expires until")
+    assert shown.startswith("nothing expires before")
 
 
 def test_a_license_counts_for_its_last_second(books: Books) -> None:
