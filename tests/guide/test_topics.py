@@ -64,9 +64,9 @@ def settings() -> str:
     return f"""\
 # Settings
 
-The settings are a TOML file in the home. `polygent-issue config path` prints its path,
-`polygent-issue config show` each setting, its value and where it comes from. `polygent-issue config
-set KEY VALUE` changes one and keeps your comments.
+The settings are a TOML file in the home. `polygent-issue config path` prints its path.
+`polygent-issue config show` lists each setting with its value and source.
+`polygent-issue config set KEY VALUE` changes one and keeps your comments.
 
 | setting | default | meaning |
 |---|---|---|
