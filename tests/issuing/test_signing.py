@@ -1,7 +1,9 @@
 """Sign, verify, record and deliver, or do nothing at all."""
 
+import errno
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +11,7 @@ import pytest
 from support.office import Office
 
 from polygent_issuer.errors import KeyUnavailable, OutputExists, OutputProblem, RegistryChanged
+from polygent_issuer.files import publication
 from polygent_issuer.findings import Consent, ConsentNeeded
 from polygent_issuer.issuing import outbox_delivery, signing
 from polygent_issuer.issuing.outbox_delivery import Destination
@@ -170,6 +173,41 @@ def _spoil_after_prepare(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         shutil.rmtree(folder)
 
     monkeypatch.setattr(signing, "record_issue", record_and_remove)
+
+
+def test_after_a_failed_file_the_others_are_delivered(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error names the failed one only, and the next issue delivers it, and it alone."""
+    for number in (1, 2, 3):
+        document = office.document(f"sha256:{number:064x}")
+        label = f"prod-{number}"
+        office.publish(partial(office.first, number=number, document=document, label=label))
+    before = files(office)
+    link = publication._link
+
+    def refuse(path: Path, name: Path) -> None:
+        if "prod-2" in name.name:
+            raise OSError(errno.EIO, "I/O error")
+        link(path, name)
+
+    monkeypatch.setattr(publication, "_link", refuse)
+    with pytest.raises(OutputProblem) as caught:
+        office.publish(lambda db: office.next(db, number=11, all_machines=True))
+    second = "0000000c"
+    assert caught.value.message.startswith(f"license {second} was issued, but its file could not")
+    assert f"license export {second} " in (caught.value.hint or "")
+    new = sorted(set(files(office)) - set(before))
+    assert [name[:11] for name in new] == ["acme-prod-1", "acme-prod-3"]
+    [warning] = outbox_delivery.undelivered(office.registry)
+    assert second in warning
+    monkeypatch.setattr(publication, "_link", link)
+
+    office.publish(lambda db: office.next(db, number=21, license_ids=("0000000b",)))
+    assert [name for name in files(office) if second in name]
+    assert outbox_delivery.undelivered(office.registry) == ()
+    with office.registry.reading() as db:
+        assert outbox.pending(db) == ()
 
 
 def test_the_next_issue_removes_temporary_files_of_a_crash(office: Office) -> None:
