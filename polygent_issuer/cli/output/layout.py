@@ -29,6 +29,8 @@ _INSTANT: Final = 20
 """The width of an instant. A column of a table is never narrower than its pieces up to this."""
 _LEAST: Final = 8
 """The narrowest column for longer pieces, which then get rows of their own."""
+_PROSE: Final = 20
+"""A text that is longer than this gets a row of its own rather than a narrower last column."""
 _MOST_SPACES: Final = 6
 """A path or quoted text with more spaces is not recognised as one."""
 
@@ -256,12 +258,14 @@ def _longest_piece(text: str) -> int:
 def _row(values: Sequence[str], widths: Sequence[int], total: int) -> Iterator[str]:
     """Yield the lines of a row. A cell that is too long for its column ends a line."""
     group, start = list[tuple[int, list[str]]](), 0
-    for value, width in zip(values, widths, strict=True):
+    for number, (value, width) in enumerate(zip(values, widths, strict=True), 1):
         longest = _longest_piece(value)
-        if longest <= width:
+        squeezed = number == len(widths) and width < _PROSE < cells(value)
+        if longest <= width and not squeezed:
             group.append((start, wrapped(value, width)))
         else:
-            left = start if start + longest <= total else max(0, min(start, GAP, total - longest))
+            in_place = start + longest <= total and not squeezed
+            left = start if in_place else max(0, min(start, GAP, total - longest))
             group.append((left, wrapped(value, max(longest, total - left))))
             yield from _side_by_side(group)
             group = []

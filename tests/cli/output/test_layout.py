@@ -151,6 +151,19 @@ def test_a_cell_that_is_too_long_ends_a_line() -> None:
     ]
 
 
+def test_a_sentence_is_not_squeezed_into_a_narrow_last_column() -> None:
+    """It gets a row of its own, and a short text stays in the column."""
+    sentence = "the customer left after the merger"
+    table = Table(
+        ("license", "customer", "why"), (("1f3a9c2e", "globex-sales", sentence), ("2", "b", "c"))
+    )
+    assert text_of(table, width=40)[1:] == [
+        "1f3a9c2e  globex-sales",
+        f"  {sentence}",
+        "2         b             c",
+    ]
+
+
 def test_a_wide_screen_folds_nothing() -> None:
     """A table that fits is as narrow as its cells."""
     lines = text_of(Table(HEADERS[:2], tuple(row[:2] for row in ROWS)), width=200)

@@ -65,11 +65,17 @@ def retire_key(
     if confirm:
         prompts.require_yes(f"permanently retire the key {retirement.key.label}?")
     done = retire(decided, reason=reason, consent=agreed)
-    return _report(done, place, present, now, changed=True)
+    return _report(done, place, present, now, changed=True, previewed=confirm)
 
 
 def _report(
-    retirement: Retirement, store: str, present: Presence, now: datetime, *, changed: bool
+    retirement: Retirement,
+    store: str,
+    present: Presence,
+    now: datetime,
+    *,
+    changed: bool,
+    previewed: bool = False,
 ) -> Report:
     """Report the state of the key, and its current licenses with the command to reissue each."""
     key = retirement.key
@@ -101,7 +107,8 @@ def _report(
         if changed
         else Line(f"the key {key.label} is already {state}; nothing was changed", "dim")
     )
-    return Report(members, [done, *_consequences(retirement, store, present, now)])
+    after = () if previewed else _consequences(retirement, store, present, now)
+    return Report(members, [done, *after])
 
 
 def _consequences(

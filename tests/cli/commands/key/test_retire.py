@@ -284,6 +284,17 @@ def test_a_terminal_asks_for_confirmation(desk: Desk) -> None:
     assert states(desk) == {"main": "active"}
 
 
+def test_the_consequences_are_printed_once(desk: Desk) -> None:
+    """They are above the prompt; after it only the new state is printed."""
+    accepted = ("--accept", "clock-behind")
+    with terminal(desk, "key", "retire", "main", "--compromised", *REASON, *accepted) as person:
+        person.sees("permanently retire the key main? [y/N]: ")
+        person.types("y")
+        assert person.ends() == 0
+    assert person.screen.count("with any date") == 1
+    assert "the key main is compromised and no longer signs" in person.screen
+
+
 def test_yes_skips_preview_and_confirmation(desk: Desk) -> None:
     """With --yes neither preview nor prompt is shown."""
     # The command has the machine's clock, which is before the desk's.
