@@ -64,6 +64,14 @@ def test_an_invalid_answer_is_asked_for_again(today: Desk) -> None:
     assert licenses(today)[0]["customer"] == "globex"
 
 
+def test_a_missing_key_is_an_error_before_any_prompt(today: Desk) -> None:
+    """Nothing that was typed is lost because the key cannot sign."""
+    terminal = begin(today, "sign", "--machine-info", today.machine_info(), "--key", "spare")
+    code, screen = finish(terminal)
+    assert code == 5
+    assert "customer [" not in screen
+
+
 @pytest.mark.parametrize("answer", ["n", "\x03", "\x04"])
 def test_a_no_ctrl_c_and_end_of_input_issue_nothing(today: Desk, answer: str) -> None:
     """At the last prompt each of them is exit 130, without a row or a file."""

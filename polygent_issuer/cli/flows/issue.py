@@ -35,7 +35,7 @@ from polygent_issuer.issuing.selection import (
     owner_of_machine,
     resolve_customer,
 )
-from polygent_issuer.issuing.signing import Issued, proposals_of, publish
+from polygent_issuer.issuing.signing import Issued, choose_key, proposals_of, publish
 from polygent_issuer.keys.passphrases import Passphrase
 from polygent_issuer.keys.signer import Signer
 from polygent_issuer.registry import Customer, KeyRecord, Reading, customers
@@ -166,7 +166,7 @@ def issue_first(
     """Sign a first license; prompt for missing values at a terminal."""
     changes = parse_changes(invocation.settings, terms)
     document = read_document(machine_info)
-    known = _owner(invocation, document, customer, slug)
+    known = _owner(invocation, document, customer, slug, how.key)
     named, claimed = (customer, False) if customer or known else _ask(invocation, document)
     if changes.plan is None and known is None and invocation.interactive:
         changes = replace(changes, plan=_ask_plan(invocation, changes.tier))
@@ -189,10 +189,16 @@ def issue_first(
 
 
 def _owner(
-    invocation: Invocation, document: "ReceivedDocument | None", named: str | None, slug: str | None
+    invocation: Invocation,
+    document: "ReceivedDocument | None",
+    named: str | None,
+    slug: str | None,
+    key: str | None,
 ) -> Customer | None:
-    """Return the owner of the document's machine; refuse an invalid slug before any prompt."""
+    """Return the owner of the document's machine; refuse a wrong slug or key before any prompt."""
     with invocation.registry.reading() as db:
+        if invocation.interactive:
+            choose_key(db, key)
         known = owner_of_machine(db, document)
         if slug is not None and (named or known):
             resolve_customer(db, named, document, claimed=False, slug=slug)
