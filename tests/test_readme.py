@@ -17,6 +17,7 @@ from polygent_issuer.guide import TOPICS, markdown
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 MACHINE = "sha256:" + "ab" * 32
+ISSUER = Issuer()
 
 
 def commands(entry: Entry = COMMANDS, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
@@ -75,26 +76,36 @@ def test_the_five_commands_run(empty_desk: Desk, monkeypatch: pytest.MonkeyPatch
     assert ": accepted\n" in verified.text
 
 
-def test_the_code_for_a_server_runs() -> None:
-    """The verifier accepts a good file, and the names that the code uses exist."""
-    code = re.search(r"```python\n(.*?)```", README, re.DOTALL)
-    assert code is not None
-    issuer, now = Issuer(), int(datetime.now(UTC).timestamp())
-    file = issuer.file(1, iat=now, exp=now + 86_400)
+def code_of(text: str) -> str:
+    """Return the code that verifies."""
+    blocks: list[str] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    return next(block for block in blocks if "public_pem" in block)
+
+
+def run_server_code(text: str, file: bytes) -> tuple[str | None, list[str]]:
+    """Run the code that verifies; return the accepted customer and the codes of the refusals."""
     refusals: list[str] = []
     names: dict[str, Any] = {
-        "public_pem": issuer.signer.public_key.to_pem(),
+        "public_pem": ISSUER.signer.public_key.to_pem(),
         "uploaded_bytes": file,
         "installed_bytes": file,
         "this_machines_fingerprint": MACHINE,
         "request_host": None,
         "stored_last_seen": None,
         "stored_tampered": False,
-        "show": lambda code, _license: refusals.append(code),
-        "deny": refusals.append,
+        "show": lambda code, _license: refusals.append(str(code)),
+        "deny": lambda code: refusals.append(str(code)),
     }
-    exec(code[1], names)  # noqa: S102 - the test runs README's code
-    assert (names["license"].customer, refusals) == ("Acme GmbH", [])
-    names["installed_bytes"] = b"no license"
-    exec(code[1], names)  # noqa: S102 - the same code
-    assert [str(code) for code in refusals] == ["malformed"]
+    exec(code_of(text), names)  # noqa: S102 - the test runs README's code
+    return names["license"].customer if "license" in names else None, refusals
+
+
+def test_the_code_for_a_server_runs() -> None:
+    """README's 15 lines and the guide's whole example accept a good file and refuse another."""
+    now = int(datetime.now(UTC).timestamp())
+    file = ISSUER.file(1, iat=now, exp=now + 86_400)
+    assert len(code_of(README).splitlines()) <= 15
+    assert run_server_code(README, file) == ("Acme GmbH", [])
+    assert run_server_code(README, b"no license") == (None, ["malformed"])
+    assert run_server_code(markdown("server"), file) == ("Acme GmbH", [])
+    assert run_server_code(markdown("server"), b"no license") == (None, ["malformed", "malformed"])
