@@ -43,7 +43,7 @@ MEANINGS: Final[Mapping[FindingCode, str]] = {
     FindingCode.CLAIMED_CUSTOMER: "the document names a different known customer than the one "
     "given; or, without a terminal, only the document names the customer",
     FindingCode.ENTITLEMENT_LOSS: "fewer features, users, hosts, host names or days than now, and "
-    "you did not type the change; several licenses count together",
+    "no option asks for the change; several licenses are added up",
     FindingCode.LONG_TERM: "the license runs longer than 3 years (setting `long_term`)",
     FindingCode.SIMILAR_CUSTOMER: "the name of a new customer is very similar to a known one; "
     "names that differ in a digit are not similar",

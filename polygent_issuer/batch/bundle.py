@@ -77,7 +77,8 @@ class Bundle:
         place = str(self.target)
         if not outbox_delivery.is_bundle(place):
             raise OutputProblem(
-                f"not the name of an archive: {escape(place)}", hint="--bundle FILE.zip"
+                f"the name of an archive must end in .zip: {escape(place)}",
+                hint="--bundle FILE.zip",
             )
         files.require_folder(self.target.parent, _ELSEWHERE)
         with suppress(OutputExists):

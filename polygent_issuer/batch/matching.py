@@ -125,7 +125,7 @@ def read_document(row: Row, folder: Path | None) -> "ReceivedDocument | None":
         return None
     if folder is None:
         raise UnreadableInput(
-            "machine_info is a path relative to the apply file, which came from stdin",
+            "a row from stdin cannot have machine_info, whose path is relative to the apply file",
             hint=run("apply", "FILE"),
         )
     from polygent_issuer.machine_info import document  # noqa: PLC0415 - most rows have no document
@@ -192,7 +192,7 @@ def _one(
         records = [each for each, _ in of_domain]
     if len(records) > 1:
         raise Ambiguous(
-            f"{customer.name} has {len(records)} current licenses that this row may mean",
+            f"{customer.name} has {len(records)} current licenses that match this row",
             hint=Hint(
                 "change them one at a time: ",
                 run("license", "list", "--customer", customer.slug),
@@ -249,7 +249,7 @@ class NewCustomers:
             return proposal
         subject = f"{name} would be a new customer, but"
         hint = f"if it is the same customer, {_OUT}"
-        where = " of an earlier row"
+        where = " from earlier rows"
         return proposal.with_findings(
             similar_customer(subject, self._alike(name), hint=hint, where=where)
         )

@@ -127,7 +127,7 @@ def _rejected(file: LicenseFile, code: str, message: str, hint: str | None) -> R
 _EVENT = "registry-imported"
 LOST = (
     "machine labels and host names, contacts, time zones, CRM references, plans and terms, "
-    "what was sent, retirements and reasons, machine-info documents, the journal's past"
+    "sent marks, retirements and reasons, machine-info documents, earlier journal rows"
 )
 """The data that license files do not contain, for messages."""
 
@@ -215,7 +215,7 @@ def decide(db: Reading, sources: Iterable[LicenseFile], named: Iterable[Key] = (
 def _outcomes(
     db: Reading, validated: tuple[ImportedLicense | RejectedFile, ...]
 ) -> tuple[Outcome, ...]:
-    """Reject each file whose license ID occurs with other bytes; the order does not matter."""
+    """Reject each file whose license ID occurs with different content, in any order."""
     contents: dict[str, set[bytes]] = {}
     for each in validated:
         if isinstance(each, ImportedLicense):
@@ -231,12 +231,12 @@ def _outcomes(
         record = stored[license_id]
         copies = contents[license_id] if record is None else {record.file}
         if copies != {each.file}:
-            other = "another of these files has" if record is None else "the registry has"
+            other = "another of these files contains" if record is None else "the registry contains"
             outcomes.append(
                 RejectedFile(
                     name=each.name,
                     code="other_bytes",
-                    message=f"{other} license {license_id} with other bytes",
+                    message=f"{other} license {license_id} with different content",
                     hint=Hint("compare it with the customer's file: ", run("inspect", each.name)),
                 )
             )

@@ -69,7 +69,7 @@ def _row(place: str, columns: Sequence[str], cells: Sequence[str]) -> Row | Refu
     texts = {name: text for name, text in zip(columns, cells, strict=False) if text}
     if any(cells[len(columns) :]):
         more = InputRefused(
-            f"the row has {len(cells)} cells, and the header {len(columns)}",
+            f"the row has {len(cells)} cells, but the header has {len(columns)}",
             hint='quote a cell that has the separator in it: "Acme, Inc"',
         )
         return refuse(place, texts, more)
@@ -100,7 +100,7 @@ def _records(
             raise InvalidApplyFile(
                 f"{name}, line {line}: the row that begins here has a cell of over "
                 f"{csv.field_size_limit():,} characters",
-                hint="is a quote missing? a quoted cell ends before the separator",
+                hint="check the quotes: the closing quote must be directly before the separator",
             ) from None
         raise InvalidApplyFile(
             f"{name}, line {line}: the quotes of the row that begins here do not match",
@@ -129,7 +129,7 @@ def _check_header(place: str, columns: Sequence[str]) -> None:
             raise unknown_field(place, name)
         if named.count(name) > 1:
             raise InvalidApplyFile(
-                f"{place}: two columns are called {name}", hint="remove one of them"
+                f"{place}: two columns have the name {name}", hint="remove one of them"
             )
     if "customer" not in named:
         raise InvalidApplyFile(
@@ -299,7 +299,7 @@ def _require_text(name: str, data: bytes) -> None:
     if b"\0" in data:
         raise InvalidApplyFile(f"{name} contains NUL characters; it may be UTF-16", hint=_SAVE_AS)
     if not _NOT_BLANK.search(data):
-        raise InvalidApplyFile(f"{name} is empty", hint="is it the right file? check the path")
+        raise InvalidApplyFile(f"{name} is empty", hint="check the path")
 
 
 def _is_toml(source: str, data: bytes) -> bool:

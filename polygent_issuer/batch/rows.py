@@ -295,7 +295,7 @@ def refuse(
 
 def contradiction() -> InputRefused:
     """Return the error for a row with both a term and an expiry."""
-    return InputRefused("term and expires contradict each other", hint="give one of the two")
+    return InputRefused("term and expires contradict each other", hint="give one of them")
 
 
 def unknown_field(

@@ -44,7 +44,7 @@ class Reason(StrEnum):
 
 
 _MESSAGES: Final = {
-    Reason.FOLDER: "a folder: --recursive reads it",
+    Reason.FOLDER: "a folder; add --recursive to read it",
     Reason.HIDDEN: "hidden",
     Reason.LINK: "a link",
     Reason.NOT_A_FILE: "not a regular file",
@@ -107,8 +107,8 @@ class Listing:
                 self.sources.append(item)
         if len(self.sources) == before:
             deeper = any(each.reason is Reason.FOLDER for each in self.skipped[others:])
-            hint = "--recursive reads the folders in it" if deeper else _NAME_THEM
-            self.sources.append(_none(folder, "has no license file", hint))
+            hint = "add --recursive to read its subfolders" if deeper else _NAME_THEM
+            self.sources.append(_none(folder, "contains no license file", hint))
 
 
 def gather(

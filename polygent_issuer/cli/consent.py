@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from polygent_issuer.findings import Consent, Finding
 
 
-_REASON: Final = "reason, for the journal"
+_REASON: Final = "reason for the journal"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -34,7 +34,10 @@ def write(raised: BaseException) -> None:
 
 def report(raised: BaseException) -> Iterator[str]:
     """Yield the lines of the report: versions, then the traceback of each error, oldest first."""
-    yield "debug: for a bug report; it has no secrets, but may have names and paths: review it"
+    yield (
+        "debug: for a bug report; it contains no secrets, but review it for names and paths "
+        "before you send it"
+    )
     yield f"debug: {', '.join(_versions())}"
     for error, shown in reversed(tuple(_chain(raised))):
         yield "Traceback (most recent call last):"

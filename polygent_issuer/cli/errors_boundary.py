@@ -36,7 +36,7 @@ def to_issuer_error(raised: BaseException) -> IssuerError:
     if isinstance(raised, VerifierError):  # of a public key or a domain, not of a verdict
         return InputRefused(raised.message, hint=raised.hint, code=raised.code)
     if isinstance(raised, KeyboardInterrupt | typer.Abort):
-        return Stopped("interrupted; what was reported as done is kept")
+        return Stopped("interrupted; results that were already reported are kept")
     if isinstance(raised, typer.TyperException):
         return _problem(getattr(raised, "ctx", None), *_describe(raised))
     return InternalError.at(raised)

@@ -21,14 +21,14 @@ from polygent_issuer.terms.decision import Difference
 from polygent_issuer.text import escape, nearest
 
 PLACEHOLDERS: Final[Mapping[str, str]] = {
-    "greeting": "Hello and the contact's name",
-    "kind": "new license, renewal or replacement",
-    "what": "the kind as part of a sentence: your new Polygent license",
+    "greeting": "the salutation with the contact's name: Hello Ada,",
+    "kind": "the kind of file: new license, renewal or replacement",
+    "what": "the attached file, as a phrase: your new Polygent license",
     "customer": "the customer's name",
-    "machine": "the label of the machine, or any machine",
+    "machine": 'the label of the machine, or "any machine"',
     "valid_until": "the expiry, in UTC and in the customer's time zone",
     "last_day": "the last full day of validity (UTC)",
-    "changes": "the changes, or the terms of a new license; several lines",
+    "changes": "several lines: what changes, or the terms of a new license",
     "upload_before": "the upload deadline, in UTC and in the customer's time zone",
     "upload_day": "the day of the upload deadline (UTC)",
     "file": "the name of the attached file",
@@ -76,7 +76,9 @@ def template_values(letter: LicenseMail, recipient: Mailbox | None) -> dict[str,
 def _changes(letter: LicenseMail) -> str:
     if letter.replaced:
         title = "What changes:"
-        lines = [*_ends(letter), *map(_change, letter.differences)] or ["only the file itself"]
+        lines = [*_ends(letter), *map(_change, letter.differences)] or [
+            "nothing but the license file itself"
+        ]
     else:
         title = "Your license includes:"
         lines = [f"{each.name}: {each.new}" for each in letter.differences]
@@ -111,7 +113,7 @@ Subject: Polygent license for $customer ($machine): $kind, upload before $upload
 
 $greeting
 
-attached is $what.
+Attached is $what.
 
   customer:     $customer
   machine:      $machine

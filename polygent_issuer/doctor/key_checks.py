@@ -89,7 +89,7 @@ def _probe(backend: keyring_backends.SystemKeyring, timeout: timedelta) -> _Prob
         if error.code == "keyring_timeout":
             state = f"did not answer within {timeout.total_seconds():g} s"
             return _Probe(title=title, state=state, fix="restart the keyring service")
-        fix = "see the log of the keyring service"
+        fix = "check the log of the keyring service"
         return _Probe(title=title, state="returned an error", fix=fix)
     if store.presence(_ANY) is Presence.LOCKED:
         return _Probe(title=title, state="is locked", fix=UNLOCK)

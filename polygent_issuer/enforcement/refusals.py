@@ -124,8 +124,8 @@ OF_STATE: Final = {
         (State.EXPIRED, "the license has expired", "ask an admin to upload a renewed license"),
         (
             State.NOT_YET_VALID,
-            "the license was issued in the future by this server's clock",
-            "set the server's clock right",
+            "according to this server's clock, the license was issued in the future",
+            "correct the server's clock",
         ),
         (
             State.MACHINE_CHANGED,
@@ -135,7 +135,7 @@ OF_STATE: Final = {
         (
             State.CLOCK_TAMPERED,
             "the server's clock was set back",
-            "set the server's clock right, or upload a newly issued license",
+            "correct the server's clock, or upload a newly issued license",
         ),
         (
             State.NOT_AUTHENTIC,

@@ -154,7 +154,7 @@ class SqliteStore(ProcessBound):
 
         Raises:
             StoreFailed: (`license_store_failed`) it belongs to another application, is in use by
-                another process, is damaged, was made by a newer version, or cannot be opened.
+                another process, is damaged, was created by a newer version, or cannot be opened.
         """
         self._path = path
         self._lock = Lock()
@@ -308,7 +308,7 @@ class SqliteStore(ProcessBound):
             raise self._not_ours()
         version = self._pragma("user_version")
         if version > SCHEMA_VERSION:
-            raise StoreFailed(f"{str(self._path)!a} was made by a newer version")
+            raise StoreFailed(f"{str(self._path)!a} was created by a newer version")
         if version < SCHEMA_VERSION:
             raise DamagedStore(f"its tables cannot be version {version}")
 

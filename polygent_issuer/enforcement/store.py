@@ -47,8 +47,8 @@ class ProcessBound:
     def __reduce__(self) -> NoReturn:
         """Refuse pickle and copy with `TypeError`."""
         raise TypeError(
-            f"cannot pickle or copy a {type(self).__name__}: it belongs to one process; "
-            "make one in each"
+            f"cannot pickle or copy a {type(self).__name__}: it belongs to one process, "
+            "so create one in each process"
         )
 
 

@@ -59,7 +59,7 @@ def guard_after(
         raise InstallRefused(
             str(CheckCode.CLOCK_TAMPERED),
             "the clock was set back by more than a day and has not caught up since",
-            hint="set the server's clock right, or upload a newly issued license",
+            hint="correct the server's clock, or upload a newly issued license",
             license=uploaded,
         )
     return guard

@@ -70,7 +70,11 @@ def read_within(folder: Path, relative: str, *, limit: int, what: str) -> bytes:
             os.close(descriptor)
     except OSError as error:
         linked = error.errno in _LINKS
-        problem = "the path has a link, or a file as a folder" if linked else reason(error)
+        problem = (
+            "the path contains a symbolic link, or a file in place of a folder"
+            if linked
+            else reason(error)
+        )
         if error.errno == errno.ENXIO:  # the system's error for opening a socket
             problem = _NOT_REGULAR
     else:

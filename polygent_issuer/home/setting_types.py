@@ -166,7 +166,7 @@ def _parse_mailbox(text: str) -> str:
     text = nfc(text)
     if email_address.parse_address(text) is None:
         raise InvalidSettings(
-            f"not a mail address: {escape(text)}",
+            f"not an email address: {escape(text)}",
             hint="licenses@polygent.example, or Polygent <licenses@polygent.example>",
         )
     return text

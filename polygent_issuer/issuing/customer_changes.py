@@ -296,7 +296,9 @@ def _relabelled(db: Reading, record: LicenseRecord, labels: dict[int, str]) -> L
     if record.machine_id is None:
         return replace(record, machine_label=None)
     if record.machine_id not in labels:
-        raise db.damaged(f"has license {record.id} on a machine that is not its customer's")
+        raise db.damaged(
+            f"has license {record.id}, which is bound to a machine of another customer"
+        )
     return replace(record, machine_label=labels[record.machine_id])
 
 

@@ -30,7 +30,7 @@ def first_expiry(changes: Changes, plan: Plan, now: datetime) -> datetime:
         return _ahead(changes.expires, now)
     if changes.basis == "expiry":
         raise InvalidTerms(
-            "--from expiry needs an existing license, and this is a first one",
+            "--from expiry needs an existing license, but this is a first license",
             hint=Hint("use ", option("--from", "now"), " or ", option("--from", "DATE")),
         )
     base = changes.basis if isinstance(changes.basis, datetime) else now

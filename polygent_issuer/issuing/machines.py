@@ -201,7 +201,7 @@ def _of_another_customer(
             message=f"this fingerprint is registered for {known.customer.name} "
             f"({known.customer.slug}, machine {known.machine.label}) "
             f"since {dates.instant(known.since)}{until}, "
-            f"from {'the same' if same else 'another'} document",
+            f"by {'this' if same else 'another'} document",
             hint=Hint("show its owner: ", run("customer", "show", known.customer.slug)),
         )
     return None
@@ -345,10 +345,10 @@ def _likely_machine(db: Reading, info: "MachineInfo") -> tuple[Customer, Machine
 
 
 def _may_be(customer: Customer, machine: Machine) -> str:
-    note = f"this may be the machine {escape(machine.label)} of {customer.slug}, changed"
+    note = f"this may be the machine {escape(machine.label)} of {customer.slug} after a change"
     if customer.archived_at is not None:
         undo = run("customer", "archive", customer.slug, "--undo")
-        return f"{note}; {customer.slug} is archived; to unarchive it: {undo}"
+        return f"{note}, but {customer.slug} is archived; to unarchive it: {undo}"
     reissue = run("reissue", customer.slug, "--machine", machine.label, "--machine-info", "FILE")
     return f"{note}; if so: {reissue}"
 

@@ -203,7 +203,9 @@ def similar_customer(
 
 _LESSER: Final = ("users", "session-hosts", "deploy-hosts", "remove-feature", "allowed-domain")
 _NAMES: Final = join(", ", [option(f"--{name}") for name in _LESSER])
-_NAME_IT: Final = Hint("if it is intended, name it with ", _NAMES, " or ", option("--expires"))
+_NAME_IT: Final = Hint(
+    "if this is intended, give the new terms with ", _NAMES, " or ", option("--expires")
+)
 
 
 def loss_finding(
@@ -226,7 +228,7 @@ def loss_finding(
         return None
     return Finding(
         code=FindingCode.ENTITLEMENT_LOSS,
-        message=f"{new.customer} would lose: {'; '.join(losses)}",
+        message=f"{new.customer} would lose: {', '.join(losses)}",
         hint=None if typed is None else _NAME_IT,
     )
 

@@ -173,7 +173,7 @@ def _translated(error: Exception, instead: str) -> KeyUnavailable:
         return _absent(instead)
     return KeyUnavailable(
         f"the keyring failed ({name})",
-        hint=Hint("see the log of the keyring service; ", instead),
+        hint=Hint("check the log of the keyring service; ", instead),
         code="keyring_failed",
     )
 

@@ -311,7 +311,7 @@ def _usable(secret: bytes) -> bytes:
     if len(secret) > MAX_BYTES:
         raise PassphraseRefused(
             f"the passphrase is longer than {MAX_BYTES} bytes",
-            hint="check that the source is the right one: it holds one line",
+            hint="check that the source contains only the passphrase, in one line",
         )
     return secret
 

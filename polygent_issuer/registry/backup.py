@@ -187,7 +187,7 @@ def _copy(source: Path, copy: Path) -> str:
             with private.open("rb") as file:
                 file.seek(max(0, private.stat().st_size - len(_SUPER_JOURNAL)))
                 if file.read() == _SUPER_JOURNAL:
-                    raise _refused(source, "its journal file refers to other files")
+                    raise _refused(source, "its SQLite journal refers to other files")
     return digest
 
 

@@ -254,7 +254,7 @@ def _contacts(contacts: Iterable[str]) -> str:
         plain = _NOT_ASCII.sub("x", contact)  # characters outside ASCII are allowed
         if "@" in contact and email_address.parse_address(plain) is None:
             raise InputRefused(
-                f"not a mail address: {escape(contact)}",
+                f"not an email address: {escape(contact)}",
                 hint="leave out mailto:"
                 if "mailto:" in contact.lower()
                 else "write it like ops@acme.example or Ada <ada@acme.example>; a name has no @",

@@ -345,7 +345,7 @@ def _keep_copy(path: Path, version: int) -> None:
 
 def _exists(path: Path) -> HomeProblem:
     return HomeProblem(
-        f"{display_path(path)} exists already",
-        hint="choose another --home",
+        f"{display_path(path)} already exists",
+        hint="choose another folder with --home DIR",
         code="registry_exists",
     )

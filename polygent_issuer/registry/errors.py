@@ -45,7 +45,7 @@ class RegistryFailed(HomeProblem):
 
 
 class Taken(InputRefused):
-    """A slug, label, fingerprint or id that must be unique exists already."""
+    """A slug, label, fingerprint or id that must be unique already exists."""
 
     code = "taken"
 
@@ -103,7 +103,7 @@ def translate(error: Exception, path: Path) -> IssuerError:
     if isinstance(error, sqlite3.Error):
         return _of_sqlite(error, path)
     if isinstance(error, UnicodeEncodeError | OverflowError):
-        return InputRefused("the registry cannot store a text or a number of the input")
+        return InputRefused("the registry cannot store a text or number from the input")
     if isinstance(error, MemoryError):
         return _failed(sqlite3.SQLITE_NOMEM, "SQLITE_NOMEM", path)
     return damaged(path)

@@ -44,7 +44,7 @@ class JournalHead:
 
     size: int | None
     digest: bytes
-    title: str = "the noted head"
+    title: str = "the saved head"
 
 
 def head_text(size: int, digest: str) -> str:
@@ -53,7 +53,7 @@ def head_text(size: int, digest: str) -> str:
 
 
 def noted_line(size: int, digest: str, *, now: datetime, registry_id: str) -> str:
-    """Format a line of a file of noted heads."""
+    """Format a line of a file of saved heads."""
     return f"{dates.instant(now)} {head_text(size, digest)} {escape(registry_id)}"
 
 
@@ -67,7 +67,7 @@ def parse_head(text: str) -> JournalHead | None:
 
 
 def parse_noted(text: str, name: str) -> tuple[JournalHead, ...]:
-    """Parse a file of noted heads; `input_refused` for a line, or a file, without a head.
+    """Parse a file of saved heads; `input_refused` for a line, or a file, without a head.
 
     Args:
         text: the content of the file.
@@ -81,15 +81,15 @@ def parse_noted(text: str, name: str) -> tuple[JournalHead, ...]:
         head = next(filter(None, map(parse_head, words)), None)
         if head is None:
             raise InputRefused(
-                f"line {number} of {name} has no head: {escape_short(line)}",
+                f"line {number} of {name} contains no head: {escape_short(line)}",
                 hint=Hint("write SIZE:HASH, as `", run("journal", "verify"), "` prints it"),
             )
-        title = f"the head noted in line {number} of {name}"
+        title = f"the head saved in line {number} of {name}"
         heads.append(JournalHead(size=head.size, digest=head.digest, title=title))
     if not heads:
         raise InputRefused(
-            f"{name} has no head",
-            hint=Hint("note one: ", run("journal", "verify", "--note", "FILE")),
+            f"{name} contains no head",
+            hint=Hint("save one: ", run("journal", "verify", "--note", "FILE")),
         )
     return tuple(heads)
 
@@ -123,7 +123,7 @@ def row_journal_problems(db: Reading, recorded: Recorded) -> Iterator[str]:
     for name, seq in db.execute("SELECT name, seq FROM row_journal"):
         missing.pop(str(name), None)
         if seq != recorded.get(str(name), (None,))[0]:
-            what = "does not have the newest journal row of that row"
+            what = "does not refer to the newest journal row of its row"
             yield f"row_journal/{escape(str(name))} {what}"
     for name in missing:
         yield f"row_journal/{escape(name)} is missing"
@@ -150,7 +150,7 @@ def _of_file(db: Reading, name: str) -> str:
     for row in db.each(dict, sql, (license_id,)):
         file = row.get("file")
         if isinstance(file, bytes) and sha256(file).hexdigest() != row.get("sha256"):
-            return ": the stored .lic is not the issued one"
+            return ": the stored license file is not the issued one"
     return ""
 
 
@@ -225,7 +225,7 @@ class _Chain:
         self.size, self.head = seq, stored
 
     def beside_noted(self) -> Iterator[str]:
-        """Yield one line for each noted head that is not in the journal."""
+        """Yield one line for each saved head that is not in the journal."""
         for head in self._against:
             met = self._met[head.digest]
             if met is not None and head.size in (None, met):

@@ -207,7 +207,7 @@ class Writing(Reading):
         """Insert a row, noted for the journal if that records the table; return its key.
 
         Raises:
-            Taken: (`taken`) when a unique value exists already.
+            Taken: (`taken`) when a unique value already exists.
         """
         described, row = self._first(_inserting(table, tuple(columns)), tuple(columns.values()))
         if row is None:
@@ -225,7 +225,7 @@ class Writing(Reading):
             only: a further condition on the row, as trusted SQL.
 
         Raises:
-            Taken: (`taken`) when a unique value exists already.
+            Taken: (`taken`) when a unique value already exists.
         """
         # Otherwise the journal would record a change that was made by an edit.
         self.require_recorded(table, key)

@@ -65,7 +65,7 @@ def contradiction(changes: Changes) -> InvalidTerms | None:
     for one, one_value, other, other_value in exclusive:
         if one_value is not None and other_value is not None:
             return InvalidTerms(
-                f"{one} and {other} are mutually exclusive", hint="give one of the two"
+                f"{one} and {other} are mutually exclusive", hint="give one of them"
             )
     both = sorted(set(changes.add_features) & set(changes.remove_features))
     if both:
@@ -231,7 +231,7 @@ def differences(replaced: Sequence[Terms], new: Terms) -> tuple[Difference, ...]
 
 
 def losses(replaced: Sequence[Terms], new: Terms, changes: Changes) -> tuple[str, ...]:
-    """Describe the losses that the operator did not type (finding `entitlement-loss`).
+    """Name the losses that the operator did not type (finding `entitlement-loss`).
 
     A number or a feature on the command line is a decision of the operator. A plan with lower terms
     than now is not. A new limit is compared with the sum over several licenses, because the
@@ -239,19 +239,19 @@ def losses(replaced: Sequence[Terms], new: Terms, changes: Changes) -> tuple[str
     """
     if len(replaced) == 1 and replaced[0] == new:
         return ()
-    sentences = []
+    lost = []
     for name in LIMITS:
         each = _each(replaced, name)
         after = getattr(new.limits, name)
         if after < sum(each) and getattr(changes, name) is None:
-            sentences.append(f"{after} instead of {sum_text(each)} {name.replace('_', ' ')}")
+            lost.append(f"{name.replace('_', ' ')} ({after} instead of {sum_text(each)})")
     had = {name for old in replaced for name in old.features}
     gone = sorted(had.difference(new.features))
-    sentences += [f"the feature {name} is lost" for name in gone if not changes.names_feature(name)]
+    lost += [f"the feature {name}" for name in gone if not changes.names_feature(name)]
     elsewhere = any(old.allowed_domain != new.allowed_domain for old in replaced)
     if new.allowed_domain is not None and elsewhere and not changes.names_domain:
-        sentences.append(f"host names outside {new.allowed_domain} are lost")
-    return tuple(sentences)
+        lost.append(f"host names outside {new.allowed_domain}")
+    return tuple(lost)
 
 
 def sum_text(numbers: Sequence[int]) -> str:

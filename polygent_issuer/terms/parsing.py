@@ -235,7 +235,7 @@ def parse_domain(text: str) -> AllowedDomain:
     if not text.isascii():
         raise InvalidTerms(
             f"the allowed domain {escape_short(text)} has characters outside ASCII",
-            hint="write its A-label of the DNS, which begins with xn--",
+            hint="write it as A-labels, such as xn--bcher-kva.example",
         )
     try:
         return AllowedDomain.parse(text.lower())

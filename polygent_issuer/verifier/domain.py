@@ -12,7 +12,7 @@ _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _DIGITS = re.compile(r"[0-9]+")
 _PORT = re.compile(r":[0-9]{0,5}\Z")
 _ANY_LABEL: Final = "*."
-_A_LABELS: Final = "write an international name in A-labels: xn--bcher-kva.example"
+_A_LABELS: Final = "write an international name as A-labels, such as xn--bcher-kva.example"
 
 
 @dataclass(frozen=True, slots=True)

@@ -253,7 +253,7 @@ def _not_yet_valid(license_: License, at: Circumstances) -> Failed | None:
         return None
     return Failed(
         f"issued at {_instant(license_.issued_at)}, {_about(ahead)} ahead of this clock",
-        "set the server's clock right",
+        "correct the server's clock",
     )
 
 
@@ -264,8 +264,8 @@ def _stale_issue_date(license_: License, at: Circumstances) -> Failed | CheckRow
     if age <= at.freshness_window:
         return None
     return Failed(
-        f"issued at {_instant(license_.issued_at)}, {_about(age)} ago;"
-        f" it had to be uploaded within {_exactly(at.freshness_window)}",
+        f"issued at {_instant(license_.issued_at)}, {_about(age)} ago, "
+        f"but the upload window is {_exactly(at.freshness_window)}",
         "ask for a reissued license and upload it in time",
     )
 
@@ -274,14 +274,15 @@ def _machine_mismatch(license_: License, at: Circumstances) -> Failed | CheckRow
     if license_.machine_fingerprint is None:
         return _NO_MACHINE
     if at.fingerprint is None:
-        return Failed("the license is bound to a machine, and no fingerprint was given")
+        return Failed("the license is bound to a machine, but no fingerprint was given")
     fingerprint = canonical_fingerprint(at.fingerprint)
     if fingerprint is None:
-        return Failed("the given fingerprint has no canonical form")
+        return Failed("the given fingerprint is invalid")
     if hmac.compare_digest(fingerprint.encode(), license_.machine_fingerprint.encode()):
         return None
     return Failed(
-        f"the license is bound to machine {license_.machine_fingerprint}, this is {fingerprint}",
+        f"the license is bound to machine {license_.machine_fingerprint}, "
+        f"but this is {fingerprint}",
         "ask for a license for this machine",
     )
 
@@ -293,7 +294,10 @@ def _domain_mismatch(license_: License, at: Circumstances) -> Failed | CheckRow 
         return _NO_REQUEST
     if license_.allowed_domain.matches(at.host):
         return None
-    return Failed(f"the request's host {quoted(at.host)} is not {license_.allowed_domain}")
+    return Failed(
+        f"the request's host {quoted(at.host)} is not in the allowed domain "
+        f"{license_.allowed_domain}"
+    )
 
 
 def _clock_tampered(_license: License, at: Circumstances) -> Failed | CheckRow | None:
@@ -303,7 +307,7 @@ def _clock_tampered(_license: License, at: Circumstances) -> Failed | CheckRow |
         return None
     return Failed(
         "the clock was set back by more than a day and has not caught up since",
-        "set the server's clock right",
+        "correct the server's clock",
     )
 
 

@@ -270,13 +270,13 @@ def test_the_same_id_with_other_bytes_is_refused(registry: Registry, issuer: Iss
     decided = import_files(registry, issuer, issuer.file(1, customer="Evil"))
     assert codes(decided) == ["other_bytes"]
     assert decided.refused[0].message == (
-        f"the registry has license {license_id(1)} with other bytes"
+        f"the registry contains license {license_id(1)} with different content"
     )
     decided = import_files(
         registry, issuer, issuer.file(2), issuer.file(2, customer="Evil"), issuer.file(2)
     )
     assert codes(decided) == ["other_bytes"] * 3
-    assert "another of these files has" in decided.refused[0].message
+    assert "another of these files contains" in decided.refused[0].message
     assert content(registry)["licenses"] == before["licenses"]
 
 

@@ -318,7 +318,7 @@ def test_an_unreadable_document_fails_its_row(batches: Batches) -> None:
     assert words(outcomes) == codes
     [outcome] = batches.done(batches.rows(row(customer="A", machine_info="a.json"), folder=None))
     assert isinstance(outcome, Failed)
-    assert "came from stdin" in outcome.error.message
+    assert "a row from stdin" in outcome.error.message
 
 
 def test_a_placeholder_fingerprint_needs_consent(batches: Batches) -> None:
@@ -362,7 +362,7 @@ def test_new_customers_are_compared_with_each_other(batches: Batches) -> None:
     review, seen = batches.preview(batches.rows(text))
     stopped = [[str(each.code) for each in one.missing] for one in seen]
     assert stopped == [[], ["similar-customer"], [], [], ["similar-customer"]]
-    assert "Fresh A of an earlier row" in seen[1].missing[0].message
+    assert "Fresh A from earlier rows" in seen[1].missing[0].message
     consent = accepting(FindingCode.SIMILAR_CUSTOMER)
     outcomes = list(batches.run().outcomes(batches.rows(text, consent=consent), review.shown))
     assert words(outcomes) == ["sign"] * 5
@@ -382,7 +382,7 @@ def test_a_finding_names_three_similar_rows(batches: Batches) -> None:
     """The message names three of the earlier rows and counts the others."""
     text = "".join(row(customer=f"Store {letter}", tier="enterprise") for letter in "ABCDE")
     _, seen = batches.preview(batches.rows(text))
-    expected = "very similar to Store A, Store B, Store C and 1 more of an earlier row"
+    expected = "very similar to Store A, Store B, Store C and 1 more from earlier rows"
     assert expected in seen[-1].missing[0].message
 
 

@@ -183,8 +183,8 @@ def test_names_of_columns_may_be_padded() -> None:
         ("customer,session-hosts", "unknown field session-hosts", "mean session_hosts?"),
         ("customer,Session Hosts", "unknown field Session Hosts", "mean session_hosts?"),
         ("initech,25", "unknown field initech", "fields are customer, machine, "),
-        ("customer,users,users", "two columns are called users", "one of them"),
-        ("customer,users, users ", "two columns are called users", "one of them"),
+        ("customer,users,users", "two columns have the name users", "one of them"),
+        ("customer,users, users ", "two columns have the name users", "one of them"),
         ("machine,users", "the column 'customer' is missing", "the first line"),
         ("customer,\x1b[31m", "unknown field \\x1b[31m", "fields are"),
         ("customer," + "x" * 5000, "unknown field xxx", "fields are"),
@@ -276,7 +276,7 @@ def test_an_invalid_row_does_not_affect_the_others() -> None:
         ("stdin, line 6", "initech", None),
     ]
     assert isinstance(three, RefusedRow)
-    assert three.message == "the row has 4 cells, and the header 3"
+    assert three.message == "the row has 4 cells, but the header has 3"
     assert isinstance(five, RefusedRow)
     assert five.message == "a cell has no column header: note"
 

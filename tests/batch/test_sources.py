@@ -68,7 +68,7 @@ def test_an_unreadable_source_has_a_problem(folder: Path) -> None:
     missing, empty, there = read(folder / "no.lic", folder / "empty", folder / "b.lic")
     assert missing.problem is not None
     assert empty.problem is not None
-    assert "has no license file" in empty.problem.message
+    assert "contains no license file" in empty.problem.message
     assert there == LicenseFile(name=str(folder / "b.lic"), data=b"b.lic")
 
 
@@ -140,7 +140,7 @@ def test_skipped_files_are_named(folder: Path) -> None:
         listening.bind(str(folder / "socket"))
     assert skipped(folder) == {
         ".hidden.lic": ("hidden", "hidden"),
-        "deeper": ("folder", "a folder: --recursive reads it"),
+        "deeper": ("folder", "a folder; add --recursive to read it"),
         "itself": ("link", "a link"),
         "link": ("link", "a link"),
         "notes.txt": ("not_a_license", "not a license"),
@@ -206,7 +206,7 @@ def test_a_folder_of_folders(tmp_path: Path) -> None:
     (tmp_path / "2026" / "a.lic").write_bytes(EXAMPLE)
     (source,) = read(tmp_path)
     assert source.problem is not None
-    assert str(source.problem.hint).startswith("--recursive")
+    assert str(source.problem.hint).startswith("add --recursive")
     assert names(tmp_path, recursive=True) == [str(tmp_path / "2026" / "a.lic")]
 
 

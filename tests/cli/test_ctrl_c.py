@@ -14,7 +14,7 @@ Dialogue = tuple[tuple[str, str], ...]
 
 _KEYRING = {"DBUS_SESSION_BUS_ADDRESS": ""}  # none answers
 _GO_AHEAD = ("go ahead? [Y/n]: ", "y")
-_ACCEPT = (("accept this? [y/N]: ", "y"), ("reason, for the journal: ", "asked for"))
+_ACCEPT = (("accept this? [y/N]: ", "y"), ("reason for the journal: ", "asked for"))
 _UNLOCK = ("passphrase for the key file main.key: ", PASSPHRASE)
 
 # Command lines with their prompts and answers; the customer `acme-gmbh` has the license LICENSE.
@@ -29,7 +29,7 @@ DIALOGUES: dict[str, Dialogue] = {
     "renew acme-gmbh": (*_ACCEPT, _GO_AHEAD, _UNLOCK),
     "reissue acme-gmbh": (_GO_AHEAD, _UNLOCK),
     "license retire LICENSE": (
-        ("reason, for the journal: ", "asked for"),
+        ("reason for the journal: ", "asked for"),
         ("of Acme GmbH? [y/N]: ", "y"),
     ),
     "key generate second --store file:second.key": (

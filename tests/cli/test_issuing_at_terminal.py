@@ -103,7 +103,7 @@ def test_a_finding_is_asked_about_at_a_terminal(today: Desk) -> None:
     terminal = begin(today, *argv)
     terminal.expect_exact("accept this? [y/N]: ")
     terminal.sendline("y")
-    terminal.expect_exact("reason, for the journal: ")
+    terminal.expect_exact("reason for the journal: ")
     terminal.sendline("their mail was slow")
     assert finish(terminal)[0] == 0
     row = today.ok("journal", "show", "--json").json["rows"][-1]

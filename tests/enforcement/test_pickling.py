@@ -141,7 +141,8 @@ def test_objects_of_one_process_are_refused(server: Server, way: str) -> None:
         with pytest.raises(TypeError) as refused:
             act(value)
         assert str(refused.value) == (
-            f"cannot pickle or copy a {name}: it belongs to one process; make one in each"
+            f"cannot pickle or copy a {name}: it belongs to one process, "
+            "so create one in each process"
         )
 
 

@@ -109,7 +109,7 @@ def foreign(path: Path, *statements: str) -> bytes:
                 f"PRAGMA application_id = {APPLICATION_ID}",
                 f"PRAGMA user_version = {SCHEMA_VERSION + 1}",
             ),
-            "made by a newer version",
+            "created by a newer version",
         ),
     ],
 )

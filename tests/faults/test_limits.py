@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 WRITERS = [name for name in SCENARIOS if not name.startswith("sign")]
 ISSUERS = ("renew", "reissue", "reissue for another machine")
-STDOUT = "what was done is kept: polygent-issue journal show"
+STDOUT = "completed changes are kept: polygent-issue journal show"
 
 
 @pytest.mark.parametrize("size", [300, 900, 5000, 50_000, 150_000] if FULL else [300, 900])

@@ -95,7 +95,7 @@ def test_the_report_on_a_full_stdout(desk: Desk, forks: Forks) -> None:
     """The file is delivered, and exit 8 reports the failed output."""
     outcome, _ = forks.run(desk, *sign(desk), limits=Limits(stdout=FULL))
     assert outcome.code == ExitCode.OUTPUT
-    assert "what was done is kept" in outcome.err
+    assert "completed changes are kept" in outcome.err
     [file] = read_state(desk).files.values()
     assert [path.read_bytes() for path in desk.output.iterdir()] == [file]
     assert NAMED not in desk.ok("customer", "list").err

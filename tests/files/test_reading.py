@@ -330,7 +330,7 @@ def test_no_link_is_followed(
     (folder / link).symlink_to(target)
     if not dir_fd:
         monkeypatch.setattr(os, "supports_dir_fd", set())
-    assert "the path has a link" in refused_within(folder, relative).message
+    assert "the path contains a symbolic link" in refused_within(folder, relative).message
 
 
 def test_without_dir_fd_a_file_is_read_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -341,14 +341,14 @@ def test_without_dir_fd_a_file_is_read_too(folder: Path, monkeypatch: pytest.Mon
 
 
 def test_a_special_file_within_a_folder_is_refused(folder: Path) -> None:
-    """A folder, a pipe without a writer, a socket and a file as a folder are refused."""
+    """A folder, a pipe without a writer, a socket and a file in place of a folder are refused."""
     os.mkfifo(folder / "pipe")
     assert "not a regular file" in refused_within(folder, "pipe").message
     assert "not a regular file" in refused_within(folder, "deep").message
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(folder / "socket"))
     assert "not a regular file" in refused_within(folder, "socket").message
-    assert "a file as a folder" in refused_within(folder, "m.json/x").message
+    assert "a file in place of a folder" in refused_within(folder, "m.json/x").message
 
 
 def test_the_error_has_the_reason_of_the_system(folder: Path) -> None:

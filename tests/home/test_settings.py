@@ -288,10 +288,10 @@ def test_an_unknown_key_is_refused(tmp_path: Path, text: str, path: str, hint: s
         ('store = "file:keys"', "store: not the absolute path of a file: keys"),
         ('output = "licenses"', "output: not the absolute path of a folder: licenses"),
         ('output = ""', "output: not the absolute path of a folder: "),
-        ('mail_from = "Ada"', "mail_from: not a mail address: Ada"),
+        ('mail_from = "Ada"', "mail_from: not an email address: Ada"),
         (
             'mail_from = "=?utf-8?q?=0ABcc=3At?= <a@x.example>"',
-            "mail_from: not a mail address: =?utf-8?q?=0ABcc=3At?= <a@x.example>",
+            "mail_from: not an email address: =?utf-8?q?=0ABcc=3At?= <a@x.example>",
         ),
         ("mail_from = []", "mail_from: must be a text, not a list"),
         ("output = []", "output: must be a text, not a list"),

@@ -231,7 +231,7 @@ def test_a_link_stays_a_link(home: Path, tmp_path_factory: pytest.TempPathFactor
         ("default_plan", "gold", "default_plan: unknown plan gold"),
         ("not_due", "soon", "not_due: not a duration: soon"),
         ("issuer", "a\x1b[31m", r"issuer: character U\+001B is not allowed"),
-        ("mail_from", "a@b, c@d", "mail_from: not a mail address: a@b, c@d"),
+        ("mail_from", "a@b, c@d", "mail_from: not an email address: a@b, c@d"),
         ("output", "here", "output: not the absolute path of a folder: here"),
     ],
 )

@@ -107,7 +107,7 @@ def test_a_creation_overwrites_no_registry(registry: Registry, path: Path) -> No
     """Creating a registry over an existing one is refused and changes nothing."""
     fill(registry)
     before = path.read_bytes()
-    with pytest.raises(HomeProblem, match="exists already"):
+    with pytest.raises(HomeProblem, match="already exists"):
         create(path)
     assert path.read_bytes() == before
 
@@ -143,7 +143,7 @@ def test_a_foreign_file_is_damaged_and_left_alone(path: Path, content: bytes) ->
     path.write_bytes(content)
     with pytest.raises(RegistryDamaged) as damaged:
         Registry.open(path)
-    with pytest.raises(HomeProblem, match="exists already") as there:
+    with pytest.raises(HomeProblem, match="already exists") as there:
         create(path)
     assert path not in open_files()
     assert (damaged.value.code, there.value.code) == ("registry_damaged", "registry_exists")
@@ -157,7 +157,7 @@ def test_a_database_of_another_program_is_refused_and_not_changed(path: Path) ->
         raw.execute("CREATE TABLE theirs (x)")
     with pytest.raises(RegistryDamaged, match="of another program"):
         Registry.open(path)
-    with pytest.raises(HomeProblem, match="exists already"):
+    with pytest.raises(HomeProblem, match="already exists"):
         create(path)
     assert header(path, "journal_mode") == "wal"
 
@@ -168,7 +168,7 @@ def test_an_empty_database_of_another_program_is_refused(path: Path) -> None:
         raw.execute("PRAGMA application_id = 7")
     with pytest.raises(RegistryDamaged, match="of another program"):
         Registry.open(path)
-    with pytest.raises(HomeProblem, match="exists already"):
+    with pytest.raises(HomeProblem, match="already exists"):
         create(path)
     assert header(path, "application_id") == 7
 

@@ -94,7 +94,7 @@ def forge_file(raw: sqlite3.Connection) -> None:
     )
 
 
-NOT_THE_LIC = "the stored .lic is not the issued one"
+NOT_THE_LIC = "the stored license file is not the issued one"
 DOES_NOT_FOLLOW = "does not follow the row before it: a row was edited, deleted, inserted or moved"
 
 
@@ -191,8 +191,8 @@ def test_each_row_of_row_journal_is_checked(filled: Path) -> None:
         raw.execute("INSERT INTO row_journal VALUES ('customers/9', 2)")
         raw.execute("DELETE FROM row_journal WHERE name = 'about/registry_id'")
     assert check(filled).problems == (
-        "row_journal/customers/1 does not have the newest journal row of that row",
-        "row_journal/customers/9 does not have the newest journal row of that row",
+        "row_journal/customers/1 does not refer to the newest journal row of its row",
+        "row_journal/customers/9 does not refer to the newest journal row of its row",
         "row_journal/about/registry_id is missing",
     )
 
@@ -236,24 +236,24 @@ def test_details_are_not_read_as_digests(registry: Registry) -> None:
 
 
 def test_removed_rows_are_found_by_an_older_head(filled: Path) -> None:
-    """Without rows at the end the chain is intact, but the noted head is missing."""
+    """Without rows at the end the chain is intact, but the saved head is missing."""
     noted = check(filled)
     with tampering(filled) as raw:
         raw.execute("DELETE FROM journal WHERE seq = 4")
         raw.execute("UPDATE customers SET crm = NULL WHERE slug = 'globex'")
     assert check(filled).problems == (
-        "row_journal/customers/1 does not have the newest journal row of that row",
+        "row_journal/customers/1 does not refer to the newest journal row of its row",
     )
     with tampering(filled) as raw:
         raw.execute("UPDATE row_journal SET seq = 2 WHERE name = 'customers/1'")
     assert check(filled).problems == ()
     (problem,) = check(filled, f"4:{noted.head}").problems
     assert problem == (
-        "the journal ends at row 3, but the noted head is row 4: "
+        "the journal ends at row 3, but the saved head is row 4: "
         "rows were removed, or an older copy was restored"
     )
     (problem,) = check(filled, noted.head).problems
-    assert problem.startswith("the noted head is not in this journal")
+    assert problem.startswith("the saved head is not in this journal")
 
 
 def test_a_rewritten_journal_is_found_by_an_older_head(filled: Path) -> None:
@@ -265,7 +265,7 @@ def test_a_rewritten_journal_is_found_by_an_older_head(filled: Path) -> None:
     assert check(filled).problems == ()
     for against in (f"4:{noted.head}", noted.head):
         (problem,) = check(filled, against).problems
-        assert problem.startswith("the noted head is not in this journal")
+        assert problem.startswith("the saved head is not in this journal")
 
 
 def test_an_older_head_is_found(filled: Path) -> None:
@@ -276,7 +276,7 @@ def test_an_older_head_is_found(filled: Path) -> None:
         assert check(filled, f"{seq}:{digest}").problems == ()
         assert check(filled, f" {digest}\n").problems == ()
     (problem,) = check(filled, f"2:{heads[2][1]}").problems
-    assert problem.startswith("the noted head is not in this journal")
+    assert problem.startswith("the saved head is not in this journal")
 
 
 def test_the_check_returns_the_head(filled: Path) -> None:
@@ -295,7 +295,7 @@ def test_every_noted_head_is_checked(filled: Path) -> None:
     problems = check(filled, heads[0], wrong, late, heads[3]).problems
     assert len(problems) == 2
     assert "is not in this journal" in problems[0]
-    assert problems[1].startswith("the journal ends at row 4, but the noted head is row 9")
+    assert problems[1].startswith("the journal ends at row 4, but the saved head is row 9")
 
 
 def restamp(raw: sqlite3.Connection, seq: int) -> None:
@@ -321,7 +321,7 @@ def test_rewritten_journal_and_tables_need_a_head(filled: Path) -> None:
     assert check(filled).problems == ()
     assert check(filled, heads[2]).problems == ()
     (problem,) = check(filled, heads[2], heads[3]).problems
-    assert problem.startswith("the noted head is not in this journal")
+    assert problem.startswith("the saved head is not in this journal")
 
 
 @pytest.mark.parametrize(
@@ -405,7 +405,7 @@ def test_a_noted_line_is_read_back() -> None:
     assert line == f"2026-03-01T09:30:00Z 7:{DIGEST} {REGISTRY_ID}"
     (head,) = parse_noted(f"{line}\n", "heads.txt")
     assert (head.size, head.digest.hex()) == (7, DIGEST)
-    assert head.title == "the head noted in line 1 of heads.txt"
+    assert head.title == "the head saved in line 1 of heads.txt"
 
 
 def test_comments_in_a_file_of_heads_are_ignored() -> None:
@@ -413,13 +413,13 @@ def test_comments_in_a_file_of_heads_are_ignored() -> None:
     text = f"# mine\r\n\r\n  7:{DIGEST}\r\n{DIGEST}\n"
     heads = parse_noted(text, "f")
     assert [head.size for head in heads] == [7, None]
-    assert [head.title for head in heads] == [f"the head noted in line {n} of f" for n in (3, 4)]
+    assert [head.title for head in heads] == [f"the head saved in line {n} of f" for n in (3, 4)]
 
 
 @pytest.mark.parametrize("line", ["x", "4:abc", "-1:" + "0" * 64, "2026-03-01T09:30:00Z", "\x1b["])
 def test_a_line_without_a_head_is_refused(line: str) -> None:
     """A mistyped or shortened head is refused."""
-    with pytest.raises(InputRefused, match="line 2 of f has no head") as caught:
+    with pytest.raises(InputRefused, match="line 2 of f contains no head") as caught:
         parse_noted(f"7:{DIGEST}\n{line}\n", "f")
     assert "\x1b" not in caught.value.message
 
@@ -427,9 +427,9 @@ def test_a_line_without_a_head_is_refused(line: str) -> None:
 @pytest.mark.parametrize("text", ["", "\n\n", "# nothing yet\n"])
 def test_a_file_without_heads_is_refused(text: str) -> None:
     """A file without heads is refused."""
-    with pytest.raises(InputRefused, match="has no head") as caught:
+    with pytest.raises(InputRefused, match="contains no head") as caught:
         parse_noted(text, "f")
-    assert caught.value.hint == "note one: polygent-issue journal verify --note FILE"
+    assert caught.value.hint == "save one: polygent-issue journal verify --note FILE"
 
 
 @pytest.mark.parametrize("text", ["", "4", "4:abc", "x" * 64, "-1:" + "0" * 64, "0" * 65])

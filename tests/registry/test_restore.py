@@ -297,7 +297,7 @@ def test_a_journal_of_a_backup_removes_no_other_file(
     victim = tmp_path / "main.key"
     victim.write_text("precious")
     Path(f"{saved}-journal").write_bytes(naming_super_journal(victim))
-    with pytest.raises(HomeProblem, match="its journal file refers to other files"):
+    with pytest.raises(HomeProblem, match="its SQLite journal refers to other files"):
         restore(saved, path)
     assert victim.read_text() == "precious"
     assert [each.name for each in path.parent.glob(".polygent-*")] == []

@@ -261,7 +261,7 @@ def test_several_machines_become_enterprise(cluster: Desk) -> None:
     preview, issued, listed, verified = walk(cluster, SEVERAL_MACHINES_BECOME_ENTERPRISE)
     assert "users                             25 + 25 → 250\n" in preview.text
     assert "users                             25 + 25 → 300\n" in issued.text
-    assert "as before, the last of them: 2028-05-31T00:00:00Z" in issued.text
+    assert "as before (the latest): 2028-05-31T00:00:00Z" in issued.text
     assert len(listed.text.splitlines()) == 2
     assert ": accepted\n" in verified.text
     new = only(licenses(cluster, status="current"))

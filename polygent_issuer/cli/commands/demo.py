@@ -20,7 +20,9 @@ _Step = tuple[dict[str, Any], list[Line]]
 """A command with its outcome, as JSON members and as lines of text."""
 
 _PASSPHRASE = ("--passphrase-file", "passphrase")
-_NO_MACHINE_ID = "this machine has no machine id (a container?), so the document is invented"
+_NO_MACHINE_ID = (
+    "this machine has no machine id (a container?), so the demo uses an invented document"
+)
 
 
 def demo(invocation: Invocation) -> Report:

@@ -123,7 +123,7 @@ def require_store(settings: Settings, uri: str, retry: RetryCommand) -> None:
         if refused.code != "keyring_absent":
             raise
         in_file = retry.hint(store=store_uri.EXAMPLE_FILE_URI)
-        hint = Hint("keep it in an encrypted file: ", in_file)
+        hint = Hint("store the key in an encrypted file: ", in_file)
         raise KeyUnavailable(refused.message, hint=hint, code=refused.code) from None
     except OutputExists as exists:
         if not store.uri.startswith(store_uri.FILE):
@@ -242,7 +242,7 @@ def _existing(folder: Path) -> Path:
         return folder
     raise OutputProblem(
         f"the folder for the backup does not exist: {escape(str(folder))}",
-        hint="connect its disk, or create it; or name another file with --backup FILE",
+        hint="connect its disk, create the folder, or choose another file with --backup FILE",
     )
 
 
@@ -296,17 +296,17 @@ def _blocks(stored: StoredKey, verb: str, origin_as_backup: str | None) -> Itera
         )
     )
     if not stored.is_new:
-        yield Line("the registry already had its public key and its label", "dim", 1)
+        yield Line("the registry already contained the public key, so its label was kept", "dim", 1)
         return
     if key.backed_up_at is None:
         yield _without_backup(stored, origin_as_backup)
     label = label_words(key.label)
     if key.active:
         export = run("key", "export-public", *label, "--output", "polygent-public.pem")
-        yield Line(f"give the servers the public key: {export}")
+        yield Line(f"export the public key and install it on every server: {export}")
     else:
-        yield Line(f"give the servers all public keys: {EXPORT_ALL}")
-        yield Line(f"when all servers have it: {run('key', 'use', *label)}")
+        yield Line(f"export all public keys and install them on every server: {EXPORT_ALL}")
+        yield Line(f"when every server has the new key: {run('key', 'use', *label)}")
 
 
 def _without_backup(stored: StoredKey, origin: str | None) -> Line:

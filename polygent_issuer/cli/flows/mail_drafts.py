@@ -60,8 +60,8 @@ class Drafter:
         if not letter.recipients:
             slug = letter.customer.slug
             self.invocation.warn(
-                f"the draft for {slug} has no recipient, since no contact has an address: "
-                f"polygent-issue customer edit {slug} --contact EMAIL"
+                f"the draft for {slug} has no recipient, since no contact has an address; "
+                f"to add one: polygent-issue customer edit {slug} --contact EMAIL"
             )
         sender = email_address.parse_address(settings.mail_from) if settings.mail_from else None
         return tuple(
@@ -80,11 +80,11 @@ def drafter(invocation: Invocation, option: str) -> Drafter:
     from polygent_issuer.delivery import template
 
     if not option:
-        raise OutputProblem("--eml is empty", hint="name a folder, or omit it")
+        raise OutputProblem("--eml is empty", hint="name a folder, or leave out --eml")
     try:
         folder = Path(option).expanduser().absolute()
     except (RuntimeError, OSError):
-        raise OutputProblem(f"no such place: {escape(option)}", hint=_ELSEWHERE) from None
+        raise OutputProblem(f"invalid path: {escape(option)}", hint=_ELSEWHERE) from None
     files.require_folder(folder, _ELSEWHERE)
     return Drafter(invocation=invocation, folder=folder, text=template.load(invocation.home))
 

@@ -58,10 +58,10 @@ def outdated_json(license_: "OutdatedLicense") -> dict[str, Any]:
 
 
 def outdated_lines(licenses: "Sequence[OutdatedLicense]", what: str) -> Iterable[Block]:
-    """Yield each license that still carries `what` (`the old name`), and below it the command."""
+    """Yield each license that still contains `what` (`the old name`), and below it the command."""
     if not licenses:
         return
-    yield Line(f"these files still carry {what}, and keep working:", "warn")
+    yield Line(f"these license files still contain {what}, and stay valid:", "warn")
     for each in licenses:
         until = dates.describe_expiry(each.expires_at)
         yield Line(f"{each.name}, {each.machine or 'any machine'}, until {until}", indent=1)

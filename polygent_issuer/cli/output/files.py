@@ -31,11 +31,11 @@ def write(
         option: the one that names it, for hints.
 
     Raises:
-        UsageProblem: (`usage`) when `--json` and `-` both want stdout.
+        UsageProblem: (`usage`) when `--json` and `-` both use stdout.
         OutputProblem: (`output_exists`, `output_failed`) when it cannot be written.
     """
     if to == STDOUT and invocation.as_json:
-        raise UsageProblem(f"--json and {option} - both want stdout", hint=f"{option} FILE")
+        raise UsageProblem(f"--json and {option} - both use stdout", hint=f"{option} FILE")
     if to is None and invocation.as_json:
         return None
     if to in (None, STDOUT):
@@ -43,7 +43,7 @@ def write(
         return None
     target = Path(str(to)).absolute()
     file = target / name if disk.is_folder(target) else target
-    files.require_folder(file.parent, f"name another place with {option}")
+    files.require_folder(file.parent, f"name another file or folder with {option}")
     try:
         return files.publish(data, file)
     except OutputExists as exists:

@@ -67,8 +67,8 @@ def no_server_needs(last_end: datetime | None, now: datetime) -> str:
     if last_end <= now:
         return "every license signed with it has expired: servers may remove its public key"
     return (
-        "no current license is signed with it: a server may remove its public key once it has a "
-        f"license signed with another key, and every server may from {dates.instant(last_end)} on"
+        "no current license is signed with it: a server that has a license signed with another key "
+        f"may remove its public key now, every other server from {dates.instant(last_end)} on"
     )
 
 

@@ -111,7 +111,7 @@ def _expiry(proposal: Proposal) -> str:
     if not proposal.replaced:
         return new
     last = max(record.expires_at for record in proposal.replaced)
-    of_several = ", the last of them" if len(proposal.replaced) > 1 else ""
+    of_several = " (the latest)" if len(proposal.replaced) > 1 else ""
     if last == issued.expires_at:
         return f"as before{of_several}: {new}"
     return f"{dates.instant(last)}{of_several} → {new}"

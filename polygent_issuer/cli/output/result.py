@@ -41,7 +41,7 @@ def stdout_failed(problem: Exception) -> StdoutError:
     kind = BrokenPipe if isinstance(problem, BrokenPipeError) else StdoutError
     return kind(
         f"stdout cannot be written: {reason}",
-        hint=Hint("what was done is kept: ", run("journal", "show")),
+        hint=Hint("completed changes are kept: ", run("journal", "show")),
     )
 
 

@@ -24,7 +24,9 @@ from polygent_issuer.verifier.errors import quoted
 _OF_A_FILE = frozenset({CheckCode.MALFORMED, CheckCode.UNKNOWN_KEY, CheckCode.BAD_SIGNATURE})
 """The checks that the original file, or the same file with another key, would pass."""
 
-_NOT_OURS = "no key of this home signed it: it is another operator's license, or a forgery"
+_NOT_OURS = (
+    "the file was not signed with a key of this home: another operator issued it, or it is forged"
+)
 _FORGED = (
     "this file was not issued by this registry, so treat it as forged; reissue the licenses signed "
     "with that key"

@@ -312,7 +312,7 @@ def test_a_preview_has_a_line_for_each_item(desk: Desk) -> None:
     assert f"reissue plan.csv, line 2 (c1): until 2027-06-17, {change}" in result
     refused = result.index("refused plan.csv, line 3 (c2): users: not a whole number: x")
     assert result[refused + 1].startswith("  hint: write it as 25")
-    found = result.index("  entitlement-loss: Customer 3 would lose: 5 instead of 25 users")
+    found = result.index("  entitlement-loss: Customer 3 would lose: users (5 instead of 25)")
     assert result[found + 1].startswith("    the row accepts it")
     assert result[found + 1].endswith("--expect or --accept-from-file")
     assert "reissue 2, refused 1" in result

@@ -56,4 +56,4 @@ def test_without_a_machine_id_the_document_is_invented(
 
     monkeypatch.setattr("polygent_issuer.machine_info.this_machine.describe", none_here)
     text = empty_desk.ok("demo").text
-    assert "so the document is invented" in text
+    assert "so the demo uses an invented document" in text

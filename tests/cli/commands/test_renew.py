@@ -116,7 +116,7 @@ def test_a_loss_by_a_plan_is_a_finding(desk: Desk) -> None:
     assert renewed(desk, "acme-gmbh", *named, "--dry-run")["findings"] == []
     outcome = desk.run("renew", "acme-gmbh", "--plan", "trial", "--term", "1y")
     assert outcome.code == 4
-    assert "5 instead of 500 users" in outcome.err
+    assert "users (5 instead of 500)" in outcome.err
     assert "--accept entitlement-loss" in outcome.err
 
 

@@ -169,8 +169,8 @@ def test_an_unknown_key(desk: Desk) -> None:
     assert outcome.code == 10
     assert "not authentic: unknown_key" in outcome.text
     assert (
-        "do: no key of this home signed it: it is another operator's license, or a forgery"
-        in outcome.text
+        "do: the file was not signed with a key of this home: "
+        "another operator issued it, or it is forged" in outcome.text
     )
     assert "with: polygent-issue key list\n" in outcome.text
     assert "why: " not in outcome.text

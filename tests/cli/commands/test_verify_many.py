@@ -136,7 +136,7 @@ def test_a_folder_with_one_license_or_without(desk: Desk, options: tuple[str, ..
     made.mkdir()
     empty = desk.run("verify", str(made), *options)
     assert empty.code == 3
-    assert f"the folder {made} has no license file" in empty.text
+    assert f"the folder {made} contains no license file" in empty.text
     (made / "x.lic").write_bytes((EXAMPLES / "example.lic").read_bytes())
     outcome = desk.ok("verify", str(made), *KEY, *options)
     assert len(outcome.text.splitlines()) == 2
@@ -184,7 +184,7 @@ def test_folders_in_a_folder(books: Books, folder: Path, option: str) -> None:
     (folder / "e.lic").rmdir()
     plain = books.desk.run("verify", str(folder))
     assert plain.code == 3
-    assert f"  {folder}/deeper: a folder: --recursive reads it\n" in plain.text
+    assert f"  {folder}/deeper: a folder; add --recursive to read it\n" in plain.text
     deep = books.desk.ok("verify", str(folder), option)
     assert deep.text.splitlines()[0] == f"{folder}/deeper/a.lic: accepted"
 
@@ -314,7 +314,7 @@ def test_ctrl_c_ends_all_processes(many: Path, options: tuple[str, ...]) -> None
         assert json.loads(last)["error"]["code"] == "interrupted"
         assert err == b""
     else:
-        assert err == b"error: interrupted; what was reported as done is kept\n"
+        assert err == b"error: interrupted; results that were already reported are kept\n"
 
 
 def test_a_killed_process_is_one_error(many: Path) -> None:

@@ -71,7 +71,7 @@ def test_sign_renew_and_reissue_write_drafts(desk: Desk, mail: Path) -> None:
             assert part.get_content() == Path(issued["file"]).read_bytes()
             assert part.get_filename() == Path(issued["file"]).name
     assert "  users: 40 instead of 25\n" in text(read(renewed["drafts"][0]))
-    assert "only the file itself" in text(read(reissued["drafts"][0]))
+    assert "nothing but the license file itself" in text(read(reissued["drafts"][0]))
     assert len(list(mail.iterdir())) == 6
 
 
@@ -214,7 +214,7 @@ def test_a_dry_run_writes_no_drafts(desk: Desk, mail: Path) -> None:
         ("no/such", "does not exist"),
         ("", "--eml is empty"),
         ("main.key", "does not exist"),
-        ("~unknown-user/mail", "no such place: ~unknown-user/mail"),
+        ("~unknown-user/mail", "invalid path: ~unknown-user/mail"),
     ],
 )
 def test_an_unusable_folder_is_refused_first(

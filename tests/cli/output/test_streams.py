@@ -70,7 +70,7 @@ def test_a_full_stdout_is_exit_8(commands: dict[str, tuple[str, ...]], way: str)
     assert code == 8
     assert err == (
         "error: stdout cannot be written: no space left on device\n"
-        "hint: what was done is kept: polygent-issue journal show\n"
+        "hint: completed changes are kept: polygent-issue journal show\n"
     )
 
 
@@ -92,7 +92,7 @@ def test_no_stdout_at_all_is_exit_8(commands: dict[str, tuple[str, ...]], way: s
     assert code == 8
     assert err == (
         "error: stdout cannot be written: it is closed\n"
-        "hint: what was done is kept: polygent-issue journal show\n"
+        "hint: completed changes are kept: polygent-issue journal show\n"
     )
 
 

@@ -95,7 +95,8 @@ def _place(invocation: Invocation, note: str) -> Path:
     # Not Path.resolve, which has an exception of its own for a loop of links.
     if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(invocation.home)):
         raise OutputProblem(
-            f"{escape(note)} is in the home, where whoever edits the registry can edit it, too",
+            "the head was saved in the home: anyone who can edit the registry can edit "
+            f"{escape(note)}, too",
             hint="save the head on another disk, or in a folder that only others can write to",
         )
     return path

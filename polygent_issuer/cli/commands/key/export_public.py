@@ -79,7 +79,7 @@ def _one(db: Reading, key: str | None) -> KeyRecord:
     record = keys.find(db, key)
     if record.compromised:
         raise KeyUnavailable(
-            f"the key {escape(record.label)} is compromised, so servers must drop it",
+            f"the key {escape(record.label)} is compromised, so servers must remove it",
             hint=Hint(
                 "to export the keys that servers may trust: ",
                 run("key", "export-public", "--all", "--format", "jwks"),

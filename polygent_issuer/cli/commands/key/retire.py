@@ -37,7 +37,7 @@ def retire_key(
     key: KeyName,
     *,
     compromised: Annotated[
-        bool, flag("--compromised", "Mark the key as compromised, so that servers drop it.")
+        bool, flag("--compromised", "Mark the key as compromised: servers must remove it.")
     ] = False,
     consents: consent.ConsentOptions,
     yes: consent.Yes = False,
@@ -63,7 +63,11 @@ def retire_key(
     agreed = consent.obtain(invocation, decided.behind, typed)
     reason = consent.required_reason(invocation, agreed.reason, "retire a key")
     if confirm:
-        prompts.require_yes(f"permanently retire the key {retirement.key.label}?")
+        label = retirement.key.label
+        question = f"permanently retire the key {label}"
+        if retirement.compromised:
+            question = f"permanently mark the key {label} as compromised"
+        prompts.require_yes(f"{question}?")
     done = retire(decided, reason=reason, consent=agreed)
     return _report(done, place, present, now, changed=True, previewed=confirm)
 
@@ -143,12 +147,12 @@ def _consequences(
 def _compromised(retirement: Retirement) -> Iterable[Block]:
     """Yield what others can do with a compromised key, and the numbered steps against it."""
     yield Line(
-        "whoever has the private key can sign licenses with any date; licenses cannot be revoked",
+        "anyone with the private key can sign licenses with any date; licenses cannot be revoked",
         "bad",
     )
     yield Line(
-        "a server accepts them until it drops this key; it then refuses every license signed "
-        "with it until a new file is uploaded",
+        "a server accepts such licenses until you remove this key from it, and from then on it "
+        "refuses every license signed with this key until a new file is uploaded",
         "bad",
     )
     steps = [f"export the public keys without it: {EXPORT_ALL}"]

@@ -185,7 +185,7 @@ def test_a_terminal_prompts_for_consent(books: Books) -> None:
     terminal.expect("similar-customer")
     terminal.expect("accept this?")
     terminal.sendline("y")
-    terminal.expect("reason, for the journal")
+    terminal.expect("reason for the journal")
     terminal.sendline("a sister firm")
     code, screen = finish(terminal)
     assert code == 0

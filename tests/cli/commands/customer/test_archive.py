@@ -139,7 +139,7 @@ def test_a_terminal_asks_for_confirmation(filled: Books) -> None:
     """The consequences are shown first; a no changes nothing, and --yes skips the prompt."""
     argv = ("customer", "archive", "acme", "--accept", "clock-behind")
     with terminal(filled.desk, *argv) as person:
-        person.sees("reason, for the journal: ")
+        person.sees("reason for the journal: ")
         person.types("they left")
         person.sees("no licenses can be issued to it")
         person.sees("archive Acme GmbH (acme)? [y/N]: ")

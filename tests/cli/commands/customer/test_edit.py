@@ -158,7 +158,7 @@ def test_the_old_name_is_read_from_the_signed_file(books: Books) -> None:
     """The list is also printed as text, and is empty once the old name is set again."""
     books.license(books.customer(), license_id=ID)
     text = books.desk.ok("customer", "edit", "acme", "--name", "Acme Europe").text
-    assert "these files still carry the old name, and keep working:" in text
+    assert "these license files still contain the old name, and stay valid:" in text
     assert "Acme GmbH, any machine, until 2027-11-30T09:30:00Z, last full day 2027-11-29" in text
     assert "polygent-issue reissue acme --license 1f3a9c2e" in text
     text = books.desk.ok("customer", "edit", "acme", "--name", "Acme GmbH").text
@@ -217,7 +217,7 @@ def test_a_change_during_the_prompt_is_not_overwritten(books: Books) -> None:
     terminal.expect("accept this?")
     books.desk.ok("customer", "edit", "acme", "--crm", "B-2")
     terminal.sendline("y")
-    terminal.expect("reason, for the journal")
+    terminal.expect("reason for the journal")
     terminal.sendline("")
     code, screen = finish(terminal)
     assert code == 7

@@ -45,7 +45,7 @@ def test_a_merge_moves_machines_and_licenses(pair: Books) -> None:
     assert "  licenses moved: 1\n" in text
     assert "  machine prod-1 → prod-1-2, since the label was in use\n" in text
     assert "  CRM reference: A-1 is kept; globex had G-1\n" in text
-    assert "these files still carry the name or slug of globex, and keep working:\n" in text
+    assert "these license files still contain the name or slug of globex, and stay valid:\n" in text
     assert "  Globex AG, prod-1-2, until 2027-11-30T09:30:00Z" in text
     assert "    polygent-issue reissue acme --license aaaaaaaa\n" in text
     assert "bbbbbbbb" not in text
@@ -246,7 +246,7 @@ def test_a_terminal_asks_for_confirmation(pair: Books) -> None:
     """The consequences are shown first; a no changes nothing, and --yes skips the prompt."""
     argv = ("customer", "merge", "glo", "acme", "--accept", "clock-behind")
     with terminal(pair.desk, *argv) as person:
-        person.sees("reason, for the journal: ")
+        person.sees("reason for the journal: ")
         person.types("one firm")
         person.sees("machine prod-1 → prod-1-2, since the label was in use")
         person.sees("polygent-issue reissue acme --license aaaaaaaa")

@@ -49,7 +49,7 @@ def test_an_intact_journal_prints_its_size_and_head(filled: Books) -> None:
         ("DELETE FROM journal WHERE seq = 3", "journal rows are missing between 2 and 4"),
         ("UPDATE customers SET name = 'Evil'", "customers/1 was changed outside the journal"),
         ("DELETE FROM outbox; DELETE FROM licenses", "was deleted outside the journal"),
-        ("UPDATE licenses SET file = x'61'", "the stored .lic is not the issued one"),
+        ("UPDATE licenses SET file = x'61'", "the stored license file is not the issued one"),
     ],
 )
 def test_edits_are_found(filled: Books, sql: str, problem: str) -> None:
@@ -133,7 +133,7 @@ def test_saved_heads_are_compared(filled: Books) -> None:
     outcome = filled.desk.run("journal", "verify", "--against", str(notes), "--json")
     assert outcome.code == 7
     (problem,) = outcome.json["problems"]
-    assert problem.startswith("the journal ends at row 4, but the head noted in line 2 of ")
+    assert problem.startswith("the journal ends at row 4, but the head saved in line 2 of ")
 
 
 def test_a_head_of_another_registry_is_a_problem(filled: Books) -> None:
@@ -164,7 +164,7 @@ def test_a_head_is_not_saved_in_the_home(filled: Books) -> None:
     for place in (filled.desk.home / "heads", link / "heads"):
         outcome = filled.desk.run("journal", "verify", "--note", str(place))
         assert outcome.code == 8
-        assert "is in the home" in outcome.err
+        assert "saved in the home" in outcome.err
         assert not place.exists()
     assert filled.path.read_bytes() == before
 
@@ -203,7 +203,7 @@ def test_a_file_without_heads_is_refused(filled: Books, text: str) -> None:
     notes.write_text(text)
     outcome = filled.desk.run("journal", "verify", "--against", str(notes))
     assert outcome.code == 3
-    assert "has no head" in outcome.err
+    assert "contains no head" in outcome.err
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def test_all_trusted_keys_are_exported_as_jwks(two: Desk) -> None:
     assert answer == [False, False, True]
     refused = two.run("key", "export-public", "second")
     assert (refused.code, refused.out) == (6, b"")
-    assert "servers must drop it" in refused.err
+    assert "servers must remove it" in refused.err
     assert (
         "hint: to export the keys that servers may trust: polygent-issue key export-public --all"
         in refused.err

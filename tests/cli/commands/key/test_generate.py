@@ -284,7 +284,7 @@ def test_without_a_keyring_the_hint_uses_a_file(
         error = bare.run(*typed).json["error"]
         undecided = bare.run("key", "generate")
     assert (error["code"], error["exit_code"]) == ("keyring_absent", 6)
-    assert "hint: keep it in an encrypted file: polygent-issue key generate" in undecided.err
+    assert "hint: store the key in an encrypted file: polygent-issue key generate" in undecided.err
     assert files_of(bare.folder) == ["passphrase"]
     _, _, command = error["hint"].partition(": polygent-issue ")
     bare.ok(*shlex.split(command))

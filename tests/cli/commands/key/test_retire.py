@@ -155,7 +155,7 @@ def test_the_active_key_can_be_compromised(desk: Desk) -> None:
     ]
     assert "with any date" in outcome.text
     assert (
-        "it then refuses every license signed with it until a new file is uploaded" in outcome.text
+        "refuses every license signed with this key until a new file is uploaded" in outcome.text
     )
     assert "compromised       since 2026-11-30T09:30:00Z\n" in outcome.text
     assert states(desk) == {"main": "compromised"}
@@ -271,13 +271,13 @@ def test_a_terminal_asks_for_confirmation(desk: Desk) -> None:
     desk.now += timedelta(days=3650)
     sign(desk)
     with terminal(desk, "key", "retire", "main", "--compromised") as person:
-        person.sees("a server accepts them until it drops this key")
+        person.sees("a server accepts such licenses until you remove this key from it")
         person.sees("clock-behind: ")
         person.sees("accept this? [y/N]: ")
         person.types("y")
-        person.sees("reason, for the journal: ")
+        person.sees("reason for the journal: ")
         person.types("stolen")
-        person.sees("permanently retire the key main? [y/N]: ")
+        person.sees("permanently mark the key main as compromised? [y/N]: ")
         person.types("n")
         assert person.ends() == 130
     assert "cancelled; nothing was changed" in person.screen

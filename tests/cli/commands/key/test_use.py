@@ -117,7 +117,7 @@ def test_a_terminal_asks_for_consent(two: Desk) -> None:
     with terminal(two, "key", "use", "second", *CLOCK) as person:
         person.sees("accept this? [y/N]: ")
         person.types("y")
-        person.sees("reason, for the journal")
+        person.sees("reason for the journal")
         person.types("rolled out")
         assert person.ends() == 0
     assert active(two) == ["second"]

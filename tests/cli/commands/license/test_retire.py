@@ -110,7 +110,7 @@ def test_an_unknown_license_is_exit_5(filled: Books) -> None:
 def test_a_terminal_asks_for_reason_and_confirmation(filled: Books) -> None:
     """The reason comes first, then the validity of the file and the confirmation."""
     terminal = at_terminal(filled.desk.home, "license", "retire", ID, *CLOCK, COLUMNS="200")
-    terminal.expect("reason, for the journal")
+    terminal.expect("reason for the journal")
     terminal.sendline("   ")
     terminal.expect("the reason is empty")
     terminal.sendline(" customer left ")

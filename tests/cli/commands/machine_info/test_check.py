@@ -237,7 +237,7 @@ def test_the_likely_machine_is_compared(desk: Desk) -> None:
     notes = desk.ok("machine-info", "check", desk.machine_info(**new), "--json").json["notes"]
     assert notes == [
         (
-            "this may be the machine prod-1 of acme-gmbh, changed; "
+            "this may be the machine prod-1 of acme-gmbh after a change; "
             f"if so: {reissue} --machine-info FILE"
         ),
         "components compared with prod-1: board changed, cpu added, disk same",
@@ -267,7 +267,7 @@ def test_no_machine_is_guessed_among_several(desk: Desk) -> None:
         path = desk.machine_info(fingerprint="ef" * 32, **more)
         assert desk.ok("machine-info", "check", path, "--json").json["notes"] == []
     path = desk.machine_info(fingerprint="ef" * 32, hostname="prod-2")
-    assert "the machine prod-2 of acme-gmbh, changed" in printed(desk, path)
+    assert "the machine prod-2 of acme-gmbh after a change" in printed(desk, path)
 
 
 @pytest.mark.parametrize(
@@ -298,7 +298,7 @@ def test_an_archived_customer_is_reported(books: Books) -> None:
     assert "known machine: prod-1 of Acme GmbH (acme, archived), since" in same
     changed = printed(books.desk, books.desk.machine_info(fingerprint="cd" * 32))
     assert (
-        "this may be the machine prod-1 of acme, changed; "
-        "acme is archived; to unarchive it: polygent-issue"
+        "this may be the machine prod-1 of acme after a change, "
+        "but acme is archived; to unarchive it: polygent-issue"
     ) in changed
     assert "reissue" not in changed

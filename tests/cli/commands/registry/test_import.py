@@ -84,7 +84,7 @@ def test_nothing_is_left_out_silently(new: Desk) -> None:
     assert outcome.text.startswith("imported 2 licenses\n")
     assert f"hint for {folder}/copied.txt: the license was copied from" in outcome.text
     assert "skipped: 2\n" in outcome.text
-    assert f"  {folder}/2025: a folder: --recursive reads it\n" in outcome.text
+    assert f"  {folder}/2025: a folder; add --recursive to read it\n" in outcome.text
     assert f"  {folder}/old.zip: this is a ZIP archive: unpack it" in outcome.text
     (folder / "copied.txt").unlink()
     deeper = new.ok("registry", "import", str(folder), "--recursive", "--json").json
@@ -218,7 +218,7 @@ def test_the_same_id_with_other_bytes(books: Books, files: Path) -> None:
         db.record("test")
     outcome = books.desk.run("registry", "import", str(path))
     assert outcome.code == 20
-    assert f"the registry has license {path.stem} with other bytes" in outcome.text
+    assert f"the registry contains license {path.stem} with different content" in outcome.text
 
 
 @pytest.mark.usefixtures("files")

@@ -201,7 +201,7 @@ def test_a_terminal_asks_for_confirmation(today: Books) -> None:
     with terminal(today.desk, "registry", "restore", str(backup)) as person:
         person.sees("accept this? [y/N]: ")
         person.types("y")
-        person.sees("reason, for the journal: ")
+        person.sees("reason for the journal: ")
         person.types("a test")
         person.sees("replace the registry with the backup? [y/N]: ")
         person.types("y")
