@@ -104,12 +104,20 @@ class ConsentNeeded(IssuerError):
             super().__init__(f"a reason is required to accept {named}", hint="add --reason TEXT")
             return
         flags = " ".join(f"--accept {code}" for code in codes)
-        instead = "; or ".join(finding.hint for finding in findings if finding.hint)
-        hint = f"to continue, add {flags} --reason TEXT"
         risks = "; ".join(f"{finding.code}: {finding.message}" for finding in findings)
-        super().__init__(
-            f"consent needed: {risks}", hint=f"{hint}; or {instead}" if instead else hint
-        )
+        hint = f"to continue, add {flags} --reason TEXT{_alternatives(findings)}"
+        super().__init__(f"consent needed: {risks}", hint=hint)
+
+
+def _alternatives(findings: Iterable[Finding]) -> str:
+    """Return the end of the hint: what to do instead; for several findings, each with its code."""
+    hints: dict[str, FindingCode] = {}
+    for finding in findings:
+        if finding.hint:
+            hints.setdefault(finding.hint, finding.code)
+    if len(hints) == 1:
+        return f"; or {next(iter(hints))}"
+    return "".join(f"; for {code}: {hint}" for hint, code in hints.items())
 
 
 def require(findings: Iterable[Finding], consent: Consent, *, with_reason: bool = False) -> None:

@@ -1,5 +1,7 @@
 """Findings and consent: no risk is accepted silently or by accident."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,8 +14,10 @@ STALE = Finding(
     message="the document is 20 days old",
     hint="ask the customer to download it again",
 )
-LOSS = Finding(code=FindingCode.ENTITLEMENT_LOSS, message="10 users instead of 25")
-OTHER_LOSS = Finding(code=FindingCode.ENTITLEMENT_LOSS, message="feature bots is lost")
+LOSS = Finding(
+    code=FindingCode.ENTITLEMENT_LOSS, message="Acme would lose: users (10 instead of 25)"
+)
+OTHER_LOSS = Finding(code=FindingCode.ENTITLEMENT_LOSS, message="Acme would lose: the feature bots")
 
 codes = st.sampled_from(sorted(FindingCode))
 findings = st.lists(st.builds(Finding, code=codes, message=st.text(max_size=9)), max_size=6)
@@ -78,13 +82,25 @@ def test_the_error_names_every_finding_and_the_flags() -> None:
     assert (error.code, error.exit_code) == ("consent_needed", ExitCode.CONSENT)
     assert error.message == (
         "consent needed: stale-machine-info: the document is 20 days old; "
-        "entitlement-loss: 10 users instead of 25; entitlement-loss: feature bots is lost"
+        "entitlement-loss: Acme would lose: users (10 instead of 25); "
+        "entitlement-loss: Acme would lose: the feature bots"
     )
     assert error.hint == (
         "to continue, add --accept entitlement-loss --accept stale-machine-info --reason TEXT; "
         "or ask the customer to download it again"
     )
     assert not error.reason_missing
+
+
+def test_each_of_several_alternatives_has_its_code() -> None:
+    """With several hints, each is preceded by the code of its finding, and none is repeated."""
+    loss = replace(LOSS, hint="add --users")
+    error = ConsentNeeded((STALE, loss, loss))
+    assert error.hint == (
+        "to continue, add --accept entitlement-loss --accept stale-machine-info --reason TEXT; "
+        "for stale-machine-info: ask the customer to download it again; "
+        "for entitlement-loss: add --users"
+    )
 
 
 def test_the_hint_without_an_alternative_ends_with_the_flags() -> None:

@@ -154,9 +154,7 @@ def test_the_active_key_can_be_compromised(desk: Desk) -> None:
         f"acme-gmbh, prod-1, until 2027-11-30: {REISSUE} {license_id[:8]}",
     ]
     assert "with any date" in outcome.text
-    assert (
-        "refuses every license signed with this key until a new file is uploaded" in outcome.text
-    )
+    assert "refuses every license signed with this key until a new file is uploaded" in outcome.text
     assert "compromised       since 2026-11-30T09:30:00Z\n" in outcome.text
     assert states(desk) == {"main": "compromised"}
     refused = desk.run("renew", "acme-gmbh", "--json")
