@@ -98,14 +98,16 @@ class ConsentNeeded(IssuerError):
         """Name the findings and the options that accept them."""
         self.findings = findings
         self.reason_missing = reason_missing
+        self.to_continue = "add --reason TEXT"
         codes = sorted({finding.code for finding in findings})
         if reason_missing:
             named = ", ".join(codes)
-            super().__init__(f"a reason is required to accept {named}", hint="add --reason TEXT")
+            super().__init__(f"a reason is required to accept {named}", hint=self.to_continue)
             return
         flags = " ".join(f"--accept {code}" for code in codes)
         risks = "; ".join(f"{finding.code}: {finding.message}" for finding in findings)
-        hint = f"to continue, add {flags} --reason TEXT{_alternatives(findings)}"
+        self.to_continue = f"to continue, add {flags} --reason TEXT"
+        hint = f"{self.to_continue}{_alternatives(findings)}"
         super().__init__(f"consent needed: {risks}", hint=hint)
 
 

@@ -130,7 +130,9 @@ def read_document(row: Row, folder: Path | None) -> "ReceivedDocument | None":
         )
     from polygent_issuer.machine_info import document  # noqa: PLC0415 - most rows have no document
 
-    content = files.read_within(folder, row.machine_info, limit=document.LIMIT, what="machine info")
+    content = files.read_within(
+        folder, row.machine_info, limit=document.LIMIT, what="machine-info document"
+    )
     return document.ReceivedDocument(content=content, info=document.parse(content))
 
 

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -18,6 +18,9 @@ from polygent_issuer.cli.output.result import (
 from polygent_issuer.errors import ExitCode, InputRefused, InternalError, IssuerError, UsageProblem
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.text import escape, nearest
+
+if TYPE_CHECKING:
+    from polygent_issuer.findings import ConsentNeeded
 
 
 class Stopped(IssuerError):
@@ -92,9 +95,31 @@ def write_error(error: IssuerError, *, as_json: bool, in_line: bool = False) -> 
             discard(sys.stdout)
         else:
             return
+    if (several := _several_findings(error)) is not None:
+        _write_findings(several)
+        return
     note("error", error.message, style="bad")
     if error.hint:
         note("hint", error.hint)
+
+
+def _several_findings(error: IssuerError) -> "ConsentNeeded | None":
+    """Return the error if it has several findings, which one line cannot show clearly."""
+    from polygent_issuer.findings import ConsentNeeded
+
+    if not isinstance(error, ConsentNeeded) or error.reason_missing or len(error.findings) == 1:
+        return None
+    return error
+
+
+def _write_findings(error: "ConsentNeeded") -> None:
+    """Write each finding and its hint on lines of their own, then the options to accept them."""
+    note("error", f"consent needed for {len(error.findings)} findings", style="bad")
+    for finding in error.findings:
+        note(f"  {finding.code}", finding.message)
+        if finding.hint:
+            note("    hint", finding.hint, style="dim")
+    note("hint", error.to_continue)
 
 
 def _members(error: IssuerError) -> dict[str, Any]:

@@ -226,8 +226,8 @@ def _compromised(key: KeyRecord, registry: Registry) -> Verdict:
     if not count:
         return ok(f"{name} is compromised, but no current license is signed with it")
     return fail(
-        f"{name} is compromised; current licenses signed with it: {count}; reissue them with "
-        "another key, and remove the key from your servers",
+        f"{name} is compromised: reissue the licenses that are signed with it (current: {count}) "
+        "with another key, and remove the key from your servers",
         run("license", "list", f"--key={key.label}", "--status", "current"),
         ExitCode.KEY,
     )

@@ -256,7 +256,7 @@ def propose_renewals(
     current = licenses.current(db, customers.find(db, request.customer)) if of_all else ()
     left_out = (
         f"license {record.id[:8]} ({record.machine_label or record.tier}) expired long ago, at "
-        f"{dates.instant(record.expires_at)}, and is left out; to include it, name each license "
+        f"{dates.instant(record.expires_at)}, and is left out; to include it, select each license "
         "with --license"
         for record in current
         if record.id not in taken
@@ -347,7 +347,7 @@ def grouped(
     if most > MAX_REPLACES:
         raise InvalidTerms(
             f"a license can replace at most {MAX_REPLACES} others, not {most}",
-            hint=f"replace up to {MAX_REPLACES} of them first, each named with --license ID; then "
-            "replace the new license and the rest with --all-machines",
+            hint=f"first select up to {MAX_REPLACES} of them with --license ID, then run the "
+            "command again with --all-machines",
         )
     return tuple(map(tuple, groups.values()))

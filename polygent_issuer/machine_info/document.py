@@ -68,24 +68,25 @@ def decode(data: bytes) -> str:
     """
     if len(data) > LIMIT:
         raise InvalidMachineInfo(
-            f"the machine info is larger than {LIMIT} bytes", hint=wrong_file(data) or _DOWNLOAD
+            f"the machine-info document is larger than {LIMIT} bytes",
+            hint=wrong_file(data) or _DOWNLOAD,
         )
     mark, encoding = _encoding(data)
     if encoding is None:
-        raise InvalidMachineInfo("the machine info is in UTF-32", hint="save it as UTF-8")
+        raise InvalidMachineInfo("the machine-info document is in UTF-32", hint="save it as UTF-8")
     try:
         text = data[len(mark) :].decode(encoding)
     except UnicodeDecodeError:
         raise InvalidMachineInfo(
-            f"the machine info is not {encoding.upper()} text",
+            f"the machine-info document is not {encoding.upper()} text",
             hint=wrong_file(data) or f"save it as UTF-8, or {_DOWNLOAD}",
         ) from None
     if not text.strip(_SPACE):
-        raise InvalidMachineInfo("the machine info is empty", hint=_DOWNLOAD)
+        raise InvalidMachineInfo("the machine-info document is empty", hint=_DOWNLOAD)
     if "\0" in text:
         raise InvalidMachineInfo(
-            "the machine info contains NUL characters; perhaps it is UTF-16 without a byte order "
-            "mark",
+            "the machine-info document contains NUL characters; perhaps it is UTF-16 without a "
+            "byte order mark",
             hint="save it as UTF-8",
         )
     return text
@@ -253,7 +254,9 @@ def parse(data: bytes) -> MachineInfo:
     except ValidationError as error:
         # the error contains the input, so only its messages and locations are used
         problems = error.errors(include_url=False, include_context=False, include_input=False)
-    raise InvalidMachineInfo(f"the machine info is invalid: {_listed(problems)}", hint=_HINT)
+    raise InvalidMachineInfo(
+        f"the machine-info document is invalid: {_listed(problems)}", hint=_HINT
+    )
 
 
 class _NotJson(Exception):
@@ -266,10 +269,10 @@ def _load(data: bytes) -> dict[str, Any]:
         document = _read_json(text)
     except _NotJson as error:
         raise InvalidMachineInfo(
-            f"the machine info is not JSON: {error}", hint=wrong_file(data) or _HINT
+            f"the machine-info document is not JSON: {error}", hint=wrong_file(data) or _HINT
         ) from None
     if not isinstance(document, dict):
-        raise InvalidMachineInfo("the machine info is not a JSON object", hint=_HINT)
+        raise InvalidMachineInfo("the machine-info document is not a JSON object", hint=_HINT)
     return document
 
 
@@ -331,7 +334,7 @@ def _one(field: str, values: dict[str, Any]) -> object:
     for other, its_value in others:
         if _canonical(field, its_value) != _canonical(field, value):
             raise InvalidMachineInfo(
-                f"the machine info is contradictory: {name} and {other} differ", hint=_HINT
+                f"the machine-info document is contradictory: {name} and {other} differ", hint=_HINT
             )
     return value
 

@@ -53,7 +53,7 @@ def freshness_finding(info: "MachineInfo", *, now: datetime, max_age: timedelta)
     age = in_utc(now) - info.generated_at
     if -_CLOCKS_DIFFER <= age <= max_age:
         return None
-    made = f"the machine info was generated at {instant(info.generated_at)}"
+    made = f"the machine-info document was created at {instant(info.generated_at)}"
     message = (
         f"{made}, {_length(-age)} ahead of this machine's clock"
         if age < timedelta()

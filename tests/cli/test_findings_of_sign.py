@@ -51,7 +51,7 @@ def test_a_machine_of_another_customer_needs_consent(desk: Desk) -> None:
     argv = ("sign", "--machine-info", document, "--customer", "Globex")
     error = refused(desk, "machine-of-another-customer", *argv)
     assert "Acme GmbH (acme-gmbh, machine prod-1) since 2026-11-30T09:30:00Z" in error
-    assert "the same document" in error
+    assert "by this document" in error
     accepted(desk, "machine-of-another-customer", *argv)
 
 
@@ -212,3 +212,17 @@ def test_all_findings_are_reported_together(desk: Desk) -> None:
     outcome = desk.run(*argv)
     assert "--accept long-term --accept stale-machine-info --reason TEXT" in outcome.err
     desk.ok(*argv, "--accept", "long-term", "--accept", "stale-machine-info", "--reason", "x")
+
+
+def test_several_findings_have_lines_of_their_own(desk: Desk) -> None:
+    """Each finding is followed by its hint, and one line has the options for all of them."""
+    stale = desk.machine_info(generatedAt="2026-11-01T09:30:00Z")
+    outcome = desk.run("sign", "--machine-info", stale, "--term", "5y")
+    lines = outcome.err.splitlines()
+    start = lines.index("error: consent needed for 2 findings")
+    assert lines[start + 1].startswith("  stale-machine-info: ")
+    assert lines[start + 2].startswith("    hint: ask the customer")
+    assert lines[start + 3].startswith("  long-term: ")
+    assert lines[start + 4].startswith("    hint: choose --term ")
+    accept = "--accept long-term --accept stale-machine-info --reason TEXT"
+    assert lines[start + 5 :] == [f"hint: to continue, add {accept}"]

@@ -291,7 +291,7 @@ def test_a_license_replaces_at_most_100_others(desk: Desk) -> None:
     refused = desk.run(*argv, "--all-machines")
     assert refused.code == 3
     assert "a license can replace at most 100 others, not 101" in refused.err
-    assert "replace up to 100 of them first, each named with --license ID" in refused.err
+    assert "first select up to 100 of them with --license ID" in refused.err
     named = [word for one in listed(desk)[:100] for word in ("--license", one["id"])]
     (hundred,) = desk.ok(*argv, *named, "--json").json["licenses"]
     assert len(hundred["replaces"]) == 100

@@ -522,7 +522,7 @@ def test_current_licenses_under_a_compromised_key_are_exit_6(books: Books) -> No
         db.record("key-compromised", kid=books.signer.kid)
     result = look(books.desk, "compromised-key")
     assert result["state"] == "fail"
-    assert "current licenses signed with it: 1;" in result["message"]
+    assert "signed with it (current: 1)" in result["message"]
     assert result["mend"].endswith("license list --key=main --status current")
     assert books.desk.run("doctor", "--json").code == 6
     books.desk.now += timedelta(minutes=1)

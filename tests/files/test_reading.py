@@ -263,7 +263,7 @@ def folder(tmp_path: Path) -> Path:
 def refused_within(folder: Path, relative: str, *, limit: int = 10) -> UnreadableInput:
     """Read an unreadable file within a folder; return the error."""
     with pytest.raises(UnreadableInput) as caught:
-        read_within(folder, relative, limit=limit, what="machine info")
+        read_within(folder, relative, limit=limit, what="machine-info document")
     assert caught.value.hint is not None
     assert "machine_info" in caught.value.hint
     assert caught.value.message.isprintable()
@@ -354,7 +354,9 @@ def test_a_special_file_within_a_folder_is_refused(folder: Path) -> None:
 def test_the_error_has_the_reason_of_the_system(folder: Path) -> None:
     """The error of a missing file, or of a name that is too long, has the system's reason."""
     error = refused_within(folder, "no.json")
-    assert error.message == "cannot read the machine info no.json: no such file or directory"
+    assert (
+        error.message == "cannot read the machine-info document no.json: no such file or directory"
+    )
     assert "too long" in refused_within(folder, "x" * 300).message
     assert "no such file" in refused_within(folder / "gone", "m.json").message
 

@@ -406,7 +406,7 @@ def test_at_most_64_levels_are_read() -> None:
     assert "must be a string" in refused(nested("hostname", 63)).message
     for name in ("ignored", "components", "hostname", "machineFingerprint"):
         assert refused(nested(name, 64)).message == (
-            "the machine info is not JSON: it is nested deeper than 64 levels"
+            "the machine-info document is not JSON: it is nested deeper than 64 levels"
         )
 
 
@@ -434,13 +434,13 @@ def test_brackets_in_strings_are_not_levels() -> None:
 def test_invalid_json_is_refused(text: str) -> None:
     """RFC 8259 is applied strictly, also to ignored values."""
     data = f'{document().decode()[:-1]}, "ignored": {text}}}'.encode()
-    assert refused(data).message.startswith("the machine info is not JSON: ")
+    assert refused(data).message.startswith("the machine-info document is not JSON: ")
 
 
 def test_the_place_of_a_syntax_error_is_named() -> None:
     """The message has the line and the column, counted from 1."""
     message = refused(b'{\n  "a": 1,\n  "b" 2\n}').message
-    assert message == "the machine info is not JSON: see line 3, column 7"
+    assert message == "the machine-info document is not JSON: see line 3, column 7"
 
 
 def test_a_hostile_repeated_name_is_escaped() -> None:
@@ -491,7 +491,7 @@ def test_a_document_over_64_kib_is_refused() -> None:
 @pytest.mark.parametrize("data", [b"[]", b'"x"', b"null", b"1"])
 def test_a_document_must_be_an_object(data: bytes) -> None:
     """Other JSON values are refused."""
-    assert refused(data).message == "the machine info is not a JSON object"
+    assert refused(data).message == "the machine-info document is not a JSON object"
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_damaged_text_is_refused(data: bytes) -> None:
 @pytest.mark.parametrize("data", [b"", b" \r\n", codecs.BOM_UTF8, codecs.BOM_UTF16_LE])
 def test_an_empty_file_is_refused(data: bytes) -> None:
     """An empty file, or only white space, is reported as empty."""
-    assert refused(data).message == "the machine info is empty"
+    assert refused(data).message == "the machine-info document is empty"
 
 
 def test_the_limit_counts_received_bytes() -> None:

@@ -45,8 +45,8 @@ def test_the_message_has_the_age() -> None:
     """An old document is reported with its age and the limit, a future one with the difference."""
     old = freshness_finding(INFO, now=MADE + timedelta(days=20, hours=5), max_age=FORTNIGHT)
     assert old is not None
-    expected = "generated at 2026-11-23T09:30:00Z, over 20 days ago; the limit is 14 days"
-    assert old.message == f"the machine info was {expected}"
+    expected = "created at 2026-11-23T09:30:00Z, over 20 days ago; the limit is 14 days"
+    assert old.message == f"the machine-info document was {expected}"
     new = freshness_finding(INFO, now=MADE - timedelta(hours=3), max_age=FORTNIGHT)
     assert new is not None
     assert new.message.endswith("2026-11-23T09:30:00Z, 3 hours ahead of this machine's clock")

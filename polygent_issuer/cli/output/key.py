@@ -12,7 +12,7 @@ EXPORT_ALL: Final = "polygent-issue key export-public --all --format jwks --outp
 """The command that exports the set of keys for servers."""
 
 _HERE: Final = {
-    Presence.PRESENT: "there",
+    Presence.PRESENT: "present",
     Presence.LOCKED: "its keyring is locked",
     Presence.UNAVAILABLE: "its key store is unavailable",
 }
@@ -53,7 +53,7 @@ def brief_place(store: str) -> str:
 
 def whereabouts(key: KeyRecord, store: str, presence: Presence) -> str:
     """Return where this operator keeps the private key, and whether it is there."""
-    here = _HERE.get(presence) or ("not there" if not key.may_sign else f"not there{way_back(key)}")
+    here = _HERE.get(presence) or ("missing" if not key.may_sign else f"missing{way_back(key)}")
     return f"{store} ({here})"
 
 
@@ -76,4 +76,4 @@ def way_back(key: KeyRecord) -> str:
     """Return the end of a sentence about a missing private key: how to restore it."""
     if key.backed_up_at is None:
         return ", and no backup is recorded"
-    return ": polygent-issue key import BACKUP restores it from its backup"
+    return "; to restore it from its backup: polygent-issue key import BACKUP"

@@ -130,7 +130,7 @@ def test_one_form_at_a_time(books: Books, argv: tuple[str, ...]) -> None:
     """`--csv --json` is exit 2, and stdout is the JSON error alone."""
     outcome = books.desk.run(*argv, "--csv", "--json")
     assert outcome.code == 2
-    assert "both be written to stdout" in outcome.json["error"]["message"]
+    assert "both use stdout" in outcome.json["error"]["message"]
 
 
 def test_a_customer_who_is_a_formula(books: Books) -> None:

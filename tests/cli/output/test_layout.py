@@ -27,7 +27,7 @@ def text_of(*blocks: Block, width: int | None = 80) -> list[str]:
     [
         (f"wrote {FILE}: edit it", f"{FILE}:"),
         (f"no such folder: {FILE}", FILE),
-        (f"key file:{FILE} (there)", f"file:{FILE}"),
+        (f"key file:{FILE} (present)", f"file:{FILE}"),
         (f"rm '{FILE}' by hand", f"rm '{FILE}' by hand"),
         ("cp /a/settings.toml '/b c/d'", "cp /a/settings.toml '/b c/d'"),
         ("cp /a /b, then", "cp /a /b,"),

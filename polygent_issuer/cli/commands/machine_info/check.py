@@ -98,7 +98,7 @@ def _owners(info: MachineInfo, known: _Known) -> Iterable[Line]:
     if known is None:
         yield Line("known machine: not checked without a home", "dim")
     elif not known:
-        yield Line("known machine: none has this fingerprint")
+        yield Line("known machine: none with this fingerprint")
     for one in known or ():
         archived = ", archived" if one.customer.archived_at is not None else ""
         owner = f"{one.customer.name} ({one.customer.slug}{archived})"

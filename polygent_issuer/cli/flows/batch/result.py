@@ -207,7 +207,8 @@ def total_blocks(total: Preview) -> Iterable[Block]:
         words.insert(0, "nothing to do")
     yield Line(", ".join(words), "title")
     for code, count in sorted(total.missing.items()):
-        yield Line(f"{code} stops {count:,}: --accept {code} --reason TEXT", "warn")
+        items = "1 item" if count == 1 else f"{count:,} items"
+        yield Line(f"consent needed for {items}: --accept {code} --reason TEXT", "warn")
 
 
 def _decisions(total: Preview) -> dict[str, int]:

@@ -109,12 +109,12 @@ def test_the_private_key_is_not_deleted(desk: Desk, add_key: Callable[[str], Non
     add_key(label)
     path = desk.folder / f"{label}.key"
     answer = desk.ok("key", "retire", label, "--reason", "unused").text
-    assert f"  private key       file:{path} (there)\n" in answer
+    assert f"  private key       file:{path} (present)\n" in answer
     assert f"are not deleted; delete them yourself: rm '{path}'\n" in answer
     assert path.exists()
     path.unlink()
     gone = desk.ok("key", "retire", label).text
-    assert f"file:{path} (not there)\n" in gone
+    assert f"file:{path} (missing)\n" in gone
     assert "delete them yourself\n" in gone
 
 
@@ -127,7 +127,7 @@ def test_a_private_key_in_the_keyring_is_named(
         service.enter(monkeypatch)
         kid = empty_desk.ok("key", "generate", "--no-backup", "--json").json["key"]["kid"]
         answer = empty_desk.ok("key", "retire", "main", "--compromised", *REASON).text
-    assert "  private key       keyring: (there)\n" in answer
+    assert "  private key       keyring: (present)\n" in answer
     own = f"delete them yourself in the keyring manager: entry polygent-issuer, {kid}\n"
     assert own in answer
     assert "2. replace the public keys on every server\n" not in answer

@@ -13,7 +13,7 @@ def test_the_public_key_is_shown(desk: Desk) -> None:
     kid = kid_of(desk.folder / "main.key")
     text = desk.ok("key", "show", "main").text
     assert text.startswith(f"main\n  kid          {kid}\n  state        active\n")
-    assert f"  private key  file:{desk.folder}/main.key (there)\n" in text
+    assert f"  private key  file:{desk.folder}/main.key (present)\n" in text
     assert "  backup       none\n" in text
     assert "  created      2025-11-30T09:30:00Z\n" in text
     pem = text[text.index("-----BEGIN PUBLIC KEY-----") :]
@@ -51,9 +51,12 @@ def test_a_missing_key_file_is_reported(desk: Desk) -> None:
     for name in ("main", "other"):
         (desk.folder / f"{name}.key").unlink()
     text = desk.ok("key", "show", "main").text
-    assert f"file:{desk.folder}/main.key (not there: polygent-issue key import BACKUP" in text
+    assert (
+        f"file:{desk.folder}/main.key (missing; to restore it from its backup: "
+        "polygent-issue key import BACKUP" in text
+    )
     text = desk.ok("key", "show", "other").text
-    assert f"file:{desk.folder}/other.key (not there, and no backup is recorded)\n" in text
+    assert f"file:{desk.folder}/other.key (missing, and no backup is recorded)\n" in text
     assert "key import" not in text
 
 

@@ -32,7 +32,7 @@ def test_a_fresh_document_is_exit_0(desk: Desk) -> None:
         "  components   board",
         "  ignored      z",
         "fresh: not older than 14d",
-        "known machine: none has this fingerprint",
+        "known machine: none with this fingerprint",
     ]
 
 

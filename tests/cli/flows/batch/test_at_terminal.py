@@ -95,7 +95,7 @@ def unlocked(desk: Desk) -> dict[str, str]:
 def test_each_code_has_one_prompt_for_consent(today: Desk) -> None:
     """The prompt has the number of items; the journal has the reason for each."""
     terminal = begin(today, "renew", "c1", "c2", "c3", "--term", "5y", **unlocked(today))
-    terminal.expect_exact("long-term stops 3: ")
+    terminal.expect_exact("consent needed for 3 items: --accept long-term")
     terminal.expect_exact("accept long-term for 3 items? [y/N]: ")
     terminal.sendline("y")
     terminal.expect_exact("reason for the journal: ")
