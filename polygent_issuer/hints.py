@@ -1,4 +1,4 @@
-"""Hints: what puts an error right, as a text in which commands and options stay data.
+"""Hints: the fix of an error, as a text in which commands and options stay data.
 
 A hint is a `str`, so that an error, a finding or a row has one text for people, whether it names a
 command or not. What `run` and `option` make of it can be changed later without reading that text:
@@ -30,7 +30,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """An option for the command that was given; the value is empty where it has none."""
+    """An option to add to the given command; `value` is empty for a flag."""
 
     name: str
     value: str
@@ -61,7 +61,7 @@ class Hint(str):
         return (PROGRAM, *commands[0].words) if len(commands) == 1 else None
 
     def at_home(self, home: str) -> Self:
-        """The same commands for the home that was named with `--home`."""
+        """Return the hint with `--home` in each command."""
         return type(self)(
             *(
                 Command(("--home", home, *part.words)) if isinstance(part, Command) else part
@@ -70,19 +70,19 @@ class Hint(str):
         )
 
     def with_options(self, written: Callable[[Option], str]) -> Self:
-        """The same hint with another text for each option outside of a command."""
+        """Return the hint with another text for each option outside of a command."""
         return type(self)(
             *(written(part) if isinstance(part, Option) else part for part in self.parts)
         )
 
 
 def run(*words: str) -> Hint:
-    """A hint that is one command: `run("renew", slug)`. Nothing is quoted yet."""
+    """Return a hint that is one command: `run("renew", slug)`. Nothing is quoted yet."""
     return Hint(Command(words))
 
 
 def option(name: str, value: str = "") -> Hint:
-    """A hint that is one option of the command that was given: `option("--term", "1y")`."""
+    """Return a hint that is one option: `option("--term", "1y")`."""
     return Hint(Option(name, value))
 
 

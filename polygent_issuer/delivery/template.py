@@ -76,9 +76,7 @@ def template_values(letter: LicenseMail, recipient: Mailbox | None) -> dict[str,
 def _changes(letter: LicenseMail) -> str:
     if letter.replaced:
         title = "What changes:"
-        lines = [*_ends(letter), *map(_change, letter.differences)] or [
-            "nothing but the license file itself"
-        ]
+        lines = [*_ends(letter), *map(_change, letter.differences)] or ["only the license file"]
     else:
         title = "Your license includes:"
         lines = [f"{each.name}: {each.new}" for each in letter.differences]

@@ -20,7 +20,7 @@ class Pausable(Protocol):
         """Start nothing more until `resume`."""
 
     def resume(self) -> None:
-        """Work again."""
+        """Resume work."""
 
 
 class Services:

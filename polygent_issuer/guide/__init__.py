@@ -1,4 +1,4 @@
-"""The guide: one Markdown file a topic, shown by `polygent-issue help TOPIC`."""
+"""The guide: one Markdown file for each topic, shown by `polygent-issue help TOPIC`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,13 +14,13 @@ TOPICS: Final[Mapping[str, str]] = {
     "keys": "Signing keys and where they are kept.",
     "backup": "What to back up, where, and how to restore it.",
     "runbooks": "Step by step: a lost laptop, a leaked key, a moved server and more.",
-    "troubleshooting": "By the words that a customer or the product uses.",
+    "troubleshooting": "Problems, in the words that a customer or the product uses.",
     "cron": "Unattended runs with cron or systemd.",
     "scripting": "JSON, exit codes, and what is stable.",
     "server": "Verify and enforce licenses in your server.",
     "sandbox": "See a license as your customer will.",
     "format": "The formats of license files, machine-info.json and public keys.",
-    "reliability": "Faults, speed, and where it was tried.",
+    "reliability": "Behaviour under faults, speed, and tested platforms.",
     "development": "Tests, layout, the protocol of a change, adding a command.",
 }
 """The topics in the order in which they are listed, with a line for each."""

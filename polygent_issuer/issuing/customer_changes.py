@@ -73,7 +73,7 @@ def archive(decided: Decided[ArchivePlan], *, reason: str | None, consent: Conse
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutdatedLicense:
-    """A running license whose `name` or `sub` differs from its customer's; `slug` is theirs."""
+    """A running license with another name or slug than its customer, whose slug is `slug`."""
 
     license_id: str
     name: str

@@ -40,7 +40,7 @@ HEAD: Final = re.compile(r"(?:([0-9]{1,15}):)?([0-9a-f]{64})")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JournalHead:
-    """A head that was noted: the number of rows (if noted), the hash, and a title for messages."""
+    """A saved head: the number of rows (if saved), the hash, and a title for messages."""
 
     size: int | None
     digest: bytes

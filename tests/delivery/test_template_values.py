@@ -98,7 +98,7 @@ def test_a_reissue_has_no_changes(books: Books) -> None:
     """A reissue after the upload window changes no term."""
     values = template_values(renewed(letter(books)), ADA)
     assert values["kind"] == "replacement"
-    assert values["changes"] == "What changes:\n  nothing but the license file itself"
+    assert values["changes"] == "What changes:\n  only the license file"
 
 
 def test_an_enterprise_license_has_no_machine(books: Books) -> None:

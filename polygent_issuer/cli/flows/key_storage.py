@@ -1,4 +1,4 @@
-"""The places of a new key and its backup, checked before any prompt; home and result."""
+"""Storage of a new key and its backup: the options, checks before any prompt, the report."""
 
 import os
 from collections.abc import Iterable

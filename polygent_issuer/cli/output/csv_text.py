@@ -1,4 +1,4 @@
-"""Lists as CSV (RFC 4180) in which a spreadsheet finds no formula.
+"""Lists as CSV (RFC 4180), escaped so that a spreadsheet runs no formula in them.
 
 Names of customers and machines come from others. A cell that a spreadsheet would take for a formula
 (CWE-1236) gets an apostrophe before it, also after a semicolon, at which some part quoted cells;

@@ -71,7 +71,7 @@ def test_sign_renew_and_reissue_write_drafts(desk: Desk, mail: Path) -> None:
             assert part.get_content() == Path(issued["file"]).read_bytes()
             assert part.get_filename() == Path(issued["file"]).name
     assert "  users: 40 instead of 25\n" in text(read(renewed["drafts"][0]))
-    assert "nothing but the license file itself" in text(read(reissued["drafts"][0]))
+    assert "only the license file" in text(read(reissued["drafts"][0]))
     assert len(list(mail.iterdir())) == 6
 
 

@@ -89,15 +89,15 @@ def _place(invocation: Invocation, note: str) -> Path:
     """Return the path of the file of heads, which must be outside the home.
 
     Raises:
-        OutputProblem: (`output_problem`) it is in the home.
+        OutputProblem: (`output_failed`) it is in the home.
     """
     path = Path(note).absolute()
     # Not Path.resolve, which has an exception of its own for a loop of links.
     if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(invocation.home)):
         raise OutputProblem(
-            "the head was saved in the home: anyone who can edit the registry can edit "
-            f"{escape(note)}, too",
-            hint="save the head on another disk, or in a folder that only others can write to",
+            "the head cannot be saved in the home, where anyone who can edit the registry "
+            f"can also edit the saved head: {escape(note)}",
+            hint="save the head outside the home, best on another disk or machine",
         )
     return path
 

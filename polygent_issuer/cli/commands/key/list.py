@@ -43,7 +43,9 @@ def list_all(invocation: Invocation) -> Report:
             )
             styles.append("good" if key.active else "plain")
             if current and not key.may_sign:
-                line = f"signed with {key.label} ({state}): {list_command(key.label)}"
+                line = (
+                    f"to list licenses signed with {key.label} ({state}): {list_command(key.label)}"
+                )
                 lines.append(Line(line, "bad" if key.compromised else "dim"))
     if not members:
         none = Line("no keys yet; to generate one: polygent-issue key generate", "dim")

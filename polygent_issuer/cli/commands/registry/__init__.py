@@ -1,1 +1,1 @@
-"""`polygent-issue registry`: its backup, its restoration, its export, its rebuilding."""
+"""`polygent-issue registry`: back up, restore, export or rebuild the registry."""

@@ -164,7 +164,7 @@ def test_a_head_is_not_saved_in_the_home(filled: Books) -> None:
     for place in (filled.desk.home / "heads", link / "heads"):
         outcome = filled.desk.run("journal", "verify", "--note", str(place))
         assert outcome.code == 8
-        assert "saved in the home" in outcome.err
+        assert "cannot be saved in the home" in outcome.err
         assert not place.exists()
     assert filled.path.read_bytes() == before
 
