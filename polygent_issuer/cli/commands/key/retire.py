@@ -47,8 +47,8 @@ def retire_key(
     A retired key never signs again. Its current licenses are listed with the commands that replace
     them. Servers keep the public key while these licenses are valid.
 
-    With --compromised servers must drop the public key at once, so each license signed with it has
-    to be reissued.
+    With --compromised, remove the public key from every server at once, and reissue each license
+    signed with it.
     """
     typed, now = consent.parse_consent(consents), invocation.now
     decided = invocation.decide(lambda db: decide_retirement(db, key, compromised=compromised))

@@ -58,8 +58,10 @@ def test_retired_and_compromised_keys_have_their_date(desk: Desk) -> None:
         ["retired", "since", "2026-12-01"],
     ]
     assert lines[3:] == [
-        "to list licenses signed with main (compromised): "
-        "polygent-issue license list --status current --key=main"
+        (
+            "to list licenses signed with main (compromised): "
+            "polygent-issue license list --status current --key=main"
+        ),
     ]
     keys = {key["label"]: key for key in desk.ok("key", "list", "--json").json["keys"]}
     assert keys["main"]["compromised_since"] == "2026-12-02T09:30:00Z"
