@@ -11,8 +11,9 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from polygent_issuer.errors import HomeProblem, RegistryChanged
 from polygent_issuer.files import disk
@@ -38,14 +39,29 @@ OLDEST_SQLITE: Final = (3, 37)
 # SQLite waits in C, where Ctrl-C has no effect; therefore it waits in short slices.
 _SLICE: Final = timedelta(milliseconds=200)
 _SLICE_PAGES: Final = 4096
+# Rows of one fetch, and parameters of one statement.
+_CHUNK: Final = 256
 
 Params = tuple[Value, ...]
+_Item = TypeVar("_Item")
 
 
 def where(conditions: Sequence[tuple[str, Params]]) -> tuple[str, Params]:
     """Join conditions with AND; return the clause and its parameters."""
     sql = f"WHERE {' AND '.join(part for part, _ in conditions)} " if conditions else ""
     return sql, tuple(value for _, params in conditions for value in params)
+
+
+def marks(values: Sequence[object]) -> str:
+    """Return a question mark for each value, for the list of an SQL statement."""
+    return ", ".join("?" * len(values))
+
+
+def in_chunks(values: Iterable[_Item]) -> Iterator[tuple[_Item, ...]]:
+    """Split values into parts that are small enough for the parameters of one statement."""
+    rest = iter(values)
+    while chunk := tuple(islice(rest, _CHUNK)):
+        yield chunk
 
 
 def sqlite_version() -> tuple[int, ...]:
@@ -198,6 +214,16 @@ class Connection:
             return cursor.fetchmany(count)
         except FOREIGN as error:
             raise translate(error, self.path) from error
+
+    def stream(self, sql: str, params: Params = ()) -> Iterator[Row]:
+        """Execute one statement, and yield its rows."""
+        with closing(self.run(sql, params)) as cursor:
+            yield from self.fetch_all(cursor)
+
+    def fetch_all(self, cursor: sqlite3.Cursor) -> Iterator[Row]:
+        """Yield the remaining rows of a cursor."""
+        while rows := self.fetch(cursor, _CHUNK):
+            yield from rows
 
     def number(self, pragma: str) -> int:
         """Return the integer value of a pragma."""

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from polygent_issuer.findings import Finding, FindingCode
-from polygent_issuer.registry.connection import Params, where
+from polygent_issuer.registry.connection import Params, marks, where
+from polygent_issuer.registry.digests import chain_hash
 from polygent_issuer.registry.records import (
     Customer,
     Fields,
@@ -20,7 +21,6 @@ from polygent_issuer.registry.records import (
     moment_text,
     text,
 )
-from polygent_issuer.registry.row_check import chain_hash
 from polygent_issuer.registry.transactions import Reading
 from polygent_issuer.terms import dates
 
@@ -49,7 +49,7 @@ def rows(
     conditions: list[tuple[str, Params]] = []
     if customer is not None:
         slugs = (customer.slug, *customer.aliases)
-        conditions.append((f"customer IN ({', '.join('?' * len(slugs))})", slugs))
+        conditions.append((f"customer IN ({marks(slugs)})", slugs))
     if since is not None:
         conditions.append(("at >= ?", (moment_text(since),)))
     if until is not None:
@@ -88,7 +88,7 @@ def issue_of(db: Reading, record: LicenseRecord) -> JournalRow | None:
 def customer_status_changes(db: Reading, customer: Customer) -> int:
     """Count how often a customer was archived, unarchived or merged; this never decreases."""
     slugs = (customer.slug, *customer.aliases)
-    sql = f"""SELECT count(*) FROM journal WHERE customer IN ({", ".join("?" * len(slugs))})
+    sql = f"""SELECT count(*) FROM journal WHERE customer IN ({marks(slugs)})
         AND event IN ('customer-archived', 'customer-unarchived', 'customer-merged')"""  # noqa: S608
     return db.value(as_int, sql, slugs) or 0
 

@@ -28,8 +28,14 @@ from typing import Final
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import schema
+from polygent_issuer.registry.digests import (
+    GENESIS,
+    Recorded,
+    chain_hash,
+    recorded_rows,
+    row_digests,
+)
 from polygent_issuer.registry.records import Fields, as_bytes, as_int
-from polygent_issuer.registry.row_check import GENESIS, chain_hash, recorded_rows, row_digests
 from polygent_issuer.registry.transactions import Reading
 from polygent_issuer.terms import dates
 from polygent_issuer.text import escape, escape_short
@@ -93,9 +99,6 @@ def parse_noted(text: str, name: str) -> tuple[JournalHead, ...]:
         )
     return tuple(heads)
 
-
-Recorded = dict[str, tuple[int, str | None]]
-"""By the name of a row: the newest journal row that wrote it, and its digest (None: deleted)."""
 
 _LICENSE: Final = "licenses/"
 

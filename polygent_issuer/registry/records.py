@@ -26,6 +26,8 @@ Value = str | int | bytes | None
 Row = tuple[Value, ...]
 Fields = Mapping[str, Value]
 """A row: its values by column."""
+RowKey = str | int
+"""The value of a row's primary key."""
 
 _Kind = TypeVar("_Kind")
 _Record = TypeVar("_Record")

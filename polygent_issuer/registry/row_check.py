@@ -1,4 +1,4 @@
-"""Compute digests of written rows, and compare rows with the journal.
+"""Compare rows with the journal.
 
 `row_journal` has the newest journal row that wrote each row. A row is as recorded if
 
@@ -9,89 +9,19 @@ This finds edits of tables. `journal verify` also finds edits of the journal and
 command reads. Only a head that was noted elsewhere shows that the whole chain was rewritten.
 """
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import closing
-from functools import cache
-from hashlib import sha256
-from itertools import islice
-from json.encoder import encode_basestring
-from typing import Any, Final, TypeVar
+from typing import Final
 
-from polygent_issuer.registry.connection import Connection
-from polygent_issuer.registry.errors import (
-    RegistryDamaged,
-    RegistryMisuse,
-    changed_row,
-    damaged,
-    tampered,
-)
-from polygent_issuer.registry.records import Fields, Row, Value, as_bytes, as_int
-from polygent_issuer.registry.schema import JOURNALED, KEYS
+from polygent_issuer.registry.connection import Connection, in_chunks, marks
+from polygent_issuer.registry.digests import Recorded, recorded_rows, row_digests
+from polygent_issuer.registry.errors import RegistryDamaged, changed_row, damaged
+from polygent_issuer.registry.records import Fields, Row, RowKey, Value, as_bytes, as_int
+from polygent_issuer.registry.schema import JOURNALED
 
-Key = str | int
-
-_K = TypeVar("_K")
-_CHUNK: Final = 256
 # A transaction that compares more rows or customers reads some of them again, to save memory.
 _MOST_KEPT: Final = 4096
-
-# The hash before the first journal row.
-GENESIS: Final = bytes(32)
-# In the canonical bytes only a member's name looks like this, because quotes within a text are
-# escaped. The last match is the member of the row itself: no name after it contains an object.
-_ROWS: Final = b',"rows":'
-_DECODE: Final = json.JSONDecoder().raw_decode
-
-
-@cache
-def row_digests(names: tuple[str, ...]) -> Callable[[Sequence[Value]], str]:
-    """Return a function for the SHA-256, in hex, of a row's canonical JSON with these columns.
-
-    Bytes are written as their SHA-256 in hex. Empty columns are left out, so that a column added by
-    a later migration does not change digests. Emptying a column does change the digest.
-    """
-    columns = [
-        (f"{encode_basestring(name)}:", place)
-        for name, place in sorted(zip(names, range(len(names)), strict=True))
-    ]
-
-    def digest(row: Sequence[Value]) -> str:
-        members = [
-            begun + (encode_basestring(value) if isinstance(value, str) else _json(value))
-            for begun, place in columns
-            if (value := row[place]) is not None
-        ]
-        return sha256(f"{{{','.join(members)}}}".encode()).hexdigest()
-
-    return digest
-
-
-def _json(value: int | bytes) -> str:
-    return f'"{sha256(value).hexdigest()}"' if isinstance(value, bytes) else str(value)
-
-
-def chain_hash(previous: bytes, body: bytes) -> bytes:
-    """Return SHA-256(previous ‖ bytes), 32 bytes (DESIGN, "Registry and journal")."""
-    return sha256(previous + body).digest()
-
-
-def recorded_rows(body: bytes) -> dict[str, str | None]:
-    """Return the digests of the rows that a journal row wrote, by name; None for a deleted row.
-
-    Args:
-        body: the stored bytes of the journal row.
-
-    Raises:
-        ValueError, TypeError, RecursionError: for bytes that this tool did not write.
-    """
-    at = body.rfind(_ROWS)
-    if at < 0:
-        raise ValueError("no rows")
-    rows, _ = _DECODE(body[at + len(_ROWS) :].decode())
-    return dict(rows)
-
 
 # The column of a table with the customer of its rows and of their journal rows. The journal rows of
 # keys have no customer.
@@ -106,14 +36,12 @@ _ABOUT_CUSTOMERS: Final = """SELECT customer_id, seq, bytes FROM (
     SELECT id AS customer_id, slug FROM customers WHERE id IN ({0}) UNION ALL
     SELECT customer_id, slug FROM aliases WHERE customer_id IN ({0}))
     CROSS JOIN journal ON journal.customer = slug ORDER BY seq"""
-# Exactly as in the index.
+# The condition is that of the partial index, without which SQLite would read the whole journal.
 _ABOUT_KEYS: Final = """SELECT NULL, seq, bytes FROM journal
     WHERE license IS NULL AND kid IS NOT NULL ORDER BY seq"""
 _ROWS_OF: Final = "SELECT *, NULL FROM {0} WHERE {1} IN ({2})"
 _WITH_SEQ: Final = """SELECT {0}.*, row_journal.seq FROM {0}
     LEFT JOIN row_journal ON row_journal.name = '{0}/' || {0}.{1} WHERE {0}.{1} IN ({2})"""
-_NEWEST: Final = """INSERT INTO row_journal (name, seq) VALUES (?, ?)
-    ON CONFLICT (name) DO UPDATE SET seq = excluded.seq"""
 _RECORDED: Final = """SELECT bytes FROM journal
     WHERE seq = (SELECT seq FROM row_journal WHERE name = ?)"""
 
@@ -131,7 +59,7 @@ class RowCheck:
         self._sound: set[str] = set()
         # For each customer, or None for keys: the number of the newest journal row, and the digest
         # in it, by the name of the row that it wrote.
-        self._newest: dict[Value, dict[str, tuple[int, str | None]]] = {}
+        self._newest: dict[Value, Recorded] = {}
         self._complete: set[tuple[str, int | None]] = set()
 
     def note(self, name: str) -> None:
@@ -158,14 +86,14 @@ class RowCheck:
         if name not in self._sound:
             self._require_no_row(name)
 
-    def read_ahead(self, table: str, keys: Iterable[Key]) -> list[Fields]:
+    def read_ahead(self, table: str, keys: Iterable[RowKey]) -> list[Fields]:
         """Read many rows in a few queries; `require` compares each of them later."""
         if len(self._read) > _MOST_KEPT:
             self._read.clear()
         rows: list[Row] = []
-        for some in _chunks(keys):
+        for some in in_chunks(keys):
             sql = _WITH_SEQ if self._checked else _ROWS_OF
-            sql = sql.format(table, JOURNALED[table], _marks(some))
+            sql = sql.format(table, JOURNALED[table], marks(some))
             with closing(self._connection.run(sql, some)) as cursor:
                 names = tuple(column[0] for column in cursor.description)[:-1]
                 rows += self._connection.fetch(cursor, len(some))
@@ -178,11 +106,11 @@ class RowCheck:
             owners = {row[names.index(column)] for row in rows}
             # A damaged row has any value here, and `require` refuses it.
             self._read_newest(
-                {each for each in owners if isinstance(each, int) and each not in self._newest}
+                {owner for owner in owners if isinstance(owner, int) and owner not in self._newest}
             )
         return [dict(zip(names, row, strict=False)) for row in rows]
 
-    def require(self, table: str, key: Key) -> None:
+    def require(self, table: str, key: RowKey) -> None:
         """Check that a row, or its absence, is as the journal last recorded it."""
         name = f"{table}/{key}"
         if name in self._sound or not self._checked:
@@ -197,8 +125,8 @@ class RowCheck:
         newest: tuple[int, str | None] = (0, None)
         if table in _CUSTOMER:
             column = _CUSTOMER[table]
-            about = None if column is None else row[names.index(column)]
-            newest = self._newest_of(about).get(name, newest)
+            owner = None if column is None else row[names.index(column)]
+            newest = self._newest_of(owner).get(name, newest)
         if seq is None or as_int(seq) < newest[0]:
             raise changed_row(self._connection.path, name)
         recorded = newest[1] if seq == newest[0] else self._recorded(name)
@@ -206,7 +134,7 @@ class RowCheck:
             raise changed_row(self._connection.path, name)
         self._sound.add(name)
 
-    def fields(self, table: str, key: Key) -> Fields | None:
+    def fields(self, table: str, key: RowKey) -> Fields | None:
         """Return the values of a row by column, or None."""
         name = f"{table}/{key}"
         if name not in self._read:
@@ -221,42 +149,40 @@ class RowCheck:
         """
         if (table, customer_id) in self._complete or not self._checked:
             return
+        prefix = f"{table}/"
         for name in self._newest_of(customer_id):
-            of, _, key = name.partition("/")
-            if of == table:
-                self.require(table, key)
+            if name.startswith(prefix):
+                self.require(table, name.removeprefix(prefix))
         self._complete.add((table, customer_id))
 
-    def _newest_of(self, about: Value) -> Mapping[str, tuple[int, str | None]]:
-        if about not in self._newest:
-            self._read_newest({about})
-        if about not in self._newest:
+    def _newest_of(self, owner: Value) -> Recorded:
+        if owner not in self._newest:
+            self._read_newest({owner})
+        if owner not in self._newest:
             raise self._unreadable()
-        return self._newest[about]
+        return self._newest[owner]
 
-    def _read_newest(self, about: AbstractSet[Value]) -> None:
+    def _read_newest(self, owners: AbstractSet[Value]) -> None:
         """Read the journal rows about customers (None: about keys).
 
         A customer is left out if one of these rows cannot be read.
         """
         if len(self._newest) > _MOST_KEPT:
             self._newest.clear()
-        for some in _chunks(about):
-            newest: dict[Value, dict[str, tuple[int, str | None]]] = {each: {} for each in some}
-            sql, params = _ABOUT_CUSTOMERS.format(_marks(some)), some * 2
+        for some in in_chunks(owners):
+            newest: dict[Value, Recorded] = {owner: {} for owner in some}
+            sql, params = _ABOUT_CUSTOMERS.format(marks(some)), some * 2
             if some == (None,):
                 sql, params = _ABOUT_KEYS, ()
-            with closing(self._connection.run(sql, params)) as cursor:
-                while rows := self._connection.fetch(cursor, _CHUNK):
-                    for of, seq, body in rows:
-                        if of not in newest:
-                            continue
-                        try:
-                            written = self._rows(body).items()
-                        except RegistryDamaged:
-                            del newest[of]
-                        else:
-                            newest[of].update((name, (as_int(seq), to)) for name, to in written)
+            for owner, seq, body in self._connection.stream(sql, params):
+                if owner not in newest:
+                    continue
+                try:
+                    digests = self._rows(body).items()
+                except RegistryDamaged:
+                    del newest[owner]
+                else:
+                    newest[owner].update((name, (as_int(seq), to)) for name, to in digests)
             self._newest.update(newest)
 
     def _recorded(self, name: str) -> str | None:
@@ -276,136 +202,3 @@ class RowCheck:
 
     def _unreadable(self) -> RegistryDamaged:
         return damaged(self._connection.path, "is damaged: a journal row cannot be read")
-
-
-class WrittenRows:
-    """The rows that a transaction has written so far."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Note rows that are written within the open transaction of a connection."""
-        self._connection = connection
-        self._names: dict[str, tuple[str, ...]] = {}
-        # The digests for the next journal row, by name (None: deleted), and those of each `.lic`
-        # among them, by license.
-        self.digests: dict[str, str | None] = {}
-        self.files: dict[str, str] = {}
-        # The expected content at the COMMIT: rows with Python's own hash, which only this process
-        # can compute (None: deleted), journal rows with their hash, and the journal row in
-        # `row_journal` for each row.
-        self._rows: list[tuple[str, Key, int | None]] = []
-        self._chained: list[tuple[int, bytes]] = []
-        self._newest: list[tuple[str, int]] = []
-
-    def note(self, table: str, described: tuple[Any, ...], row: Row) -> Key:
-        """Note a written row, with columns as from `Connection.first`; return its key."""
-        names = self._names.get(table)
-        if names is None:
-            names = self._names[table] = tuple(column[0] for column in described)
-        key = row[names.index(KEYS[table])]
-        if not isinstance(key, str | int):
-            raise damaged(self._connection.path, "has a row without a key")
-        self._rows.append((table, key, hash(row)))
-        if table in JOURNALED:
-            self.digests[f"{table}/{key}"] = row_digests(names)(row)
-            if table == "licenses":
-                self.files[str(key)] = sha256(as_bytes(row[names.index("file")])).hexdigest()
-        return key
-
-    def note_deleted(self, table: str, key: Key) -> None:
-        """Note a deleted row."""
-        self._rows.append((table, key, None))
-        if table in JOURNALED:
-            self.digests[f"{table}/{key}"] = None
-
-    def chain(self, seq: int, hashed: bytes) -> None:
-        """Note the journal row of the written rows."""
-        self._chained.append((seq, hashed))
-        self._newest += ((name, seq) for name in self.digests)
-        self.digests.clear()
-        self.files.clear()
-
-    def write_newest(self) -> None:
-        """Write the newest journal row of each row to `row_journal`."""
-        self._connection.run_many(_NEWEST, dict(self._newest).items())
-
-    def mark(self) -> tuple[int, int, int]:
-        """Return a mark for `undo`."""
-        return len(self._rows), len(self._chained), len(self._newest)
-
-    def undo(self, mark: tuple[int, int, int]) -> set[str]:
-        """Forget the notes since a mark; return the names of their rows."""
-        rows, chained, newest = mark
-        undone = {f"{table}/{key}" for table, key, _ in self._rows[rows:]}
-        del self._rows[rows:], self._chained[chained:], self._newest[newest:]
-        self.digests.clear()
-        self.files.clear()
-        return undone
-
-    def require_journaled(self) -> None:
-        """Check that a journal row records all written rows; else `registry_misuse`."""
-        if self.digests:
-            tables = ", ".join(sorted({name.partition("/")[0] for name in self.digests}))
-            raise RegistryMisuse(f"rows of {tables} were written without a journal row")
-
-    def require_kept(self) -> None:
-        """Read all rows back; `registry_damaged` if one is not as it was written."""
-        self._require_chained()
-        self._require_newest()
-        self._require_rows()
-
-    def not_kept(self, table: str) -> RegistryDamaged:
-        """Return the error for a row that is not as it was written."""
-        return tampered(
-            self._connection.path, f"a row of {table} is missing or different after the write"
-        )
-
-    def _require_chained(self) -> None:
-        if not self._chained:
-            return
-        first, _ = self._chained[0]
-        sql = "SELECT seq, previous, bytes, hash FROM journal WHERE seq >= ? ORDER BY seq"
-        stored = (
-            (row[0], chain_hash(as_bytes(row[1]), as_bytes(row[2])), row[3])
-            for row in self._fetched(sql, (first,))
-        )
-        if list(stored) != [(seq, hashed, hashed) for seq, hashed in self._chained]:
-            raise self.not_kept("journal")
-
-    def _require_newest(self) -> None:
-        newest = dict(self._newest)
-        for some in _chunks(newest):
-            sql = f"SELECT name, seq FROM row_journal WHERE name IN ({_marks(some)})"  # noqa: S608
-            if set(self._fetched(sql, some)) != {(name, newest[name]) for name in some}:
-                raise self.not_kept("row_journal")
-
-    def _require_rows(self) -> None:
-        latest: dict[str, dict[Key, int | None]] = {}
-        for table, key, hashed in self._rows:
-            latest.setdefault(table, {})[key] = hashed
-        for table, hashes in latest.items():
-            for some in _chunks(hashes):
-                stored = self._hashes(table, some)
-                if any(stored.get(key) != hashes[key] for key in some):
-                    raise self.not_kept(table)
-
-    def _hashes(self, table: str, keys: tuple[Key, ...]) -> dict[Value, int]:
-        """Return the hashes of the rows with these keys, by key."""
-        sql = f"SELECT * FROM {table} WHERE {KEYS[table]} IN ({_marks(keys)})"  # noqa: S608  # names of our own
-        with closing(self._connection.run(sql, keys)) as cursor:
-            place = [column[0] for column in cursor.description].index(KEYS[table])
-            return {row[place]: hash(row) for row in self._connection.fetch(cursor, len(keys))}
-
-    def _fetched(self, sql: str, params: tuple[Value, ...]) -> Iterator[Row]:
-        with closing(self._connection.run(sql, params)) as cursor:
-            while rows := self._connection.fetch(cursor, _CHUNK):
-                yield from rows
-
-
-def _chunks(keys: Iterable[_K]) -> Iterator[tuple[_K, ...]]:
-    rest = iter(keys)
-    while some := tuple(islice(rest, _CHUNK)):
-        yield some
-
-
-def _marks(keys: Sequence[object]) -> str:
-    return ", ".join("?" * len(keys))

@@ -6,28 +6,30 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 from weakref import WeakSet
 
-from polygent_issuer.registry.connection import Connection, Params
+from polygent_issuer.registry.connection import Connection, Params, marks
+from polygent_issuer.registry.digests import GENESIS, chain_hash
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMisuse, damaged, damaged_row
 from polygent_issuer.registry.records import (
     Actor,
     Fields,
     KeyRecord,
     Row,
+    RowKey,
     Value,
     as_bytes,
     as_int,
     canonical,
     moment_text,
 )
-from polygent_issuer.registry.row_check import GENESIS, Key, RowCheck, WrittenRows, chain_hash
+from polygent_issuer.registry.row_check import RowCheck
 from polygent_issuer.registry.schema import JOURNALED, KEYS
+from polygent_issuer.registry.written_rows import WrittenRows
 
 _Record = TypeVar("_Record")
 _Source = TypeVar("_Source")
-_CHUNK: Final = 256
 
 # The errors of reading a column, or of building a record, in a damaged file.
 _UNREADABLE = (ValueError, TypeError, LookupError, OverflowError, RecursionError)
@@ -53,7 +55,7 @@ class Reading:
         self._cursors: WeakSet[sqlite3.Cursor] = WeakSet()
         self._ended = False
 
-    def require_recorded(self, table: str, key: Key) -> None:
+    def require_recorded(self, table: str, key: RowKey) -> None:
         """Check that a row is as the journal last recorded it, if this transaction is checked."""
         self._require_open()
         self.row_check.require(table, key)
@@ -63,12 +65,12 @@ class Reading:
         self._require_open()
         self.row_check.require_every(table, customer_id)
 
-    def read_ahead(self, table: str, keys: Iterable[Key]) -> list[Fields]:
+    def read_ahead(self, table: str, keys: Iterable[RowKey]) -> list[Fields]:
         """Read many rows in a few queries, unchecked; `recorded` then needs no query for them."""
         self._require_open()
         return self.row_check.read_ahead(table, keys)
 
-    def recorded(self, table: str, key: Key) -> Fields | None:
+    def recorded(self, table: str, key: RowKey) -> Fields | None:
         """Return a row after a check with `require_recorded`, or None."""
         self.require_recorded(table, key)
         return self.row_check.fields(table, key)
@@ -167,8 +169,7 @@ class Reading:
 
     def _stream(self, cursor: sqlite3.Cursor) -> Iterator[Row]:
         try:
-            while rows := self._connection.fetch(cursor, _CHUNK):
-                yield from rows
+            yield from self._connection.fetch_all(cursor)
         finally:
             if not self._ended:  # `end` has closed all cursors, and the connection may be closed
                 cursor.close()
@@ -176,8 +177,8 @@ class Reading:
 
 @cache
 def _inserting(table: str, columns: tuple[str, ...]) -> str:
-    names, marks = ", ".join(columns), ", ".join("?" * len(columns))
-    return f"INSERT INTO {table} ({names}) VALUES ({marks}) RETURNING *"  # noqa: S608  # names of our own
+    names = ", ".join(columns)
+    return f"INSERT INTO {table} ({names}) VALUES ({marks(columns)}) RETURNING *"  # noqa: S608  # names of our own
 
 
 @cache
@@ -203,7 +204,7 @@ class Writing(Reading):
         """The stored form of `now`."""
         return moment_text(self.now)
 
-    def insert(self, table: str, **columns: Value) -> Key:
+    def insert(self, table: str, **columns: Value) -> RowKey:
         """Insert a row, noted for the journal if that records the table; return its key.
 
         Raises:
@@ -218,7 +219,7 @@ class Writing(Reading):
             self.row_check.require_new(f"{table}/{row[names.index(KEYS[table])]!s}")
         return self._note(table, described, row)
 
-    def update(self, table: str, key: Key, only: str = "1", /, **columns: Value) -> bool:
+    def update(self, table: str, key: RowKey, only: str = "1", /, **columns: Value) -> bool:
         """Change a row by its key, noted for the journal; return whether the row exists.
 
         Args:
@@ -240,7 +241,7 @@ class Writing(Reading):
         self._note(table, described, row)
         return True
 
-    def delete(self, table: str, *keys: Key) -> None:
+    def delete(self, table: str, *keys: RowKey) -> None:
         """Delete rows by their keys, noted for the journal; errors as `update`."""
         self._require_open()
         if table in JOURNALED:
@@ -327,7 +328,7 @@ class Writing(Reading):
         self._written.write_newest()
         self._written.require_kept()
 
-    def _note(self, table: str, described: tuple[Any, ...], row: Row) -> Key:
+    def _note(self, table: str, described: tuple[Any, ...], row: Row) -> RowKey:
         key = self._written.note(table, described, row)
         self.row_check.note(f"{table}/{key}")
         if table == "keys":

@@ -29,6 +29,7 @@ from polygent_issuer.registry import (
     merging,
     row_check,
 )
+from polygent_issuer.registry.digests import recorded_rows
 from polygent_issuer.registry.errors import RegistryDamaged
 
 OLD, NEW = license_id(1), license_id(2)
@@ -174,7 +175,6 @@ def test_the_journal_rows_of_a_customer_are_read_once(
             add_license(db, number, acme, kid)
         db.record("test", customer="acme")
     bodies: list[bytes] = []
-    recorded_rows = row_check.recorded_rows
 
     def noted(body: bytes) -> dict[str, str | None]:
         bodies.append(body)
