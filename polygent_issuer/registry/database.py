@@ -201,12 +201,13 @@ class Registry:
                 db.row_check = last[1]
             (judge or _require_as_made)(connection)
             yield db
+            db.check_written()
             db.end()
             connection.wait_for("COMMIT")
             db.row_check.forget_journal()
             self._last_check = version, db.row_check
         except BaseException as error:
-            Reading.end(db)
+            db.end()
             connection.roll_back()
             if isinstance(error, RegistryMisuse):
                 # If earlier rows violate a constraint, this is not a bug of the writing command.

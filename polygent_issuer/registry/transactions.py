@@ -314,11 +314,6 @@ class Writing(Reading):
             raise
         self._connection.run("RELEASE part").close()
 
-    def end(self) -> None:
-        """Check the written rows, then end as `Reading.end`."""
-        self.check_written()
-        super().end()
-
     def check_written(self) -> None:
         """Read the written rows back, before the COMMIT or before the files of the change.
 
