@@ -18,9 +18,9 @@ class ToIssue:
     decision: Decision
 
 
-Ready = ToIssue | Kept | Failed
+DecidedItem = ToIssue | Kept | Failed
 """A decided item: licenses to issue, or its outcome."""
-Signed = tuple[Ready, tuple[Issued, ...] | IssuerError]
+SignedItem = tuple[DecidedItem, tuple[Issued, ...] | IssuerError]
 """A decided item with its signed licenses, or the error that prevents them."""
 
 
@@ -29,15 +29,15 @@ class Group:
     """Items that were decided on one snapshot, and the effects of later writes.
 
     Attributes:
-        rest: the items that are not signed yet.
+        unsigned: the items that are not signed yet.
         signed: the items that are signed and not written yet.
         affects_all: whether a later write may affect any decision.
         customers: the customers that the rows of this group affect.
     """
 
     decided: Decided[Any]
-    rest: list[Ready]
-    signed: list[Signed] = field(default_factory=list)
+    unsigned: list[DecidedItem]
+    signed: list[SignedItem] = field(default_factory=list)
     affects_all: bool = False
     customers: set[int] = field(default_factory=set)
 
@@ -47,7 +47,7 @@ class Group:
         self.customers |= affected
         self.affects_all = self.affects_all or not affected
 
-    def may_affect(self, item: Ready) -> bool:
+    def may_affect(self, item: DecidedItem) -> bool:
         """Return whether later writes may change the decision on an item."""
         if self.affects_all or not self.customers:
             return self.affects_all
@@ -63,11 +63,11 @@ def _affected(item: ToIssue) -> set[int]:
     machine may change the findings of all others.
     """
     customers: set[int] = set()
-    for each in item.decision.proposals:
-        machine = each.machine
-        if isinstance(each.customer, NewCustomer) or each.document is not None:
+    for proposal in item.decision.proposals:
+        machine = proposal.machine
+        if isinstance(proposal.customer, NewCustomer) or proposal.document is not None:
             return set()
         if machine is not None and (machine.known is None or machine.changed):
             return set()
-        customers.add(each.customer.id)
+        customers.add(proposal.customer.id)
     return customers

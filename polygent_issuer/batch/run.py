@@ -26,7 +26,7 @@ from time import monotonic
 from typing import Final
 
 from polygent_issuer import files
-from polygent_issuer.batch.group import Group, Ready, Signed, ToIssue
+from polygent_issuer.batch.group import DecidedItem, Group, SignedItem, ToIssue
 from polygent_issuer.batch.outcomes import (
     OF_ALL,
     Done,
@@ -40,9 +40,9 @@ from polygent_issuer.batch.preview import REVIEW, digest, shortened
 from polygent_issuer.errors import HomeProblem, IssuerError, OutputProblem, RegistryChanged
 from polygent_issuer.findings import Finding, require
 from polygent_issuer.issuing import outbox_delivery
-from polygent_issuer.issuing.outbox_delivery import Destination
+from polygent_issuer.issuing.destination import Destination
 from polygent_issuer.issuing.proposal import Proposal
-from polygent_issuer.issuing.signing import Issued, record_issue, sign, undelivered
+from polygent_issuer.issuing.signing import Issued, delivery_failed, record_issue, sign
 from polygent_issuer.keys.signer import Signer
 from polygent_issuer.registry import Actor, Reading, Registry, Writing, change, journal, outbox
 
@@ -123,44 +123,44 @@ class BatchRunner:
             self._finish(self._begin)
         jobs = iter(jobs)
         while not self._stopped() and (chunk := list(islice(jobs, MAX_GROUP_SIZE))):
-            yield from self._group(chunk)
+            yield from self._run_group(chunk)
         if self._delivered:
             with suppress(HomeProblem):  # the next command repeats it
                 self._finish(lambda db: outbox.clear(db, *self._delivered))
 
-    def _group(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+    def _run_group(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
         """Carry out these jobs, in one transaction or several."""
 
-        def decide(db: Reading) -> list[Ready]:
+        def decide(db: Reading) -> list[DecidedItem]:
             read_ahead(db, jobs)
-            return [self._ready(db, job) for job in jobs]
+            return [self._decide(db, job) for job in jobs]
 
         decided = change.decide(self._registry, decide, now=self._now, actor=self._actor)
         if self._behind is None:
             self._behind = decided.behind
-        group = Group(decided=replace(decided, behind=self._behind), rest=decided.decision)
-        while group.rest and not isinstance(first := group.rest[0], ToIssue):
+        group = Group(decided=replace(decided, behind=self._behind), unsigned=decided.decision)
+        while group.unsigned and not isinstance(first := group.unsigned[0], ToIssue):
             # Outcomes before the first item to issue need no key.
             yield first
-            del group.rest[0]
-        if group.rest and not self._signers:
+            del group.unsigned[0]
+        if group.unsigned and not self._signers:
             self._signers = self._unlock()
         tries = 0
-        while group.signed or group.rest:
-            self._sign(group)
-            outcomes, changed = self._write(group)
+        while group.signed or group.unsigned:
+            self._sign_group(group)
+            outcomes, changed = self._write_group(group)
             yield from outcomes
             if changed is not None:
                 tries = 1 if outcomes else tries + 1
                 if tries <= _TRIES:
-                    group.signed[0] = self._signed(changed)
+                    group.signed[0] = self._sign_item(changed)
                 else:
                     del group.signed[0]
                     yield Failed(job=changed.job, error=_changed())
             if self._stopped():
                 return
 
-    def _ready(self, db: Reading, job: Job) -> Ready:
+    def _decide(self, db: Reading, job: Job) -> DecidedItem:
         """Decide an item; return its outcome if there is nothing to issue.
 
         If another command has issued it meanwhile, the item is kept.
@@ -174,32 +174,32 @@ class BatchRunner:
                 return Kept(job=job, decision=decision)
             if self._shown is not None and shortened(digest(job, decision)) not in self._shown:
                 raise _changed()
-            for each in decision.proposals:
-                require(each.findings, job.consent, with_reason=self._with_reason)
+            for proposal in decision.proposals:
+                require(proposal.findings, job.consent, with_reason=self._with_reason)
         except OF_ALL:
             raise
         except IssuerError as error:
             return Failed(job=job, error=error)
         return ToIssue(job=job, decision=decision)
 
-    def _sign(self, group: Group) -> None:
+    def _sign_group(self, group: Group) -> None:
         """Do step 2 for as many items as time allows."""
         until = monotonic() + _SIGNING
-        while group.rest:
-            group.signed.append(self._signed(group.rest[0]))
-            del group.rest[0]
+        while group.unsigned:
+            group.signed.append(self._sign_item(group.unsigned[0]))
+            del group.unsigned[0]
             if monotonic() > until or self._stopped():
                 return
 
-    def _signed(self, item: Ready) -> Signed:
+    def _sign_item(self, item: DecidedItem) -> SignedItem:
         """Sign an item, or return the error that prevents it.
 
         Raises:
             KeyUnavailable: the key failed, which affects all items.
         """
         issued: list[Issued] = []
-        for each in item.decision.proposals if isinstance(item, ToIssue) else ():
-            signer = self._signers.get(each.key.kid)
+        for proposal in item.decision.proposals if isinstance(item, ToIssue) else ():
+            signer = self._signers.get(proposal.key.kid)
             if signer is None:
                 return item, RegistryChanged(
                     "the active signing key changed during the run; nothing was issued for "
@@ -207,13 +207,13 @@ class BatchRunner:
                     hint="run the command again",
                 )
             try:
-                path = self._destination.free_target(each)
+                path = self._destination.free_target(proposal)
             except OutputProblem as problem:
                 return item, problem
-            issued.append(sign(each, signer, path))
+            issued.append(sign(proposal, signer, path))
         return item, tuple(issued)
 
-    def _write(self, group: Group) -> tuple[list[Outcome], ToIssue | None]:
+    def _write_group(self, group: Group) -> tuple[list[Outcome], ToIssue | None]:
         """Do steps 3 to 5 for the first items of a group, and remove them from it.
 
         Returns:
@@ -226,10 +226,10 @@ class BatchRunner:
             group.affects_all = group.affects_all or not as_decided
             outcomes, changed = self._write_rows(db, group)
             if staged is not None:
-                done = (each for each in outcomes if isinstance(each, Done))
-                for each in (issued for one in done for issued in one.issued):
-                    if each.path is not None:
-                        staged.prepare(each.file, each.path.name)
+                for outcome in outcomes:
+                    for issued in outcome.issued if isinstance(outcome, Done) else ():
+                        if issued.path is not None:
+                            staged.prepare(issued.file, issued.path.name)
                 staged.sync()
             group.decided = replace(group.decided, head=journal.head(db))
             return outcomes, changed
@@ -258,11 +258,11 @@ class BatchRunner:
         outcomes: list[Outcome] = []
         until = monotonic() + _WRITING
         for signed, issued in group.signed:
-            item = self._ready(db, signed.job) if group.may_affect(signed) else signed
+            item = self._decide(db, signed.job) if group.may_affect(signed) else signed
             if not isinstance(item, ToIssue):
                 outcomes.append(item)
             elif item is signed or _is_as_signed(item, signed):
-                outcomes.append(self._written(db, item, issued))
+                outcomes.append(self._write_item(db, item, issued))
                 if isinstance(outcomes[-1], Done):
                     group.note(item)
             else:
@@ -271,22 +271,22 @@ class BatchRunner:
                 break
         return outcomes, None
 
-    def _written(
+    def _write_item(
         self, db: Writing, item: ToIssue, signed: tuple[Issued, ...] | IssuerError
     ) -> Done | Failed:
         """Write the rows of an item, which fails alone if they are refused."""
         job, decision = item.job, item.decision
         if isinstance(signed, IssuerError):
             return Failed(job=job, error=signed)
-        issued = tuple(map(_as_decided, signed, decision.proposals))
+        issued = tuple(map(_with_proposal, signed, decision.proposals))
         particulars = None
         if self._review is not None:
             as_digest = digest(job, decision).hex()
             particulars = {REVIEW: {"digest": self._review, "decision": as_digest}}
         try:
             with db.part():
-                for each in issued:
-                    record_issue(db, each, job.consent, extra_details=particulars)
+                for license_ in issued:
+                    record_issue(db, license_, job.consent, extra_details=particulars)
         except OF_ALL:
             raise
         except IssuerError as error:
@@ -297,31 +297,31 @@ class BatchRunner:
         """Do step 5; a file that could not be linked is written once more, else reported."""
         failed = staged.publish()
         return [
-            self._delivered_or_failed(each, failed) if isinstance(each, Done) else each
-            for each in outcomes
+            self._deliver_item(outcome, failed) if isinstance(outcome, Done) else outcome
+            for outcome in outcomes
         ]
 
-    def _delivered_or_failed(self, done: Done, unpublished: Container[str]) -> Done | Failed:
+    def _deliver_item(self, done: Done, unpublished: Container[str]) -> Done | Failed:
         problems: dict[str, OutputProblem] = {}
-        for each in done.issued:
-            license_id = each.proposal.license.jti
+        for issued in done.issued:
+            license_id = issued.proposal.license.jti
             try:
-                if each.path is not None and each.path.name in unpublished:
+                if issued.path is not None and issued.path.name in unpublished:
                     # Another command may have delivered it and removed the temporary file.
-                    outbox_delivery.write(each.file, each.path, license_id, self._prefix)
+                    outbox_delivery.write(issued.file, issued.path, license_id, self._prefix)
             except OutputProblem as problem:
                 problems[license_id] = problem
             else:
                 self._delivered.append(license_id)
         if not problems:
             return done
-        return Failed(job=done.job, error=undelivered(problems), issued=done.issued)
+        return Failed(job=done.job, error=delivery_failed(problems), issued=done.issued)
 
     def _finish(self, work: Callable[[Writing], None]) -> None:
         change.finish(self._registry, work, now=self._now, actor=self._actor)
 
 
-def _is_as_signed(item: ToIssue, signed: Ready) -> bool:
+def _is_as_signed(item: ToIssue, signed: DecidedItem) -> bool:
     """Return whether an item has the decision that was signed, except for the license ID."""
     return (
         isinstance(signed, ToIssue)
@@ -330,7 +330,7 @@ def _is_as_signed(item: ToIssue, signed: Ready) -> bool:
     )
 
 
-def _as_decided(signed: Issued, proposal: Proposal) -> Issued:
+def _with_proposal(signed: Issued, proposal: Proposal) -> Issued:
     """Return the signed license with the proposal of its newest decision."""
     if signed.proposal is proposal:
         return signed
@@ -338,7 +338,7 @@ def _as_decided(signed: Issued, proposal: Proposal) -> Issued:
 
 
 def _replaces(item: ToIssue) -> list[tuple[str, ...]]:
-    return [each.license.replaces for each in item.decision.proposals]
+    return [proposal.license.replaces for proposal in item.decision.proposals]
 
 
 def _changed() -> RegistryChanged:

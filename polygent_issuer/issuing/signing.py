@@ -12,7 +12,7 @@ from polygent_issuer.errors import KeyUnavailable, OutputProblem
 from polygent_issuer.findings import Consent, require
 from polygent_issuer.hints import Hint, join, run
 from polygent_issuer.issuing import outbox_delivery
-from polygent_issuer.issuing.outbox_delivery import Destination
+from polygent_issuer.issuing.destination import Destination
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal, verifier_of
 from polygent_issuer.keys.rotation import label_words, signing_command
 from polygent_issuer.keys.signer import Signer
@@ -247,7 +247,7 @@ def _deliver_all(
         else:
             yield license_id
     if problems:
-        raise undelivered(problems)
+        raise delivery_failed(problems)
 
 
 def _deliver(
@@ -265,7 +265,7 @@ def _deliver(
         destination.write(issued.file)
 
 
-def undelivered(problems: Mapping[str, OutputProblem]) -> OutputProblem:
+def delivery_failed(problems: Mapping[str, OutputProblem]) -> OutputProblem:
     """Return one error for the problems with files of committed licenses, by license ID."""
     ids = ", ".join(license_id[:8] for license_id in problems)
     issued = f"license {ids} was issued, but its file"

@@ -14,7 +14,7 @@ from polygent_issuer.errors import KeyUnavailable, OutputExists, OutputProblem, 
 from polygent_issuer.files import publication
 from polygent_issuer.findings import Consent, ConsentNeeded
 from polygent_issuer.issuing import outbox_delivery, signing
-from polygent_issuer.issuing.outbox_delivery import Destination
+from polygent_issuer.issuing.destination import Destination
 from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.registry import customers, licenses, outbox
 from polygent_issuer.verifier.keys import Key
@@ -153,7 +153,7 @@ def test_a_license_whose_file_failed_is_delivered_by_the_next_issue(
 def test_an_error_names_each_license_that_was_not_delivered() -> None:
     """The error for several files names each license, each reason once, and the exports."""
     full = OutputProblem("the disk is full")
-    error = signing.undelivered(
+    error = signing.delivery_failed(
         {"00000001-0000": full, "00000002-0000": full, "00000003-0000": full}
     )
 

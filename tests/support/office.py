@@ -10,12 +10,12 @@ from typing import Any
 
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
+from polygent_issuer.issuing.destination import Destination
 from polygent_issuer.issuing.license_decision import (
     FirstLicenseRequest,
     propose_first,
     propose_renewals,
 )
-from polygent_issuer.issuing.outbox_delivery import Destination
 from polygent_issuer.issuing.proposal import Action, Proposal
 from polygent_issuer.issuing.selection import RenewalRequest
 from polygent_issuer.issuing.signing import Issued, proposals_of, publish

@@ -22,12 +22,12 @@ from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
+from polygent_issuer.issuing.destination import resolve
 from polygent_issuer.issuing.license_decision import (
     FirstLicenseRequest,
     propose_first,
     propose_renewals,
 )
-from polygent_issuer.issuing.outbox_delivery import resolve
 from polygent_issuer.issuing.proposal import Action, Proposal
 from polygent_issuer.issuing.selection import (
     RenewalRequest,

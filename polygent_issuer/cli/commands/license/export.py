@@ -16,7 +16,7 @@ from polygent_issuer.cli.output.proposal import deadline
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.issuing import outbox_delivery
-from polygent_issuer.issuing.outbox_delivery import resolve
+from polygent_issuer.issuing.destination import resolve
 from polygent_issuer.issuing.proposal import file_name, load_license
 from polygent_issuer.registry import Reading, Writing, change, customers, keys, licenses
 from polygent_issuer.registry.records import Customer, KeyRecord, LicenseRecord
