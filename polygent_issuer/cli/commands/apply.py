@@ -40,8 +40,8 @@ def apply(
         str, option("--due-within", "TERM", "Renew licenses that expire within this term.")
     ] = "30d",
     *,
-    how: IssueOptions,
-    options: BatchOptions,
+    issue_options: IssueOptions,
+    batch_options: BatchOptions,
     consents: ConsentOptions,
     passphrases: PassphraseOptions,
 ) -> Result:
@@ -66,12 +66,12 @@ def apply(
         within=dates.term_end(now, parse_term(due_within)) - now,
         consent=Consent(),
         trusted=accept_from_file or expect is not None,
-        key=how.key,
+        key=issue_options.key,
         new_id=invocation.new_id,
         behind=behind,
     )
     secret = source(invocation, passphrases)
-    key_names = {row.key or how.key for row in rows if isinstance(row, Row)}
+    key_names = {row.key or issue_options.key for row in rows if isinstance(row, Row)}
     batch = Batch(
         activity="applying",
         jobs=lambda consent: replace(decider, consent=consent).jobs(rows),
@@ -84,7 +84,7 @@ def apply(
         default_key=None in key_names,
         missing_customers=lambda: customers_missing_from(registry, rows),
     )
-    return run_batch(invocation, batch, how, options, parse_consent(consents))
+    return run_batch(invocation, batch, issue_options, batch_options, parse_consent(consents))
 
 
 def _signing_keys(

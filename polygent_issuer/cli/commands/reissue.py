@@ -12,9 +12,9 @@ def reissue(
     invocation: Invocation,
     customer: CustomerName,
     *,
-    which: LicenseSelection,
+    selection: LicenseSelection,
     terms: NextTerms,
-    how: IssueOptions,
+    issue_options: IssueOptions,
     consents: ConsentOptions,
     passphrases: PassphraseOptions,
 ) -> Result:
@@ -32,9 +32,9 @@ def reissue(
         invocation,
         Action.REISSUE,
         [customer],
-        which=which,
+        selection=selection,
         terms=terms,
-        how=how,
+        issue_options=issue_options,
         consents=consents,
         passphrases=passphrases,
     )

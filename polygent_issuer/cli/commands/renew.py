@@ -26,10 +26,10 @@ def renew(
         option("--due-within", "TERM", "Select every license that expires within this term."),
     ] = None,
     *,
-    which: LicenseSelection,
+    selection: LicenseSelection,
     terms: NextTerms,
-    how: IssueOptions,
-    options: BatchOptions,
+    issue_options: IssueOptions,
+    batch_options: BatchOptions,
     consents: ConsentOptions,
     passphrases: PassphraseOptions,
 ) -> Result:
@@ -44,7 +44,7 @@ def renew(
     """
     names = customers or []
     one = due_within is None and len(names) == 1 and names != ["-"]
-    if one and options == BatchOptions():
+    if one and batch_options == BatchOptions():
         from polygent_issuer.cli.flows.issue import renew_or_reissue
         from polygent_issuer.issuing.proposal import Action
 
@@ -52,9 +52,9 @@ def renew(
             invocation,
             Action.RENEW,
             names,
-            which=which,
+            selection=selection,
             terms=terms,
-            how=how,
+            issue_options=issue_options,
             consents=consents,
             passphrases=passphrases,
         )
@@ -64,10 +64,10 @@ def renew(
         invocation,
         names,
         due_within,
-        which=which,
+        selection=selection,
         terms=terms,
-        how=how,
-        options=options,
+        issue_options=issue_options,
+        batch_options=batch_options,
         consents=consents,
         passphrases=passphrases,
     )

@@ -35,10 +35,10 @@ def renew_many(
     names: Sequence[str],
     due_within: str | None,
     *,
-    which: LicenseSelection,
+    selection: LicenseSelection,
     terms: NextTerms,
-    how: IssueOptions,
-    options: BatchOptions,
+    issue_options: IssueOptions,
+    batch_options: BatchOptions,
     consents: ConsentOptions,
     passphrases: PassphraseOptions,
 ) -> Result:
@@ -47,7 +47,7 @@ def renew_many(
     Raises:
         IssuerError: the whole batch cannot run.
     """
-    _check_options(names, due_within, which)
+    _check_options(names, due_within, selection)
     settings, now = invocation.settings, invocation.now
     within = settings.not_due
     if due_within is not None:
@@ -64,10 +64,10 @@ def renew_many(
         now=now,
         within=within,
         changes=changes,
-        key=how.key,
+        key=issue_options.key,
         consent=Consent(),
         new_id=invocation.new_id,
-        all_machines=which.all_machines,
+        all_machines=selection.all_machines,
         behind=behind,
     )
 
@@ -77,15 +77,17 @@ def renew_many(
 
     def unlock() -> Mapping[str, Signer]:
         with invocation.registry.reading() as db:
-            key = choose_key(db, how.key)
+            key = choose_key(db, issue_options.key)
         return signers_of(invocation, [key], secret)
 
     secret = source(invocation, passphrases)
     batch = Batch(activity="renewing", jobs=jobs, unlock=unlock, total=total)
-    return run_batch(invocation, batch, how, options, parse_consent(consents))
+    return run_batch(invocation, batch, issue_options, batch_options, parse_consent(consents))
 
 
-def _check_options(names: Sequence[str], due_within: str | None, which: LicenseSelection) -> None:
+def _check_options(
+    names: Sequence[str], due_within: str | None, selection: LicenseSelection
+) -> None:
     if bool(names) == (due_within is not None):
         exclusive = "CUSTOMER and --due-within are mutually exclusive"
         raise UsageProblem(
@@ -93,13 +95,13 @@ def _check_options(names: Sequence[str], due_within: str | None, which: LicenseS
             hint=Hint(run("renew", "CUSTOMER..."), ", or ", run("renew", "--due-within", "30d")),
         )
     if due_within is None:
-        which.check(2)
+        selection.check(2)
         return
     options = {
-        "--license": which.license_ids,
-        "--machine": which.machine,
-        "--all-machines": which.all_machines,
-        "--machine-info": which.machine_info,
+        "--license": selection.license_ids,
+        "--machine": selection.machine,
+        "--all-machines": selection.all_machines,
+        "--machine-info": selection.machine_info,
     }
     if excluded := [option for option, value in options.items() if value]:
         raise UsageProblem(

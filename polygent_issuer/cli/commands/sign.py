@@ -30,7 +30,7 @@ def sign(
     ] = None,
     *,
     terms: FirstTerms,
-    how: IssueOptions,
+    issue_options: IssueOptions,
     consents: ConsentOptions,
     passphrases: PassphraseOptions,
 ) -> Result:
@@ -49,7 +49,7 @@ def sign(
         slug,
         label,
         terms=terms,
-        how=how,
+        issue_options=issue_options,
         consents=consents,
         passphrases=passphrases,
     )

@@ -103,7 +103,7 @@ def _report(
 def _issue(
     invocation: Invocation,
     decide: Callable[[Reading], tuple[Proposal, ...]],
-    how: IssueOptions,
+    issue_options: IssueOptions,
     consents: ConsentOptions,
     passphrases: PassphraseOptions,
 ) -> Report:
@@ -113,18 +113,18 @@ def _issue(
     warn_of_default_issuer(invocation)
     decided = invocation.decide(decide)
     proposals = proposals_of(decided)
-    if how.output == "-" and invocation.as_json:
+    if issue_options.output == "-" and invocation.as_json:
         raise UsageProblem("--json and --output - both use stdout", hint="--output FILE")
-    destination = resolve(how.output, settings.output, result.write_bytes)
+    destination = resolve(issue_options.output, settings.output, result.write_bytes)
     destination.check(proposals)
-    mail = None if how.eml is None else drafter(invocation, how.eml)
-    if how.dry_run:
+    mail = None if issue_options.eml is None else drafter(invocation, issue_options.eml)
+    if issue_options.dry_run:
         return _dry_run(proposals, settings, consent)
     if invocation.interactive:
         result.write_blocks(preview(proposals, settings), sys.stderr)
     findings = [finding for proposal in proposals for finding in proposal.findings]
     agreed = obtain(invocation, findings, consent)
-    confirm_or_cancel(invocation, "go ahead?", yes=how.yes, default=True)
+    confirm_or_cancel(invocation, "go ahead?", yes=issue_options.yes, default=True)
     issued = publish(
         decided,
         signers=signers_of(invocation, [each.key for each in proposals], passphrase),
@@ -159,14 +159,14 @@ def issue_first(
     label: str | None,
     *,
     terms: FirstTerms,
-    how: IssueOptions,
+    issue_options: IssueOptions,
     consents: ConsentOptions,
     passphrases: PassphraseOptions,
 ) -> Report:
     """Sign a first license; prompt for missing values at a terminal."""
     changes = parse_changes(invocation.settings, terms)
     document = read_document(machine_info)
-    known = _owner(invocation, document, customer, slug, how.key)
+    known = _owner(invocation, document, customer, slug, issue_options.key)
     named, claimed = (customer, False) if customer or known else _ask(invocation, document)
     if changes.plan is None and known is None and invocation.interactive:
         changes = replace(changes, plan=_ask_plan(invocation, changes.tier))
@@ -179,13 +179,13 @@ def issue_first(
         label=label,
         plan=changes.plan or settings.plan_for(changes.tier),
         changes=changes,
-        key=how.key,
+        key=issue_options.key,
     )
 
     def decide(db: Reading) -> tuple[Proposal, ...]:
         return (propose_first(db, request, settings=settings, now=now, license_id=license_id),)
 
-    return _issue(invocation, decide, how, consents, passphrases)
+    return _issue(invocation, decide, issue_options, consents, passphrases)
 
 
 def _owner(
@@ -232,27 +232,27 @@ def renew_or_reissue(
     action: Action,
     names: Sequence[str],
     *,
-    which: LicenseSelection,
+    selection: LicenseSelection,
     terms: NextTerms,
-    how: IssueOptions,
+    issue_options: IssueOptions,
     consents: ConsentOptions,
     passphrases: PassphraseOptions,
 ) -> Report:
     """Renew or reissue for each customer, all or nothing."""
     settings, now = invocation.settings, invocation.now
-    changes, document = parse_changes(settings, terms), read_document(which.machine_info)
+    changes, document = parse_changes(settings, terms), read_document(selection.machine_info)
     slugs = dict.fromkeys(invocation.customer(name).slug for name in names)
-    which.check(len(slugs))
+    selection.check(len(slugs))
     requests = [
         RenewalRequest(
             action=action,
             customer=slug,
-            license_ids=tuple(which.license_ids or ()),
-            machine=which.machine,
-            all_machines=which.all_machines,
+            license_ids=tuple(selection.license_ids or ()),
+            machine=selection.machine,
+            all_machines=selection.all_machines,
             document=document,
             changes=changes,
-            key=how.key,
+            key=issue_options.key,
         )
         for slug in slugs
     ]
@@ -268,4 +268,4 @@ def renew_or_reissue(
             for proposal in propose_renewals(db, each, settings=settings, now=now, new_id=new_id)
         )
 
-    return _issue(invocation, decide, how, consents, passphrases)
+    return _issue(invocation, decide, issue_options, consents, passphrases)

@@ -105,8 +105,8 @@ class Interruption:
 def run_batch(
     invocation: Invocation,
     batch: Batch,
-    how: IssueOptions,
-    options: BatchOptions,
+    issue_options: IssueOptions,
+    batch_options: BatchOptions,
     consent: Consent,
 ) -> Result:
     """Issue the licenses of each item; a failed item does not affect the others.
@@ -116,14 +116,14 @@ def run_batch(
             licenses are kept.
     """
     warn_of_default_issuer(invocation)
-    mail = None if how.eml is None else drafter(invocation, how.eml)
-    bundle = _bundle(invocation, options.bundle, how.output)
-    folder = _folder(invocation, how.output) if bundle is None else bundle.destination
-    if how.key is not None or batch.default_key:
+    mail = None if issue_options.eml is None else drafter(invocation, issue_options.eml)
+    bundle = _bundle(invocation, batch_options.bundle, issue_options.output)
+    folder = _folder(invocation, issue_options.output) if bundle is None else bundle.destination
+    if issue_options.key is not None or batch.default_key:
         with invocation.registry.reading() as db:
-            choose_key(db, how.key)
-    report = None if options.report is None else ReportFile(options.report)
-    if how.dry_run:
+            choose_key(db, issue_options.key)
+    report = None if batch_options.report is None else ReportFile(batch_options.report)
+    if issue_options.dry_run:
         return _dry_run(invocation, batch, consent, report)
     if bundle is not None:
         bundle.recover(invocation.registry, now=invocation.now, actor=invocation.actor)
@@ -136,7 +136,7 @@ def run_batch(
 
     total = None
     if batch.expect is not None or invocation.interactive:
-        total, consent = _confirm(invocation, batch, how, consent)
+        total, consent = _confirm(invocation, batch, issue_options, consent)
         if total.ready:
             unlock()  # a bar would hide the prompt for a passphrase
     interruption = Interruption()
@@ -231,7 +231,7 @@ def _preview(
 
 
 def _confirm(
-    invocation: Invocation, batch: Batch, how: IssueOptions, consent: Consent
+    invocation: Invocation, batch: Batch, issue_options: IssueOptions, consent: Consent
 ) -> tuple[Preview, Consent]:
     """Preview the batch, compare it with the digest that was expected, and on a terminal ask."""
     first: list[PreviewItem] = []
@@ -257,7 +257,7 @@ def _confirm(
         # The items on the screen count, though other commands may have written since.
         again = _preview(invocation, batch, agreed, lambda _: None)
         total = replace(again, shown=total.shown)
-    if total.ready and not how.yes:
+    if total.ready and not issue_options.yes:
         prompts.require_yes(f"go ahead with {total.ready:,}?", default=True)
     return total, agreed
 
