@@ -58,7 +58,7 @@ class Destination:
         return target
 
 
-def resolve(
+def choose_destination(
     option: str | None, default: Path | None, write: Callable[[bytes], None]
 ) -> Destination:
     """Return the destination of `--output`, else of the settings, else the current folder.

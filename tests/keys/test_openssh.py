@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from support.passphrases import Given
 
 from polygent_issuer.errors import IssuerError, KeyUnavailable
-from polygent_issuer.keys import file_store, keyring_store, lifecycle, openssh, passphrases
+from polygent_issuer.keys import file_store, keyring_store, openssh, passphrases
 from polygent_issuer.keys.passphrases import Passphrase
+from polygent_issuer.keys.private_key_file import read_private_key
 from polygent_issuer.keys.signer import generate_private_key, pinned_signer
 from polygent_issuer.verifier.keys import Key
 
@@ -60,7 +61,7 @@ SEALED_FILES = {
 
 def read(data: bytes, source: Passphrase) -> ec.EllipticCurvePrivateKey:
     """Read the private key of a file."""
-    return lifecycle.read_private_key(data, source).private_key
+    return read_private_key(data, source).private_key
 
 
 @pytest.mark.parametrize("name", PLAIN_FILES)
@@ -83,7 +84,7 @@ def test_an_encrypted_file_is_read(name: str) -> None:
 def test_a_wrong_passphrase_is_refused(name: str) -> None:
     """The error has the same code for all formats, and no chain."""
     with pytest.raises(KeyUnavailable) as raised:
-        lifecycle.read_private_key(SEALED_FILES[name], Given(b"wrong"))
+        read_private_key(SEALED_FILES[name], Given(b"wrong"))
     assert raised.value.code == "wrong_passphrase"
     assert raised.value.__context__ is None
 
@@ -92,7 +93,7 @@ def test_a_wrong_passphrase_is_refused(name: str) -> None:
 def test_a_missing_passphrase_is_reported(name: str) -> None:
     """The error of the passphrase source is raised."""
     with pytest.raises(KeyUnavailable) as raised:
-        lifecycle.read_private_key(SEALED_FILES[name], passphrases.NoPassphrase())
+        read_private_key(SEALED_FILES[name], passphrases.NoPassphrase())
     assert raised.value.code == "passphrase_needed"
 
 
@@ -110,7 +111,7 @@ def test_another_kind_of_key_is_refused(make: Callable[[], Any]) -> None:
     """Only a P-256 key can sign licenses."""
     data = make().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     with pytest.raises(KeyUnavailable) as raised:
-        lifecycle.read_private_key(data, Given(PASSPHRASE))
+        read_private_key(data, Given(PASSPHRASE))
     assert raised.value.code == "unsupported_key"
 
 
@@ -132,7 +133,7 @@ def test_a_file_must_contain_exactly_one_private_key(data: bytes) -> None:
     """No key, a public key, a truncated key or two keys are refused."""
     source = Given(PASSPHRASE)
     with pytest.raises(KeyUnavailable) as raised:
-        lifecycle.read_private_key(data, source)
+        read_private_key(data, source)
     assert raised.value.code == "key_damaged"
     assert source.asked == []
 
@@ -143,7 +144,7 @@ def test_a_private_key_with_another_public_key_is_refused() -> None:
     der = bytearray(PLAIN_FILES["PKCS#8 DER"])
     der[-64:] = other.x.to_bytes(32, "big") + other.y.to_bytes(32, "big")
     with pytest.raises(KeyUnavailable, check=lambda error: error.code == "key_damaged"):
-        lifecycle.read_private_key(bytes(der), Given(PASSPHRASE))
+        read_private_key(bytes(der), Given(PASSPHRASE))
 
 
 def test_an_openssh_file_with_another_public_key_is_refused() -> None:
@@ -155,7 +156,7 @@ def test_an_openssh_file_with_another_public_key_is_refused() -> None:
     with pytest.raises(
         KeyUnavailable, check=lambda error: error.code == "key_damaged", match="does not match"
     ):
-        lifecycle.read_private_key(data % base64.encodebytes(sealed), Given(PASSPHRASE))
+        read_private_key(data % base64.encodebytes(sealed), Given(PASSPHRASE))
 
 
 def test_a_signer_is_made_only_for_the_pinned_key() -> None:
@@ -187,7 +188,7 @@ def test_no_bytes_raise_a_foreign_error(data: bytes) -> None:
             b"-----BEGIN OPENSSH PRIVATE KEY-----\n",
         ):
             with pytest.raises(IssuerError):
-                lifecycle.read_private_key(prefix + data, Given(PASSPHRASE))
+                read_private_key(prefix + data, Given(PASSPHRASE))
 
 
 @given(index=st.integers(0, len(PLAIN_FILES["PKCS#8 DER"]) - 1), bit=st.integers(0, 7))

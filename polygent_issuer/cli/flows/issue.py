@@ -22,7 +22,7 @@ from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.issuing.destination import resolve
+from polygent_issuer.issuing.destination import choose_destination
 from polygent_issuer.issuing.license_decision import (
     FirstLicenseRequest,
     propose_first,
@@ -115,7 +115,7 @@ def _issue(
     proposals = proposals_of(decided)
     if issue_options.output == "-" and invocation.as_json:
         raise UsageProblem("--json and --output - both use stdout", hint="--output FILE")
-    destination = resolve(issue_options.output, settings.output, result.write_bytes)
+    destination = choose_destination(issue_options.output, settings.output, result.write_bytes)
     destination.check(proposals)
     mail = None if issue_options.eml is None else drafter(invocation, issue_options.eml)
     if issue_options.dry_run:

@@ -16,7 +16,7 @@ from polygent_issuer.cli.output.proposal import deadline
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.issuing import outbox_delivery
-from polygent_issuer.issuing.destination import resolve
+from polygent_issuer.issuing.destination import choose_destination
 from polygent_issuer.issuing.proposal import file_name, load_license
 from polygent_issuer.registry import Reading, Writing, change, customers, keys, licenses
 from polygent_issuer.registry.records import Customer, KeyRecord, LicenseRecord
@@ -42,7 +42,7 @@ def export(
     decided = invocation.decide(lambda db: _stored(db, license_id))
     record, license_, _, key = decided.decision
     mail = None if eml is None else drafter(invocation, eml)
-    place = resolve(to, settings.output, result.write_bytes)
+    place = choose_destination(to, settings.output, result.write_bytes)
     name = place.name or file_name(license_, record.machine_label)
     path = None if place.folder is None else place.folder / name
     prefix = outbox_delivery.temp_prefix(invocation.registry.id)

@@ -33,7 +33,7 @@ from polygent_issuer.cli.output import result as streams
 from polygent_issuer.cli.output.result import Result, write_result
 from polygent_issuer.errors import InputRefused, IssuerError, OutputProblem, UsageProblem
 from polygent_issuer.findings import Consent
-from polygent_issuer.issuing.destination import Destination, resolve
+from polygent_issuer.issuing.destination import Destination, choose_destination
 from polygent_issuer.issuing.signing import choose_key
 from polygent_issuer.keys.signer import Signer
 from polygent_issuer.text import escape, for_shell
@@ -283,7 +283,7 @@ def _bundle(invocation: Invocation, option: Path | None, output: str | None) -> 
 
 def _folder(invocation: Invocation, option: str | None) -> Destination:
     """Return the folder of a batch; a file or stdout is refused."""
-    destination = resolve(option, invocation.settings.output, streams.write_bytes)
+    destination = choose_destination(option, invocation.settings.output, streams.write_bytes)
     if destination.folder is None:
         raise UsageProblem(
             "a batch cannot be written to stdout",
