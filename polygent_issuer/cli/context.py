@@ -114,9 +114,9 @@ class Invocation:
             with registry.reading(checked=False) as db:
                 pending = outbox.pending(db)
             if pending:
-                from polygent_issuer.issuing.outbox_delivery import undelivered
+                from polygent_issuer.issuing.outbox_delivery import undelivered_warnings
 
-                for warning in undelivered(registry):
+                for warning in undelivered_warnings(registry):
                     self.warn(warning)
         except RegistryDamaged as damage:  # backup and journal still work; others fail on their own
             self.warn(damage.message)

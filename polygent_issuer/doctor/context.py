@@ -165,7 +165,7 @@ class DoctorContext:
     def registry(self) -> Registry:
         """The registry, opened without a migration."""
         return self._closing.enter_context(
-            Registry.open(self.registry_path, busy_timeout=self.patience, as_it_is=True)
+            Registry.open(self.registry_path, busy_timeout=self.patience, migrate=False)
         )
 
     @_opened("the registry cannot be read")

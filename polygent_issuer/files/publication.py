@@ -24,7 +24,7 @@ from polygent_issuer.text import escape, for_shell
 _NO_LINKS: Final = frozenset(
     {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
 )
-KEPT: Final = "choose another path; key files are never overwritten"
+NEVER_OVERWRITTEN: Final = "choose another path; key files are never overwritten"
 """The hint for a private file whose name is taken."""
 
 
@@ -101,7 +101,7 @@ class Prepared:
         present = disk.content(target, limit=len(self.data))
         if present == self.data and not self.private:
             return
-        hint = KEPT if self.private else f"remove it or {disk.ELSEWHERE}"
+        hint = NEVER_OVERWRITTEN if self.private else f"remove it or {disk.ELSEWHERE}"
         if present == b"":
             hint = f"it is empty, perhaps left by an interrupted command: {hint}"
         raise OutputExists(f"{escape(str(target))} already exists", hint=hint)

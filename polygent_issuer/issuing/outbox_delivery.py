@@ -30,7 +30,7 @@ _NAMED: Final = 50
 """Licenses that a warning names individually; `doctor` names all."""
 
 
-def undelivered(registry: Registry) -> tuple[str, ...]:
+def undelivered_warnings(registry: Registry) -> tuple[str, ...]:
     """Return a line for each current license whose file may not be delivered.
 
     Licenses of one archive share a line. Every command calls this, and thousands may be pending,

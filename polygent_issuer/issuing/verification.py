@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 _CODES: Final = tuple(CheckCode)
 _WINDOW: Final = _CODES.index(CheckCode.STALE_ISSUE_DATE)
 _MACHINE: Final = _CODES.index(CheckCode.MACHINE_MISMATCH)
+_COMMAND_LINE: Final = "the command line"
+_REGISTRY: Final = "the registry"
 
 
 class Verdict(StrEnum):
@@ -286,10 +288,10 @@ class _Judge:
     def _authentic(self, file: LicenseFile, license_: License) -> VerificationResult:
         stored, at, source = self._known.get(license_.jti), self._circumstances, None
         if license_.tier is Tier.STANDARD:
-            source = "the command line"
+            source = _COMMAND_LINE
             if at.fingerprint is None:
                 fingerprint = None if stored is None else stored.fingerprint
-                source = None if fingerprint is None else "the registry"
+                source = None if fingerprint is None else _REGISTRY
                 at = replace(at, fingerprint=fingerprint)
         rows = list(acceptance_report(license_, at).rows)
         if rows[_WINDOW].outcome is Outcome.NOT_CHECKED:
@@ -365,7 +367,7 @@ def _machine_row(row: CheckRow, source: str | None) -> CheckRow:
     """Explain which machine a standard license was compared with, if any."""
     if source is None:
         return _NO_MACHINE
-    if source == "the command line":
+    if source == _COMMAND_LINE:
         return row
     # The registry's fingerprint may differ from that of the customer's machine.
     note = "no machine given; compared with the machine in the registry"

@@ -23,7 +23,7 @@ from polygent_issuer.errors import (
     OutputProblem,
 )
 from polygent_issuer.files import disk, reading
-from polygent_issuer.files.publication import KEPT
+from polygent_issuer.files.publication import NEVER_OVERWRITTEN
 from polygent_issuer.files.reading import UnsafeFile
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.keys.openssh import (
@@ -120,7 +120,7 @@ class FileStore:
         """
         path = self._location.path
         if not self._location.folder and os.path.lexists(path):
-            raise OutputExists(f"{escape(str(path))} already exists", hint=KEPT)
+            raise OutputExists(f"{escape(str(path))} already exists", hint=NEVER_OVERWRITTEN)
         if not disk.is_folder(path.parent):
             raise OutputProblem(
                 f"the folder {escape(str(path.parent))} does not exist",

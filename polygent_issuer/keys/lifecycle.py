@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from polygent_issuer import store_uri as location
 from polygent_issuer.errors import (
     InputRefused,
     IssuerError,
@@ -35,7 +34,7 @@ from polygent_issuer.keys.signer import generate_private_key
 from polygent_issuer.keys.signing import open_store, place_of, require_not_example, require_usable
 from polygent_issuer.registry import Actor, KeyRecord, Registry, Writing, change, keys
 from polygent_issuer.registry.change import Decided
-from polygent_issuer.store_uri import FileLocation, TokenUri
+from polygent_issuer.store_uri import FILE, KEYRING, FileLocation, TokenUri, file_location
 from polygent_issuer.text import escape
 from polygent_issuer.verifier.keys import Key
 
@@ -208,7 +207,7 @@ class KeyLifecycle:
                     try:
                         backup = self._write_backup(private_key, label, backup_path, secret)
                     except (OutputProblem, KeyUnavailable) as problem:
-                        if uri != location.KEYRING:
+                        if uri != KEYRING:
                             raise
                         failure = problem  # a keyring entry is not removed, so it is recorded
                 stored = self._record(public_key, event, decided, uri, backup)
@@ -238,8 +237,8 @@ class KeyLifecycle:
                     return
             if backup is not None:
                 disk.remove(backup)
-            if uri.startswith(location.FILE):
-                disk.remove(Path(uri.removeprefix(location.FILE)))
+            if uri.startswith(FILE):
+                disk.remove(Path(uri.removeprefix(FILE)))
             # The previous store stays in the settings: it finds keys after a registry is lost.
             before = self.settings.stores.get(kid, "")
             settings_editing.set_value(self.home, f"stores.{kid}", before)
@@ -272,7 +271,7 @@ class KeyLifecycle:
 
     def _backup_passphrase(self, path: Path) -> bytes:
         """Ask for the passphrase of a backup before a key is generated or unlocked."""
-        if not location.file_location(path).folder and os.path.lexists(path):
+        if not file_location(path).folder and os.path.lexists(path):
             raise OutputExists(
                 f"{escape(str(path))} already exists", hint="choose another file for the backup"
             )
@@ -281,7 +280,7 @@ class KeyLifecycle:
     def _write_backup(
         self, private_key: ec.EllipticCurvePrivateKey, label: str, path: Path, secret: bytes
     ) -> Path:
-        place = location.file_location(path)
+        place = file_location(path)
         backups = FileStore(place, passphrase=self.passphrase, warn=self.warn)
         return backups.write(private_key, label=label, secret=secret)
 

@@ -46,7 +46,7 @@ Params = tuple[Value, ...]
 _Item = TypeVar("_Item")
 
 
-def where(conditions: Sequence[tuple[str, Params]]) -> tuple[str, Params]:
+def where_clause(conditions: Sequence[tuple[str, Params]]) -> tuple[str, Params]:
     """Join conditions with AND; return the clause and its parameters."""
     sql = f"WHERE {' AND '.join(part for part, _ in conditions)} " if conditions else ""
     return sql, tuple(value for _, params in conditions for value in params)

@@ -59,9 +59,9 @@ def checked(db: Reading, customer: Customer) -> Customer:
 
 def by_id(db: Reading, customer_id: int) -> Customer:
     """Return the customer of a row id of another row, checked against the journal."""
-    row = db.present(db.recorded("customers", customer_id), f"customer {customer_id}")
+    row = db.require_present(db.recorded("customers", customer_id), f"customer {customer_id}")
     aliases = db.value(maybe_text, f"SELECT {_ALIASES} ?", (customer_id,))
-    return db.built(of_row, "customers", {**row, "aliases": aliases})
+    return db.build(of_row, "customers", {**row, "aliases": aliases})
 
 
 def by_slug(db: Reading, slug: str) -> Customer | None:

@@ -95,14 +95,14 @@ class Registry:
         path: Path,
         *,
         busy_timeout: timedelta = BUSY_TIMEOUT,
-        as_it_is: bool = False,
+        migrate: bool = True,
         read_only: bool = False,
     ) -> Self:
         """Open an existing registry and migrate it; never create one.
 
         Args:
             busy_timeout: the longest time to wait for another process.
-            as_it_is: do not migrate; `is_up_to_date` is False for older tables.
+            migrate: bring older tables up to date; without it `is_up_to_date` is False for them.
             read_only: never write to the file.
 
         Raises:
@@ -122,7 +122,7 @@ class Registry:
                     f"the tables of the registry {display_path(path)} are of an older version",
                     hint=Hint("any other command updates them, such as ", run("customer", "list")),
                 )
-            if not (read_only or as_it_is):
+            if migrate and not read_only:
                 connection.settle()
                 migrate_file(connection)
         return registry
@@ -199,7 +199,7 @@ class Registry:
             # Compared rows are unchanged, unless another connection committed.
             if last is not None and last[0] == version:
                 db.row_check = last[1]
-            (judge or _require_as_made)(connection)
+            (judge or _require_unchanged_schema)(connection)
             yield db
             db.check_written()
             db.end()
@@ -277,7 +277,7 @@ def check_application_id(connection: Connection) -> None:
         )
 
 
-def _require_as_made(connection: Connection) -> None:
+def _require_unchanged_schema(connection: Connection) -> None:
     """Refuse a file in which a table, index, view or trigger is missing, changed or added."""
     check_application_id(connection)
     version = connection.number("user_version")
@@ -301,7 +301,7 @@ def migrate_file(connection: Connection, *, keep: bool = True) -> None:
     """
     while connection.number("user_version") < len(schema.MIGRATIONS):
         connection.begin("BEGIN IMMEDIATE")
-        _require_as_made(connection)
+        _require_unchanged_schema(connection)
         version = connection.number("user_version")
         # Another process may have migrated while this one waited.
         if version < len(schema.MIGRATIONS):

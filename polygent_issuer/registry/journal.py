@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from polygent_issuer.findings import Finding, FindingCode
-from polygent_issuer.registry.connection import Params, marks, where
+from polygent_issuer.registry.connection import Params, marks, where_clause
 from polygent_issuer.registry.digests import chain_hash
 from polygent_issuer.registry.records import (
     Customer,
@@ -54,7 +54,7 @@ def rows(
         conditions.append(("at >= ?", (moment_text(since),)))
     if until is not None:
         conditions.append(("at < ?", (moment_text(until),)))
-    clause, params = where(conditions)
+    clause, params = where_clause(conditions)
     return db.each(_journal_row, f"{_SELECT} {clause}ORDER BY seq", params)
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from polygent_issuer.errors import NotFound, RegistryChanged
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.registry.connection import Params, where
+from polygent_issuer.registry.connection import Params, where_clause
 from polygent_issuer.registry.customers import NAMED, ambiguous, beginning, not_found
 from polygent_issuer.registry.records import (
     Customer,
@@ -51,7 +51,7 @@ def by_id(db: Reading, license_id: str) -> LicenseRecord | None:
     machine_id = as_optional_int(row["machine_id"])
     machine = (machine_id is not None and db.recorded("machines", machine_id)) or {}
     names = {"customer_slug": customer.get("slug"), "machine_label": machine.get("label")}
-    return db.built(_license, "licenses", {**row, **names})
+    return db.build(_license, "licenses", {**row, **names})
 
 
 def read_ahead(db: Reading, license_ids: Iterable[str]) -> None:
@@ -109,7 +109,7 @@ def select(
     if after is not None:
         last = whole_seconds(after.expires_at), after.id
         conditions.append(("(expires_at, id) > (?, ?)", last))
-    clause, params = where(conditions)
+    clause, params = where_clause(conditions)
     return _select(db, f"{clause}ORDER BY expires_at, id", params)
 
 
@@ -185,12 +185,12 @@ def current(db: Reading, customer: Customer) -> tuple[LicenseRecord, ...]:
 
     Every license of the customer is checked, because a moved or deleted one would be missing.
     """
-    return _checked(db, customer, LicenseStatus.CURRENT)
+    return _select_checked(db, customer, LicenseStatus.CURRENT)
 
 
 def of(db: Reading, customer: Customer) -> tuple[LicenseRecord, ...]:
     """Return all licenses of the customer, also past ones; order and errors as `current`."""
-    return _checked(db, customer, None)
+    return _select_checked(db, customer, None)
 
 
 def of_file(db: Reading, kid: str, file: bytes) -> LicenseRecord | None:
@@ -246,7 +246,7 @@ def mark_sent(db: Writing, license_id: str, *, undo: bool = False) -> LicenseRec
     return get(db, license_id)
 
 
-def _checked(
+def _select_checked(
     db: Reading, customer: Customer, status: LicenseStatus | None
 ) -> tuple[LicenseRecord, ...]:
     db.require_every_recorded("licenses", customer.id)

@@ -48,8 +48,8 @@ def select(db: Reading, rest: str, params: Params) -> Iterator[Machine]:
 
 def by_id(db: Reading, machine_id: int) -> Machine:
     """Return the machine of a row id of another row."""
-    row = db.present(db.recorded("machines", machine_id), f"machine {machine_id}")
-    return db.built(of_row, "machines", row)
+    row = db.require_present(db.recorded("machines", machine_id), f"machine {machine_id}")
+    return db.build(of_row, "machines", row)
 
 
 def with_fingerprint(db: Reading, fingerprint: str) -> tuple[KnownFingerprint, ...]:
@@ -235,6 +235,6 @@ def add_document(db: Writing, content: bytes, fingerprint: str, generated_at: da
 def get_document(db: Reading, document_id: int) -> Document:
     """Return the document of a row id of another row."""
     document = db.one(_document, f"{_DOCUMENTS} WHERE id = ?", (document_id,))
-    document = db.present(document, f"document {document_id}")
+    document = db.require_present(document, f"document {document_id}")
     db.require_recorded("documents", document_id)
     return document

@@ -75,11 +75,11 @@ class Reading:
         self.require_recorded(table, key)
         return self.row_check.fields(table, key)
 
-    def built(self, build: Callable[[Fields], _Record], table: str, fields: Fields) -> _Record:
+    def build(self, build: Callable[[Fields], _Record], table: str, fields: Fields) -> _Record:
         """Build a record of a row of a table."""
         key = KEYS[table]
         sql = f"SELECT {key}, * FROM {table}"  # noqa: S608  # names of our own
-        return self._built(build, sql, (fields[key],), fields)
+        return self._build(build, sql, (fields[key],), fields)
 
     def execute(self, sql: str, params: Params = ()) -> Iterator[Row]:
         """Execute a statement now, and stream its rows."""
@@ -92,7 +92,7 @@ class Reading:
         cursor = self._run(sql, params)
         names = [column[0] for column in cursor.description]
         for row in self._stream(cursor):
-            yield self._built(build, sql, row, dict(zip(names, row, strict=True)))
+            yield self._build(build, sql, row, dict(zip(names, row, strict=True)))
 
     def one(
         self, build: Callable[[Fields], _Record], sql: str, params: Params = ()
@@ -102,21 +102,21 @@ class Reading:
         if row is None:
             return None
         fields = {column[0]: value for column, value in zip(columns, row, strict=True)}
-        return self._built(build, sql, row, fields)
+        return self._build(build, sql, row, fields)
 
     def values(
         self, read: Callable[[Value], _Record], sql: str, params: Params = ()
     ) -> Iterator[_Record]:
         """Stream the first column of the rows."""
         for row in self.execute(sql, params):
-            yield self._built(read, sql, row, row[0])
+            yield self._build(read, sql, row, row[0])
 
     def value(
         self, read: Callable[[Value], _Record], sql: str, params: Params = ()
     ) -> _Record | None:
         """Return the first column of the first row, or None."""
         _, row = self._first(sql, params)
-        return None if row is None else self._built(read, sql, row, row[0])
+        return None if row is None else self._build(read, sql, row, row[0])
 
     def copy_into(self, path: Path, *, named: Path) -> None:
         """Copy the whole registry of this snapshot as `Connection.copy_into` does."""
@@ -138,13 +138,13 @@ class Reading:
         """Return the error for inconsistent rows; `what` follows the path in the message."""
         return damaged(self._connection.path, what)
 
-    def present(self, record: _Record | None, what: str) -> _Record:
+    def require_present(self, record: _Record | None, what: str) -> _Record:
         """Return a record that another row refers to; `registry_damaged` without one."""
         if record is None:
             raise self.damaged(f"lacks the {what}, to which another row refers")
         return record
 
-    def _built(
+    def _build(
         self, build: Callable[[_Source], _Record], sql: str, row: Row, source: _Source
     ) -> _Record:
         try:

@@ -64,7 +64,7 @@ def assert_not_delivered(office: Office) -> None:
     """Check that no file was written, and the warning names the license and its export."""
     deliver(office)
     assert other_files(office) == []
-    [warning] = outbox_delivery.undelivered(office.registry)
+    [warning] = outbox_delivery.undelivered_warnings(office.registry)
     assert "license 00000001 was issued" in warning
     assert warning.endswith("; export it: polygent-issue license export 00000001 --output FILE")
     assert warning.isprintable()
@@ -73,11 +73,11 @@ def assert_not_delivered(office: Office) -> None:
 def test_a_file_that_the_journal_confirms_is_delivered(office: Office) -> None:
     """After a crash the file reaches the place that the journal row names."""
     issued = undelivered_license(office)
-    assert len(outbox_delivery.undelivered(office.registry)) == 1
+    assert len(outbox_delivery.undelivered_warnings(office.registry)) == 1
     deliver(office)
     assert issued.path is not None
     assert issued.path.read_bytes() == issued.file
-    assert outbox_delivery.undelivered(office.registry) == ()
+    assert outbox_delivery.undelivered_warnings(office.registry) == ()
 
 
 def test_changed_bytes_are_not_delivered(office: Office) -> None:
@@ -220,7 +220,7 @@ def test_a_retired_or_replaced_license_is_cleared_from_the_outbox(
             db.record("license-retired", customer="acme", license=issued.proposal.license.jti)
     deliver(office)
     assert other_files(office) == []
-    assert outbox_delivery.undelivered(office.registry) == ()
+    assert outbox_delivery.undelivered_warnings(office.registry) == ()
     with office.registry.reading() as db:
         assert outbox.pending(db) == ()
         assert licenses.get(db, issued.proposal.license.jti).file == issued.file
@@ -232,7 +232,7 @@ def test_a_file_already_in_its_place_is_cleared_from_the_outbox(office: Office) 
     moved = office.folder / "out" / "moved.lic"
     put(office, issued, moved.parent, moved.name)
     moved.write_bytes(issued.file)
-    assert outbox_delivery.undelivered(office.registry) == ()
+    assert outbox_delivery.undelivered_warnings(office.registry) == ()
     deliver(office)
     with office.registry.reading() as db:
         assert outbox.pending(db) == ()
@@ -245,7 +245,7 @@ def test_a_pipe_in_place_of_a_file_does_not_block(office: Office) -> None:
     issued = undelivered_license(office)
     os.mkfifo(office.folder / "out" / "pipe")
     put(office, issued, office.folder / "out", "pipe")
-    assert len(outbox_delivery.undelivered(office.registry)) == 1
+    assert len(outbox_delivery.undelivered_warnings(office.registry)) == 1
 
 
 def test_fifty_undelivered_licenses_are_named(office: Office) -> None:
@@ -258,7 +258,7 @@ def test_fifty_undelivered_licenses_are_named(office: Office) -> None:
             destination=Destination(folder=None, write=lambda _: None),
         )
     run(office, f"INSERT INTO outbox SELECT id, NULL, NULL, '{AT}' FROM licenses")  # noqa: S608
-    warnings = outbox_delivery.undelivered(office.registry)
+    warnings = outbox_delivery.undelivered_warnings(office.registry)
     assert len(warnings) == 51
     assert warnings[-1] == "3 more licenses like these; list them: polygent-issue doctor"
 
@@ -280,17 +280,17 @@ def test_fifty_licenses_of_an_archive_are_checked(office: Office) -> None:
     for row in rows:
         run(office, "INSERT INTO outbox VALUES (?, ?, ?, ?)", row)
     shutil.rmtree(archive)
-    [warning] = outbox_delivery.undelivered(office.registry)
+    [warning] = outbox_delivery.undelivered_warnings(office.registry)
     assert warning.startswith("53 licenses are not yet in the archive")
     rename = "UPDATE outbox SET name = 'x' WHERE license_id LIKE "
     run(office, f"{rename} '00000035-%'")
-    assert outbox_delivery.undelivered(office.registry) == (warning,)
+    assert outbox_delivery.undelivered_warnings(office.registry) == (warning,)
     run(office, f"{rename} '00000001-%'")
-    assert [each[:16] for each in outbox_delivery.undelivered(office.registry)] == [
+    assert [each[:16] for each in outbox_delivery.undelivered_warnings(office.registry)] == [
         "license 00000001",
         "52 licenses are ",
     ]
     run(office, f"{rename} '%'")
-    warnings = outbox_delivery.undelivered(office.registry)
+    warnings = outbox_delivery.undelivered_warnings(office.registry)
     assert len(warnings) == 51
     assert warnings[-1] == "3 more licenses like these; list them: polygent-issue doctor"

@@ -137,16 +137,16 @@ def test_a_license_whose_file_failed_is_delivered_by_the_next_issue(
         office.publish(office.first)
     assert "polygent-issue license export 00000001" in (caught.value.hint or "")
     assert registered(office) == ["00000001-0000-4000-8000-000000000000"]
-    [warning] = outbox_delivery.undelivered(office.registry)
+    [warning] = outbox_delivery.undelivered_warnings(office.registry)
     assert "license 00000001 was issued, but its file may not have reached" in warning
     monkeypatch.undo()
     folder.mkdir()
     in_its_place = folder / "acme-prod-1-2027-11-30-00000001.lic"
     os.mkfifo(in_its_place)  # is not waited for
-    assert outbox_delivery.undelivered(office.registry) == (warning,)
+    assert outbox_delivery.undelivered_warnings(office.registry) == (warning,)
     in_its_place.unlink()
     office.publish(office.next)
-    assert outbox_delivery.undelivered(office.registry) == ()
+    assert outbox_delivery.undelivered_warnings(office.registry) == ()
     assert "acme-prod-1-2027-11-30-00000001.lic" in files(office)
 
 
@@ -199,13 +199,13 @@ def test_after_a_failed_file_the_others_are_delivered(
     assert f"license export {second} " in (caught.value.hint or "")
     new = sorted(set(files(office)) - set(before))
     assert [name[:11] for name in new] == ["acme-prod-1", "acme-prod-3"]
-    [warning] = outbox_delivery.undelivered(office.registry)
+    [warning] = outbox_delivery.undelivered_warnings(office.registry)
     assert second in warning
     monkeypatch.setattr(publication, "_link", link)
 
     office.publish(lambda db: office.next(db, number=21, license_ids=("0000000b",)))
     assert [name for name in files(office) if second in name]
-    assert outbox_delivery.undelivered(office.registry) == ()
+    assert outbox_delivery.undelivered_warnings(office.registry) == ()
     with office.registry.reading() as db:
         assert outbox.pending(db) == ()
 
@@ -237,12 +237,12 @@ def test_a_license_that_stdout_did_not_accept_is_reported(office: Office) -> Non
         office.first, destination=Destination(folder=None, write=chunks.append)
     )
     assert (chunks, issued.path) == ([issued.file], None)
-    assert outbox_delivery.undelivered(office.registry) == ()
+    assert outbox_delivery.undelivered_warnings(office.registry) == ()
 
     def full(_data: bytes) -> None:
         raise OutputProblem("stdout cannot be written")
 
     with pytest.raises(OutputProblem):
         office.publish(office.next, destination=Destination(folder=None, write=full))
-    [warning] = outbox_delivery.undelivered(office.registry)
+    [warning] = outbox_delivery.undelivered_warnings(office.registry)
     assert "stdout" in warning

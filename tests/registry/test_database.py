@@ -237,16 +237,16 @@ def test_an_older_file_is_migrated(path: Path) -> None:
 
 
 def test_an_older_file_can_be_opened_as_it_is(path: Path) -> None:
-    """With `as_it_is` no byte is changed, and `is_up_to_date` is False."""
+    """Without `migrate` no byte is changed, and `is_up_to_date` is False."""
     with closing(sqlite3.connect(path)) as raw:
         raw.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
     before = path.read_bytes()
-    with Registry.open(path, as_it_is=True) as registry:
+    with Registry.open(path, migrate=False) as registry:
         assert (registry.path, registry.tables, registry.is_up_to_date) == (path, 0, False)
     assert path.read_bytes() == before
     with Registry.open(path) as registry:
         assert registry.is_up_to_date
-    with Registry.open(path, as_it_is=True) as registry:
+    with Registry.open(path, migrate=False) as registry:
         assert (registry.tables, registry.is_up_to_date) == (len(schema.MIGRATIONS), True)
 
 

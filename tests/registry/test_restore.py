@@ -329,7 +329,7 @@ def test_pending_deliveries_of_a_backup_lose_their_destination(
             outbox_delivery.deliver_pending(db, prefix)
         with registry.reading() as db:
             assert [(row.folder, row.name) for row in outbox.pending(db)] == [(None, None)]
-        assert "polygent-issue license export" in outbox_delivery.undelivered(registry)[0]
+        assert "polygent-issue license export" in outbox_delivery.undelivered_warnings(registry)[0]
     assert not (tmp_path / "evil.desktop").exists()
 
 
