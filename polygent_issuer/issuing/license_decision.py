@@ -235,11 +235,11 @@ def propose_renewals(
     *,
     settings: Settings,
     now: datetime,
-    new_id: Callable[[str], str],
+    id_after: Callable[[str], str],
 ) -> tuple[Proposal, ...]:
     """Decide the next licenses of a request: one for each license, or one for several.
 
-    `new_id` returns the ID of the license that replaces an ID, the same at each call.
+    `id_after` returns the ID of the license that replaces an ID, the same at each call.
 
     Raises:
         IssuerError: each code of `select_licenses`, `grouped` and `propose_renewal`.
@@ -247,7 +247,7 @@ def propose_renewals(
     records = select_licenses(db, request, settings=settings, now=now)
     first, *others = (
         propose_renewal(
-            db, request, group, settings=settings, now=now, license_id=new_id(group[0].id)
+            db, request, group, settings=settings, now=now, license_id=id_after(group[0].id)
         )
         for group in grouped(db, request.changes, records)
     )

@@ -126,7 +126,7 @@ class Place:
                 RenewalRequest(action=action, customer="acme", machine="prod-1", changes=Changes()),
                 settings=office.settings,
                 now=office.now,
-                new_id=lambda _: license_id(number),
+                id_after=lambda _: license_id(number),
             ),
         )
 

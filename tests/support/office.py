@@ -88,7 +88,7 @@ class Office:
             request,
             settings=self.settings,
             now=self.now,
-            new_id=lambda _: license_id(next(numbers)),
+            id_after=lambda _: license_id(next(numbers)),
         )
 
     @property

@@ -14,7 +14,13 @@ from polygent_issuer.cli.consent import ConsentOptions, parse_consent
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.batch.run import Batch, run_batch
 from polygent_issuer.cli.flows.issue import signers_of
-from polygent_issuer.cli.options.common import PassphraseOptions, argument, flag, option, source
+from polygent_issuer.cli.options.common import (
+    PassphraseOptions,
+    argument,
+    flag,
+    option,
+    passphrase_source,
+)
 from polygent_issuer.cli.options.issue import BatchOptions, IssueOptions
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.findings import Consent
@@ -70,7 +76,7 @@ def apply(
         new_id=invocation.new_id,
         behind=behind,
     )
-    secret = source(invocation, passphrases)
+    secret = passphrase_source(invocation, passphrases)
     key_names = {row.key or issue_options.key for row in rows if isinstance(row, Row)}
     batch = Batch(
         activity="applying",

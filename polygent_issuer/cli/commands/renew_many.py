@@ -11,7 +11,7 @@ from polygent_issuer.cli.consent import ConsentOptions, parse_consent
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.batch.run import Batch, run_batch
 from polygent_issuer.cli.flows.issue import signers_of
-from polygent_issuer.cli.options.common import PassphraseOptions, source
+from polygent_issuer.cli.options.common import PassphraseOptions, passphrase_source
 from polygent_issuer.cli.options.issue import BatchOptions, IssueOptions, LicenseSelection
 from polygent_issuer.cli.options.terms import NextTerms, parse_changes
 from polygent_issuer.cli.output.result import Result
@@ -80,7 +80,7 @@ def renew_many(
             key = choose_key(db, issue_options.key)
         return signers_of(invocation, [key], secret)
 
-    secret = source(invocation, passphrases)
+    secret = passphrase_source(invocation, passphrases)
     batch = Batch(activity="renewing", jobs=jobs, unlock=unlock, total=total)
     return run_batch(invocation, batch, issue_options, batch_options, parse_consent(consents))
 

@@ -11,7 +11,7 @@ from polygent_issuer.cli import prompts
 from polygent_issuer.cli.consent import ConsentOptions, confirm_or_cancel, obtain, parse_consent
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.mail_drafts import drafter
-from polygent_issuer.cli.options.common import PassphraseOptions, source
+from polygent_issuer.cli.options.common import PassphraseOptions, passphrase_source
 from polygent_issuer.cli.options.input_files import read_document
 from polygent_issuer.cli.options.issue import IssueOptions, LicenseSelection
 from polygent_issuer.cli.options.terms import FirstTerms, NextTerms, parse_changes
@@ -109,7 +109,7 @@ def _issue(
 ) -> Report:
     """Decide, show, obtain consent, sign and deliver; all prompts come before signing."""
     settings = invocation.settings
-    consent, passphrase = parse_consent(consents), source(invocation, passphrases)
+    consent, passphrase = parse_consent(consents), passphrase_source(invocation, passphrases)
     warn_of_default_issuer(invocation)
     decided = invocation.decide(decide)
     proposals = proposals_of(decided)
@@ -258,14 +258,16 @@ def renew_or_reissue(
     ]
 
     @cache  # a second decision has the same IDs
-    def new_id(_follows: str) -> str:
+    def id_after(_replaced: str) -> str:
         return invocation.new_id()
 
     def decide(db: Reading) -> tuple[Proposal, ...]:
         return tuple(
             proposal
             for each in requests
-            for proposal in propose_renewals(db, each, settings=settings, now=now, new_id=new_id)
+            for proposal in propose_renewals(
+                db, each, settings=settings, now=now, id_after=id_after
+            )
         )
 
     return _issue(invocation, decide, issue_options, consents, passphrases)

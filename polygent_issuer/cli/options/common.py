@@ -152,7 +152,7 @@ class PassphraseOptions(OptionGroup):
     ] = None
 
 
-def source(invocation: Invocation, options: PassphraseOptions) -> "Passphrase":
+def passphrase_source(invocation: Invocation, options: PassphraseOptions) -> "Passphrase":
     """Return the source of the passphrase: an option, the environment's file, or the terminal.
 
     Raises:

@@ -209,16 +209,20 @@ def _table(table: Table, width: int | None, *, boxes: bool) -> Iterator[Row]:
     texts = [table.headers, *(tuple(map(escape, row)) for row in table.rows)]
     columns = list(zip(*texts, strict=True))
     widths = [max(map(cells, column)) for column in columns]
-    total = sum(widths) + GAP * (len(widths) - 1)
+    total = _span(widths)
     if width is not None and total > width:
-        widths = _narrowed(columns, widths, width)
-        total = width
+        widths, total = _narrowed(columns, widths, width), width
     styles = chain(_HEADER, table.styles, _PLAIN)
     for number, (values, style) in enumerate(zip(texts, styles, strict=False)):
         for text in _row(values, widths, total):
             yield ((text, style),)
         if boxes and number == 0:
-            yield (("─" * min(total, sum(widths) + GAP * (len(widths) - 1)), "rule"),)
+            yield (("─" * min(total, _span(widths)), "rule"),)
+
+
+def _span(widths: Sequence[int]) -> int:
+    """Return the width of a table with these columns."""
+    return sum(widths) + GAP * (len(widths) - 1)
 
 
 def _narrowed(columns: Sequence[Sequence[str]], natural: Sequence[int], width: int) -> list[int]:

@@ -5,7 +5,12 @@ from typing import Annotated
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.key_storage import backup_file
-from polygent_issuer.cli.options.common import KeyName, PassphraseOptions, argument, source
+from polygent_issuer.cli.options.common import (
+    KeyName,
+    PassphraseOptions,
+    argument,
+    passphrase_source,
+)
 from polygent_issuer.cli.output.key import key_json
 from polygent_issuer.cli.output.model import Fields, Line
 from polygent_issuer.cli.output.result import Report
@@ -34,7 +39,7 @@ def backup(
         registry=invocation.registry,
         home=invocation.home,
         settings=invocation.settings,
-        passphrase=NewPassphrase(source(invocation, passphrases), invocation.warn),
+        passphrase=NewPassphrase(passphrase_source(invocation, passphrases), invocation.warn),
         warn=invocation.warn,
         now=invocation.now,
         actor=invocation.actor,

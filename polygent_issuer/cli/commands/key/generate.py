@@ -4,7 +4,7 @@ from typing import Annotated
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows import key_storage
-from polygent_issuer.cli.options.common import PassphraseOptions, argument, source
+from polygent_issuer.cli.options.common import PassphraseOptions, argument, passphrase_source
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.keys.pkcs11_store import backup_impossible_new, check_new_key_uri, is_in_token
 from polygent_issuer.keys.rotation import free_label, require_free_label
@@ -28,7 +28,10 @@ def generate(
     only for its backup. A key generated in a token cannot be backed up, and its passphrase is the
     PIN of the token.
     """
-    settings, passphrase = key_storage.current_settings(invocation), source(invocation, passphrases)
+    settings, passphrase = (
+        key_storage.current_settings(invocation),
+        passphrase_source(invocation, passphrases),
+    )
     store = storage.store or settings.store
     check_new_key_uri(store)
     if storage.backup is not None and is_in_token(store):

@@ -5,7 +5,12 @@ from typing import Annotated
 from polygent_issuer import files, store_uri
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows import key_storage
-from polygent_issuer.cli.options.common import PassphraseOptions, argument, option, source
+from polygent_issuer.cli.options.common import (
+    PassphraseOptions,
+    argument,
+    option,
+    passphrase_source,
+)
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.keys.lifecycle import check_importable, pinned_as
@@ -60,7 +65,7 @@ def import_private(
     A pkcs11: or file: URI registers a key that stays in place: in a token, or in a file that is
     mounted into a container.
     """
-    passphrase = source(invocation, passphrases)
+    passphrase = passphrase_source(invocation, passphrases)
     if store_uri.is_token_uri(key_file) or key_file.startswith(store_uri.FILE):
         return _adopt(invocation, key_file, label, storage, passphrase)
     settings = key_storage.current_settings(invocation)
