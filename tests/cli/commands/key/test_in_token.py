@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +207,7 @@ def test_a_key_of_a_file_moves_into_the_token(at_hand: Desk, hsm: SoftHsm) -> No
     assert key["kid"] == kid_of(Path(backup))
     assert key["store"].startswith("pkcs11:token=vault;")
     at_hand.environ[VARIABLE] = str(hsm.pin_file)
+    at_hand.now = datetime.now(UTC)  # as in the process at the terminal
     at_hand.ok(*ENTERPRISE, "--output", str(at_hand.folder))
 
 
