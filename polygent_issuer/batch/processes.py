@@ -63,26 +63,25 @@ def method() -> Method:
 
 
 def in_order(
-    job: Work, items: Sequence[Any], *, processes: int, start: Method
+    work: Work, items: Sequence[Any], *, processes: int, start: Method
 ) -> Generator[Any, None, None]:
-    """Yield the job's result for each chunk of the items, in order.
+    """Yield the result of the work for each chunk of the items, in order.
 
     Args:
-        job: the work.
-        items: the items.
+        work: opened once in each process.
         processes: the maximum number of processes; 1 is this process.
         start: their start method.
 
     Raises:
         ProcessLost: (`process_lost`) a process was killed.
-        IssuerError: the job raised it; any other error becomes an `InternalError` (`bug`).
+        IssuerError: the work raised it; any other error becomes an `InternalError` (`bug`).
     """
     chunks = (items[begin : begin + CHUNK] for begin in range(0, len(items), CHUNK))
     count = min(processes, -(-len(items) // CHUNK))
     with ExitStack() as closing:
-        pool = closing.enter_context(_pool(job, count, start)) if count > 1 else None
+        pool = closing.enter_context(_pool(work, count, start)) if count > 1 else None
         if pool is None:
-            yield from map(partial(_result, closing.enter_context(job.begin())), chunks)
+            yield from map(partial(_do, closing.enter_context(work.begin())), chunks)
         else:
             yield from _from_pool(pool, chunks, _AHEAD * count)
 
@@ -93,10 +92,10 @@ def _from_pool(
     from concurrent.futures.process import BrokenProcessPool  # noqa: PLC0415  # 20 ms
 
     try:
-        waiting = deque(pool.submit(_work, chunk) for chunk in islice(chunks, ahead))
+        waiting = deque(pool.submit(_do_in_worker, chunk) for chunk in islice(chunks, ahead))
         while waiting:
             result = _wait(pool, waiting.popleft())
-            waiting.extend(pool.submit(_work, chunk) for chunk in islice(chunks, 1))
+            waiting.extend(pool.submit(_do_in_worker, chunk) for chunk in islice(chunks, 1))
             yield result
     except BrokenProcessPool:
         raise ProcessLost(
@@ -133,14 +132,14 @@ def _processes(pool: "ProcessPoolExecutor") -> "tuple[BaseProcess, ...]":
 
 
 @contextmanager
-def _pool(job: Work, count: int, start: Method) -> "Iterator[ProcessPoolExecutor | None]":
+def _pool(work: Work, count: int, start: Method) -> "Iterator[ProcessPoolExecutor | None]":
     """Yield a pool of processes, or None if the system allows none; end all of them on exit."""
     import multiprocessing  # noqa: PLC0415  # 20 ms
     from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415
 
     context = multiprocessing.get_context(start)
     try:
-        pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(job,))
+        pool = ProcessPoolExecutor(count, mp_context=context, initializer=_set_up, initargs=(work,))
         with _without_interrupts():
             for _ in range(count):
                 pool.submit(int)  # starts a process
@@ -161,24 +160,24 @@ def _pool(job: Work, count: int, start: Method) -> "Iterator[ProcessPoolExecutor
 class _Worker:
     """A process of the pool: it opens its resources at the first chunk and keeps them."""
 
-    job: Work
+    work: Work
     closing: ExitStack
 
     @cached_property
-    def work(self) -> Callable[[Sequence[Any]], Any]:
+    def function(self) -> Callable[[Sequence[Any]], Any]:
         """The function for a chunk."""
         self.closing = ExitStack()
-        return self.closing.enter_context(self.job.begin())
+        return self.closing.enter_context(self.work.begin())
 
 
 _worker: Final = _Worker()
 
 
-def _begin(job: Work) -> None:
+def _set_up(work: Work) -> None:
     """Set up a worker process: it ignores Ctrl-C and ends with its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _worker.job = job
+    _worker.work = work
 
 
 def _end_with_parent() -> None:
@@ -191,14 +190,14 @@ def _end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _work(chunk: Sequence[Any]) -> Any:  # noqa: ANN401 - the job's own
-    return _result(_worker.work, chunk)
+def _do_in_worker(chunk: Sequence[Any]) -> Any:  # noqa: ANN401 - of the work
+    return _do(_worker.function, chunk)
 
 
-def _result(work: Callable[[Sequence[Any]], Any], chunk: Sequence[Any]) -> Any:  # noqa: ANN401
+def _do(function: Callable[[Sequence[Any]], Any], chunk: Sequence[Any]) -> Any:  # noqa: ANN401
     """Process a chunk; an unexpected exception becomes an `InternalError`."""
     try:
-        return work(chunk)
+        return function(chunk)
     except IssuerError:
         raise
     except Exception as error:  # noqa: BLE001 - its traceback does not reach the other process
