@@ -21,7 +21,7 @@ from polygent_issuer import files
 from polygent_issuer.batch.outcomes import Done, Outcome
 from polygent_issuer.errors import OutputExists, OutputProblem
 from polygent_issuer.issuing import outbox_delivery
-from polygent_issuer.issuing.destination import Destination
+from polygent_issuer.issuing.signing import Destination
 from polygent_issuer.registry import Actor, Reading, Registry, Writing, change, licenses, outbox
 from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.terms import dates

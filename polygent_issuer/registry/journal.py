@@ -6,7 +6,6 @@ from typing import Final
 
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.registry.connection import Params, marks, where_clause
-from polygent_issuer.registry.digests import chain_hash
 from polygent_issuer.registry.records import (
     Customer,
     Fields,
@@ -21,6 +20,7 @@ from polygent_issuer.registry.records import (
     moment_text,
     text,
 )
+from polygent_issuer.registry.row_check import chain_hash
 from polygent_issuer.registry.transactions import Reading
 from polygent_issuer.terms import dates
 

@@ -28,14 +28,14 @@ from typing import Final
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import schema
-from polygent_issuer.registry.digests import (
+from polygent_issuer.registry.records import Fields, as_bytes, as_int
+from polygent_issuer.registry.row_check import (
     GENESIS,
     Recorded,
     chain_hash,
     recorded_rows,
     row_digests,
 )
-from polygent_issuer.registry.records import Fields, as_bytes, as_int
 from polygent_issuer.registry.transactions import Reading
 from polygent_issuer.terms import dates
 from polygent_issuer.text import escape, escape_short

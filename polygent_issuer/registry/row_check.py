@@ -1,4 +1,4 @@
-"""Compare rows with the journal.
+"""Compare rows with the journal, by the digests in it.
 
 `row_journal` has the newest journal row that wrote each row. A row is as recorded if
 
@@ -9,17 +9,29 @@ This finds edits of tables. `journal verify` also finds edits of the journal and
 command reads. Only a head that was noted elsewhere shows that the whole chain was rewritten.
 """
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import closing
+from functools import cache
+from hashlib import sha256
+from json.encoder import encode_basestring
 from typing import Final
 
 from polygent_issuer.registry.connection import Connection, in_chunks, marks
-from polygent_issuer.registry.digests import Recorded, recorded_rows, row_digests
 from polygent_issuer.registry.errors import RegistryDamaged, changed_row, damaged
 from polygent_issuer.registry.records import Fields, Row, RowKey, Value, as_bytes, as_int
 from polygent_issuer.registry.schema import JOURNALED
 
+Recorded = dict[str, tuple[int, str | None]]
+"""By the name of a row: the newest journal row that wrote it, and its digest (None: deleted)."""
+
+# The hash before the first journal row.
+GENESIS: Final = bytes(32)
+# In the canonical bytes only a member's name looks like this, because quotes within a text are
+# escaped. The last match is the member of the row itself: no name after it contains an object.
+_ROWS: Final = b',"rows":'
+_DECODE: Final = json.JSONDecoder().raw_decode
 # A transaction that compares more rows or customers reads some of them again, to save memory.
 _MOST_KEPT: Final = 4096
 
@@ -202,3 +214,51 @@ class RowCheck:
 
     def _unreadable(self) -> RegistryDamaged:
         return damaged(self._connection.path, "is damaged: a journal row cannot be read")
+
+
+@cache
+def row_digests(names: tuple[str, ...]) -> Callable[[Sequence[Value]], str]:
+    """Return a function for the SHA-256, in hex, of a row's canonical JSON with these columns.
+
+    Bytes are written as their SHA-256 in hex. Empty columns are left out, so that a column added by
+    a later migration does not change digests. Emptying a column does change the digest.
+    """
+    columns = [
+        (f"{encode_basestring(name)}:", place)
+        for name, place in sorted(zip(names, range(len(names)), strict=True))
+    ]
+
+    def digest(row: Sequence[Value]) -> str:
+        members = [
+            begun + (encode_basestring(value) if isinstance(value, str) else _json(value))
+            for begun, place in columns
+            if (value := row[place]) is not None
+        ]
+        return sha256(f"{{{','.join(members)}}}".encode()).hexdigest()
+
+    return digest
+
+
+def _json(value: int | bytes) -> str:
+    return f'"{sha256(value).hexdigest()}"' if isinstance(value, bytes) else str(value)
+
+
+def chain_hash(previous: bytes, body: bytes) -> bytes:
+    """Return SHA-256(previous ‖ bytes), 32 bytes (DESIGN, "Registry and journal")."""
+    return sha256(previous + body).digest()
+
+
+def recorded_rows(body: bytes) -> dict[str, str | None]:
+    """Return the digests of the rows that a journal row wrote, by name; None for a deleted row.
+
+    Args:
+        body: the stored bytes of the journal row.
+
+    Raises:
+        ValueError, TypeError, RecursionError: for bytes that this tool did not write.
+    """
+    at = body.rfind(_ROWS)
+    if at < 0:
+        raise ValueError("no rows")
+    rows, _ = _DECODE(body[at + len(_ROWS) :].decode())
+    return dict(rows)

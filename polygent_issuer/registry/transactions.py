@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 from weakref import WeakSet
 
 from polygent_issuer.registry.connection import Connection, Params, marks
-from polygent_issuer.registry.digests import GENESIS, chain_hash
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMisuse, damaged, damaged_row
 from polygent_issuer.registry.records import (
     Actor,
@@ -24,7 +23,7 @@ from polygent_issuer.registry.records import (
     canonical,
     moment_text,
 )
-from polygent_issuer.registry.row_check import RowCheck
+from polygent_issuer.registry.row_check import GENESIS, RowCheck, chain_hash
 from polygent_issuer.registry.schema import JOURNALED, KEYS
 from polygent_issuer.registry.written_rows import WrittenRows
 

@@ -5,9 +5,9 @@ from hashlib import sha256
 from typing import Any, Final
 
 from polygent_issuer.registry.connection import Connection, in_chunks, marks
-from polygent_issuer.registry.digests import chain_hash, row_digests
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMisuse, damaged, tampered
 from polygent_issuer.registry.records import Row, RowKey, Value, as_bytes
+from polygent_issuer.registry.row_check import chain_hash, row_digests
 from polygent_issuer.registry.schema import JOURNALED, KEYS
 
 _NEWEST: Final = """INSERT INTO row_journal (name, seq) VALUES (?, ?)

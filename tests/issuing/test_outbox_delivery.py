@@ -14,11 +14,10 @@ from support.office import Office
 from support.registries import tampering, writing
 
 from polygent_issuer.issuing import outbox_delivery
-from polygent_issuer.issuing.destination import Destination
-from polygent_issuer.issuing.signing import Issued
+from polygent_issuer.issuing.signing import Destination, Issued
 from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.registry import REGISTRY_FILE, keys, licenses, outbox
-from polygent_issuer.registry.digests import chain_hash
+from polygent_issuer.registry.row_check import chain_hash
 from polygent_issuer.verifier import jws
 
 AT = "2026-11-30T09:30:00.000000Z"

@@ -10,9 +10,9 @@ from support.registries import ACTOR, NOW, fill, writing
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.registry import Actor, Registry, customers, journal
 from polygent_issuer.registry.connection import Connection, Params
-from polygent_issuer.registry.digests import row_digests
 from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.registry.journal import clock_behind_finding
+from polygent_issuer.registry.row_check import row_digests
 
 DAY = timedelta(days=1)
 

@@ -12,9 +12,9 @@ from support.registries import NOW, REGISTRY_ID, fill, license_id, tampering, wr
 
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.registry import Registry, customers, journal, journal_check
-from polygent_issuer.registry.digests import row_digests
 from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.registry.journal_check import head_text, noted_line, parse_head, parse_noted
+from polygent_issuer.registry.row_check import row_digests
 
 Tamper = Callable[[sqlite3.Connection], object]
 ONE, TWO = license_id(1), license_id(2)

@@ -29,8 +29,8 @@ from polygent_issuer.registry import (
     merging,
     row_check,
 )
-from polygent_issuer.registry.digests import recorded_rows
 from polygent_issuer.registry.errors import RegistryDamaged
+from polygent_issuer.registry.row_check import recorded_rows
 
 OLD, NEW = license_id(1), license_id(2)
 SPARE = new_key(8).kid

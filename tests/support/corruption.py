@@ -173,7 +173,7 @@ class Corruptions:
 
     def _body(self, chance: Random) -> bytes:
         def change(raw: sqlite3.Connection) -> None:
-            from polygent_issuer.registry.digests import GENESIS, chain_hash  # noqa: PLC0415
+            from polygent_issuer.registry.row_check import GENESIS, chain_hash  # noqa: PLC0415
 
             rows = raw.execute("SELECT seq, bytes FROM journal ORDER BY seq").fetchall()
             struck, previous = chance.randrange(len(rows)), GENESIS

@@ -10,7 +10,6 @@ from typing import Any
 
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.issuing.destination import Destination
 from polygent_issuer.issuing.license_decision import (
     FirstLicenseRequest,
     propose_first,
@@ -18,7 +17,7 @@ from polygent_issuer.issuing.license_decision import (
 )
 from polygent_issuer.issuing.proposal import Action, Proposal
 from polygent_issuer.issuing.selection import RenewalRequest
-from polygent_issuer.issuing.signing import Issued, proposals_of, publish
+from polygent_issuer.issuing.signing import Destination, Issued, proposals_of, publish
 from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.machine_info.document import ReceivedDocument, parse
 from polygent_issuer.registry import Actor, Reading, Registry, change, keys

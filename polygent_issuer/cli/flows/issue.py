@@ -22,7 +22,6 @@ from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.issuing.destination import choose_destination
 from polygent_issuer.issuing.license_decision import (
     FirstLicenseRequest,
     propose_first,
@@ -35,7 +34,13 @@ from polygent_issuer.issuing.selection import (
     owner_of_machine,
     resolve_customer,
 )
-from polygent_issuer.issuing.signing import Issued, choose_key, proposals_of, publish
+from polygent_issuer.issuing.signing import (
+    Issued,
+    choose_destination,
+    choose_key,
+    proposals_of,
+    publish,
+)
 from polygent_issuer.keys.passphrases import Passphrase
 from polygent_issuer.keys.signer import Signer
 from polygent_issuer.registry import Customer, KeyRecord, Reading, customers

@@ -16,8 +16,8 @@ from polygent_issuer.cli.output.proposal import deadline
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.issuing import outbox_delivery
-from polygent_issuer.issuing.destination import choose_destination
 from polygent_issuer.issuing.proposal import file_name, load_license
+from polygent_issuer.issuing.signing import choose_destination
 from polygent_issuer.registry import Reading, Writing, change, customers, keys, licenses
 from polygent_issuer.registry.records import Customer, KeyRecord, LicenseRecord
 from polygent_issuer.terms import dates
