@@ -1,6 +1,6 @@
 """The schema as a list of migrations, which are never edited; each is applied in one transaction.
 
-A row's digest in the journal leaves out empty columns (`digests`). So a later migration may add
+A row's digest in the journal leaves out empty columns (`row_check`). So a later migration may add
 an empty column without changing the digests of older rows.
 """
 
