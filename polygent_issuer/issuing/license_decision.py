@@ -30,7 +30,7 @@ from polygent_issuer.issuing.selection import (
     resolve_customer,
     select_licenses,
 )
-from polygent_issuer.keys.rotation import choose_key
+from polygent_issuer.issuing.signing import choose_key
 from polygent_issuer.registry import Customer, LicenseRecord, Reading, customers, licenses
 from polygent_issuer.terms import dates, decision
 from polygent_issuer.terms.parsing import Changes, Plan, Terms

@@ -14,15 +14,19 @@ from polygent_issuer.findings import Consent, require
 from polygent_issuer.hints import Hint, join, run
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal, verifier_of
-from polygent_issuer.keys.rotation import label_words
+from polygent_issuer.keys.rotation import label_words, signing_command
 from polygent_issuer.keys.signer import Signer
+from polygent_issuer.keys.signing import require_usable
 from polygent_issuer.registry import (
     Customer,
     Document,
+    KeyRecord,
     Machine,
+    Reading,
     Writing,
     change,
     customers,
+    keys,
     licenses,
     machines,
     outbox,
@@ -106,6 +110,22 @@ def choose_destination(
     if option is None or disk.is_folder(path) or option.endswith(("/", os.sep)):
         return Destination(folder=path)
     return Destination(folder=path.parent, name=path.name)
+
+
+def choose_key(db: Reading, name: str | None) -> KeyRecord:
+    """Return the key with this label or kid; by default the active key.
+
+    Raises:
+        NotFound, Ambiguous: (`not_found`, `ambiguous`) no such key, or several.
+        KeyUnavailable: (`no_key`, `key_retired`, `key_compromised`) the key may not sign.
+    """
+    key = keys.active(db) if name is None else keys.find(db, name)
+    if key is None:
+        known = keys.every(db)
+        message = "no key is active" if known else "the registry has no signing key yet"
+        raise KeyUnavailable(message, hint=signing_command(known), code="no_key")
+    require_usable(key)
+    return key
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

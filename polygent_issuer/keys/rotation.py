@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import chain, count
 from typing import Final
 
-from polygent_issuer.errors import InputRefused, KeyUnavailable
+from polygent_issuer.errors import InputRefused
 from polygent_issuer.findings import Consent, Finding, FindingCode, require
 from polygent_issuer.hints import Hint, join, run
 from polygent_issuer.keys.signing import require_usable
@@ -92,22 +92,6 @@ class Activation:
                 run("key", "export-public", "--all", "--format", "jwks"),
             ),
         )
-
-
-def choose_key(db: Reading, name: str | None) -> KeyRecord:
-    """Return the key with this label or kid; by default the active key.
-
-    Raises:
-        NotFound, Ambiguous: (`not_found`, `ambiguous`) no such key, or several.
-        KeyUnavailable: (`no_key`, `key_retired`, `key_compromised`) the key may not sign.
-    """
-    key = keys.active(db) if name is None else keys.find(db, name)
-    if key is None:
-        known = keys.every(db)
-        message = "no key is active" if known else "the registry has no signing key yet"
-        raise KeyUnavailable(message, hint=signing_command(known), code="no_key")
-    require_usable(key)
-    return key
 
 
 def signing_command(known: Iterable[KeyRecord], *, instead_of: KeyRecord | None = None) -> Hint:

@@ -24,7 +24,7 @@ from polygent_issuer.cli.options.common import (
 from polygent_issuer.cli.options.issue import BatchOptions, IssueOptions
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.findings import Consent
-from polygent_issuer.keys.rotation import choose_key
+from polygent_issuer.issuing.signing import choose_key
 from polygent_issuer.registry import KeyRecord, Registry
 from polygent_issuer.registry.journal import clock_behind_finding
 from polygent_issuer.terms import dates

@@ -18,7 +18,7 @@ from polygent_issuer.cli.output.result import Result
 from polygent_issuer.errors import Ambiguous, NotFound, UsageProblem
 from polygent_issuer.findings import Consent
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.keys.rotation import choose_key
+from polygent_issuer.issuing.signing import choose_key
 from polygent_issuer.keys.signer import Signer
 from polygent_issuer.registry import licenses
 from polygent_issuer.registry.journal import clock_behind_finding

@@ -37,11 +37,11 @@ from polygent_issuer.issuing.selection import (
 from polygent_issuer.issuing.signing import (
     Issued,
     choose_destination,
+    choose_key,
     proposals_of,
     publish,
 )
 from polygent_issuer.keys.passphrases import Passphrase
-from polygent_issuer.keys.rotation import choose_key
 from polygent_issuer.keys.signer import Signer
 from polygent_issuer.registry import Customer, KeyRecord, Reading, customers
 from polygent_issuer.terms.parsing import Plan

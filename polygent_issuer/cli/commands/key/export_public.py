@@ -11,7 +11,7 @@ from polygent_issuer.cli.output.model import Fields, Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import KeyUnavailable, UsageProblem
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.keys.rotation import choose_key
+from polygent_issuer.issuing.signing import choose_key
 from polygent_issuer.registry import KeyRecord, Reading, keys
 from polygent_issuer.text import escape
 from polygent_issuer.verifier import KeySet

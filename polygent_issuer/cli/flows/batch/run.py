@@ -33,8 +33,7 @@ from polygent_issuer.cli.output import result as streams
 from polygent_issuer.cli.output.result import Result, write_result
 from polygent_issuer.errors import InputRefused, IssuerError, OutputProblem, UsageProblem
 from polygent_issuer.findings import Consent
-from polygent_issuer.issuing.signing import Destination, choose_destination
-from polygent_issuer.keys.rotation import choose_key
+from polygent_issuer.issuing.signing import Destination, choose_destination, choose_key
 from polygent_issuer.keys.signer import Signer
 from polygent_issuer.text import escape, for_shell
 
