@@ -27,7 +27,7 @@ from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.terms import dates
 from polygent_issuer.text import escape, for_spreadsheet
 
-_ELSEWHERE: Final = "name another file with --bundle"
+_ELSEWHERE: Final = "choose another file with --bundle"
 _FIRST_TIME: Final = (1980, 1, 1, 0, 0, 0)
 _LAST_TIME: Final = (2107, 12, 31, 23, 59, 58)
 MANIFEST: Final = "manifest.csv"

@@ -168,7 +168,7 @@ def _current(db: Reading, customer: Customer, row: Row) -> LicenseRecord | None:
     if not unbound and len(current) > 1 and row.machine_info is None:
         labels = ", ".join(escape(each.machine_label or "") for each in current)
         raise Ambiguous(
-            f"{customer.name} has {len(current)} current licenses", hint=f"name a machine: {labels}"
+            f"{customer.name} has {len(current)} current licenses", hint=f"give a machine: {labels}"
         )
     if not unbound and len(current) > 1:
         return None

@@ -28,7 +28,7 @@ _TEXT: Final = (hints.START.encode(), hints.START_ENCODED.encode())
 _UTF16: Final = (hints.START.encode("utf-16-le"), hints.START.encode("utf-16-be"))
 # In the header of a mail, which ends before the first empty line (RFC 5322 §2.1).
 _DRAFT: Final = re.compile(rb"(?:[!-9;-~]+:[^\n]*\n(?:[ \t][^\n]*\n)*)*?X-Unsent: 1\r?\n")
-_NAME_THEM: Final = "name the files, or their folder"
+_NAME_THEM: Final = "give the files, or their folder"
 _JUNCTION: Final = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT of Windows
 
 
@@ -279,7 +279,10 @@ def _from_stdin() -> Iterator[LicenseFile]:
     lines = [(number, line) for number, line in enumerate(data.splitlines(), 1) if line.strip()]
     if not lines:
         yield LicenseFile(
-            name=STDIN, problem=UnreadableInput("stdin is empty", hint="name the files")
+            name=STDIN,
+            problem=UnreadableInput(
+                "stdin is empty", hint="pipe a license into the command, or give file names"
+            ),
         )
     for number, line in lines:
         yield LicenseFile(name=f"{STDIN}:{number}", data=line)

@@ -201,7 +201,7 @@ def _of_another_customer(
             message=f"this fingerprint is registered for {known.customer.name} "
             f"({known.customer.slug}, machine {known.machine.label}) "
             f"since {dates.instant(known.since)}{until}, "
-            f"by {'this' if same else 'another'} document",
+            f"with {'this' if same else 'another'} document",
             hint=Hint("show its owner: ", run("customer", "show", known.customer.slug)),
         )
     return None

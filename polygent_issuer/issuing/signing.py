@@ -65,7 +65,7 @@ class Destination:
         if len(proposals) > 1 and (self.name is not None or self.folder is None):
             raise UsageProblem(
                 f"{len(proposals)} licenses cannot be written to one file",
-                hint="name a folder with --output FOLDER",
+                hint="give a folder with --output FOLDER",
             )
         if self.folder is None:
             return
@@ -94,7 +94,7 @@ def choose_destination(
     if option is None and default is not None:
         return Destination(folder=default)
     if option == "":
-        raise OutputProblem("--output is empty", hint="name a file or a folder, or leave it out")
+        raise OutputProblem("--output is empty", hint="give a path, or leave out --output")
     try:
         path = Path(option or ".").expanduser().absolute()
         str(path).encode()  # the registry keeps it as text

@@ -82,7 +82,7 @@ def test_the_label_selects_one_of_several_machines(batches: Batches) -> None:
     assert match(batches, wish("c1", "prod-2")) == "ffff0002-0000-4000-8000-000000000000"
     with pytest.raises(Ambiguous) as caught:
         match(batches, wish("c1"))
-    assert caught.value.hint == "name a machine: prod-1, prod-2"
+    assert caught.value.hint == "give a machine: prod-1, prod-2"
     assert match(batches, wish("c1", machine_info="m.json")) is None
 
 

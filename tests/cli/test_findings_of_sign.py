@@ -51,7 +51,7 @@ def test_a_machine_of_another_customer_needs_consent(desk: Desk) -> None:
     argv = ("sign", "--machine-info", document, "--customer", "Globex")
     error = refused(desk, "machine-of-another-customer", *argv)
     assert "Acme GmbH (acme-gmbh, machine prod-1) since 2026-11-30T09:30:00Z" in error
-    assert "by this document" in error
+    assert "with this document" in error
     accepted(desk, "machine-of-another-customer", *argv)
 
 

@@ -214,7 +214,7 @@ def backup_file(text: str) -> Path:
             folder does not.
     """
     if text in ("", "-"):
-        raise InputRefused("the backup needs a file name", hint="name a file for it")
+        raise InputRefused("the backup needs a file name", hint="give a file name")
     try:
         place = store_uri.file_location(Path(text).expanduser())
     except RuntimeError:
@@ -224,7 +224,7 @@ def backup_file(text: str) -> Path:
     if not place.folder:
         if os.path.lexists(place.path):
             message = f"{escape(str(place.path))} already exists"
-            raise OutputExists(message, hint="name another file")
+            raise OutputExists(message, hint="choose another file")
         _existing(place.path.parent)
     return place.path
 

@@ -18,7 +18,7 @@ from polygent_issuer.text import escape
 if TYPE_CHECKING:
     from polygent_issuer.delivery.template import Template
 
-_ELSEWHERE = "name another folder with --eml"
+_ELSEWHERE = "choose another folder with --eml"
 _MOST_COMMANDS = 3
 
 
@@ -80,7 +80,7 @@ def drafter(invocation: Invocation, option: str) -> Drafter:
     from polygent_issuer.delivery import template
 
     if not option:
-        raise OutputProblem("--eml is empty", hint="name a folder, or leave out --eml")
+        raise OutputProblem("--eml is empty", hint="give a folder, or leave out --eml")
     try:
         folder = Path(option).expanduser().absolute()
     except (RuntimeError, OSError):

@@ -27,7 +27,7 @@ from polygent_issuer.files import disk
 from polygent_issuer.text import for_spreadsheet
 
 BOM: Final = "\ufeff"
-_ELSEWHERE: Final = "name another file with --output"
+_ELSEWHERE: Final = "choose another file with --output"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

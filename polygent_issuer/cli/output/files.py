@@ -43,8 +43,8 @@ def write(
         return None
     target = Path(str(to)).absolute()
     file = target / name if disk.is_folder(target) else target
-    files.require_folder(file.parent, f"name another file or folder with {option}")
+    files.require_folder(file.parent, f"choose another file or folder with {option}")
     try:
         return files.publish(data, file)
     except OutputExists as exists:
-        raise OutputExists(exists.message, hint=f"name another file with {option}") from None
+        raise OutputExists(exists.message, hint=f"choose another file with {option}") from None

@@ -164,7 +164,7 @@ def test_the_calendar_goes_to_a_file_a_folder_or_stdout(books: Books) -> None:
     assert books.desk.ok("expiring", "--json").json["calendar"] is None
     outcome = books.desk.run("expiring", "--ics", folder, after=timedelta(seconds=1))
     assert outcome.code == 8
-    assert "name another file with --ics" in outcome.err
+    assert "choose another file with --ics" in outcome.err
     nowhere = books.desk.run("expiring", "--ics", "no/such/x.ics")
     assert nowhere.code == 8
     assert "hint: mkdir -p /" in nowhere.err

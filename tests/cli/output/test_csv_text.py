@@ -106,7 +106,7 @@ def test_no_file_is_overwritten(books: Books, argv: tuple[str, ...]) -> None:
     target.write_bytes(b"mine")
     taken = books.desk.run(*argv, "--csv", "-o", str(target))
     assert (taken.code, target.read_bytes()) == (8, b"mine")
-    assert taken.err.endswith("already exists\nhint: name another file with --output\n")
+    assert taken.err.endswith("already exists\nhint: choose another file with --output\n")
     nowhere = str(books.desk.folder / "none" / "x.csv")
     assert books.desk.run(*argv, "--csv", "-o", nowhere).code == 8
     alone = books.desk.run(*argv, "-o", str(books.desk.folder / "y.csv"))

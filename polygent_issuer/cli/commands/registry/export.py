@@ -57,4 +57,4 @@ def _write_file(target: Path, toml: bytes) -> Path:
     try:
         return files.write_private(toml, target / _NAME if disk.is_folder(target) else target)
     except OutputExists as exists:
-        raise OutputExists(exists.message, hint="name another file with --output") from None
+        raise OutputExists(exists.message, hint="choose another file with --output") from None

@@ -39,7 +39,7 @@ COLUMNS: Final = (
 _FINGERPRINT: Final = 20
 """The number of columns of a fingerprint; `--json` and the license have all of it."""
 
-_ELSEWHERE: Final = "name another file with --report"
+_ELSEWHERE: Final = "choose another file with --report"
 
 
 def preview_blocks(item: PreviewItem) -> Iterable[Block]:

@@ -95,7 +95,7 @@ def test_an_existing_file_is_not_overwritten(two: Desk) -> None:
     before = target.read_bytes()
     other = two.run("key", "export-public", "second", "--output", str(target))
     assert other.code == 8
-    assert "hint: name another file with --output\n" in other.err
+    assert "hint: choose another file with --output\n" in other.err
     assert target.read_bytes() == before
 
 

@@ -286,7 +286,7 @@ def test_the_consequences_are_printed_once(desk: Desk) -> None:
     """They are above the prompt; after it only the new state is printed."""
     accepted = ("--accept", "clock-behind")
     with terminal(desk, "key", "retire", "main", "--compromised", *REASON, *accepted) as person:
-        person.sees("permanently retire the key main? [y/N]: ")
+        person.sees("permanently mark the key main as compromised? [y/N]: ")
         person.types("y")
         assert person.ends() == 0
     assert person.screen.count("with any date") == 1

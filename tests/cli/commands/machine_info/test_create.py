@@ -82,7 +82,7 @@ def test_an_existing_file_is_not_overwritten(empty_desk: Desk) -> None:
     before = target.read_bytes()
     again = empty_desk.run("machine-info", "create", "--output", str(target), "--customer", "B")
     assert again.code == 8
-    assert "hint: name another file with --output\n" in again.err
+    assert "hint: choose another file with --output\n" in again.err
     assert target.read_bytes() == before
 
 

@@ -55,7 +55,7 @@ def test_a_file_is_private_and_never_overwritten(books: Books) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     again = books.desk.run("registry", "export", "-o", str(path))
     assert again.code == 8
-    assert "name another file with --output" in again.err
+    assert "choose another file with --output" in again.err
     assert list(folder.iterdir()) == [path]
     text = books.desk.ok("registry", "export", "-o", str(folder / "x.toml")).text
     assert text == f"exported 1 current license to {folder / 'x.toml'}\n"
