@@ -122,7 +122,7 @@ def test_missing_permissions(
         assert outcome.code in (ExitCode.REGISTRY, ExitCode.OUTPUT), outcome
         assert "hint: " in outcome.err
         assert outcome.out == b""
-        assert tree(desk.folder) == before or "made a home" in outcome.err
+        assert tree(desk.folder) == before or "created a home" in outcome.err
         again, _ = scenario.run(forks, limits=limits)
         assert again.code == 0, again
     assert litter_in(desk.output) == []
