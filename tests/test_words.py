@@ -5,10 +5,9 @@ room. ``guide/development.md`` has the glossary.
 """
 
 import ast
-import io
 import re
-import tokenize
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -64,6 +63,7 @@ _ALLOWED = re.compile(
 RECORDED = ("tests/contract/homes/", "tests/contract/steps.py")
 
 
+@cache
 def rooms() -> dict[str, list[Path]]:
     """Return the files of each room: a folder, or a file next to the folders."""
     files: dict[str, list[Path]] = {}
@@ -86,26 +86,30 @@ def prose(path: Path) -> Iterator[tuple[int, str]]:
     if path.suffix != ".py":
         yield from enumerate(text.splitlines(), 1)
         return
-    tree = ast.parse(text)
-    for node in ast.walk(tree):
+    for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
             yield node.lineno, node.value
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
             yield node.lineno, node.name.replace("_", " ")
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.COMMENT:
-            yield token.start[0], token.string
+    for number, line in enumerate(text.splitlines(), 1):
+        if "#" in line:  # a comment, or a string that is read above
+            yield number, line.partition("#")[2]
 
 
 def docstrings(path: Path) -> Iterator[tuple[int, str]]:
     """Yield line and text of each docstring of a module, class or function."""
     if path.suffix != ".py":
         return
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             text = ast.get_docstring(node)
             if text:
                 yield getattr(node, "lineno", 1), text
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def retired_words(path: Path) -> list[str]:

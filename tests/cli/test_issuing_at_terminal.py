@@ -5,9 +5,9 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-import pexpect
 import pytest
 from support.cli import PASSPHRASE, Desk
+from support.pty import spawn
 from support.screen import at_terminal, finish
 
 
@@ -116,11 +116,9 @@ def test_prompts_do_not_go_to_stdout(today: Desk) -> None:
     words = [sys.executable, "-m", "polygent_issuer", "--home", str(today.home), "sign"]
     command = shlex.join([*words, "--machine-info", today.machine_info(), *argv])
     target = today.folder / "piped.lic"
-    terminal = pexpect.spawn(
+    terminal = spawn(
         "/bin/sh",
         ["-c", f"{command} > {shlex.quote(str(target))}"],
-        encoding="utf-8",
-        timeout=60,
         env={"POLYGENT_ISSUER_PASSPHRASE_FILE": str(today.passphrase_file), "TERM": "dumb"},
     )
     terminal.expect_exact("go ahead? [Y/n]: ")

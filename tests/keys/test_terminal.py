@@ -5,6 +5,7 @@ import sys
 
 import pexpect
 import pytest
+from support.pty import spawn
 
 CODE = """
 import sys
@@ -25,7 +26,7 @@ def started(what: str) -> "pexpect.spawn[str]":
     """Start a process with a terminal and another stdin."""
     code = shlex.quote(CODE.format(secret=SECRET, what=what))
     command = f"echo from-stdin | {shlex.quote(sys.executable)} -c {code}; echo end"
-    return pexpect.spawn("/bin/sh", ["-c", command], encoding="utf-8", timeout=30)
+    return spawn("/bin/sh", ["-c", command])
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ from typing import Any
 
 import pexpect
 
-WAIT = 60
-"""Seconds to wait for output on a slow machine."""
+from support.pty import end, spawn
 
 _COVERAGE = "COVERAGE_PROCESS_CONFIG"
 
@@ -22,12 +21,10 @@ def at_terminal(home: Path, *argv: str, **environ: str) -> "pexpect.spawn[str]":
     """
     columns = int(environ.pop("COLUMNS", "120"))
     inherited = {name: os.environ[name] for name in ("PATH", _COVERAGE) if name in os.environ}
-    return pexpect.spawn(
+    return spawn(
         sys.executable,
         ["-m", "polygent_issuer", "--home", str(home), *argv],
         env={**inherited, "TERM": "xterm-256color", "LANG": "C.UTF-8", **environ},
-        encoding="utf-8",
-        timeout=WAIT,
         dimensions=(50, columns),
     )
 
@@ -35,9 +32,8 @@ def at_terminal(home: Path, *argv: str, **environ: str) -> "pexpect.spawn[str]":
 def finish(terminal: Any) -> tuple[int, str]:
     """Wait for the end; return the exit code, and the output since the last match."""
     terminal.expect(pexpect.EOF)
-    terminal.close()
-    assert terminal.exitstatus is not None, f"ended by signal {terminal.signalstatus}"
-    return terminal.exitstatus, terminal.before
+    output = terminal.before
+    return end(terminal), output
 
 
 _STEP = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|([\r\n])|([^\x1b\r\n]+)")

@@ -6,11 +6,9 @@ import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 
-import pexpect
-
+from support.pty import spawn
 from support.tools import require_tool
 
-SECONDS = 60
 SHELLS = ("bash", "zsh", "fish")
 TAB = "\t"
 
@@ -51,12 +49,10 @@ class Prompt:
             "HOME": str(folder),
             "PATH": f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}",
         }
-        self._child = pexpect.spawn(
+        self._child = spawn(
             require_tool(shell, shell),
             list(_BARE[shell]),
             env={**person, **environ},
-            encoding="utf-8",
-            timeout=SECONDS,
             cwd=str(folder),
             dimensions=(50, 200),
         )

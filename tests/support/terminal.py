@@ -10,8 +10,7 @@ import pexpect
 
 from support.cli import Desk
 from support.keys import QUICKLY
-
-SECONDS = 60
+from support.pty import SECONDS, end, spawn
 
 
 class Terminal:
@@ -46,10 +45,7 @@ class Terminal:
         self._child.expect(pexpect.EOF)
         self._keep()
         assert termios.tcgetattr(self._child.fileno()) == self._modes
-        self._child.close()
-        code = self._child.exitstatus
-        assert code is not None, f"ended by signal {self._child.signalstatus}"
-        return int(code)
+        return end(self._child)
 
     def _keep(self) -> None:
         after = self._child.after
@@ -71,11 +67,9 @@ def terminal(
     program = ("-c", QUICKLY) if quickly else ("-m", "polygent_issuer")
     command = [*program, "--home", str(desk.home), *argv]
     person = {"PATH": os.environ["PATH"], "HOME": str(desk.folder), "TERM": "dumb"}
-    child = pexpect.spawn(
+    child = spawn(
         sys.executable,
         command,
-        encoding="utf-8",
-        timeout=SECONDS,
         cwd=str(desk.folder),
         dimensions=(24, 200),
         env={**person, **(environ or {})},

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.cli import Desk
 from support.licenses import Books
-from support.screen import WAIT, at_terminal, finish
+from support.pty import SECONDS
+from support.screen import at_terminal, finish
 
 from polygent_issuer.cli.flows import verify
 
@@ -254,7 +255,7 @@ def group(leader: int) -> list[int]:
 
 def await_idleness(leader: int) -> None:
     """Wait until every thread of a group sleeps: its pipe is full, and no work is left."""
-    end = time.monotonic() + WAIT
+    end = time.monotonic() + SECONDS
     while True:
         listed = subprocess.run(["ps", "-eLo", "pgid=,stat="], capture_output=True, check=True)
         rows = [line.split() for line in listed.stdout.decode().splitlines()]

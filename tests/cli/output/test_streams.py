@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pexpect
 import pytest
 from support.licenses import Books
+from support.pty import spawn
 from support.screen import at_terminal, finish
 
 ESCAPE = "\x1b"
@@ -275,6 +275,6 @@ def test_only_stdout_decides_about_the_colour_of_results(books: Books) -> None:
     target = books.desk.folder / "list.txt"
     command = f"{sys.executable} -m polygent_issuer --home {books.desk.home} customer list"
     environ = {"PATH": os.environ["PATH"], "TERM": "xterm-256color"}
-    shell = pexpect.spawn("/bin/sh", ["-c", f"{command} > {target}"], env=environ, encoding="utf-8")
+    shell = spawn("/bin/sh", ["-c", f"{command} > {target}"], env=environ)
     assert finish(shell) == (0, "")
     assert target.read_text().startswith("customer  name")
