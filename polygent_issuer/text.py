@@ -21,7 +21,7 @@ _DEVICES: Final = frozenset(
     {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
 )
 # Letters that NFKD does not decompose.
-_LATIN: Final = str.maketrans(
+LATIN: Final = str.maketrans(
     dict(zip("æœøđðłþħ\u0131", ["ae", "oe", "o", "d", "d", "l", "th", "h", "i"], strict=True))
 )
 BACKSLASH: Final = (
@@ -33,7 +33,7 @@ _LINE: Final = re.compile(r"\(at line ([0-9]{1,9}),")
 # The position before a character that starts a formula (also a full-width one), with or without
 # white space and quotes in between.
 _RUN: Final = re.compile(r"(^|;)(?=[\s'\"]*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])")
-_APOSTROPHES: Final = str.maketrans("", "", "'`\u00b4\u2018\u2019\u02bc")
+APOSTROPHES: Final = str.maketrans("", "", "'`\u00b4\u2018\u2019\u02bc")
 
 
 def escape(text: str) -> str:
@@ -90,7 +90,7 @@ def without_accents(folded: str) -> str:
     """Remove the accents of folded text; Latin letters become ASCII."""
     plain = unicodedata.normalize("NFKD", folded)
     bare = "".join(character for character in plain if not unicodedata.combining(character))
-    return bare.translate(_LATIN)
+    return bare.translate(LATIN)
 
 
 @lru_cache(maxsize=256)  # many machines have the same label
@@ -100,7 +100,7 @@ def slugify(name: str) -> str:
     Accents are removed, letters of other scripts are transliterated, and everything else becomes a
     hyphen. A name without letters and digits becomes `customer`. The registry makes slugs unique.
     """
-    folded = normalize_for_comparison(name.translate(_APOSTROPHES))
+    folded = normalize_for_comparison(name.translate(APOSTROPHES))
     plain = without_accents(folded)
     if not plain.isascii():
         plain = "".join(map(_transliterate, folded))
@@ -158,7 +158,7 @@ def _transliterate(character: str) -> str:
         return " "
     from anyascii import anyascii  # noqa: PLC0415 - few names need it
 
-    return anyascii(character).lower().translate(_APOSTROPHES)
+    return anyascii(character).lower().translate(APOSTROPHES)
 
 
 @cache

@@ -30,6 +30,7 @@ from polygent_issuer.registry.errors import (
     translate,
 )
 from polygent_issuer.registry.records import Row, Value, as_int
+from polygent_issuer.registry.schema import define_functions
 
 BESIDE: Final = ("-journal", "-wal", "-shm")
 """The suffixes of the files that SQLite may create next to a database."""
@@ -139,6 +140,7 @@ class Connection:
         except FOREIGN as error:
             raise translate(error, path) from error
         with self.closed_on_error():
+            define_functions(self._sqlite)
             self.require_in_place()
             for pragma in pragmas(sys.platform):
                 self.wait_for(pragma).close()

@@ -12,6 +12,7 @@ from polygent_issuer.errors import Ambiguous, InputRefused, NotFound
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry.connection import Params
 from polygent_issuer.registry.errors import Taken
+from polygent_issuer.registry.name_keys import name_keys
 from polygent_issuer.registry.records import (
     Customer,
     Value,
@@ -33,7 +34,8 @@ from polygent_issuer.text import (
 )
 
 _ALIASES: Final = "group_concat(slug, ' ') FROM aliases WHERE customer_id = "
-COLUMNS: Final = f"""id, slug, name, created_at, archived_at, time_zone, crm, contacts,
+COLUMNS: Final = f"""id, slug, name, created_at, archived_at, held_at, held_until,
+    held_reason, time_zone, crm, notes, contacts,
     (SELECT {_ALIASES} customers.id) AS aliases"""
 SELECT: Final = f"SELECT {COLUMNS} FROM customers"  # noqa: S608  # columns of our own
 """The SQL for `of_row`."""
@@ -211,20 +213,44 @@ def add(
     require_free_slug(db, slug)
     columns = _columns(name=name, contacts=contacts, time_zone=time_zone, crm=crm)
     db.insert("customers", slug=slug, slug_reversed=slug[::-1], created_at=db.at, **columns)
-    return get(db, slug)
+    customer = get(db, slug)
+    _write_name_keys(db, customer)
+    return customer
 
 
 def edit(db: Writing, customer: Customer, **changes: Any) -> Customer:  # noqa: ANN401  # as in `add`
     """Change the given columns, as in `add`; the slug never changes."""
     if changes:
         db.update("customers", customer.id, **_columns(**changes))
-    return by_id(db, customer.id)
+    edited = by_id(db, customer.id)
+    if edited.name != customer.name:
+        delete_name_keys(db, customer.id)
+        _write_name_keys(db, edited)
+    return edited
 
 
 def archive(db: Writing, customer: Customer, *, undo: bool = False) -> Customer:
     """Archive a customer, or undo that; the licenses do not change."""
     db.update("customers", customer.id, archived_at=None if undo else db.at)
     return by_id(db, customer.id)
+
+
+def delete_name_keys(db: Writing, customer_id: int) -> None:
+    """Delete the keys of a customer's name, before another name or the end of its row."""
+    sql = "SELECT id FROM customer_names WHERE customer_id = ?"
+    db.delete("customer_names", *tuple(db.values(as_int, sql, (customer_id,))))
+
+
+def _write_name_keys(db: Writing, customer: Customer) -> None:
+    for key in name_keys(customer.name):
+        db.insert(
+            "customer_names",
+            customer_id=customer.id,
+            words=key.words,
+            legal_form=key.legal_form,
+            letters=key.letters,
+            letters_reversed=key.letters[::-1],
+        )
 
 
 def _columns(**columns: Any) -> dict[str, Value]:  # noqa: ANN401  # as in `add`

@@ -27,7 +27,7 @@ _SELECT: Final = """SELECT id, customer_id,
     (SELECT slug FROM customers WHERE customers.id = customer_id) AS customer_slug, machine_id,
     (SELECT label FROM machines WHERE machines.id = machine_id) AS machine_label, kid, file,
     sha256, tier, issued_at, expires_at, term, plan, document_id, replaced_by, retired_at,
-    retired_reason, sent_at
+    retired_reason, sent_at, order_id, note
     FROM licenses"""
 STATUS: Final = {
     LicenseStatus.CURRENT: "replaced_by IS NULL AND retired_at IS NULL",

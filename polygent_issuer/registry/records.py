@@ -147,15 +147,23 @@ class Actor:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Customer:
-    """A customer; `slug` is the `sub` of its licenses, `aliases` are slugs of merged customers."""
+    """A customer; `slug` is the `sub` of its licenses, `aliases` are slugs of merged customers.
+
+    Batches keep back the licenses of a customer on hold: since `held_at`, until the instant
+    `held_until`, or without end if that is empty.
+    """
 
     id: int
     slug: str
     name: str
     created_at: datetime
     archived_at: datetime | None
+    held_at: datetime | None
+    held_until: datetime | None
+    held_reason: str | None
     time_zone: str | None
     crm: str | None
+    notes: str | None
     contacts: tuple[str, ...]
     aliases: tuple[str, ...]
 
@@ -261,7 +269,8 @@ def reader(
 class LicenseRecord:
     """An issued license: `id` is its `jti`, `file` has the exact bytes of its `.lic`.
 
-    `term` and `plan` are the defaults of the next renewal.
+    `term` and `plan` are the defaults of the next renewal. `order_id` and `note` are only kept in
+    the registry.
     """
 
     id: str
@@ -282,6 +291,8 @@ class LicenseRecord:
     retired_at: datetime | None
     retired_reason: str | None
     sent_at: datetime | None
+    order_id: str | None
+    note: str | None
 
     @property
     def status(self) -> LicenseStatus:

@@ -11,6 +11,7 @@ from functools import cache
 from itertools import chain
 from typing import Final
 
+from polygent_issuer.registry.name_keys import rows_of_name
 from polygent_issuer.text import escape
 
 # "PLGI"; identifies the file, also for file(1).
@@ -29,7 +30,13 @@ JOURNALED: Final = {
     "machines": "id",
 }
 # Every table that commands write to, except the journal.
-KEYS: Final = {**JOURNALED, "outbox": "license_id", "row_journal": "name"}
+KEYS: Final = {
+    **JOURNALED,
+    "backup_settings": "name",
+    "customer_names": "id",
+    "outbox": "license_id",
+    "row_journal": "name",
+}
 
 
 Statements = tuple[str, ...]
@@ -214,12 +221,48 @@ _ROW_JOURNAL: Final = (
         WHERE license IS NULL AND kid IS NOT NULL""",
 )
 
+_DESK: Final = (
+    # The forms of a customer's name for comparison. The journal does not record them: whoever finds
+    # a customer by them compares the name in its recorded row.
+    """CREATE TABLE customer_names (
+        id INTEGER PRIMARY KEY,
+        customer_id INTEGER NOT NULL REFERENCES customers (id),
+        words TEXT NOT NULL,
+        legal_form TEXT NOT NULL,
+        letters TEXT NOT NULL,
+        letters_reversed TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX customer_names_by_customer ON customer_names (customer_id)",
+    "CREATE INDEX customer_names_by_words ON customer_names (words)",
+    "CREATE INDEX customer_names_by_letters ON customer_names (letters)",
+    "CREATE INDEX customer_names_by_letters_reversed ON customer_names (letters_reversed)",
+    """INSERT INTO customer_names (customer_id, words, legal_form, letters, letters_reversed)
+        SELECT customers.id, json_extract(key.value, '$[0]'), json_extract(key.value, '$[1]'),
+            json_extract(key.value, '$[2]'), json_extract(key.value, '$[3]')
+        FROM customers, json_each(rows_of_name(name)) AS key ORDER BY customers.id""",
+    "ALTER TABLE customers ADD COLUMN notes TEXT",
+    "ALTER TABLE customers ADD COLUMN held_at TEXT",
+    "ALTER TABLE customers ADD COLUMN held_until TEXT",
+    "ALTER TABLE customers ADD COLUMN held_reason TEXT",
+    "ALTER TABLE licenses ADD COLUMN order_id TEXT",
+    "ALTER TABLE licenses ADD COLUMN note TEXT",
+    "CREATE INDEX licenses_by_order ON licenses (order_id) WHERE order_id IS NOT NULL",
+    # Filled only in a backup, with the settings that the next operator needs.
+    "CREATE TABLE backup_settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
+)
+
 MIGRATIONS: Final[tuple[Statements, ...]] = (
     _CUSTOMERS + _MACHINES + _LICENSES + _JOURNAL,
     _COPIES,
     _ROW_JOURNAL,
+    _DESK,
 )
 """The migration at index N changes the tables from `user_version` N to N + 1."""
+
+
+def define_functions(connection: sqlite3.Connection) -> None:
+    """Define the functions that the migrations call."""
+    connection.create_function("rows_of_name", 1, rows_of_name, deterministic=True)
 
 
 def migrate(execute: Callable[[str], object], version: int) -> None:
@@ -239,6 +282,7 @@ STATEMENTS: Final = """SELECT type, name, tbl_name, sql FROM sqlite_schema
 @cache
 def _made_by(migrations: tuple[Statements, ...]) -> tuple[tuple[object, ...], ...]:
     with closing(sqlite3.connect(":memory:")) as blank:
+        define_functions(blank)
         for statement in chain.from_iterable(migrations):
             blank.execute(statement)
         return tuple(blank.execute(STATEMENTS).fetchall())
