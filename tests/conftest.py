@@ -44,6 +44,7 @@ def pytest_collection() -> Generator[None, object, object]:
     try:
         return (yield)
     finally:
+        gc.freeze()  # the collected tests live until the end, so no collection has to visit them
         gc.enable()
 
 
