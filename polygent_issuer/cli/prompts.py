@@ -45,7 +45,9 @@ def text(question: str, *, default: str | None = None, check: Callable[[str], ob
 
 
 def choice(question: str, options: Sequence[str], *, default: str) -> str:
-    """Prompt for one of the options."""
+    """Prompt for one of the options; the only one is the answer without a prompt."""
+    if len(options) == 1:
+        return options[0]
     words = ", ".join(options)
 
     def known(answer: str) -> None:

@@ -114,6 +114,12 @@ class Changes:
         return (self.tier or (self.plan.tier if self.plan else None)) is Tier.ENTERPRISE
 
     @property
+    def implied_tier(self) -> Tier | None:
+        """The given tier, else that of the given plan, else enterprise if a domain is allowed."""
+        given = self.tier or (self.plan.tier if self.plan else None)
+        return Tier.ENTERPRISE if given is None and self.allowed_domain else given
+
+    @property
     def names_domain(self) -> bool:
         """True if an allowed domain, or none, is given."""
         return self.allowed_domain is not None or self.no_allowed_domain

@@ -48,20 +48,52 @@ def test_sign_asks_for_the_customer_and_the_plan(today: Desk) -> None:
     assert len(list(today.output.iterdir())) == 1
 
 
-def test_an_invalid_answer_is_asked_for_again(today: Desk) -> None:
-    """An invalid name or plan is an error message and a new prompt."""
-    terminal = begin(today, "sign", "--machine-info", today.machine_info(), "--yes")
+def test_sign_without_options_asks_for_everything(today: Desk) -> None:
+    """An invalid file, name or plan is an error message and a new prompt."""
+    today.machine_info("sent.json")
+    terminal = begin(today, "sign", "--yes", HOME=str(today.folder))
+    for wrong, problem in (("none.json", "no such"), ("-", "no such"), ("~/passphrase", "not")):
+        terminal.expect_exact("machine-info file (none for an enterprise license): ")
+        terminal.sendline(wrong)
+        terminal.expect_exact(problem)
+    terminal.expect_exact("machine-info file (none for an enterprise license): ")
+    terminal.sendline("~/sent.json")
     terminal.expect_exact("customer [Acme GmbH]: ")
     terminal.sendline("x" * 201)
     terminal.expect("error")
     terminal.expect_exact("customer [Acme GmbH]: ")
     terminal.sendline("Globex")
-    terminal.expect_exact("[standard-annual]: ")
-    terminal.sendline("gold")
+    terminal.expect_exact("plan (standard-annual, trial) [standard-annual]: ")
+    terminal.sendline("enterprise-annual")
     terminal.expect_exact("answer with one of")
     terminal.sendline("")
     assert finish(terminal)[0] == 0
     assert licenses(today)[0]["customer"] == "globex"
+
+    terminal = begin(today, "sign", HOME=str(today.folder))
+    terminal.expect_exact("machine-info file (none for an enterprise license): ")
+    terminal.sendline("~/sent.json")
+    code, screen = finish(terminal)
+    assert (code, "customer [" in screen) == (3, False)
+    assert "Globex already has a license" in screen
+
+
+def test_a_prompt_with_one_answer_is_left_out(today: Desk) -> None:
+    """Without a document only an enterprise plan fits; there is one, so it is not asked for."""
+    terminal = begin(today, "sign", "--customer", "Globex")
+    terminal.expect_exact("machine-info file (none for an enterprise license): ")
+    terminal.sendline("none")
+    assert terminal.expect_exact(["go ahead? [Y/n]: ", "plan ("]) == 0
+    terminal.sendline("y")
+    assert finish(terminal)[0] == 0
+    [license_] = licenses(today)
+    assert (license_["customer"], license_["tier"]) == ("globex", "enterprise")
+
+    terminal = begin(today, "sign", "--customer", "Hooli", "--tier", "standard")
+    terminal.expect_exact("machine-info file: ")
+    terminal.sendline("none")
+    terminal.expect_exact("cannot read the machine-info document")
+    terminal.close(force=True)
 
 
 def test_a_missing_key_is_an_error_before_any_prompt(today: Desk) -> None:

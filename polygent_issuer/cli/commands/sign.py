@@ -36,9 +36,9 @@ def sign(
 ) -> Result:
     """Sign a customer's first license.
 
-    On a terminal it prompts for a missing customer and terms; otherwise it uses the customer of
-    the document and the default plan. A machine that already has a current license is refused:
-    use renew or reissue.
+    On a terminal it prompts for a missing document, customer and plan; otherwise it uses the
+    customer of the document and the default plan. A machine that already has a current license is
+    refused: use renew or reissue.
     """
     from polygent_issuer.cli.flows.issue import issue_first
 

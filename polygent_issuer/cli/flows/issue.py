@@ -1,11 +1,12 @@
 """Issue first and later licenses: decide, show, ask, unlock the key, publish, report."""
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from polygent_issuer.cli import prompts
 from polygent_issuer.cli.consent import ConsentOptions, confirm_or_cancel, obtain, parse_consent
@@ -19,7 +20,7 @@ from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.cli.output.proposal import fields, issued_json, preview, proposal_json, written
 from polygent_issuer.cli.output.result import Report
-from polygent_issuer.errors import UsageProblem
+from polygent_issuer.errors import UnreadableInput, UsageProblem
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.license_decision import (
@@ -49,6 +50,9 @@ from polygent_issuer.verifier import Tier
 
 if TYPE_CHECKING:
     from polygent_issuer.machine_info.document import ReceivedDocument
+
+_NO_DOCUMENT: Final = "none"
+_CHECK_PATH: Final = "check the path and its permissions"
 
 
 def signers_of(
@@ -172,9 +176,14 @@ def issue_first(
     changes = parse_changes(invocation.settings, terms)
     document = read_document(machine_info)
     known = _owner(invocation, document, customer, slug, issue_options.key)
+    tier = changes.implied_tier
+    if document is None and tier is not Tier.ENTERPRISE and invocation.interactive:
+        document = _ask_document(required=tier is Tier.STANDARD)
+        known = _owner(invocation, document, customer, slug, issue_options.key)
     named, claimed = (customer, False) if customer or known else _ask(invocation, document)
     if changes.plan is None and known is None and invocation.interactive:
-        changes = replace(changes, plan=_ask_plan(invocation, changes.tier))
+        tier = tier or (Tier.STANDARD if document else Tier.ENTERPRISE)
+        changes = replace(changes, plan=_ask_plan(invocation.settings, tier))
     settings, now, license_id = invocation.settings, invocation.now, invocation.new_id()
     request = FirstLicenseRequest(
         customer=named,
@@ -225,10 +234,32 @@ def _ask(invocation: Invocation, document: "ReceivedDocument | None") -> tuple[s
     return prompts.text("customer", default=proposed, check=check), False
 
 
-def _ask_plan(invocation: Invocation, tier: Tier | None) -> Plan:
-    settings = invocation.settings
-    fitting = [name for name, each in settings.plans.items() if tier in (None, each.tier)]
-    default = settings.plan_for(tier).name
+def _ask_document(*, required: bool) -> "ReceivedDocument | None":
+    """Prompt for a machine-info file, and read it; an enterprise license needs none."""
+
+    def read(answer: str) -> "ReceivedDocument | None":
+        if answer == _NO_DOCUMENT and not required:
+            return None
+        path = os.path.expanduser(answer.strip())  # noqa: PTH111  # leaves ~unknown as it is
+        try:
+            return read_document(str(Path(path).absolute()))  # - is a file here, not stdin
+        except UnreadableInput as unreadable:
+            raise UnreadableInput(unreadable.message, hint=_CHECK_PATH) from None
+
+    question = "machine-info file"
+    if not required:
+        question += f" ({_NO_DOCUMENT} for an enterprise license)"
+    return read(prompts.text(question, check=read))
+
+
+def _ask_plan(settings: Settings, tier: Tier) -> Plan:
+    """Prompt for a plan of the tier, if there are several.
+
+    Raises:
+        NotFound: (`not_found`) no plan has the tier.
+    """
+    fitting = [name for name, each in settings.plans.items() if each.tier is tier]
+    default = fitting[0] if len(fitting) == 1 else settings.plan_for(tier).name
     return settings.plan(prompts.choice("plan", fitting, default=default))
 
 

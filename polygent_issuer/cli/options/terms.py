@@ -69,9 +69,15 @@ class TermsOptions(OptionGroup):
     ] = None
 
 
+_AddFeature = Annotated[
+    list[str] | None,
+    _option("--add-feature", "NAME", "Add a feature (repeatable).", candidates.features),
+]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FirstTerms(TermsOptions):
-    """The terms options of `sign`."""
+    """The terms options of `sign`; a feature is added to those of the plan."""
 
     feature: Annotated[
         list[str] | None,
@@ -79,6 +85,7 @@ class FirstTerms(TermsOptions):
             "--feature", "NAME", "Include exactly these features (repeatable).", candidates.features
         ),
     ] = None
+    add_feature: _AddFeature = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,10 +95,7 @@ class NextTerms(TermsOptions):
     no_allowed_domain: Annotated[
         bool, _option("--no-allowed-domain", None, "Allow any host (enterprise).")
     ] = False
-    add_feature: Annotated[
-        list[str] | None,
-        _option("--add-feature", "NAME", "Add a feature (repeatable).", candidates.features),
-    ] = None
+    add_feature: _AddFeature = None
     remove_feature: Annotated[
         list[str] | None,
         _option("--remove-feature", "NAME", "Remove a feature (repeatable).", candidates.features),
@@ -122,7 +126,7 @@ def parse_changes(settings: "Settings", typed: FirstTerms | NextTerms) -> "Chang
         allowed_domain=None if typed.allowed_domain is None else parse_domain(typed.allowed_domain),
         no_allowed_domain=later.no_allowed_domain,
         features=tuple(first.feature) if first.feature else None,
-        add_features=tuple(later.add_feature or ()),
+        add_features=tuple(typed.add_feature or ()),
         remove_features=tuple(later.remove_feature or ()),
     )
 

@@ -70,6 +70,20 @@ def test_an_enterprise_license_needs_no_machine(desk: Desk) -> None:
     assert "sso-saml" in held.features
 
 
+@pytest.mark.parametrize("plan", [(), ("--plan", "trial")], ids=["default plan", "named plan"])
+def test_a_feature_is_added_to_those_of_the_plan(desk: Desk, plan: tuple[str, ...]) -> None:
+    """`--add-feature` keeps the plan's features; an unknown one is refused."""
+    argv = ("sign", "--machine-info", desk.machine_info(), *plan, "--json")
+    [without] = desk.ok(*argv, "--dry-run").json["licenses"]
+    more = ("--add-feature", "multiple-active-sessions")
+    [issued] = desk.ok(*argv, *more).json["licenses"]
+    had = without["claims"]["features"]
+    assert "multiple-active-sessions" not in had
+    assert issued["claims"]["features"] == sorted([*had, "multiple-active-sessions"])
+    unknown = desk.run(*argv, "--add-feature", "planer")
+    assert "did you mean planner?" in unknown.json["error"]["hint"]
+
+
 def test_a_new_customer_gets_the_given_slug(desk: Desk) -> None:
     """The slug is in the registry, the license and the file name."""
     argv = ("--tier", "enterprise", "--slug", "acme-kk", "--json")
