@@ -89,6 +89,17 @@ KEYS: Final[Mapping[str, SettingSpec]] = {
 }
 """The settings with a single value, by name; the tables are `stores` and `plans`."""
 
+PLAN_KEYS: Final[Mapping[str, str]] = {
+    "tier": "standard (one machine) or enterprise (any machine; can be limited to a domain)",
+    "term": "how long a license runs: 1y, 6mo or 90d",
+    "renewable": "false: batches skip it; a single renewal needs --plan or --term",
+    "users": "the number of active users",
+    "session_hosts": "the number of hosts that run sessions; 0 = none",
+    "deploy_hosts": "the number of hosts to deploy to; 0 = none",
+    "features": "the enabled features; sso-saml, audit-export, multi-tenant need enterprise",
+}
+"""The meaning of each key of a plan."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
@@ -204,6 +215,16 @@ class Entry:
     value: str | None
     where: Where
     detail: str = ""
+
+    @property
+    def about(self) -> str:
+        """The meaning of the key."""
+        if self.key in KEYS:
+            return KEYS[self.key].about
+        table, _, name = self.key.partition(".")
+        if table == "stores":
+            return "where this private key is kept"
+        return PLAN_KEYS[name.rpartition(".")[2]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -26,6 +26,7 @@ from polygent_issuer.home.setting_types import (
 from polygent_issuer.home.settings import (
     KEYS,
     LIMIT,
+    PLAN_KEYS,
     Settings,
     interpret,
     kind_of,
@@ -90,14 +91,7 @@ _HEAD = """\
 _PLANS_HEAD = """\
 # A plan sets the terms of a customer's first license. Changes here do not affect renewals. Add your
 # own plans as [plans.NAME] with the same keys.
-#   tier            standard (one machine) or enterprise (any machine; can be limited to a domain)
-#   term            how long a license runs: 1y, 6mo or 90d
-#   renewable       false: batches skip it; a single renewal needs --plan or --term
-#   users           the number of active users
-#   session_hosts   the number of hosts that run sessions; 0 = none
-#   deploy_hosts    the number of hosts to deploy to; 0 = none
-#   features        the enabled features; sso-saml, audit-export, multi-tenant need enterprise
-"""
+""" + "".join(f"#   {key:<16}{about}\n" for key, about in PLAN_KEYS.items())
 
 STORES_HEAD = """\
 # Below, in the table stores, key generate and key import record where each private key is.

@@ -65,7 +65,7 @@ def settings() -> str:
 # Settings
 
 The settings are a TOML file in the home. `polygent-issue config path` prints its path.
-`polygent-issue config show` lists each setting with its value and source.
+`polygent-issue config show` lists each setting with its value, source and meaning.
 `polygent-issue config set KEY VALUE` changes one and keeps your comments.
 
 | setting | default | meaning |

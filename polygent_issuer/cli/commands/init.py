@@ -28,9 +28,16 @@ from polygent_issuer.keys.signing import presence
 from polygent_issuer.text import escape
 
 _FOLDERS: Final = ("key_backup_folder", "output")
-_NOTHING: Final = {"upload_window": "unknown", "key_backup_folder": "none", "output": "none"}
+_NOTHING: Final = {
+    "operator": "none",
+    "upload_window": "unknown",
+    "key_backup_folder": "none",
+    "output": "none",
+    "mail_from": "none",
+}
 _QUESTIONS: Final = {
     "issuer": ("issuer name, written into every license", Settings().issuer),
+    "operator": ("your name in the journal (none: your account's name)", "none"),
     "upload_window": (
         "how long after issue servers accept a file (7d, 36h, or unknown)",
         "unknown",
@@ -41,6 +48,7 @@ _QUESTIONS: Final = {
         "~/polygent-key-backup",
     ),
     "output": ("folder for license files (none: the current folder)", "~/licenses"),
+    "mail_from": ("address that mail drafts are sent from (none: the mail program's)", "none"),
 }
 """Prompt and default of each setting; the default store depends on the machine."""
 _KEYRING_TIMEOUT: Final = timedelta(seconds=3)
@@ -53,7 +61,7 @@ def init(
         str | None, option("--issuer", "NAME", "Set the issuer name written into every license.")
     ] = None,
     operator: Annotated[
-        str | None, option("--operator", "NAME", "Set your name in the journal.")
+        str | None, option("--operator", "NAME", "Set your name in the journal (or none).")
     ] = None,
     upload_window: Annotated[
         str | None,
@@ -80,6 +88,9 @@ def init(
         str | None,
         option("--output", "DIR", "Set the folder for license files (or none).", short="-o"),
     ] = None,
+    mail_from: Annotated[
+        str | None, option("--mail-from", "ADDRESS", "Set the sender of mail drafts (or none).")
+    ] = None,
 ) -> Report:
     """Create a home folder with settings and registry.
 
@@ -93,6 +104,7 @@ def init(
         "store": store,
         "key_backup_folder": key_backup_folder,
         "output": output,
+        "mail_from": mail_from,
     }
     home = invocation.home_path
     create.require_room(home)
@@ -122,6 +134,7 @@ def _report(home: CreatedHome, settings: Settings, folders: tuple[Path, ...]) ->
         "store": settings.store,
         "key_backup_folder": backups,
         "output": output,
+        "mail_from": settings.mail_from,
         "next": next_command,
     }
     assumed = (
@@ -135,6 +148,7 @@ def _report(home: CreatedHome, settings: Settings, folders: tuple[Path, ...]) ->
             ("key store", settings.store),
             ("key backups", backups or "no folder set"),
             ("licenses", output or "the current folder"),
+            ("mail sender", settings.mail_from),
             ("folders created", ", ".join(map(str, folders)) or None),
         )
     )

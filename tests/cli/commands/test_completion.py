@@ -37,7 +37,7 @@ FREE = frozenset(
     {
         "--against", "--allowed-domain", "--at", "--contact", "--crm", "--deploy-hosts",
         "--due-within", "--expect", "--expires", "--expires-before", "--fingerprint", "--host",
-        "--issuer", "--label",
+        "--issuer", "--label", "--mail-from",
         "--name", "--operator", "--passphrase-command", "--passphrase-fd", "--port",
         "--product-version",
         "--reason", "--session-hosts", "--since", "--slug", "--term", "--time-zone", "--until",

@@ -44,6 +44,7 @@ def test_options_become_settings(empty_desk: Desk) -> None:
         *("--issuer", "Polygent Ltd", "--operator", "Ada", "--upload-window", "36h"),
         *("--store", f"file:{empty_desk.folder}/keys/"),
         *("--key-backup-folder", str(backup), "--output", str(licenses), "--json"),
+        *("--mail-from", "Polygent <licenses@polygent.example>"),
     )
     now = stored_settings(empty_desk)
     assert (now.issuer, now.operator) == ("Polygent Ltd", "Ada")
@@ -62,6 +63,7 @@ def test_options_become_settings(empty_desk: Desk) -> None:
         "store": now.store,
         "key_backup_folder": str(backup),
         "output": str(licenses),
+        "mail_from": "Polygent <licenses@polygent.example>",
         "next": f"polygent-issue --home {empty_desk.home} key generate",
     }
 
@@ -82,7 +84,10 @@ def test_options_accept_none_and_unknown(empty_desk: Desk) -> None:
     empty_desk.ok(
         *("init", "--upload-window", "unknown"),
         *("--output", "none", "--key-backup-folder", "none"),
+        *("--operator", "none", "--mail-from", "none"),
     )
+    assert stored_settings(empty_desk).operator is None
+    assert stored_settings(empty_desk).mail_from is None
     assert stored_settings(empty_desk).upload_window is None
     assert stored_settings(empty_desk).output is None
     assert stored_settings(empty_desk).key_backup_folder is None
@@ -140,6 +145,7 @@ def test_a_lost_registry_is_not_replaced(desk: Desk) -> None:
         ("--issuer", "a\x1b[31m", "invalid_settings"),
         ("--upload-window", "soon", "invalid_settings"),
         ("--store", "ftp://host/key", "invalid_store"),
+        ("--mail-from", "licenses", "invalid_settings"),
         ("--output", "", "input_refused"),
         ("--output", "/no/such/folder", "input_refused"),
         ("--key-backup-folder", "~nobody-of-this-name/x", "input_refused"),
@@ -176,9 +182,11 @@ def test_an_open_folder_is_refused_or_warned_of(empty_desk: Desk) -> None:
 
 
 def test_return_accepts_the_default(empty_desk: Desk) -> None:
-    """Five prompts have five defaults; without a keyring the store is a folder."""
+    """Each prompt has a default; without a keyring the store is a folder."""
     with terminal(empty_desk, "init", environ=ABSENT) as person:
         person.sees("issuer name, written into every license [polygent-operator]: ")
+        person.types("")
+        person.sees("your name in the journal (none: your account's name) [none]: ")
         person.types("")
         person.sees("(7d, 36h, or unknown) [unknown]: ")
         person.types("")
@@ -188,10 +196,13 @@ def test_return_accepts_the_default(empty_desk: Desk) -> None:
         person.types("")
         person.sees("(none: the current folder) [~/licenses]: ")
         person.types("")
+        person.sees("sent from (none: the mail program's) [none]: ")
+        person.types("")
         person.sees(f"next: polygent-issue --home {empty_desk.home} key generate\r\n")
         assert person.ends() == 0
     now = stored_settings(empty_desk)
     assert (now.issuer, now.upload_window) == ("polygent-operator", None)
+    assert (now.operator, now.mail_from) == (None, None)
     assert now.store == f"file:{empty_desk.home}/keys/"
     assert now.key_backup_folder == empty_desk.folder / "polygent-key-backup"
     assert now.output == empty_desk.folder / "licenses"
@@ -202,6 +213,8 @@ def test_a_wrong_answer_is_prompted_for_again(empty_desk: Desk) -> None:
     """A refused answer is prompted for again; settings given as options are not."""
     given = ("--issuer", "Polygent Ltd", "--store", "keyring:", "--output", "none")
     with terminal(empty_desk, "init", *given) as person:
+        person.sees("(none: your account's name) [none]: ")
+        person.types("Ada")
         person.sees("or unknown) [unknown]: ")
         person.types("soon")
         person.sees("error: upload_window: not a duration: soon")
@@ -213,21 +226,29 @@ def test_a_wrong_answer_is_prompted_for_again(empty_desk: Desk) -> None:
         person.sees("its parent folder does not exist")
         person.sees("(or none) [~/polygent-key-backup]: ")
         person.types("none")
+        person.sees("(none: the mail program's) [none]: ")
+        person.types("licenses")
+        person.sees("error: mail_from: not an email address: licenses")
+        person.sees("(none: the mail program's) [none]: ")
+        person.types("licenses@polygent.example")
         assert person.ends() == 0
     assert "issuer name" not in person.screen
     assert "private keys" not in person.screen
     assert "next: polygent-issue --home" in person.screen
     assert "key generate --backup FILE" in person.screen
     assert stored_settings(empty_desk).upload_window == setting_types.parse_duration("7d")
-    assert stored_settings(empty_desk).key_backup_folder is None
+    now = stored_settings(empty_desk)
+    assert now.key_backup_folder is None
+    assert (now.operator, now.mail_from) == ("Ada", "licenses@polygent.example")
 
 
 def test_a_running_keyring_is_the_default_store(empty_desk: Desk) -> None:
     """A running keyring is the default; checking it unlocks nothing."""
-    given = ("--issuer", "P", "--upload-window", "7d", "--output", "none")
+    given = ("--issuer", "P", "--upload-window", "7d", "--output", "none", "--operator", "A")
+    others = ("--mail-from", "none")
     with secret_service() as service:
         service.lock()
-        with terminal(empty_desk, "init", *given, environ=service.environ) as person:
+        with terminal(empty_desk, "init", *given, *others, environ=service.environ) as person:
             person.sees("(keyring:, file:PATH or pkcs11:URI) [keyring:]: ")
             person.types("")
             person.sees("best on another disk")

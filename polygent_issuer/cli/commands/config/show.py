@@ -8,7 +8,8 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import argument
 from polygent_issuer.cli.output.model import Block, Line, Table
 from polygent_issuer.cli.output.result import Report
-from polygent_issuer.home.settings import Entry, Where, settings_path
+from polygent_issuer.hints import run
+from polygent_issuer.home.settings import KEYS, Entry, Where, settings_path
 
 
 def show(
@@ -22,12 +23,19 @@ def show(
 ) -> Report:
     """Show the settings and the source of each.
 
-    The environment overrides the file, and the file overrides the defaults.
+    Each setting is shown with its meaning. The environment overrides the file, and the file
+    overrides the defaults.
     """
     path, loaded = settings_path(invocation.home), invocation.loaded
     entries = tuple(loaded.entries.values()) if key is None else loaded.entries_of(key)
-    members = {"path": str(path), "settings": entries_json(entries)}
-    return Report(members, [Line(f"settings file: {path}", "dim"), _table(entries)])
+    members = entries_json(entries)
+    for entry in entries:
+        members[entry.key]["about"] = entry.about
+    text = [Line(f"settings file: {path}", "dim")]
+    return Report(
+        {"path": str(path), "settings": members},
+        [*text, *_tables(entries, explained=key is not None)],
+    )
 
 
 def entries_json(entries: Iterable[Entry]) -> dict[str, Any]:
@@ -42,12 +50,26 @@ def entries_json(entries: Iterable[Entry]) -> dict[str, Any]:
     }
 
 
-def _table(entries: tuple[Entry, ...]) -> Block:
+def _tables(entries: tuple[Entry, ...], *, explained: bool) -> Iterable[Block]:
+    """Yield the settings; meanings of stores and plans only with `explained`."""
     if not entries:
-        return Line("no such setting is set", "dim")
+        yield Line("no such setting is set", "dim")
+    single = tuple(each for each in entries if explained or each.key in KEYS)
+    if single:
+        yield _table(single, explained=True)
+    if len(single) < len(entries):
+        others = tuple(each for each in entries if each not in single)
+        plan = others[-1].key.rpartition(".")[0]
+        yield Line(f"for the meanings in a plan: {run('config', 'show', plan)}", "dim")
+        yield _table(others, explained=False)
+
+
+def _table(entries: tuple[Entry, ...], *, explained: bool) -> Table:
+    rows = ((each.key, _origin(each), _cell(each), each.about) for each in entries)
+    columns = 4 if explained else 3
     return Table(
-        ("setting", "from", "value"),
-        tuple((each.key, _origin(each), _cell(each)) for each in entries),
+        ("setting", "from", "value", "meaning")[:columns],
+        tuple(row[:columns] for row in rows),
         tuple("dim" if each.where is Where.DEFAULT else "plain" for each in entries),
     )
 

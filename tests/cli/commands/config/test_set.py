@@ -1,14 +1,16 @@
 """`polygent-issue config show`, `config set` and `config path`."""
 
+import re
 import shlex
 from typing import Any
 
 import pytest
 from support.licenses import Books
 
-from polygent_issuer.home.settings import load, settings_path
+from polygent_issuer.home.settings import KEYS, load, settings_path
 
 KID = "a" * 43
+SHOW = ("config", "show")
 
 
 def _settings(books: Books) -> dict[str, Any]:
@@ -21,30 +23,32 @@ def test_each_setting_is_shown_with_its_origin(books: Books) -> None:
     books.desk.environ["POLYGENT_ISSUER_OPERATOR"] = "Grace"
     lines = books.desk.ok("config", "show").text.splitlines()
     assert lines[0] == f"settings file: {settings_path(books.desk.home)}"
-    cells = {line.split("  ")[0]: line.split() for line in lines[1:]}
-    assert cells["setting"] == ["setting", "from", "value"]
-    assert cells["issuer"] == ["issuer", "file", "Polygent", "Ltd"]
-    assert cells["not_due"] == ["not_due", "default", "90d"]
-    assert cells["operator"] == ["operator", "POLYGENT_ISSUER_OPERATOR", "Grace"]
-    assert cells["upload_window"] == ["upload_window", "default", "not", "set"]
-    assert cells["plans.trial.term"] == ["plans.trial.term", "file", "30d"]
+    cells = {line.split("  ")[0]: tuple(re.split(" {2,}", line)[1:]) for line in lines[1:]}
+    assert lines[1].split() == ["setting", "from", "value", "meaning"]
+    assert cells["issuer"] == ("file", "Polygent Ltd", KEYS["issuer"].about)
+    assert cells["not_due"] == ("default", "90d", KEYS["not_due"].about)
+    assert cells["operator"][:2] == ("POLYGENT_ISSUER_OPERATOR", "Grace")
+    assert cells["upload_window"][:2] == ("default", "not set")
+    assert cells["plans.trial.term"] == ("file", "30d")
+    assert "for the meanings in a plan: polygent-issue config show plans.trial" in lines
 
 
 def test_json_has_every_setting(books: Books) -> None:
-    """Each dotted key has value, source and the file or variable."""
+    """Each dotted key has value, source, the file or variable, and its meaning."""
     loaded = load(books.desk.home, {})
     shown = _settings(books)
     assert list(shown) == list(loaded.entries)
     path = str(settings_path(books.desk.home))
+    about = shown["issuer"].pop("about")
+    assert about == "the issuer's name, written into every license"
     assert shown["issuer"] == {"value": "Polygent Ltd", "origin": "file", "detail": path}
-    assert shown["upload_window"] == {"value": None, "origin": "default", "detail": None}
+    assert shown["upload_window"]["value"] is shown["upload_window"]["detail"] is None
+    assert all(each.get("about") for key, each in shown.items() if key != "issuer")
     books.desk.environ["POLYGENT_ISSUER_OPERATOR"] = "Grace"
     detail = "POLYGENT_ISSUER_OPERATOR"
-    assert _settings(books)["operator"] == {
-        "value": "Grace",
-        "origin": "environment",
-        "detail": detail,
-    }
+    operator = _settings(books)["operator"]
+    assert (operator["value"], operator["origin"]) == ("Grace", "environment")
+    assert operator["detail"] == detail
 
 
 @pytest.mark.parametrize(
@@ -224,10 +228,16 @@ def test_a_key_and_a_value_are_needed(books: Books, argv: tuple[str, ...]) -> No
 def test_one_setting_or_group_is_shown(books: Books) -> None:
     """A setting, a plan or a table, which may be empty, is shown with its source."""
     lines = books.desk.ok("config", "show", "not_due").text.splitlines()
-    assert [line.split() for line in lines[1:]] == [
+    assert [line.split()[:3] for line in lines[1:]] == [
         ["setting", "from", "value"],
         ["not_due", "default", "90d"],
     ]
+    plan = books.desk.ok("config", "show", "plans.trial").text
+    assert "  how long a license runs: 1y, 6mo or 90d\n" in plan
+    kid = f"stores.{KID}"
+    books.desk.ok("config", "set", kid, "keyring:")
+    assert "keyring:  where this private key is kept\n" in books.desk.ok(*SHOW, kid).text
+    books.desk.ok("config", "set", kid, "")
     settings = books.desk.ok("config", "show", "plans.trial", "--json").json["settings"]
     assert [key.rpartition(".")[2] for key in settings] == [
         *("tier", "term", "renewable", "users", "session_hosts", "deploy_hosts", "features"),
