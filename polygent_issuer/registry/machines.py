@@ -78,6 +78,15 @@ def with_fingerprint(db: Reading, fingerprint: str) -> tuple[KnownFingerprint, .
     return tuple(db.each(known, sql, (fingerprint, fingerprint)))
 
 
+def with_hostname(db: Reading, hostname: str) -> tuple[tuple[Customer, Machine], ...]:
+    """Return the machines with a host name at present, regardless of case, by row."""
+    where = "WHERE lower(hostname) = lower(?) ORDER BY id"
+    return tuple(
+        (customers.by_id(db, machine.customer_id), machine)
+        for machine in select(db, where, (hostname,))
+    )
+
+
 def history(db: Reading, machine: Machine) -> tuple[Identity, ...]:
     """Return the current identity of a machine, then the earlier ones, latest first."""
     db.require_every_recorded("machine_identities", machine.customer_id)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from polygent_issuer import files
 from polygent_issuer.cli.context import Invocation
@@ -16,11 +16,14 @@ from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.machines import history_notes
 from polygent_issuer.machine_info import document, plausibility
 from polygent_issuer.machine_info.document import MachineInfo
-from polygent_issuer.registry import KnownFingerprint, machines
+from polygent_issuer.registry import Customer, KnownFingerprint, Machine, Reading, machines
 from polygent_issuer.terms import dates
 from polygent_issuer.text import normalize_for_comparison
 
 _Known = tuple[KnownFingerprint, ...] | None
+_Hosts = tuple[tuple[Customer, Machine], ...]
+
+_MOST_HOSTS: Final = 3
 
 _MINUTE = timedelta(minutes=1)
 _ROUNDED = ((timedelta(days=2), timedelta(days=1)), (timedelta(hours=2), timedelta(hours=1)))
@@ -32,7 +35,8 @@ def check(
 ) -> Report:
     """Check a machine-info.json.
 
-    Its content, its age and the customer of the machine are shown. Exit 0: it is valid and fresh.
+    Its content, its age, the customer of the machine, and known machines with its host name are
+    shown. Exit 0: it is valid and fresh.
     Exit 3: it is refused. Exit 4: it is stale or its fingerprint is a placeholder, so sign would
     need consent. No home is needed; without one the document is not compared with known machines.
     """
@@ -42,9 +46,10 @@ def check(
         settings = invocation.settings
         with invocation.registry.reading() as db:
             known: _Known = machines.with_fingerprint(db, info.fingerprint)
+            hosts = _same_host_name(db, info.hostname, known)
             notes = history_notes(db, info, invocation.now)
     except HomeMissing:
-        settings, known, notes = Settings(), None, ()
+        settings, known, hosts, notes = Settings(), None, (), ()
     max_age = settings.machine_info_max_age
     age = invocation.now - info.generated_at
     stale = plausibility.freshness_finding(info, now=invocation.now, max_age=max_age)
@@ -66,6 +71,7 @@ def check(
         "finding": None if stale is None else finding_json(stale),
         "findings": list(map(finding_json, findings)),
         "known": None if known is None else list(map(_known_json, known)),
+        "known_hosts": None if known is None else list(map(_host_json, hosts)),
         "notes": list(notes),
     }
     text = [Line(f"contents of {document_file}:", "title"), _fields(info, age)]
@@ -75,7 +81,7 @@ def check(
         text.append(Line(f"{finding.code}: {finding.message}", "warn"))
         if finding.hint:
             text.append(Line(finding.hint, "plain", 1))
-    text += [*_owners(info, known), *(Line(note, "warn", 1) for note in notes)]
+    text += [*_owners(info, known), *_hosts(hosts), *(Line(note, "warn", 1) for note in notes)]
     return Report(members, text, ExitCode.CONSENT if findings else ExitCode.DONE)
 
 
@@ -100,14 +106,44 @@ def _owners(info: MachineInfo, known: _Known) -> Iterable[Line]:
     elif not known:
         yield Line("known machine: none with this fingerprint")
     for one in known or ():
-        archived = ", archived" if one.customer.archived_at is not None else ""
-        owner = f"{one.customer.name} ({one.customer.slug}{archived})"
         until = "" if one.until is None else f" until {dates.instant(one.until)}"
         when = f"since {dates.instant(one.since)}{until}"
-        yield Line(f"known machine: {one.machine.label} of {owner}, {when}")
+        yield Line(f"known machine: {one.machine.label} of {_owner(one.customer)}, {when}")
     names = {normalize_for_comparison(one.customer.name) for one in known or ()}
     if info.customer and names and normalize_for_comparison(info.customer) not in names:
         yield Line(f"the document names another customer: {info.customer}", "warn", 1)
+
+
+def _same_host_name(db: Reading, hostname: str | None, known: _Known) -> _Hosts:
+    """Return the machines with this host name and another fingerprint."""
+    same = {one.machine.id for one in known or ()}
+    hosts = () if hostname is None else machines.with_hostname(db, hostname)
+    return tuple(host for host in hosts if host[1].id not in same)
+
+
+def _hosts(hosts: _Hosts) -> Iterable[Line]:
+    for customer, machine in hosts[:_MOST_HOSTS]:
+        owner = f"{machine.label} of {_owner(customer)}"
+        yield Line(f"known host name: {owner}, with another fingerprint", "warn")
+    if len(hosts) > _MOST_HOSTS:
+        more = f"{len(hosts) - _MOST_HOSTS:,} more machines have this host name"
+        yield Line(f"{more} (--json lists all)", "dim", 1)
+
+
+def _owner(customer: Customer) -> str:
+    archived = ", archived" if customer.archived_at is not None else ""
+    return f"{customer.name} ({customer.slug}{archived})"
+
+
+def _host_json(host: tuple[Customer, Machine]) -> dict[str, Any]:
+    customer, machine = host
+    return {
+        "customer": customer.slug,
+        "customer_name": customer.name,
+        "machine": machine.label,
+        "hostname": machine.hostname,
+        "since": dates.instant(machine.since),
+    }
 
 
 def _known_json(one: KnownFingerprint) -> dict[str, Any]:

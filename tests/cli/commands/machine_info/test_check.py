@@ -56,6 +56,7 @@ def test_json_has_the_document_and_its_age(desk: Desk) -> None:
         "finding": None,
         "findings": [],
         "known": [],
+        "known_hosts": [],
         "notes": [],
     }
 
@@ -139,6 +140,27 @@ def test_the_customer_of_the_machine_is_named(desk: Desk) -> None:
             "until": None,
         }
     ]
+
+
+def test_a_known_host_name_is_named(desk: Desk) -> None:
+    """A new fingerprint under the name of known hosts: customer and label of each machine."""
+    for number in range(5):
+        sent = {"customer": f"Customer {number}", "fingerprint": f"sha256:{number + 1:064x}"}
+        desk.ok("sign", "--label", "web", "--machine-info", desk.machine_info(**sent))
+    path = desk.machine_info(hostname="PROD-1", customer=None, fingerprint=OTHER)
+    text = desk.ok("machine-info", "check", path).text
+    for number in range(5):
+        line = f"known host name: web of Customer {number} (customer-{number}), with another finger"
+        assert (line in text) is (number < 3)
+    assert text.endswith("  2 more machines have this host name (--json lists all)\n")
+    hosts = desk.ok("machine-info", "check", path, "--json").json["known_hosts"]
+    assert [host["customer"] for host in hosts] == [f"customer-{number}" for number in range(5)]
+    assert (hosts[0]["machine"], hosts[0]["hostname"]) == ("web", "prod-1")
+    path = desk.machine_info(fingerprint=f"sha256:{1:064x}")
+    hosts = desk.ok("machine-info", "check", path, "--json").json["known_hosts"]
+    assert "customer-0" not in [host["customer"] for host in hosts]
+    path = desk.machine_info(hostname=None, fingerprint=OTHER)
+    assert "host name" not in desk.ok("machine-info", "check", path).text
 
 
 def test_an_earlier_fingerprint_has_its_period(desk: Desk) -> None:
