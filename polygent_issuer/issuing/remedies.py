@@ -16,7 +16,7 @@ class Advice:
     """Advice for one failed check.
 
     `sees` is what the customer sees, and `do` what to do. `fix` is the operator's command;
-    CUSTOMER and LICENSE are placeholders.
+    CUSTOMER, LICENSE and DOMAIN are placeholders.
     """
 
     sees: str
@@ -85,7 +85,7 @@ FOR: Mapping[CheckCode, Advice] = {
         "working",
         do="use a host name that the license allows (* matches exactly one label), or reissue it "
         "for the right domain",
-        fix=(*_REISSUE, "--allowed-domain", "HOST-PATTERN"),
+        fix=(*_REISSUE, "DOMAIN"),
     ),
     CheckCode.CLOCK_TAMPERED: Advice(
         sees=f"{_LOCKED}, because the server's clock went back by more than a day",
@@ -98,11 +98,20 @@ FOR: Mapping[CheckCode, Advice] = {
 
 
 def fix(
-    code: CheckCode, *, customer: Sequence[str] | None = None, license_id: str | None = None
+    code: CheckCode,
+    *,
+    customer: Sequence[str] | None = None,
+    license_id: str | None = None,
+    domain: Sequence[str] | None = None,
 ) -> Hint:
-    """Return the command that fixes a failed check, with the customer and license if known."""
+    """Return the command that fixes a failed check, with what is known.
+
+    `customer` has its slug and the options that select a license; `domain` the options that set
+    the allowed domain.
+    """
     known = {
         "CUSTOMER": tuple(customer or ("CUSTOMER",)),
         "LICENSE": ("LICENSE" if license_id is None else license_id,),
+        "DOMAIN": tuple(domain or ("--allowed-domain", "HOST-PATTERN")),
     }
     return run(*(word for name in FOR[code].fix for word in known.get(name, (name,))))

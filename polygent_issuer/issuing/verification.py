@@ -6,14 +6,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from polygent_issuer import files
 from polygent_issuer.errors import UnreadableInput
+from polygent_issuer.issuing.compromised_key import CompromisedKey, find_compromised_key
 from polygent_issuer.terms import dates
-from polygent_issuer.text import escape
 from polygent_issuer.verifier import (
     EXAMPLE_KID,
+    AllowedDomain,
     CheckCode,
     CheckRow,
     KeySet,
@@ -26,6 +27,7 @@ from polygent_issuer.verifier import (
     jws,
     policy,
 )
+from polygent_issuer.verifier.errors import quoted
 from polygent_issuer.verifier.verifier import acceptance_report
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 _CODES: Final = tuple(CheckCode)
 _WINDOW: Final = _CODES.index(CheckCode.STALE_ISSUE_DATE)
+_DOMAIN: Final = _CODES.index(CheckCode.DOMAIN_MISMATCH)
 _MACHINE: Final = _CODES.index(CheckCode.MACHINE_MISMATCH)
 _COMMAND_LINE: Final = "the command line"
 _REGISTRY: Final = "the registry"
@@ -89,18 +92,19 @@ class ServerContext:
     Attributes:
         now: its time, aware.
         fingerprint: that of its machine; `None` if the operator gave none.
-        host: the request's Host header; `None` without a request.
+        hosts: the Host header of each request; empty without a request.
         window: the upload window of an installation; `None` without one.
     """
 
     now: datetime
     fingerprint: str | None
-    host: str | None
+    hosts: tuple[str, ...]
     window: timedelta | None
 
     def circumstances(self) -> policy.Circumstances:
-        """Return the context for the verifier."""
-        return policy.Circumstances.of(self.now, self.fingerprint, self.host, self.window)
+        """Return the context for the verifier, for the first request."""
+        host = next(iter(self.hosts), None)
+        return policy.Circumstances.of(self.now, self.fingerprint, host, self.window)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,43 +117,6 @@ class UploadWindow:
     def deadline(self, issued_at: datetime) -> datetime:
         """Return the upload deadline of a license."""
         return dates.upload_deadline(issued_at, self.span)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CompromisedKey:
-    """A key that the registry pins and marks as compromised.
-
-    Attributes:
-        since: the time of that mark; `None` if the registry has none.
-    """
-
-    kid: str
-    label: str
-    since: datetime | None
-
-    @property
-    def message(self) -> str:
-        """The reason why a file that names the key cannot be trusted."""
-        since = "" if self.since is None else f" since {dates.instant(self.since)}"
-        return (
-            f"the file names the key {escape(self.label)}, which is marked as compromised{since}: "
-            "anyone with that key can write such a file, so servers must refuse it"
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the key for programs."""
-        since = None if self.since is None else dates.instant(self.since)
-        return {"kid": self.kid, "label": self.label, "since": since}
-
-
-def find_compromised_key(db: "Reading", kid: str) -> CompromisedKey | None:
-    """Return the key with exactly this kid if the registry marks it as compromised."""
-    from polygent_issuer.registry import keys  # noqa: PLC0415  # 20 ms
-
-    for key in keys.every(db):
-        if key.compromised and key.kid == kid:
-            return CompromisedKey(kid=kid, label=key.label, since=keys.compromised_since(db, key))
-    return None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,6 +134,7 @@ class VerificationResult:
         latest: the last license in its chain of replacements, possibly itself; `None` if no check
             failed or the registry does not have it.
         fingerprint_from: the source of the compared fingerprint; `None` without one.
+        hosts: the host of each request; the license must allow all of them.
         compromised: the key that it names, if this registry marks it as compromised; `stored` is
             then the license that was issued as exactly these bytes.
     """
@@ -181,6 +149,7 @@ class VerificationResult:
     stored: "LicenseState | None" = None
     latest: "LicenseRecord | None" = None
     fingerprint_from: str | None = None
+    hosts: tuple[str, ...] = ()
     compromised: CompromisedKey | None = None
 
     @property
@@ -293,7 +262,12 @@ class _Judge:
                 fingerprint = None if stored is None else stored.fingerprint
                 source = None if fingerprint is None else _REGISTRY
                 at = replace(at, fingerprint=fingerprint)
+        outside, hosts = _outside(license_.allowed_domain, self._server.hosts), self._server.hosts
+        if outside:
+            at = replace(at, host=outside[0])
         rows = list(acceptance_report(license_, at).rows)
+        if len(hosts) > 1 and license_.allowed_domain is not None:
+            rows[_DOMAIN] = _domain_row(rows[_DOMAIN], license_.allowed_domain, hosts, outside)
         if rows[_WINDOW].outcome is Outcome.NOT_CHECKED:
             rows[_WINDOW] = _NO_INSTALLATION
         if license_.tier is Tier.STANDARD:
@@ -310,6 +284,7 @@ class _Judge:
             stored=stored,
             latest=None if failure is None else self._latest(stored),
             fingerprint_from=source,
+            hosts=hosts,
         )
 
     def _not_authentic(self, file: LicenseFile) -> VerificationResult:
@@ -372,6 +347,23 @@ def _machine_row(row: CheckRow, source: str | None) -> CheckRow:
     # The registry's fingerprint may differ from that of the customer's machine.
     note = "no machine given; compared with the machine in the registry"
     return replace(row, message=f"{row.message} ({note})")
+
+
+def _outside(domain: AllowedDomain | None, hosts: Sequence[str]) -> tuple[str, ...]:
+    """Return the hosts that a license for this domain does not allow."""
+    return () if domain is None else tuple(host for host in hosts if not domain.matches(host))
+
+
+def _domain_row(
+    row: CheckRow, domain: AllowedDomain, hosts: Sequence[str], outside: Sequence[str]
+) -> CheckRow:
+    """Name each of several hosts that is not in the allowed domain."""
+    message = f"for all {len(hosts)} hosts"
+    if outside:
+        names = ", ".join(map(quoted, outside))
+        count = f"{len(outside)} of {len(hosts)} hosts"
+        message = f"not in the allowed domain {domain}: {names} ({count})"
+    return replace(row, message=message)
 
 
 _NO_INSTALLATION: Final = CheckRow(

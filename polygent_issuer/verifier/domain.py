@@ -49,10 +49,9 @@ class AllowedDomain:
         One trailing `:port` and then one trailing dot are dropped, and ASCII case is ignored. `*`
         matches exactly one label. A text other than a host name in LDH labels never matches.
         """
-        name = _PORT.sub("", host, count=1).removesuffix(".")
-        if len(name) > MAX_DOMAIN or not name.isascii():
+        name = host_name(host)
+        if name is None:
             return False
-        name = name.lower()
         if not self.text.startswith(_ANY_LABEL):
             return name == self.text
         label, _, rest = name.partition(".")
@@ -65,6 +64,12 @@ class AllowedDomain:
     def __str__(self) -> str:
         """Return the domain as it is in the license."""
         return self.text
+
+
+def host_name(host: str) -> str | None:
+    """Return the name in a Host header as it is compared; None if no domain can match it."""
+    name = _PORT.sub("", host, count=1).removesuffix(".")
+    return name.lower() if len(name) <= MAX_DOMAIN and name.isascii() else None
 
 
 def _problem(text: str) -> str | None:

@@ -8,23 +8,20 @@ from typing import Any
 
 import pytest
 from support.lic_files import ISSUED, Issuer, license_id
-from support.licenses import Books
 from support.office import ADA
 from support.registries import new_registry
 
 from polygent_issuer.errors import UnreadableInput
 from polygent_issuer.issuing.verification import (
-    CompromisedKey,
     LicenseFile,
     ServerContext,
     UnreadableFile,
     Verdict,
     VerificationResult,
-    find_compromised_key,
     verify_files,
 )
 from polygent_issuer.registry import Registry, customers, keys, licenses, machines
-from polygent_issuer.verifier import KeySet, LicenseError, Tier, Verifier, jws
+from polygent_issuer.verifier import AllowedDomain, KeySet, LicenseError, Tier, Verifier, jws
 
 NOW = ISSUED + timedelta(days=30)
 OTHER = "sha256:" + "cd" * 32
@@ -34,7 +31,8 @@ SERVERS: dict[str, dict[str, Any]] = {
     "the machine": {"fingerprint": "sha256:" + "ab" * 32},
     "another machine": {"fingerprint": OTHER},
     "no fingerprint": {"fingerprint": "short"},
-    "a host": {"host": "api.acme.internal"},
+    "a host": {"hosts": ("api.acme.internal",)},
+    "several hosts": {"hosts": ("api.acme.internal", "web.acme.internal", "acme.internal")},
     "an installation": {"window": timedelta(days=7)},
     "later": {"now": NOW + timedelta(days=400)},
     "before": {"now": NOW - timedelta(days=400)},
@@ -94,6 +92,7 @@ def license_files(issuer: Issuer) -> list[LicenseFile]:
         "retired": issuer.file(3, fingerprint=None),
         "not in the registry": issuer.file(4),
         "enterprise": issuer.file(5, fingerprint=None),
+        "domain": issuer.file(9, fingerprint=None, allowed_domain=AllowedDomain("*.acme.internal")),
         "changed": jws.assemble(token.signing_input, b"\1" * 64),
         "wrong claims": issuer.file(6, customer=" "),
         "compromised key": COMPROMISED.file(7),
@@ -117,7 +116,7 @@ def test_the_first_failed_check_is_that_of_the_server(
 ) -> None:
     """One file and many have the code with which the server's verifier refuses them."""
     server = ServerContext(
-        **{"now": NOW, "fingerprint": None, "host": None, "window": None, **options}
+        **{"now": NOW, "fingerprint": None, "hosts": (), "window": None, **options}
     )
     trusted = KeySet.of(issuer.signer.public_key)
     source = registry if known else None
@@ -145,13 +144,14 @@ def refusal(file: LicenseFile, keys: KeySet, server: ServerContext, *, known: bo
         if fingerprint is None and issued.tier is Tier.STANDARD:
             here = known and issued.jti == license_id(1)
             fingerprint = OTHER if here else issued.machine_fingerprint
-        Verifier(keys).verify(
-            file.data,
-            now=server.now,
-            fingerprint=fingerprint,
-            host=server.host,
-            freshness_window=server.window,
-        )
+        for host in server.hosts or (None,):
+            Verifier(keys).verify(
+                file.data,
+                now=server.now,
+                fingerprint=fingerprint,
+                host=host,
+                freshness_window=server.window,
+            )
     except LicenseError as error:
         return error.code
     return None
@@ -161,8 +161,8 @@ def test_the_data_of_the_registry(
     registry: Registry, issuer: Issuer, license_files: list[LicenseFile]
 ) -> None:
     """A result has the state of the license, the compared machine, and the last successor."""
-    server = ServerContext(now=NOW, fingerprint=None, host=None, window=None)
-    later = ServerContext(now=NOW + timedelta(days=400), fingerprint=OTHER, host=None, window=None)
+    server = ServerContext(now=NOW, fingerprint=None, hosts=(), window=None)
+    later = ServerContext(now=NOW + timedelta(days=400), fingerprint=OTHER, hosts=(), window=None)
     trusted = KeySet.of(issuer.signer.public_key)
     results = {
         each.name: each
@@ -187,7 +187,7 @@ def test_the_data_of_the_registry(
 def test_a_file_that_cannot_be_read_is_a_result(registry: Registry, issuer: Issuer) -> None:
     """An unreadable file is a result with its reason, in its place."""
     problem = UnreadableInput("cannot read the license file x: gone")
-    server = ServerContext(now=NOW, fingerprint=None, host=None, window=None)
+    server = ServerContext(now=NOW, fingerprint=None, hosts=(), window=None)
     trusted = KeySet.of(issuer.signer.public_key)
     files = [LicenseFile(name="x", problem=problem), LicenseFile(name="y", data=issuer.file(1))]
     unreadable, readable = verify_files(files, trusted, server, registry)
@@ -195,34 +195,3 @@ def test_a_file_that_cannot_be_read_is_a_result(registry: Registry, issuer: Issu
     assert unreadable.verdict is Verdict.UNREADABLE
     assert readable.name == "y"
     assert verify_files([], trusted, server, registry) == []
-
-
-def test_only_a_compromised_key_of_exactly_this_kid(books: Books) -> None:
-    """A label or the beginning of a kid, which a forger may write, names no key."""
-    kid = books.signer.kid
-    with books.reading() as db:
-        assert find_compromised_key(db, kid) is None
-    with books.writing() as db:
-        keys.retire(db, kid, compromised=True)
-        db.record("key-compromised", kid=kid)
-    with books.reading() as db:
-        key = find_compromised_key(db, kid)
-        assert key == CompromisedKey(kid=kid, label="main", since=books.desk.now)
-        assert key.message.startswith(
-            "the file names the key main, which is marked as compromised since 2026-11-30T09:30:00Z"
-        )
-        for other in ("main", kid[:8], kid.lower()):
-            assert find_compromised_key(db, other) is None
-
-
-def test_a_compromised_key_without_a_time(books: Books) -> None:
-    """A key without a retirement, which no command leaves, has no time."""
-    kid = books.signer.kid
-    with books.writing() as db:
-        db.update("keys", kid, compromised=1)
-        db.record("test", kid=kid)
-    with books.reading() as db:
-        key = find_compromised_key(db, kid)
-    assert key is not None
-    assert "marked as compromised: anyone" in key.message
-    assert key.to_json() == {"kid": kid, "label": "main", "since": None}

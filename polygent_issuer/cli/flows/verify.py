@@ -207,7 +207,7 @@ def run_verify(invocation: Invocation, options: VerifyOptions) -> Result:
     server = ServerContext(
         now=_instant(invocation, options),
         fingerprint=document.info.fingerprint if document else options.fingerprint,
-        host=options.host,
+        hosts=tuple(options.host or ()),
         window=window.span if options.install else None,
     )
     if not several:

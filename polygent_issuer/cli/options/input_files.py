@@ -70,7 +70,8 @@ class VerifyOptions(OptionGroup):
         option("--fingerprint", "TEXT", "Verify for the machine with this fingerprint."),
     ] = None
     host: Annotated[
-        str | None, option("--host", "HOST", "Verify for a request with this Host header.")
+        list[str] | None,
+        option("--host", "HOST", "Verify for a request with this Host header (repeatable)."),
     ] = None
     at: Annotated[str | None, option("--at", "DATE", "Evaluate at this time instead of now.")] = (
         None

@@ -12,10 +12,11 @@ from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal
 from polygent_issuer.issuing.signing import Issued
-from polygent_issuer.terms import dates
+from polygent_issuer.terms import dates, host_patterns
 from polygent_issuer.verifier import License, Tier
 
 _DOMAIN = "allowed domain"
+_COVERS = "covers"
 _ANYWHERE = "any (bearer license)"
 _ASSUMED = "(assumed); to set the window: polygent-issue config set upload_window 7d"
 
@@ -71,8 +72,8 @@ def deadline(until: datetime, *, assumed: bool) -> str:
     return f"{dates.instant(until)} {_ASSUMED}" if assumed else dates.instant(until)
 
 
-def _terms(proposal: Proposal) -> Iterable[tuple[str, str]]:
-    """Yield all terms of a first license, or the changes of a later one."""
+def _terms(proposal: Proposal) -> Iterable[tuple[str, str | None]]:
+    """Yield all terms of a first license, or the changes of a later one; a wildcard's depth."""
     anywhere = proposal.license.tier is Tier.ENTERPRISE and proposal.license.allowed_domain is None
     changed = {term.name for term in proposal.differences} if proposal.replaced else frozenset()
     if anywhere and _DOMAIN not in changed:
@@ -83,6 +84,8 @@ def _terms(proposal: Proposal) -> Iterable[tuple[str, str]]:
             yield term.name, f"{term.old} → {after}"
         elif term.new != term.old or term.name == "features":
             yield term.name, term.new
+        if term.name == _DOMAIN and (domain := proposal.license.allowed_domain) is not None:
+            yield _COVERS, host_patterns.depth(domain)
 
 
 def _replaced(proposal: Proposal) -> Iterable[tuple[str, str]]:

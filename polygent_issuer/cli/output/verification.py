@@ -17,7 +17,7 @@ from polygent_issuer.issuing.verification import (
     VerificationResult,
     alert_days,
 )
-from polygent_issuer.terms import dates
+from polygent_issuer.terms import dates, host_patterns
 from polygent_issuer.verifier import CheckCode, CheckRow, License, Outcome
 from polygent_issuer.verifier.errors import quoted
 
@@ -46,6 +46,8 @@ def explanation(result: VerificationResult, row: CheckRow) -> str:
         return "this license was retired: check which licenses the customer has"
     if row.code is CheckCode.UNKNOWN_KEY:
         return _OURS
+    if row.code is CheckCode.DOMAIN_MISMATCH and not host_patterns.covering(result.hosts):
+        return _NO_PATTERN if len(result.hosts) > 1 else _NO_NAME
     return remedies.FOR[row.code].do
 
 
@@ -63,12 +65,36 @@ def command(result: VerificationResult, row: CheckRow) -> Hint:
             return reissue_command(latest, result.at)
         if row.code not in _OF_A_FILE:
             this = (latest.customer_slug, "--license", latest.id[:8])
-            return remedies.fix(row.code, customer=this, license_id=latest.id[:8])
+            return remedies.fix(
+                row.code, customer=this, license_id=latest.id[:8], domain=_domain(result)
+            )
     return remedies.fix(
         row.code,
         customer=(license_.sub,) if license_ else None,
         license_id=license_.jti if license_ else None,
+        domain=_domain(result),
     )
+
+
+def _domain(result: VerificationResult) -> tuple[str, ...] | None:
+    """Return the options for a domain that covers all hosts; a wildcard if there is one now."""
+    old = None if result.license is None else result.license.allowed_domain
+    if old is None or not result.hosts:
+        return None
+    patterns = host_patterns.covering(result.hosts)
+    if not patterns:
+        return ("--no-allowed-domain",)
+    return ("--allowed-domain", str(patterns[-1 if host_patterns.depth(old) else 0]))
+
+
+def _covering(result: VerificationResult) -> str:
+    """Return which patterns cover the hosts that were given, if any does."""
+    patterns = " or ".join(map(str, host_patterns.covering(result.hosts)))
+    if len(result.hosts) == 1:
+        return f"the host is covered by {patterns or 'no pattern'}"
+    if not patterns:
+        return "no single pattern covers all hosts: * matches exactly one level"
+    return f"all hosts are covered by {patterns}"
 
 
 def _unknown(result: VerificationResult) -> str:
@@ -92,6 +118,14 @@ def _which_key(result: VerificationResult) -> Hint:
     return run("verify", "FILE", "--public-key", "PUBLIC-KEY-FILE")
 
 
+_NO_PATTERN = (
+    "use host names that differ in the first label only, so that one pattern covers them, or "
+    "reissue the license for any host"
+)
+_NO_NAME = (
+    "call the server by a host name, since no pattern covers an address or another text, or "
+    "reissue the license for any host"
+)
 _MEMBERS: Final = (
     *("file", "authentic", "accepted", "failure", "example_key", "compromised_key", "claims"),
     *("fingerprint_from", "status", "checks", "timeline", "error"),
@@ -149,6 +183,9 @@ def _check_json(result: VerificationResult, row: CheckRow) -> dict[str, Any]:
         members["customer_sees"] = remedies.FOR[row.code].sees
         members["do"] = explanation(result, row)
         members["mend"] = command(result, row)
+    if row.outcome is Outcome.FAILED and row.code is CheckCode.DOMAIN_MISMATCH:
+        members["hosts"] = list(result.hosts)
+        members["patterns"] = list(map(str, host_patterns.covering(result.hosts)))
     return members
 
 
@@ -263,6 +300,8 @@ def _remedy(result: VerificationResult, row: CheckRow) -> Iterable[Line]:
     if row.hint and not result.report.authentic:
         yield Line(f"why: {row.hint}", "plain", 2)
     yield Line(f"the customer sees: {remedies.FOR[row.code].sees}", "plain", 2)
+    if row.code is CheckCode.DOMAIN_MISMATCH:
+        yield Line(_covering(result), "plain", 2)
     yield Line(f"do: {explanation(result, row)}", "plain", 2)
     yield Line(f"with: {command(result, row)}", "plain", 2)
 

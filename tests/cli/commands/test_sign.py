@@ -70,6 +70,17 @@ def test_an_enterprise_license_needs_no_machine(desk: Desk) -> None:
     assert "sso-saml" in held.features
 
 
+def test_a_wildcard_has_its_depth(desk: Desk) -> None:
+    """`sign`, and `reissue` where the domain changes, name a host that it covers, and two not."""
+    argv = ("--customer", "Globex", "--tier", "enterprise", "--allowed-domain", "*.g.internal")
+    text = "exactly one level: api.g.internal, but neither g.internal nor api.v2.g.internal\n"
+    assert f"  covers          {text}" in desk.ok("sign", *argv).text
+    assert "covers" not in desk.ok("reissue", "globex", after=timedelta(hours=1)).text
+    change = ("reissue", "globex", "--dry-run", "--allowed-domain")
+    assert "exactly one level: api.h.internal" in desk.ok(*change, "*.h.internal").text
+    assert "covers" not in desk.ok(*change, "api.h.internal").text
+
+
 @pytest.mark.parametrize("plan", [(), ("--plan", "trial")], ids=["default plan", "named plan"])
 def test_a_feature_is_added_to_those_of_the_plan(desk: Desk, plan: tuple[str, ...]) -> None:
     """`--add-feature` keeps the plan's features; an unknown one is refused."""

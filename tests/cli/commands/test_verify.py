@@ -103,6 +103,62 @@ def test_the_host_is_checked(desk: Desk) -> None:
     assert check(desk.ok("verify", file, "--json"), "domain_mismatch")["outcome"] == "not_checked"
 
 
+@pytest.mark.parametrize(
+    ("hosts", "text", "options"),
+    [
+        (
+            ["api.new.internal"],
+            "the host is covered by api.new.internal or *.new.internal",
+            "--allowed-domain '*.new.internal'",
+        ),
+        (
+            ["api.new.internal", "web.new.internal"],
+            "all hosts are covered by *.new.internal",
+            "--allowed-domain '*.new.internal'",
+        ),
+        (
+            ["api.acme.internal", "api.v2.acme.internal"],
+            "no single pattern covers all hosts: * matches exactly one level",
+            "--no-allowed-domain",
+        ),
+        (["10.0.0.1"], "the host is covered by no pattern", "--no-allowed-domain"),
+    ],
+)
+def test_a_mismatch_names_the_pattern_that_covers_all_hosts(
+    desk: Desk, hosts: list[str], text: str, options: str
+) -> None:
+    """The fix has the pattern, in the style of the present one; JSON has all that there are."""
+    argv = ("sign", "--customer", "Globex", "--tier", "enterprise", "--allowed-domain")
+    [issued] = desk.ok(*argv, "*.acme.internal", "--json").json["licenses"]
+    given = [word for host in hosts for word in ("--host", host)]
+    outcome = desk.run("verify", issued["file"], *given)
+    assert outcome.code == 11
+    assert f"    {text}\n" in outcome.text
+    assert f"reissue globex --license {issued['id'][:8]} {options}\n" in outcome.text
+    row = check(desk.run("verify", issued["file"], *given, "--json"), "domain_mismatch")
+    assert row["hosts"] == hosts
+    assert row["patterns"] == [word for word in text.split() if word.endswith(".internal")]
+    assert ("in the first label only" in row["do"]) is (text.startswith("no single pattern"))
+
+
+def test_each_of_several_hosts_is_checked(desk: Desk) -> None:
+    """One host outside is enough for a refusal, and each of these is named."""
+    argv = ("sign", "--customer", "Globex", "--tier", "enterprise", "--allowed-domain")
+    [issued] = desk.ok(*argv, "*.acme.internal", "--json").json["licenses"]
+    good = ("--host", "api.acme.internal", "--host", "web.acme.internal:443")
+    assert "  ok           for all 2 hosts\n" in desk.ok("verify", issued["file"], *good).text
+    outcome = desk.run("verify", issued["file"], *good, "--host", "acme.internal", "--host", "x")
+    assert "not in the allowed domain *.acme.internal: 'acme.internal', 'x' (2 of 4 hosts)" in (
+        outcome.text
+    )
+    exact = ("reissue", "globex", "--allowed-domain", "api.acme.internal", "--json")
+    [issued] = desk.ok(*exact).json["licenses"]
+    outcome = desk.run("verify", issued["file"], "--host", "web.acme.internal")
+    assert "--allowed-domain web.acme.internal\n" in outcome.text
+    standard = desk.ok("sign", "--machine-info", desk.machine_info(), "--json").json["licenses"]
+    assert "the license allows any domain" in desk.ok("verify", standard[0]["file"], *good).text
+
+
 def test_a_changed_file_is_not_authentic(desk: Desk, issued: dict[str, Any]) -> None:
     """A changed file is exit 10, and the command of the fix writes the original again."""
     token = bytearray(Path(issued["file"]).read_bytes())
