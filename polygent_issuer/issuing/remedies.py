@@ -1,7 +1,9 @@
 """Advice for each failed check of FORMAT §5: what the customer sees, what to do, and the command.
 
 It uses the names of the product's public guide: the full-screen *License Expired* page, *Settings →
-License*, *Upload license*, *Download machine info*.
+License*, *Upload license*, *Download machine info*. Texts in quotation marks are those of the pages
+and of `enforcement.refusals`, so that an operator finds what a customer's mail quotes. They are
+repeated here, since the import of `enforcement` takes as long as a verification.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,12 +26,25 @@ class Advice:
     fix: tuple[str, ...]
 
 
-_LOCKED = (
-    "every page shows the License Expired screen, the API answers 503, and session and deploy "
-    "agents are refused"
+def _locked(message: str) -> str:
+    """Return the text for a server without a valid license, with the API's message."""
+    return (
+        f'every page shows the License Expired screen, the API answers 503 "{message}", and '
+        "session and deploy agents are refused"
+    )
+
+
+_EXPIRED = "the license has expired"
+_BEFORE_ISSUE = "according to this server's clock, the license was issued in the future"
+_OTHER_MACHINE = "the license is bound to another machine"
+_SET_BACK = "the server's clock was set back"
+_NOT_AUTHENTIC = "the installed license is no longer authentic"
+_OTHER_HOST = "the license does not cover the host name of this request"
+_REFUSED = (
+    "Upload license refuses the file with the message of this check; the installed license stays "
+    "current"
 )
-_REFUSED = "Upload license refuses the file with the reason; the installed license stays current"
-_LOST = f"{_REFUSED}; if this file is the installed license: {_LOCKED}"
+_LOST = f"{_REFUSED}; if this file is the installed license: {_locked(_NOT_AUTHENTIC)}"
 
 _REISSUE = ("reissue", "CUSTOMER")
 _EXPORT = ("license", "export", "LICENSE")
@@ -58,37 +73,39 @@ FOR: Mapping[CheckCode, Advice] = {
         fix=("inspect", "FILE"),
     ),
     CheckCode.EXPIRED: Advice(
-        sees=f"{_LOCKED}; an admin can still use Download machine info and Upload license",
+        sees=f"{_locked(_EXPIRED)}; an admin can still use Download machine info and Upload "
+        "license",
         do="renew the license and send the new file; it works as soon as an admin uploads it",
         fix=("renew", "CUSTOMER"),
     ),
     CheckCode.NOT_YET_VALID: Advice(
-        sees=f"{_REFUSED}; if no license is installed: {_LOCKED}",
+        sees=f"{_REFUSED}; if this file is the installed license: {_locked(_BEFORE_ISSUE)}",
         do="the server's clock is behind, or this machine's was ahead: compare both with the true "
         "time; if this machine's was wrong, send a new file",
         fix=_REISSUE,
     ),
     CheckCode.STALE_ISSUE_DATE: Advice(
-        sees="Upload license refuses the file because it was issued too long ago; a license that "
-        "is already installed keeps working",
+        sees="Upload license refuses the file with the message of this check; a license that is "
+        "already installed keeps working",
         do="send a new file with the same expiry, and have it uploaded before the upload deadline",
         fix=_REISSUE,
     ),
     CheckCode.MACHINE_MISMATCH: Advice(
-        sees=f"{_REFUSED}; if the server's own identity has changed: {_LOCKED}",
+        sees=f"{_REFUSED}; if the server's own identity has changed: "
+        f'{_locked(_OTHER_MACHINE)}; the screen has "Machine identity changed"',
         do="ask an admin to use Download machine info on that server (Settings → License, or the "
         "License Expired screen), and reissue the license for that machine",
         fix=(*_REISSUE, "--machine-info", "FILE"),
     ),
     CheckCode.DOMAIN_MISMATCH: Advice(
-        sees="requests under this host name are refused; requests under the allowed domain keep "
-        "working",
+        sees='under this host name, pages show "License domain mismatch", and the API answers 503 '
+        f'"{_OTHER_HOST}"; requests under the allowed domain keep working',
         do="use a host name that the license allows (* matches exactly one label), or reissue it "
         "for the right domain",
         fix=(*_REISSUE, "DOMAIN"),
     ),
     CheckCode.CLOCK_TAMPERED: Advice(
-        sees=f"{_LOCKED}, because the server's clock went back by more than a day",
+        sees=f"{_locked(_SET_BACK)}, because the clock went back by more than a day",
         do="correct the server's clock: the lock ends when the clock passes the last time seen; if "
         "the clock once ran far ahead, uploading a license issued now ends it at once",
         fix=_REISSUE,

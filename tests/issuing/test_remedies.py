@@ -5,6 +5,7 @@ import shlex
 
 import pytest
 
+from polygent_issuer.enforcement import State, refusals
 from polygent_issuer.issuing import remedies
 from polygent_issuer.verifier.errors import CheckCode
 
@@ -77,6 +78,28 @@ def test_advice_is_one_line(code: CheckCode) -> None:
 def test_the_advice_fits_the_cause(code: str, word: str) -> None:
     """The advice of each check uses the words of the guide."""
     assert word in remedies.FOR[CheckCode(code)].do
+
+
+@pytest.mark.parametrize(
+    ("code", "texts"),
+    [
+        ("unknown_key", [refusals.OF_STATE[State.NOT_AUTHENTIC].message]),
+        ("bad_signature", [refusals.OF_STATE[State.NOT_AUTHENTIC].message]),
+        ("invalid_claims", [refusals.OF_STATE[State.NOT_AUTHENTIC].message]),
+        ("expired", [refusals.OF_STATE[State.EXPIRED].message]),
+        ("not_yet_valid", [refusals.OF_STATE[State.NOT_YET_VALID].message]),
+        (
+            "machine_mismatch",
+            [refusals.OF_STATE[State.MACHINE_CHANGED].message, "Machine identity changed"],
+        ),
+        ("domain_mismatch", [refusals.DOMAIN_MISMATCH.message, "License domain mismatch"]),
+        ("clock_tampered", [refusals.OF_STATE[State.CLOCK_TAMPERED].message]),
+    ],
+)
+def test_the_texts_are_those_that_the_customer_sees(code: str, texts: list[str]) -> None:
+    """A mail quotes the API or a page; `verify` has these texts word by word."""
+    for text in texts:
+        assert f'"{text}"' in remedies.FOR[CheckCode(code)].sees
 
 
 @pytest.mark.parametrize(
