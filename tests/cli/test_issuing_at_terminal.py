@@ -187,6 +187,7 @@ def test_a_typed_passphrase_is_not_shown(today: Desk) -> None:
         POLYGENT_ISSUER_PASSPHRASE_FILE="",
     )
     terminal.expect("(?i)passphrase")
+    assert terminal.waitnoecho()
     terminal.sendline(PASSPHRASE)
     code, screen = finish(terminal)
     assert code == 0, screen
@@ -202,6 +203,7 @@ def test_a_wrong_passphrase_at_a_terminal_issues_nothing(today: Desk) -> None:
         POLYGENT_ISSUER_PASSPHRASE_FILE="",
     )
     terminal.expect("(?i)passphrase")
+    assert terminal.waitnoecho()
     terminal.sendline("wrong")
     assert finish(terminal)[0] == 6
     assert licenses(today) == []
