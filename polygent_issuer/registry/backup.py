@@ -1,7 +1,8 @@
 """Backups: write one, and check one before it is restored.
 
 A backup is a copy of the whole registry at one instant. SQLite's backup function makes it within a
-snapshot. Other commands can read meanwhile, and write as soon as it is finished.
+snapshot. Other commands can read meanwhile, and write as soon as it is finished. The settings that
+the next operator needs are written into the copy before it gets its name.
 
 A backup is copied and checked completely before it can replace the registry:
 
@@ -18,18 +19,19 @@ A backup is copied and checked completely before it can replace the registry:
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from polygent_issuer import files
 from polygent_issuer.errors import HomeProblem, OutputExists, UnreadableInput
 from polygent_issuer.files import disk
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.registry import database, journal, journal_check, schema
+from polygent_issuer.registry import backup_settings, database, journal, journal_check, schema
 from polygent_issuer.registry.connection import BESIDE, Connection
 from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMissing
@@ -39,11 +41,15 @@ from polygent_issuer.text import escape
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Backup:
-    """A new backup; `head` is the hash of the last of its `size` journal rows, in hex."""
+    """A new backup; `head` is the hash of the last of its `size` journal rows, in hex.
+
+    `settings` are the settings in it.
+    """
 
     path: Path
     size: int
     head: str
+    settings: Mapping[str, str]
 
 
 def stamp(moment: datetime) -> str:
@@ -51,23 +57,35 @@ def stamp(moment: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H%M%SZ}"
 
 
-def back_up_to(registry: Registry, place: Path, now: datetime) -> Backup:
+def back_up_to(
+    registry: Registry,
+    place: Path,
+    now: datetime,
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> Backup:
     """Write a backup to the file `place`, or under a free name into that folder; as `back_up`."""
     place = place.absolute()
     if not disk.is_folder(place):
-        return back_up(registry, place)
+        return back_up(registry, place, settings)
     # A second backup within a second, perhaps by another process, gets a number.
     name, number = f"registry-{stamp(now)}", 1
     while True:
         numbered = name if number == 1 else f"{name}-{number}"
         try:
-            return back_up(registry, place / f"{numbered}.db")
+            return back_up(registry, place / f"{numbered}.db", settings)
         except OutputExists:
             number += 1
 
 
-def back_up(registry: Registry, target: Path) -> Backup:
+def back_up(
+    registry: Registry, target: Path, settings: Mapping[str, str] = MappingProxyType({})
+) -> Backup:
     """Write a backup with mode 0600 from its first byte, without overwriting; then read it back.
+
+    Args:
+        registry, target: its source and its new file.
+        settings: the rows of its table `backup_settings`. They are left out of a copy whose tables
+            or triggers were changed, because a write there could run foreign SQL.
 
     Raises:
         OutputExists, OutputProblem: (`output_exists`, `output_failed`) when it cannot be written.
@@ -77,26 +95,35 @@ def back_up(registry: Registry, target: Path) -> Backup:
         raise _exists(target)
     with registry.reading() as db:
         size, head = journal.head(db)
-        prepared = files.prepare_with(lambda temp: db.copy_into(temp, named=target), target)
+        foreign = schema.differences(db.execute(schema.STATEMENTS))
+        settings = {} if foreign else settings
+        then = () if foreign else backup_settings.changes(settings)
+        prepared = files.prepare_with(
+            lambda temp: db.copy_into(temp, named=target, then=then), target
+        )
+    written = Backup(path=target, size=size, head=head, settings=settings)
     try:
-        _read_back(prepared.temp, target, size, head)
+        _read_back(prepared.temp, written)
         prepared.publish(target.name)
     except OutputExists:
         raise _exists(target) from None
     finally:
         prepared.discard()
-    return Backup(path=target, size=size, head=head)
+    return written
 
 
-def _read_back(path: Path, target: Path, size: int, head: str) -> None:
+def _read_back(path: Path, written: Backup) -> None:
     """Check that the copy is complete, before it gets its name."""
-    connection = Connection(path, busy_timeout=BUSY_TIMEOUT, named=target, immutable=True)
+    connection = Connection(path, busy_timeout=BUSY_TIMEOUT, named=written.path, immutable=True)
     with Registry(connection) as copy:
         database.check_application_id(connection)
         with copy.reading() as db:
-            if database.sqlite_problems(db) or journal.head(db) != (size, head):
+            is_complete = journal.head(db) == (written.size, written.head)
+            if written.settings:
+                is_complete &= backup_settings.read(db) == written.settings
+            if database.sqlite_problems(db) or not is_complete:
                 raise RegistryDamaged(
-                    f"the backup {escape(str(target))} is damaged and was removed",
+                    f"the backup {escape(str(written.path))} is damaged and was removed",
                     hint=Hint("check the registry first: ", run("journal", "verify")),
                 )
 
@@ -125,7 +152,8 @@ _OLDER: Final = (
 class CheckedBackup:
     """The checked private copy of a backup, opened; `sha256` and `head` in hex.
 
-    `head` is the hash of the last of its `size` journal rows.
+    `head` is the hash of the last of its `size` journal rows. `settings` are the rows of its table
+    `backup_settings`, which the journal does not record.
     """
 
     source: Path
@@ -135,6 +163,7 @@ class CheckedBackup:
     registry_id: str
     size: int
     head: str
+    settings: Mapping[str, str]
 
 
 @contextmanager
@@ -162,6 +191,8 @@ def open_backup(
             with _refusing():
                 check = _validate(registry, source, tuple(against))
                 registry_id = registry.id
+                with registry.reading() as db:
+                    settings = backup_settings.read(db)
             yield CheckedBackup(
                 source=source,
                 copy=copy,
@@ -170,6 +201,7 @@ def open_backup(
                 registry_id=registry_id,
                 size=check.size,
                 head=check.head,
+                settings=settings,
             )
     finally:
         for suffix in ("", *BESIDE):

@@ -44,6 +44,8 @@ _SLICE_PAGES: Final = 4096
 _CHUNK: Final = 256
 
 Params = tuple[Value, ...]
+Change = tuple[str, Iterable[Params]]
+"""A statement, and the sets of parameters with which it is executed."""
 _Item = TypeVar("_Item")
 
 
@@ -158,18 +160,27 @@ class Connection:
                 hint="run the command again",
             )
 
-    def copy_into(self, path: Path, *, named: Path) -> None:
+    def copy_into(self, path: Path, *, named: Path, then: Iterable[Change] = ()) -> None:
         """Copy the whole database, as the open transaction sees it, to an empty file.
 
         The file is not synced. An error of the copy is `output_failed` and names `named`.
+
+        Args:
+            path: the file.
+            named: the path for messages.
+            then: changes of the copy, each a statement with the sets of its parameters.
         """
         try:
             with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as copy:
-                # An incomplete copy is removed, so it needs no journal.
+                # An incomplete copy is removed, so it needs no journal. This also keeps SQLite from
+                # applying a journal file that another user puts next to it.
                 copy.execute("PRAGMA journal_mode = OFF")
                 copy.execute("PRAGMA synchronous = OFF")
                 # In slices with a call in between, so that Ctrl-C works.
                 self._sqlite.backup(copy, pages=_SLICE_PAGES, progress=lambda *_: None)
+                for sql, several in then:
+                    copy.executemany(sql, several)
+                copy.commit()
         except FOREIGN as error:
             raise not_copied(error, self.path, named) from error
 

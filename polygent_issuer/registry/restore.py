@@ -4,7 +4,7 @@
    lock SQLite has undone any interrupted transaction.
 2. The private copy gets its journal row, `registry-restored`, and is synced. The destinations in
    its outbox are removed, because the files may have been delivered since, or the backup may be
-   from another machine.
+   from another machine. So are its settings, which belong into a backup only.
 3. The current file gets a second name, `registry.db.before-restore-…`. A journal file of a registry
    that cannot be read is moved with it, so that SQLite does not apply it to the new file.
 4. The copy is renamed to `registry.db`, and the folder synced.
@@ -26,7 +26,7 @@ from polygent_issuer.errors import OutputProblem, RegistryChanged
 from polygent_issuer.files import disk
 from polygent_issuer.findings import Consent, Finding, FindingCode, require
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.registry import database, journal, outbox
+from polygent_issuer.registry import backup_settings, database, journal, outbox
 from polygent_issuer.registry.backup import CheckedBackup, stamp
 from polygent_issuer.registry.connection import BESIDE, Connection, require_file
 from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry, free_name
@@ -189,6 +189,7 @@ def restore(
         aside = _kept_name(path, now)
         with candidate.registry.writing(now=now, actor=actor) as row:
             outbox.forget_places(row)
+            backup_settings.clear(row)
             row.record(
                 "registry-restored",
                 accepted=consent.used(findings),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakSet
 
-from polygent_issuer.registry.connection import Connection, Params, marks
+from polygent_issuer.registry.connection import Change, Connection, Params, marks
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMisuse, damaged, damaged_row
 from polygent_issuer.registry.records import (
     Actor,
@@ -117,9 +117,9 @@ class Reading:
         _, row = self._first(sql, params)
         return None if row is None else self._build(read, sql, row, row[0])
 
-    def copy_into(self, path: Path, *, named: Path) -> None:
+    def copy_into(self, path: Path, *, named: Path, then: Iterable[Change] = ()) -> None:
         """Copy the whole registry of this snapshot as `Connection.copy_into` does."""
-        self._connection.copy_into(path, named=named)
+        self._connection.copy_into(path, named=named, then=then)
 
     def end(self) -> None:
         """Close all cursors; nothing can be read afterwards."""

@@ -6,7 +6,7 @@ import stat
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +17,14 @@ from support.tools import require_tool
 
 from polygent_issuer import files
 from polygent_issuer.errors import OutputExists, OutputProblem
-from polygent_issuer.registry import Registry, backup, customers, journal, journal_check
+from polygent_issuer.registry import (
+    Registry,
+    backup,
+    backup_settings,
+    customers,
+    journal,
+    journal_check,
+)
 from polygent_issuer.registry.errors import RegistryDamaged
 
 TESTS = Path(__file__).parents[1]
@@ -85,6 +92,27 @@ def test_a_foreign_journal_file_is_not_applied_to_a_new_backup(
     assert head_of(target) == (written.size, written.head)
 
 
+def test_a_foreign_journal_file_is_not_applied_before_the_settings(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection without a journal of its own applies none, also while settings are written."""
+    fill(registry)
+    target = tmp_path / "stick" / "x.db"
+    target.parent.mkdir()
+    cut = bytes.fromhex("d9d505f920a163d7") + struct.pack(">IIIII", 0, 0, 1, 512, 4096)
+
+    def changes(rows: Mapping[str, str]) -> Iterator[tuple[str, tuple[tuple[str, ...], ...]]]:
+        (temp,) = target.parent.iterdir()
+        journal_file = Path(f"{temp}-journal")
+        journal_file.write_bytes(cut.ljust(512, b"\0"))
+        yield "INSERT INTO backup_settings VALUES (?, ?)", tuple(rows.items())
+        journal_file.unlink(missing_ok=True)
+
+    monkeypatch.setattr(backup_settings, "changes", changes)
+    written = backup.back_up(registry, target, {"issuer": "Zoë"})
+    assert head_of(target) == (written.size, written.head)
+
+
 def test_the_path_of_a_backup(registry: Registry, tmp_path: Path) -> None:
     """In a folder a backup is named for its instant and numbered; a file name is used as given."""
     folder = tmp_path / "stick"
@@ -141,6 +169,49 @@ def test_a_name_that_is_taken_meanwhile_is_not_overwritten(
         backup.back_up(registry, target)
     assert target.read_text() == "theirs"
     assert not list(tmp_path.glob(".polygent-*"))
+
+
+def test_settings_are_only_in_the_backup(registry: Registry, tmp_path: Path) -> None:
+    """They are read back in their order; the registry itself has none, and an old row is gone."""
+    fill(registry)
+    with closing(sqlite3.connect(tmp_path / "registry.db")) as raw:
+        raw.execute("INSERT INTO backup_settings VALUES ('old', 'x')")
+        raw.commit()
+    rows = {"issuer": "Zoë", "b": "", "a": "1\n2"}
+    for settings in (rows, {}):
+        target = tmp_path / f"{len(settings)}.db"
+        assert backup.back_up(registry, target, settings).settings == settings
+        with Registry.open(target) as copy, copy.reading() as db:
+            assert [*backup_settings.read(db).items()] == [*settings.items()]
+            assert journal_check.verify(db).problems == ()
+    with closing(sqlite3.connect(tmp_path / "registry.db")) as raw:
+        assert raw.execute("SELECT name FROM backup_settings").fetchall() == [("old",)]
+
+
+def test_settings_that_were_not_written_are_noticed(registry: Registry, tmp_path: Path) -> None:
+    """The copy is removed when its settings are not the ones of the operator."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backup_settings, "changes", lambda _: ())
+        with pytest.raises(RegistryDamaged, match="is damaged and was removed"):
+            backup.back_up(registry, tmp_path / "x.db", {"issuer": "Zoë"})
+    assert not (tmp_path / "x.db").exists()
+
+
+def test_no_trigger_runs_in_a_backup(registry: Registry, tmp_path: Path) -> None:
+    """A registry with a foreign trigger gives a backup as it is, without settings."""
+    fill(registry)
+    with closing(sqlite3.connect(tmp_path / "registry.db")) as raw:
+        for when in ("INSERT", "DELETE"):
+            evil = "BEGIN UPDATE customers SET name = 'Evil'; END"
+            raw.execute(f"CREATE TRIGGER t{when} AFTER {when} ON backup_settings {evil}")
+        raw.execute("INSERT INTO backup_settings VALUES ('old', 'x')")
+        raw.execute("UPDATE customers SET name = 'Acme'")
+        raw.commit()
+    written = backup.back_up(registry, tmp_path / "x.db", {"issuer": "Zoë"})
+    assert written.settings == {}
+    with closing(sqlite3.connect(tmp_path / "x.db")) as raw:
+        assert {name for (name,) in raw.execute("SELECT name FROM customers")} == {"Acme"}
+        assert raw.execute("SELECT value FROM backup_settings").fetchall() == [("x",)]
 
 
 def test_an_invalid_copy_is_removed(registry: Registry, path: Path, tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ from polygent_issuer.findings import Consent, ConsentNeeded, FindingCode
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.registry import (
     Registry,
+    backup_settings,
     customers,
     journal,
     journal_check,
@@ -331,6 +332,29 @@ def test_pending_deliveries_of_a_backup_lose_their_destination(
             assert [(row.folder, row.name) for row in outbox.pending(db)] == [(None, None)]
         assert "polygent-issue license export" in outbox_delivery.undelivered_warnings(registry)[0]
     assert not (tmp_path / "evil.desktop").exists()
+
+
+def test_a_restored_one_has_no_settings(registry: Registry, path: Path, tmp_path: Path) -> None:
+    """The settings of a backup are read from it, and its table is empty afterwards."""
+    written = back_up(registry, tmp_path / "b.db", {"issuer": "Zoë"})
+    registry.close()
+    with open_backup(written.path, path.parent) as found:
+        assert found.settings == {"issuer": "Zoë"}
+    restore(written.path, path)
+    with Registry.open(path) as restored, restored.reading() as db:
+        assert backup_settings.read(db) == {}
+        assert journal_check.verify(db).problems == ()
+
+
+def test_too_many_settings_are_refused(saved: Path, path: Path) -> None:
+    """A forged backup does not fill the memory, not even behind a NUL."""
+    with closing(sqlite3.connect(saved)) as raw:
+        value = "\0" + "x" * backup_settings.MAX_SIZE
+        raw.execute("INSERT INTO backup_settings VALUES ('issuer', ?)", (value,))
+        raw.commit()
+    with pytest.raises(HomeProblem, match="contains settings of more than 262144 bytes") as caught:
+        restore(saved, path)
+    assert caught.value.code == "backup_refused"
 
 
 def test_an_edited_registry_id_cannot_name_another_folder() -> None:
