@@ -173,31 +173,47 @@ def load(home: Path) -> Template:
         InputRefused: (`invalid_template`) with the file, the line and the problem.
         UnreadableInput: (`unreadable_input`) when it cannot be read.
     """
+    text = own_text(home)
+    if text is None:
+        return Template(text=DEFAULT, edited=False)
+    check_text(text, escape(str(template_path(home))))
+    return Template(text=text, edited=True)
+
+
+def own_text(home: Path) -> str | None:
+    """Return the text of the operator's own template, unchecked; None without one.
+
+    Raises:
+        UnsafeFile, InputRefused, UnreadableInput: as `load`, when the file cannot be read.
+    """
     path = template_path(home)
     if not path.exists() and not path.is_symlink():
-        return Template(text=DEFAULT, edited=False)
+        return None
     try:
         text = read_text(str(path), limit=LIMIT, what="mail template", trusted=True)
     except NotUtf8 as refused:
         raise InputRefused(refused.message, hint=refused.hint, code=_CODE) from None
-    text = text.replace("\r\n", "\n")
-    _check(text, path)
-    return Template(text=text, edited=True)
+    return text.replace("\r\n", "\n")
 
 
-def _check(text: str, path: Path) -> None:
+def check_text(text: str, where: str) -> None:
+    """Check the text of a template; `invalid_template` names the problem and `where` it is."""
+    if len(text.encode()) > LIMIT:
+        raise _wrong(where, f"larger than {LIMIT} bytes", "use a shorter text")
     first = text.partition("\n")[0]
     if not first.startswith(_SUBJECT) or not first.removeprefix(_SUBJECT).strip():
         raise _wrong(
-            path, "the first line is not a subject", f"begin the first line with {_SUBJECT} TEXT"
+            where, "the first line is not a subject", f"begin the first line with {_SUBJECT} TEXT"
         )
     if match := _CONTROL.search(text):
         code = f"U+{ord(match[0]):04X}"
-        raise _wrong(path, f"line {_line(text, match)} contains the control character {code}")
+        raise _wrong(where, f"line {_line(text, match)} contains the control character {code}")
     for match in Text.pattern.finditer(text):
         if match["invalid"] is not None:
             raise _wrong(
-                path, f"line {_line(text, match)} contains a single $", "write $$ for a dollar sign"
+                where,
+                f"line {_line(text, match)} contains a single $",
+                "write $$ for a dollar sign",
             )
         name = match["named"] or match["braced"]
         if name is not None and name not in PLACEHOLDERS:
@@ -205,13 +221,13 @@ def _check(text: str, path: Path) -> None:
             known = ", ".join(f"${each}" for each in PLACEHOLDERS)
             hint = f"did you mean ${similar}?" if similar else f"known are {known}"
             why = f"line {_line(text, match)} contains the unknown placeholder ${escape(name)}"
-            raise _wrong(path, why, hint)
+            raise _wrong(where, why, hint)
 
 
 def _line(text: str, match: re.Match[str]) -> int:
     return text.count("\n", 0, match.start()) + 1
 
 
-def _wrong(path: Path, why: str, hint: str | None = None) -> InputRefused:
+def _wrong(where: str, why: str, hint: str | None = None) -> InputRefused:
     default = "delete the file to restore the default template"
-    return InputRefused(f"{escape(str(path))}: {why}", hint=hint or default, code=_CODE)
+    return InputRefused(f"{where}: {why}", hint=hint or default, code=_CODE)

@@ -17,6 +17,7 @@ from polygent_issuer.files.publication import (
     require_folder,
     require_free,
     set_aside,
+    sweep_replacements,
     write_private,
 )
 from polygent_issuer.files.reading import (
@@ -62,6 +63,7 @@ __all__ = [
     "secret_warning",
     "set_aside",
     "sweep",
+    "sweep_replacements",
     "sync_folder",
     "without_mark",
     "write_private",

@@ -172,6 +172,15 @@ def replace(data: bytes, path: Path, mode: int = disk.PRIVATE) -> None:
         disk.cannot_write(path, error)
 
 
+def sweep_replacements(path: Path) -> None:
+    """Remove temporary files of interrupted replacements of a file; call it under its lock."""
+    try:
+        real = _resolved(path)
+    except (OSError, ValueError, RuntimeError):
+        return  # writing it reports the problem
+    disk.sweep(real.parent, _temp_prefix(real))
+
+
 def require_folder(folder: Path, elsewhere: str) -> None:
     """Check that files can be written into a folder; else `output_failed`, hint `elsewhere`."""
     place = str(folder)
@@ -225,9 +234,13 @@ def _link(path: Path, name: Path) -> None:
 
 
 def _temp_name(target: Path) -> str:
-    """Return a short temporary name: a target name of 255 bytes leaves no room for a suffix."""
+    return f"{_temp_prefix(target)}{os.getpid()}.tmp"
+
+
+def _temp_prefix(target: Path) -> str:
+    """Return a short prefix: a target name of 255 bytes leaves no room for a suffix."""
     digest = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
-    return f".polygent-{digest}-{os.getpid()}.tmp"
+    return f".polygent-{digest}-"
 
 
 # The first Linux whose syncfs(2) reports every failed write.

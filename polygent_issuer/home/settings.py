@@ -280,17 +280,28 @@ def load(home: Path, environ: Mapping[str, str]) -> Loaded:
         InvalidSettings: (`invalid_settings`) with the file and the dotted key or the line.
     """
     path = settings_path(home)
-    text = settings_text(path)
-    with prefixed(escape(str(path))):
-        table = parse(text)
-        settings = interpret(table)
-    entries = {entry.key: entry for entry in _entries(settings, table, path)}
+    loaded = load_text(settings_text(path), path)
     if OPERATOR_VARIABLE in environ:
+        settings, entries = loaded.settings, dict(loaded.entries)
         operator = NAME.read(environ[OPERATOR_VARIABLE], OPERATOR_VARIABLE)
         settings = replace(settings, operator=operator)
         entries["operator"] = Entry(
             key="operator", value=operator, where=Where.ENVIRONMENT, detail=OPERATOR_VARIABLE
         )
+        return Loaded(settings=settings, entries=entries)
+    return loaded
+
+
+def load_text(text: str, path: Path) -> Loaded:
+    """Return the settings of the text of a file, whose path is for messages.
+
+    Raises:
+        InvalidSettings: (`invalid_settings`) with the file and the dotted key or the line.
+    """
+    with prefixed(escape(str(path))):
+        table = parse(text)
+        settings = interpret(table)
+    entries = {entry.key: entry for entry in _entries(settings, table, path)}
     return Loaded(settings=settings, entries=entries)
 
 

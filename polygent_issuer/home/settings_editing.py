@@ -100,6 +100,9 @@ STORES_HEAD = """\
 # Earlier versions ended this comment differently.
 _BEFORE_STORES = re.compile(r"^(?=# Below, in the table stores, )", re.MULTILINE)
 
+# The lines of a plan, up to an empty line, a comment or another table.
+_PLAN = re.compile(r"^\[plans\.[^\]\n]+\]\n(?:[^\[#\n].*\n)*\n?", re.MULTILINE)
+
 _ESCAPES = str.maketrans({'"': '\\"', "\\": "\\\\"})
 
 
@@ -163,7 +166,7 @@ def _key(name: str, values: dict[str, TomlValue]) -> str:
     return f"{about}\n# {name} = {toml_literal(key.kind.typed(shown, name))}\n"
 
 
-_Value = TomlValue | dict[str, TomlValue]
+_Value = TomlValue | dict[str, Any]  # a plan, or all plans
 
 _BY_HAND = Hint("edit the settings file; ", run("config", "path"), " prints its path")
 
@@ -221,22 +224,50 @@ def _rewrite(home: Path, keys: Sequence[str], value: _Value | None) -> None:
         text = settings_text(path)
         with prefixed(escape(str(path))):
             before = _with_plans(text) if keys[0] == "plans" else text
-            present = parse(before)
-            _require_plan(present, keys, value)
-            wanted = _changed(present, keys, value)
-            if repr(wanted) == repr(present):  # by value and type: true is not 1
+            _require_plan(parse(before), keys, value)
+            after = changed_text(before, {tuple(keys): value})
+            if after == before:
                 return
-            interpret(wanted)
-            after = _in_layout(before, keys, value)
-            if after == before or not _means(after, wanted):
-                after = _edited(before, keys, value)
-            if not _means(after, wanted):
-                raise invalid(escape(".".join(keys)), "cannot be changed separately", _BY_HAND)
-            data = after.encode()
-            if len(data) > LIMIT:
-                problem = f"with this value it would be larger than {LIMIT} bytes"
-                raise InvalidSettings(problem, hint=_BY_HAND)
-        files.replace(data, path)
+        files.replace(after.encode(), path)
+
+
+def changed_text(text: str, values: Mapping[tuple[str, ...], _Value | None]) -> str:
+    """Return the text of a settings file with other values, which is checked.
+
+    Args:
+        text: the text of a valid file.
+        values: TOML values by key; None removes one. The value of `plans` has all plans.
+
+    Raises:
+        InvalidSettings: (`invalid_settings`) when the settings would be invalid or too large.
+    """
+    present = wanted = parse(text)
+    for keys, value in values.items():
+        wanted = _changed(wanted, keys, value)
+    if repr(wanted) == repr(present):  # by value and type: true is not 1
+        return text
+    interpret(wanted)
+    wanted = present
+    for keys, value in values.items():
+        before, wanted = wanted, _changed(wanted, keys, value)
+        if repr(wanted) != repr(before):
+            text = _changed_in(text, keys, value, wanted)
+    if len(text.encode()) > LIMIT:
+        problem = f"with this value it would be larger than {LIMIT} bytes"
+        raise InvalidSettings(problem, hint=_BY_HAND)
+    return text
+
+
+def _changed_in(
+    text: str, keys: Sequence[str], value: _Value | None, wanted: dict[str, Any]
+) -> str:
+    """Return the text with one value changed; `wanted` is the document that it must mean."""
+    after = _in_layout(text, keys, value)
+    if after == text or not _means(after, wanted):
+        after = _edited(text, keys, value)
+    if not _means(after, wanted):
+        raise invalid(escape(".".join(keys)), "cannot be changed separately", _BY_HAND)
+    return after
 
 
 def _require_plan(present: dict[str, Any], keys: Sequence[str], value: _Value | None) -> None:
@@ -285,6 +316,9 @@ def _in_layout(text: str, keys: Sequence[str], value: _Value | None) -> str:
     In another layout the result may be unchanged or wrong, so the caller checks it.
     """
     name = re.escape(keys[-1])
+    if keys == ("plans",) and isinstance(value, dict):
+        plans = "\n".join(plan_text(each, values) for each, values in value.items())
+        return _BEFORE_STORES.sub(lambda _: f"{plans}\n", _PLAN.sub("", text), count=1)
     if keys[0] == "plans" and len(keys) == len(("plans", "NAME")):
         if isinstance(value, dict):  # after the last plan
             return _BEFORE_STORES.sub(lambda _: f"{plan_text(keys[1], value)}\n", text)
