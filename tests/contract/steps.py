@@ -126,6 +126,9 @@ STEPS = (
     step("help --json"),
     step("help backup --json"),
     step("help nonsense --json"),
+    # Settings in a backup.
+    step("config set issuer Another --json"),
+    step("registry restore {folder}/again.backup --settings only --json"),
 )
 
 ROWS = (

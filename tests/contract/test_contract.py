@@ -25,8 +25,8 @@ from polygent_issuer.cli.main import load
 HERE = Path(__file__).parent
 HOMES = sorted(path.name for path in (HERE / "homes").iterdir())
 RECORDED = HERE / "recorded"
-# Members whose members are data: names of components, rows and files.
-MAPS = ("components", "parts", "rows", "files")
+# Members whose members are data: names of components, rows, files and settings.
+MAPS = ("components", "parts", "rows", "files", "settings_differences")
 RECORD = os.environ.get("CONTRACT") == "record"
 
 

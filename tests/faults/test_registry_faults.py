@@ -25,14 +25,15 @@ pytestmark = pytest.mark.slow
 FULL = os.environ.get("POLYGENT_FAULTS") == "full"
 KINDS = ("signal=KILL", "error=EIO", "error=ENOSPC")
 ACCEPT = ("--accept", "clock-behind", "--accept", "registry-rollback", "--reason", "x")
+SETTINGS = ("settings.toml", "mail.txt")
 CALLS: dict[str, Sequence[int]] = {
     "pwrite64": (1, 5, 20),
     "write": (1, 2),
     "fdatasync": (1, 2, 3),
-    "fsync": (1, 2, 3, 4),
-    LINK: (1,),
-    RENAME: (1, 2),
-    UNLINK: (1, 2),
+    "fsync": range(1, 13),
+    LINK: (1, 2, 3),
+    RENAME: (1, 2, 3, 4),
+    UNLINK: (1, 2, 3, 5),
 }
 
 
@@ -48,12 +49,41 @@ def state(path: Path) -> tuple[int, str, int]:
         return *journal.head(db), sum(1 for _ in licenses.select(db))
 
 
+def settings_files(home: Path) -> dict[str, bytes]:
+    """Return the content of the settings and the mail template."""
+    return {name: (home / name).read_bytes() for name in SETTINGS}
+
+
+def judge_settings(
+    home: Path, old: dict[str, bytes], new: dict[str, bytes], *, restored: bool, failed: bool
+) -> None:
+    """Check that each file is whole, and that the settings file, the last one, is the new one last.
+
+    After an error the settings are all old or all new; a kill may come between the two renames.
+    """
+    present = settings_files(home)
+    assert all(present[name] in (old[name], new[name]) for name in SETTINGS)
+    if present["settings.toml"] == new["settings.toml"]:
+        assert restored
+        assert present == new
+    if failed:
+        assert present in (old, new)
+    for name in SETTINGS:
+        if present[name] != old[name]:
+            (copy,) = home.glob(f"{name}.before-restore-*Z")
+            assert copy.read_bytes() == old[name]
+
+
 @pytest.fixture
 def worked(desk: Desk) -> Desk:
-    """A desk with a backup, a newer license, and the files of both."""
+    """A desk with a backup, a newer license and other settings, and the files of both."""
     desk.ok("sign", "--machine-info", desk.machine_info())
     desk.ok("key", "export-public", "-o", str(desk.folder / "public.pem"))
+    (desk.home / "mail.txt").write_text("Subject: first\n\nx\n")
     desk.ok("registry", "backup", str(desk.folder / "b.db"))
+    desk.ok("config", "set", "plans.trial.users", "9")
+    desk.ok("config", "set", "upload_window", "3d")
+    (desk.home / "mail.txt").write_text("Subject: second\n\nx\n")
     other = desk.machine_info("2.json", customer="Globex", fingerprint="2e" * 32)
     desk.ok("sign", "--machine-info", other)
     return desk
@@ -70,11 +100,15 @@ def put_back(desk: Desk, order: Path) -> None:
 def test_a_restore_is_complete_or_has_no_effect(
     worked: Desk, forks: Forks, tmp_path: Path, calls: str, kind: str
 ) -> None:
-    """The registry is the old one or the backup, and the old one is never lost."""
+    """Registry and settings are the old ones or the backup's; the old ones are never lost."""
     path, order = worked.home / "registry.db", tmp_path / "order"
     shutil.copytree(worked.folder, order)
     before, content = state(path), path.read_bytes()
-    command = ("registry", "restore", str(worked.folder / "b.db"), *ACCEPT)
+    command = ("registry", "restore", str(worked.folder / "b.db"), "--settings", "restore", *ACCEPT)
+    worked.ok(*command)
+    old, new = (settings_files(folder) for folder in (order / "home", worked.home))
+    assert all(old[name] != new[name] for name in SETTINGS)
+    put_back(worked, order)
     for number in points(calls):
         fault = Fault(calls=calls, what=kind, number=number)
         outcome, struck = forks.run(worked, *command, faults=[fault])
@@ -88,10 +122,15 @@ def test_a_restore_is_complete_or_has_no_effect(
         if restored:
             (copy,) = worked.home.glob("registry.db.before-restore-*Z")
             assert copy.read_bytes() == content
+        judge_settings(worked.home, old, new, restored=restored, failed=outcome.code > 0)
         if outcome.code != KILLED and not restored:
-            assert sorted(tree(worked.home)) == ["registry.db", "settings.toml"], (number, outcome)
+            assert sorted(tree(worked.home)) == ["mail.txt", "registry.db", "settings.toml"], (
+                number,
+                outcome,
+            )
         worked.ok(*command)
         assert state(path)[2] == 1
+        assert settings_files(worked.home) == new
         assert not list(worked.home.glob(".polygent-*"))
         put_back(worked, order)
     else:

@@ -18,7 +18,7 @@ from polygent_issuer.guide import TOPICS, markdown
 CODE = re.compile(r"```.*?\n(.*?)```|`([^`\n]+)`", re.DOTALL)
 LINE = re.compile(r"polygent-issue ((?:'[^'\n]*'|\"[^\"\n]*\"|[^`|>&;\n)#'\"])*)")
 PLACEHOLDER = re.compile(r"\b[A-Z]{3,}\b|…")
-# These do not end, need a token or begin with an empty folder; other tests run them.
+# These do not end, need a token, a backup or an empty folder; other tests run them.
 ELSEWHERE = (
     "sandbox",
     "pkcs11:",
@@ -26,6 +26,7 @@ ELSEWHERE = (
     "init",
     "key generate",
     "registry import",
+    "registry restore",
     "machine-info create",
     "--customer Acme",
 )

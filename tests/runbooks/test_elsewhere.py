@@ -1,6 +1,10 @@
 """Runbooks for a server, a container and a second operator."""
 
+import json
 import shutil
+from base64 import urlsafe_b64decode
+from email import message_from_bytes
+from email.policy import default
 from pathlib import Path
 
 import pytest
@@ -62,22 +66,28 @@ def test_a_container(bare: Desk, tmp_path: Path) -> None:
 
 
 def test_a_second_operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A deputy issues from a copy; the licenses are imported back with the deputy's name."""
+    """A deputy signs as her colleague does; her licenses come back with her name."""
     ada, grace = (Desk(tmp_path / name, environ=dict(NO_KEYRING)) for name in ("ada", "grace"))
     for desk in (ada, grace):
         desk.folder.mkdir()
     ada.set_up()
     ada.ok("key", "backup", "main", str(ada.folder / "main-key.backup"))
     ada.ok("sign", "--machine-info", ada.machine_info(customer="Acme"), "--term", "60d")
+    change_settings(ada)
     grace.passphrase_file.write_text(PASSPHRASE)
-    over, work, back = blocks("A second operator")
+    over, start, work, back, later = blocks("A second operator")
     monkeypatch.chdir(ada.folder)
     walk(ada, over)
     for name in ("for-grace.db", "main-key.backup"):
         shutil.copy(ada.folder / name, grace.folder)
     monkeypatch.chdir(grace.folder)
-    *_, renewed, _ = walk(grace, work)
+    walk(grace, start)
+    renewed, _ = walk(grace, work)
     assert "renewed license" in renewed.text
+    by_ada, by_grace = (
+        signed_by(desk.copy_to(tmp_path / f"{desk.folder.name}-tries")) for desk in (ada, grace)
+    )
+    assert by_grace == by_ada
     shutil.copy(grace.folder / "from-grace.db", ada.folder)
     monkeypatch.chdir(ada.folder)
     walk(ada, back)
@@ -88,3 +98,51 @@ def test_a_second_operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     ]
     ada.ok("verify", "--customer", "acme")
     assert ada.ok("doctor", "--quick").code == 0
+    ada.ok("config", "set", "plans.trial.users", "9")
+    ada.ok("registry", "backup", str(grace.folder / "new-plan.db"))
+    monkeypatch.chdir(grace.folder)
+    walk(grace, later)
+    shown = grace.ok("config", "show", "plans.trial.users", "--json").json["settings"]
+    assert shown["plans.trial.users"]["value"] == "9"
+
+
+def change_settings(desk: Desk) -> None:
+    """Change each setting that a license or a mail draft depends on."""
+    for key, value in {
+        "upload_window": "3d",
+        "machine_info_max_age": "30m",
+        "mail_from": "Licenses <licenses@polygent.example>",
+        "features": "quantum",
+        "plans.gold": "trial",
+        "plans.gold.users": "77",
+        "plans.gold.term": "5mo",
+        "plans.gold.features": "insights,quantum",
+        "default_plan": "gold",
+    }.items():
+        desk.ok("config", "set", key, value)
+    desk.ok("config", "mail-template", "--write")
+    template = desk.home / "mail.txt"
+    template.write_text(template.read_text().replace("Attached is", "As agreed, here is"))
+
+
+def signed_by(desk: Desk) -> tuple[dict[str, object], str]:
+    """Sign a license with a draft; return the payload and the draft without the random ID."""
+    desk.environ.update(NO_KEYRING)
+    out = desk.folder / "signed"
+    out.mkdir()
+    globex = desk.machine_info("globex.json", customer="Globex", fingerprint="2e" * 32)
+    argv = ("sign", "--machine-info", globex, "--output", str(out), "--eml", str(out))
+    consent = desk.run(*argv)
+    assert (consent.code, "stale-machine-info" in consent.err) == (4, True)
+    accept = ("--accept", "stale-machine-info", "--reason", "by phone")
+    (row,) = desk.ok(*argv, *accept, "--json").json["licenses"]
+    assert "2026-12-03T09:30:00Z" in str(row)
+    (file,) = out.glob("*.lic")
+    (draft,) = out.glob("*.eml")
+    payload = json.loads(urlsafe_b64decode(file.read_text().split(".")[1] + "=="))
+    body = message_from_bytes(draft.read_bytes(), policy=default)
+    text = body.get_body()
+    assert text is not None
+    head = {name: body[name] for name in ("From", "To", "Subject")}
+    jti = str(payload.pop("jti"))
+    return payload, f"{head} {text.get_content()}".replace(jti, "ID").replace(jti[:8], "ID")

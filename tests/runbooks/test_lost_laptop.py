@@ -18,7 +18,7 @@ from support.secret_service import secret_service
 
 pytestmark = pytest.mark.slow
 
-(KEEP,) = blocks("Backups", "backup")
+(KEEP,) = blocks("Making them", "backup")
 LOST_LAPTOP, NO_BACKUP, LOST_REGISTRY = blocks("A lost laptop")
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from polygent_issuer.cli import consent
 from polygent_issuer.cli.context import Invocation, actor
+from polygent_issuer.cli.flows import settings_restore
 from polygent_issuer.cli.options.common import argument
 from polygent_issuer.cli.options.input_files import AgainstOption, noted_heads
 from polygent_issuer.cli.output import result
@@ -29,6 +30,7 @@ def restore(
     source: Annotated[Path, argument("FILE", "Restore this backup.")],
     *,
     against: AgainstOption = None,
+    settings: settings_restore.SettingsOption = None,
     consents: consent.ConsentOptions,
     yes: consent.YesButFindings = False,
 ) -> Report:
@@ -37,8 +39,17 @@ def restore(
     The backup is verified completely first, and no SQL from it is run. A missing home is
     created. An existing registry is renamed and kept. If it has rows that the backup lacks, the
     restore needs consent (registry-rollback).
+
+    A backup also has settings: issuer, plans, windows, features, sender and template of mail
+    drafts. If they differ from yours, a terminal shows how and asks. Elsewhere yours are kept,
+    unless --settings restore is given. --settings only leaves the registry as it is.
     """
     heads, typed = noted_heads(against), consent.parse_consent(consents)
+    if settings is settings_restore.Choice.ONLY:
+        with open_backup(source, invocation.home, against=heads) as backup:
+            offer = settings_restore.decide(invocation, invocation.home, backup, settings, yes=yes)
+        members, text = settings_restore.carry_out(invocation, invocation.home, offer)
+        return Report(_members(backup, None, None, []) | members, text)
     with _folder(invocation) as folder, open_backup(source, folder, against=heads) as backup:
         path = folder / REGISTRY_FILE
         present = restoring.compare_with_current(path, backup)
@@ -52,8 +63,9 @@ def restore(
         agreed = consent.obtain(invocation, findings, typed)
         if present is not None:
             consent.confirm_or_cancel(invocation, "replace the registry with the backup?", yes=yes)
+        offer = settings_restore.decide(invocation, folder, backup, settings, yes=yes)
         create.write_default_settings(folder)
-        settings = load(folder, invocation.environ).settings
+        loaded = load(folder, invocation.environ).settings
         set_aside = restoring.restore(
             backup,
             path,
@@ -61,44 +73,52 @@ def restore(
             findings=findings,
             consent=agreed,
             now=invocation.now,
-            actor=actor(settings.operator),
+            actor=actor(loaded.operator),
         )
-    missing = [label for kid, label in labels.items() if kid not in settings.stores]
-    return _report(backup, present, set_aside, missing)
+    members, text = settings_restore.carry_out(invocation, folder, offer)
+    missing = [label for kid, label in labels.items() if kid not in loaded.stores]
+    return Report(
+        _members(backup, present, set_aside, missing) | members,
+        [*_restored(backup, set_aside), *text, *_next_steps(present, missing)],
+    )
 
 
-def _report(
+def _members(
     backup: CheckedBackup,
     replaced: CurrentRegistry | None,
     set_aside: Path | None,
     missing: list[str],
-) -> Report:
-    """Report the restored registry; `missing` are labels of keys without a store."""
-    source, head = str(backup.source.absolute()), head_text(backup.size, backup.head)
+) -> dict[str, object]:
+    """Return the JSON members; `missing` are labels of keys without a store."""
     old = replaced if replaced and replaced.readable else None
-    aside = None if set_aside is None else str(set_aside)
-    members = {
-        "file": source,
+    return {
+        "file": str(backup.source.absolute()),
         "size": backup.size,
-        "head": head,
+        "head": head_text(backup.size, backup.head),
         "replaced": head_text(old.size, old.head) if old else None,
         "journal_rows_lost": old.rows_lost if old else None,
         "licenses_lost": old.licenses_lost if old else None,
-        "kept": aside,
+        "kept": None if set_aside is None else str(set_aside),
         "keys_to_import": missing,
     }
-    text: list[Block] = [
-        Line(f"restored the registry from {source}", "good"),
-        Fields((("rows", str(backup.size)), ("head", head), ("old registry", aside))),
-    ]
+
+
+def _restored(backup: CheckedBackup, set_aside: Path | None) -> Iterable[Block]:
+    yield Line(f"restored the registry from {backup.source.absolute()}", "good")
+    yield Fields((("rows", str(backup.size)), ("head", head_text(backup.size, backup.head))))
+    if set_aside is not None:
+        yield Line("the old registry is kept:", "dim")
+        yield Line(str(set_aside), indent=1)
+
+
+def _next_steps(replaced: CurrentRegistry | None, missing: list[str]) -> Iterable[Block]:
     if replaced is not None and replaced.licenses_lost:
-        text.append(Line("to recover the lost licenses from their files:", "warn"))
-        text.append(Line("polygent-issue registry import FILE", indent=1))
+        yield Line("to recover the lost licenses from their files:", "warn")
+        yield Line("polygent-issue registry import FILE", indent=1)
     for label in missing:
         where = f"the settings have no key store for {label}; to import its private key:"
-        text.append(Line(where, "warn"))
-        text.append(Line("polygent-issue key import FILE-OF-ITS-BACKUP", indent=1))
-    return Report(members, text)
+        yield Line(where, "warn")
+        yield Line("polygent-issue key import BACKUP", indent=1)
 
 
 def _preview(backup: CheckedBackup, present: CurrentRegistry | None, path: Path) -> Iterable[Block]:
@@ -106,10 +126,11 @@ def _preview(backup: CheckedBackup, present: CurrentRegistry | None, path: Path)
     yield Line(f"backup {backup.source}", "title")
     head = head_text(backup.size, backup.head)
     yield Fields((("registry", backup.registry_id), ("rows", str(backup.size)), ("head", head)))
-    yield Line(f"replaces {path}", "title")
     if present is None:
-        yield Line("no registry yet", indent=1)
-    elif not present.readable:
+        yield Line(f"creates {path}", "title")
+        return
+    yield Line(f"replaces {path}", "title")
+    if not present.readable:
         yield Line("the registry cannot be read", "bad", 1)
     else:
         rows, licenses = present.rows_lost, present.licenses_lost

@@ -13,11 +13,12 @@ from support.keys import opened, tree
 from support.licenses import Books
 from support.secret_search import forms_of_key, places
 
+from polygent_issuer.delivery import backup_settings
 from polygent_issuer.registry import Registry, journal
 
 
 def test_a_backup_reports_its_content(books: Books) -> None:
-    """The file, the head and what is missing are printed, and it is journalled."""
+    """The file, the head, what is in it and what is not are printed, and it is journalled."""
     books.license(books.customer())
     stick = books.desk.folder / "the stick"
     stick.mkdir()
@@ -26,7 +27,10 @@ def test_a_backup_reports_its_content(books: Books) -> None:
     path = stick / "registry-2026-11-30T093000Z.db"
     assert outcome.text.startswith(f"backed up the registry to {path}\n  rows  4\n  head  {head}\n")
     assert "confidential" in outcome.text
-    assert f"  cp {books.desk.home}/settings.toml '{stick}'\n" in outcome.text
+    assert "settings in it: issuer, plans, windows, features, mail sender and template" in (
+        outcome.text
+    )
+    assert "not in it: private keys (polygent-issue key backup), and the key stores" in outcome.text
     assert outcome.err == ""
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     row = books.last_row()
@@ -45,6 +49,7 @@ def test_json_has_the_head(books: Books) -> None:
         "size": 2,
         "head": f"2:{_hash(path)}",
         "settings": str(books.desk.home / "settings.toml"),
+        "settings_included": [*backup_settings.SETTINGS, "plans", "mail_template"],
     }
 
 

@@ -91,7 +91,7 @@ def test_newer_rows_need_consent(books: Books, saved: Path) -> None:
     assert tree(books.desk.home) == before
     text = restored(books.desk, saved)
     kept = books.desk.home / "registry.db.before-restore-2026-11-30T093000Z"
-    assert f"  old registry  {kept}\n" in text
+    assert f"the old registry is kept:\n  {kept}\n" in text
     assert "polygent-issue registry import FILE" in text
     assert kept.read_bytes() == before["registry.db"]
     row = books.last_row()
@@ -224,7 +224,7 @@ def test_a_restore_without_loss_needs_only_confirmation(today: Books) -> None:
         assert person.ends() == 130
     today.path.write_bytes(b"")
     with terminal(today.desk, "registry", "restore", str(late)) as person:
-        person.sees("no registry yet")
+        person.sees(f"creates {today.path}")
         assert person.ends() == 0
     today.path.write_bytes(b"rubbish" * 999)
     with terminal(today.desk, "registry", "restore", str(late)) as person:
@@ -232,3 +232,149 @@ def test_a_restore_without_loss_needs_only_confirmation(today: Books) -> None:
         person.sees("accept this? [y/N]: ")
         person.types("n")
         assert person.ends() == 4
+
+
+@pytest.fixture
+def handed_over(today: Books) -> Path:
+    """A backup by an operator with settings and a mail template of their own."""
+    desk, path = today.desk, today.desk.folder / "b.db"
+    desk.ok("config", "set", "issuer", "Zoë's Licenses")
+    desk.ok("config", "set", "plans.trial.features", "insights")
+    desk.ok("config", "mail-template", "--write")
+    (desk.home / "mail.txt").write_text("Subject: your file\n\n$file\n")
+    desk.ok("registry", "backup", str(path))
+    return path
+
+
+def deputy(path: Path) -> Desk:
+    """Return the desk of a second operator, whose home does not exist yet."""
+    desk = Desk(path.parent / "deputy", now=datetime.now(UTC))
+    desk.folder.mkdir()
+    return desk
+
+
+DIFFERENT = ["issuer", "plans.trial.features", "mail_template"]
+
+
+def test_a_script_keeps_the_settings_unless_it_wants_them(handed_over: Path) -> None:
+    """A note has the command that uses them later, without touching the registry."""
+    grace, source = deputy(handed_over), str(handed_over)
+    outcome = grace.ok("registry", "restore", source)
+    command = ("registry", "restore", source, "--settings", "only")
+    assert outcome.err == (
+        "note: your settings are kept; the backup has others (issuer, plans, mail template); to "
+        f"use them: polygent-issue {' '.join(command)}\n"
+    )
+    assert "Zoë" not in (grace.home / "settings.toml").read_text()
+    registry = (grace.home / "registry.db").read_bytes()
+    outcome = grace.ok(*command)
+    assert outcome.text.startswith("restored the settings from the backup\n")
+    assert "issuer" in outcome.text
+    assert "with " not in outcome.text
+    assert "without workflows" in outcome.text
+    assert "+Subject: your file\n" in outcome.text
+    assert (grace.home / "registry.db").read_bytes() == registry
+    assert grace.ok("config", "show", "issuer", "--json").json["settings"]["issuer"]["value"] == (
+        "Zoë's Licenses"
+    )
+    assert grace.ok(*command).text == "your settings are those of the backup already\n"
+
+
+def test_the_option_restores_or_keeps_the_settings(handed_over: Path) -> None:
+    """JSON lists what differs, and what became of it; keep is silent."""
+    grace, source = deputy(handed_over), str(handed_over)
+    outcome = grace.ok("registry", "restore", source, "--settings", "keep", "--json")
+    assert outcome.err == ""
+    assert [*outcome.json["settings_differences"]] == DIFFERENT
+    assert (outcome.json["settings_restored"], outcome.json["settings_kept"]) == (False, [])
+    accept = ("--accept", "registry-rollback", "--reason", "x")
+    result = grace.ok(
+        *("registry", "restore", source, "--settings", "restore", "--json", *accept)
+    ).json
+    assert result["settings_restored"] is True
+    assert result["settings_differences"]["issuer"] == {
+        "present": "polygent-operator",
+        "backup": "Zoë's Licenses",
+    }
+    (kept,) = result["settings_kept"]
+    assert "polygent-operator" in Path(kept).read_text()
+    assert result["kept"] is not None
+    assert (grace.home / "mail.txt").read_text() == "Subject: your file\n\n$file\n"
+
+
+def test_a_setting_that_no_backup_contains(handed_over: Path) -> None:
+    """A store is refused with exit 3 before anything is changed; by default it is a warning."""
+    with closing(sqlite3.connect(handed_over)) as raw:
+        raw.execute("INSERT INTO backup_settings VALUES ('store', 'file:/evil/\x1b[31m')")
+        raw.commit()
+    grace, source = deputy(handed_over), str(handed_over)
+    outcome = grace.run("registry", "restore", source, "--settings", "restore")
+    assert (outcome.code, grace.home.exists()) == (3, False)
+    assert outcome.err == (
+        "error: the settings in the backup: store: not a setting that a backup contains\n"
+        "hint: restore the registry without them: --settings keep\n"
+    )
+    outcome = grace.ok("registry", "restore", source)
+    assert "not a setting that a backup contains; your settings are kept\n" in outcome.err
+    assert "Zoë" not in (grace.home / "settings.toml").read_text()
+
+
+def test_a_backup_without_settings(handed_over: Path) -> None:
+    """A backup of an earlier version has none: nothing is asked or printed about them."""
+    with closing(sqlite3.connect(handed_over)) as raw:
+        raw.execute("DELETE FROM backup_settings")
+        raw.commit()
+    grace, source = deputy(handed_over), str(handed_over)
+    outcome = grace.ok("registry", "restore", source)
+    assert (outcome.err, "settings from" in outcome.text) == ("", False)
+    text = grace.ok("registry", "restore", source, "--settings", "only").text
+    assert text == "the backup contains no settings; yours are kept\n"
+
+
+def test_only_the_settings_need_a_home(handed_over: Path) -> None:
+    """A missing home is exit 7 and is not created."""
+    outcome = deputy(handed_over).run("registry", "restore", str(handed_over), "--settings", "only")
+    assert (outcome.code, "does not exist" in outcome.err) == (7, True)
+
+
+def test_a_terminal_shows_the_settings_and_asks_once(handed_over: Path) -> None:
+    """In a new home return means yes, in another one no; an answered question is not repeated."""
+    grace, source = deputy(handed_over), str(handed_over)
+    with terminal(grace, "registry", "restore", source) as person:
+        person.sees("Zoë's Licenses")
+        person.sees("+Subject: your file")
+        person.sees("use these settings of the backup, too? [Y/n]: ")
+        person.types("")
+        person.sees("restored the settings from the backup")
+        assert person.ends() == 0
+        assert person.screen.count("Zoë's Licenses") == 1
+    grace.ok("config", "set", "issuer", "Mine")
+    with terminal(grace, "registry", "restore", source, "--settings", "only") as person:
+        person.sees("use these settings? [y/N]: ")
+        person.types("")
+        assert person.ends() == 130
+    accept = ("--accept", "registry-rollback", "--reason", "x")
+    with terminal(grace, "registry", "restore", source, *accept) as person:
+        person.sees("replace the registry with the backup? [y/N]: ")
+        person.types("y")
+        person.sees("use these settings of the backup, too? [y/N]: ")
+        person.types("")
+        assert person.ends() == 0
+    assert 'issuer = "Mine"' in (grace.home / "settings.toml").read_text()
+
+
+def test_a_backup_with_settings_is_a_registry(handed_over: Path) -> None:
+    """Its journal is intact, doctor finds no problem in it, and a saved head is found in it."""
+    grace = deputy(handed_over)
+    heads = handed_over.parent / "heads"
+    grace.home.mkdir(mode=0o700)
+    shutil.copy(handed_over, grace.home / "registry.db")
+    grace.ok("journal", "verify", "--note", str(heads))
+    checks = {row["name"]: row["state"] for row in grace.run("doctor", "--json").json["rows"]}
+    assert {state for name, state in checks.items() if name.startswith("registry")} <= {
+        "ok",
+        "warn",
+    }
+    assert checks["journal"] == "ok"
+    other = Desk(grace.folder / "other", now=grace.now)
+    other.ok("registry", "restore", str(handed_over), "--against", str(heads))
