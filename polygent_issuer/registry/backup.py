@@ -253,9 +253,10 @@ def _chunks(source: Path, owner: int | None) -> Iterator[bytes]:
         finally:
             os.close(descriptor)
     except (OSError, ValueError) as error:
+        is_folder = disk.is_folder(source)
         raise UnreadableInput(
             f"cannot read the backup {escape(str(source))}: {disk.reason(error)}",
-            hint="check the path and its permissions",
+            hint="choose a file in it" if is_folder else "check the path and its permissions",
         ) from None
 
 

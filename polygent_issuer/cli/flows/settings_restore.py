@@ -21,8 +21,9 @@ from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import settings_path
 from polygent_issuer.registry.backup import CheckedBackup
 
+# Of a foreign mail template, which may be made so that a comparison takes long.
+_MOST_COMPARED: Final = 500
 _MOST_LINES: Final = 40
-"""The largest number of changed lines of a mail template that is shown."""
 
 
 class Choice(StrEnum):
@@ -156,12 +157,15 @@ def _preview(differences: tuple[Difference, ...], old: str, new: str) -> Iterato
 
 def _changed_lines(difference: Difference) -> Iterator[Block]:
     old, new = ((text or "").splitlines() for text in (difference.old, difference.new))
-    lines = islice(unified_diff(old, new, n=0, lineterm=""), 2, None)  # without the names of files
+    compared = unified_diff(old[:_MOST_COMPARED], new[:_MOST_COMPARED], n=0, lineterm="")
+    lines = islice(compared, 2, None)  # without the names of the files
     changed = [line for line in lines if not line.startswith("@@")]
     for line in changed[:_MOST_LINES]:
         yield Line(line, verbatim=True)
     if len(changed) > _MOST_LINES:
         yield Line(f"and {len(changed) - _MOST_LINES} more lines", "dim")
+    if max(len(old), len(new)) > _MOST_COMPARED:
+        yield Line(f"only the first {_MOST_COMPARED} lines were compared", "warn")
 
 
 def _values(difference: Difference) -> tuple[str, str]:

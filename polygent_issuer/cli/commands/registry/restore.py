@@ -133,13 +133,16 @@ def _preview(backup: CheckedBackup, present: CurrentRegistry | None, path: Path)
     if not present.readable:
         yield Line("the registry cannot be read", "bad", 1)
     else:
-        rows, licenses = present.rows_lost, present.licenses_lost
-        lost = f"{number(rows, 'journal row')}, {number(licenses, 'license')}"
+        lost = number(present.rows_lost, "journal row") if present.rows_lost else "nothing"
+        if present.acts_lost:
+            lost = f"{lost}, {number(present.licenses_lost, 'license')}"
+        elif present.rows_lost:
+            lost = f"nothing but {lost} about copies of the registry"
         yield Fields(
             (
                 ("registry", present.registry_id),
                 ("rows", str(present.size)),
-                ("lost", lost if present.rows_lost else "nothing"),
+                ("lost", lost),
             )
         )
 

@@ -217,8 +217,9 @@ def test_a_restore_without_loss_needs_only_confirmation(today: Books) -> None:
     today.customer()
     today.desk.ok("registry", "backup", str(late))
     shutil.copy(older, today.path)
+    today.desk.ok("journal", "verify", "--note", str(today.desk.folder / "heads"))
     with terminal(today.desk, "registry", "restore", str(late)) as person:
-        person.sees("nothing")
+        person.sees("nothing but 1 journal row about copies of the registry")
         person.sees("replace the registry with the backup? [y/N]: ")
         person.types("")
         assert person.ends() == 130
@@ -378,3 +379,17 @@ def test_a_backup_with_settings_is_a_registry(handed_over: Path) -> None:
     assert checks["journal"] == "ok"
     other = Desk(grace.folder / "other", now=grace.now)
     other.ok("registry", "restore", str(handed_over), "--against", str(heads))
+
+
+def test_long_templates_are_compared_in_part(handed_over: Path) -> None:
+    """What is not shown is counted."""
+    grace, source = deputy(handed_over), str(handed_over)
+    text = "Subject: x\n\n" + "".join(f"line {number}\n" for number in range(600))
+    with closing(sqlite3.connect(handed_over)) as raw:
+        sql = "UPDATE backup_settings SET value = ? WHERE name = 'mail_template'"
+        raw.execute(sql, (text,))
+        raw.commit()
+    shown = grace.ok("registry", "restore", source, "--settings", "restore").text
+    assert "\nand 4" in shown
+    assert " more lines\nonly the first 500 lines were compared\n" in shown
+    assert (grace.home / "mail.txt").read_text() == text
