@@ -14,6 +14,7 @@ from support import json_schema
 from support.runbooks import blocks, titles
 
 import polygent_issuer
+from polygent_issuer.delivery import backup_settings
 from polygent_issuer.findings import MEANINGS, FindingCode
 from polygent_issuer.guide import JSON_SCHEMA, TOPICS, markdown
 from polygent_issuer.home.setting_types import SHIPPED_PLANS, plan_texts
@@ -121,6 +122,12 @@ def test_every_code_is_explained() -> None:
     assert list(MEANINGS) == list(FindingCode)
     for code in CheckCode:
         assert f"| `{code}` |" in markdown("server"), code
+
+
+def test_every_setting_of_a_backup_is_named() -> None:
+    """The topic *backup* names each setting in a backup, and none that stays at its machine."""
+    named = set(re.findall(r"`(\w+)`", markdown("backup"))) & set(KEYS)
+    assert named - {"operator"} == set(backup_settings.SETTINGS)
 
 
 @pytest.mark.parametrize("topic", TOPICS)

@@ -106,7 +106,7 @@ def carry_out(
     """
     only = run("registry", "restore", offer.source, "--settings", "only")
     kept: tuple[Path, ...] = ()
-    if offer.wanted and offer.differences:
+    if offer.wanted:  # also without differences, to remove what a crash left
         try:
             kept = backup_settings.restore(home, offer.rows, invocation.now)
         except OutputProblem as failed:

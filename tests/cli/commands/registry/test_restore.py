@@ -382,7 +382,7 @@ def test_a_backup_with_settings_is_a_registry(handed_over: Path) -> None:
 
 
 def test_long_templates_are_compared_in_part(handed_over: Path) -> None:
-    """What is not shown is counted."""
+    """The number of other lines is printed, and all of them are used."""
     grace, source = deputy(handed_over), str(handed_over)
     text = "Subject: x\n\n" + "".join(f"line {number}\n" for number in range(600))
     with closing(sqlite3.connect(handed_over)) as raw:
