@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from polygent_issuer import files
 from polygent_issuer.delivery import template
-from polygent_issuer.errors import InputRefused, OutputProblem, UnreadableInput
+from polygent_issuer.errors import InputRefused, OutputProblem
 from polygent_issuer.files import disk
 from polygent_issuer.hints import Hint, option
 from polygent_issuer.home.setting_types import FEATURES, invalid, plan_texts, plan_toml
@@ -79,7 +79,7 @@ def collect(home: Path, loaded: Loaded, *, warn: Callable[[str], None]) -> dict[
     }
     try:
         own = template.load(home)
-    except (InputRefused, UnreadableInput) as refused:
+    except InputRefused as refused:
         warn(f"the backup does not contain the mail template: {refused.message}")
     else:
         rows[MAIL_TEMPLATE] = own.text if own.edited else ""
@@ -96,11 +96,18 @@ def compare(home: Path, rows: Mapping[str, str]) -> tuple[Difference, ...]:
     return _decide(home, rows).differences
 
 
-def restore(home: Path, rows: Mapping[str, str], now: datetime) -> tuple[Path, ...]:
+def restore(
+    home: Path, rows: Mapping[str, str], now: datetime, *, keep_old: bool = True
+) -> tuple[Path, ...]:
     """Use the settings of a backup; return the paths at which the replaced files are kept.
 
     Each file is replaced with one rename, the settings file last. After an error both have their
     old content. Nothing else in the settings file changes.
+
+    Args:
+        home, rows: the home, and the rows of the backup.
+        now: the instant in the names of the kept files.
+        keep_old: False if the present files are the defaults of a new home.
 
     Raises:
         InvalidSettings: as `compare`; then nothing was changed.
@@ -110,7 +117,7 @@ def restore(home: Path, rows: Mapping[str, str], now: datetime) -> tuple[Path, .
         files.sweep(home, _TEMPORARY)
         for path in (template.template_path(home), settings_path(home)):
             files.sweep_replacements(path)
-        return _replace(_decide(home, rows).contents, now)
+        return _replace(_decide(home, rows).contents, now if keep_old else None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,13 +174,10 @@ def _values(rows: Mapping[str, str], present: Loaded) -> dict[tuple[str, ...], A
             plans.setdefault(rest[0], {})[rest[1]] = kind.typed(text, name)
         elif text != (present.texts[name] or ""):
             values[(name,)] = kind.typed(text, name) if text or kind is FEATURES else None
-    if plans and [*plans.items()] != [(p.name, plan_toml(p)) for p in _plans(present.settings)]:
+    own_plans = [(plan.name, plan_toml(plan)) for plan in present.settings.plans.values()]
+    if plans and [*plans.items()] != own_plans:
         values[(PLANS,)] = plans
     return values
-
-
-def _plans(settings: Settings) -> tuple[Any, ...]:
-    return tuple(settings.plans.values())
 
 
 def _differences(old: Loaded, new: Loaded) -> Iterator[Difference]:
@@ -195,13 +199,16 @@ def _plan_texts(settings: Settings) -> Iterator[tuple[str, str]]:
             yield f"{PLANS}.{plan.name}.{key}", text
 
 
-def _replace(contents: Mapping[Path, bytes | None], now: datetime) -> tuple[Path, ...]:
-    """Replace the files one after the other; keep the old ones, and put them back on failure."""
+def _replace(contents: Mapping[Path, bytes | None], now: datetime | None) -> tuple[Path, ...]:
+    """Replace the files one after the other, and put the old ones back on failure.
+
+    The old ones are kept under a name with this instant, if there is one.
+    """
     old = {path: _read(path) for path in contents}
     kept = list[Path]()
     try:
         for path, data in old.items():
-            if data is not None:
+            if data is not None and now is not None:
                 copy = free_name(path.with_name(f"{path.name}.before-restore-{stamp(now)}"))
                 temp_name = f"{_TEMPORARY}{os.getpid()}.tmp"
                 prepared = files.prepare(data, copy.parent, temp_name=temp_name, private=True)

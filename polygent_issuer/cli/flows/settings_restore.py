@@ -16,7 +16,7 @@ from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.model import Block, Line, Table
 from polygent_issuer.delivery import backup_settings
 from polygent_issuer.delivery.backup_settings import MAIL_TEMPLATE, Difference
-from polygent_issuer.errors import InvalidSettings, OutputProblem
+from polygent_issuer.errors import InputRefused, OutputProblem
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import settings_path
 from polygent_issuer.registry.backup import CheckedBackup
@@ -48,7 +48,8 @@ class Offer:
         source: the path of the backup, as typed.
         shown: the differences are on the screen already.
         wanted: the operator wants them.
-        only: the registry stays as it is.
+        choice: the option, if it was given.
+        new: there was no settings file, so that its defaults need not be kept.
     """
 
     source: str
@@ -56,7 +57,8 @@ class Offer:
     differences: tuple[Difference, ...]
     shown: bool
     wanted: bool
-    only: bool
+    choice: Choice | None
+    new: bool
 
 
 def decide(
@@ -64,17 +66,17 @@ def decide(
 ) -> Offer:
     """Compare the settings; decide whether to use them, by the option or by asking.
 
-    Invalid settings are a warning, unless the option wants them.
+    Settings that are invalid or cannot be compared are a warning, unless the option wants them.
 
     Raises:
-        InvalidSettings: (`invalid_settings`) they are wanted, but invalid.
+        InputRefused: (`invalid_settings`, `unreadable_input`, …) the same, if they are wanted.
         Stopped: (`declined`) the operator does not want them, and nothing else was to be done.
     """
-    wanted = choice in (Choice.RESTORE, Choice.ONLY)
+    new, wanted = not settings_path(home).exists(), choice in (Choice.RESTORE, Choice.ONLY)
     differences: tuple[Difference, ...] = ()
     try:
         differences = backup_settings.compare(home, backup.settings)
-    except InvalidSettings as refused:
+    except InputRefused as refused:
         if wanted:
             raise
         invocation.warn(f"{refused.message}; your settings are kept")
@@ -82,7 +84,6 @@ def decide(
     if asks:
         result.write_blocks(_preview(differences, "now", "in the backup"), sys.stderr)
     if asks and choice is None:
-        new = not settings_path(home).exists()
         wanted = prompts.confirm("use these settings of the backup, too?", default=new)
     elif asks and choice is Choice.ONLY:
         prompts.require_yes("use these settings?")
@@ -92,7 +93,8 @@ def decide(
         differences=differences,
         shown=asks,
         wanted=wanted,
-        only=choice is Choice.ONLY,
+        choice=choice,
+        new=new,
     )
 
 
@@ -108,12 +110,12 @@ def carry_out(
     kept: tuple[Path, ...] = ()
     if offer.wanted:  # also without differences, to remove what a crash left
         try:
-            kept = backup_settings.restore(home, offer.rows, invocation.now)
+            kept = backup_settings.restore(home, offer.rows, invocation.now, keep_old=not offer.new)
         except OutputProblem as failed:
-            done = "" if offer.only else "the registry was restored, but "
+            done = "" if offer.choice is Choice.ONLY else "the registry was restored, but "
             message = f"{done}the settings are unchanged: {failed.message}"
             raise OutputProblem(message, hint=Hint("once that is fixed: ", only)) from None
-    elif offer.differences and not offer.shown:
+    elif offer.differences and not offer.shown and offer.choice is None:
         names = ", ".join(dict.fromkeys(_short(each.name) for each in offer.differences))
         message = f"your settings are kept; the backup has others ({names}); to use them: "
         invocation.note(Hint(message, only))

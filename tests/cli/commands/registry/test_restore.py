@@ -284,8 +284,10 @@ def test_a_script_keeps_the_settings_unless_it_wants_them(handed_over: Path) -> 
 def test_the_option_restores_or_keeps_the_settings(handed_over: Path) -> None:
     """JSON lists what differs, and what became of it; keep is silent."""
     grace, source = deputy(handed_over), str(handed_over)
-    outcome = grace.ok("registry", "restore", source, "--settings", "keep", "--json")
+    outcome = grace.ok("registry", "restore", source, "--settings", "keep")
     assert outcome.err == ""
+    (grace.home / "registry.db").unlink()
+    outcome = grace.ok("registry", "restore", source, "--settings", "keep", "--json")
     assert [*outcome.json["settings_differences"]] == DIFFERENT
     assert (outcome.json["settings_restored"], outcome.json["settings_kept"]) == (False, [])
     accept = ("--accept", "registry-rollback", "--reason", "x")
@@ -320,6 +322,16 @@ def test_a_setting_that_no_backup_contains(handed_over: Path) -> None:
     assert "Zoë" not in (grace.home / "settings.toml").read_text()
 
 
+def test_an_unreadable_template_does_not_stop_a_restore(today: Books, handed_over: Path) -> None:
+    """Without a wish for the settings it is a warning."""
+    (today.desk.home / "mail.txt").write_bytes(b"\xff")
+    outcome = today.desk.ok("registry", "restore", str(handed_over))
+    assert "mail.txt" in outcome.err
+    assert "; your settings are kept\n" in outcome.err
+    outcome = today.desk.run("registry", "restore", str(handed_over), "--settings", "only")
+    assert (outcome.code, "mail.txt" in outcome.err) == (3, True)
+
+
 def test_a_backup_without_settings(handed_over: Path) -> None:
     """A backup of an earlier version has none: nothing is asked or printed about them."""
     with closing(sqlite3.connect(handed_over)) as raw:
@@ -348,6 +360,7 @@ def test_a_terminal_shows_the_settings_and_asks_once(handed_over: Path) -> None:
         person.types("")
         person.sees("restored the settings from the backup")
         assert person.ends() == 0
+        assert sorted(tree(grace.home)) == ["mail.txt", "registry.db", "settings.toml"]
         assert person.screen.count("Zoë's Licenses") == 1
     grace.ok("config", "set", "issuer", "Mine")
     with terminal(grace, "registry", "restore", source, "--settings", "only") as person:
