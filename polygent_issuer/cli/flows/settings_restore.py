@@ -13,6 +13,7 @@ from polygent_issuer.cli import prompts
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import option
 from polygent_issuer.cli.output import result
+from polygent_issuer.cli.output.json_text import at_home
 from polygent_issuer.cli.output.model import Block, Line, Table
 from polygent_issuer.delivery import backup_settings
 from polygent_issuer.delivery.backup_settings import MAIL_TEMPLATE, Difference
@@ -49,7 +50,7 @@ class Offer:
         shown: the differences are on the screen already.
         wanted: the operator wants them.
         choice: the option, if it was given.
-        new: there was no settings file, so that its defaults need not be kept.
+        new: a settings file did not exist, so its defaults need not be kept.
     """
 
     source: str
@@ -118,7 +119,7 @@ def carry_out(
     elif offer.differences and not offer.shown and offer.choice is None:
         names = ", ".join(dict.fromkeys(_short(each.name) for each in offer.differences))
         message = f"your settings are kept; the backup has others ({names}); to use them: "
-        invocation.note(Hint(message, only))
+        invocation.note(Hint(message, at_home(only) or only))
     members = {
         "settings_restored": offer.wanted and bool(offer.differences),
         "settings_differences": {

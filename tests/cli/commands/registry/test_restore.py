@@ -264,7 +264,7 @@ def test_a_script_keeps_the_settings_unless_it_wants_them(handed_over: Path) -> 
     command = ("registry", "restore", source, "--settings", "only")
     assert outcome.err == (
         "note: your settings are kept; the backup has others (issuer, plans, mail template); to "
-        f"use them: polygent-issue {' '.join(command)}\n"
+        f"use them: polygent-issue --home {grace.home} {' '.join(command)}\n"
     )
     assert "Zoë" not in (grace.home / "settings.toml").read_text()
     registry = (grace.home / "registry.db").read_bytes()
@@ -323,7 +323,7 @@ def test_a_setting_that_no_backup_contains(handed_over: Path) -> None:
 
 
 def test_an_unreadable_template_does_not_stop_a_restore(today: Books, handed_over: Path) -> None:
-    """Without a wish for the settings it is a warning."""
+    """It is a warning, unless the option asks for the settings."""
     (today.desk.home / "mail.txt").write_bytes(b"\xff")
     outcome = today.desk.ok("registry", "restore", str(handed_over))
     assert "mail.txt" in outcome.err
