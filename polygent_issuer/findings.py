@@ -45,8 +45,9 @@ MEANINGS: Final[Mapping[FindingCode, str]] = {
     FindingCode.ENTITLEMENT_LOSS: "fewer features, users, hosts, host names or days than now, and "
     "no option asks for the change; several licenses are added up",
     FindingCode.LONG_TERM: "the license runs longer than 3 years (setting `long_term`)",
-    FindingCode.SIMILAR_CUSTOMER: "the name of a new customer is very similar to a known one; "
-    "names that differ in a digit are not similar",
+    FindingCode.SIMILAR_CUSTOMER: "the name of a new customer differs from a known one only in the "
+    "legal form or in one letter, or one of them begins with the other; names with different "
+    "numbers are not similar (topic `customers`)",
     FindingCode.NOT_DUE: "a renewal more than 90 days before the expiry (setting `not_due`); "
     "converting a trial is never too early",
     FindingCode.CLOCK_BEHIND: "this machine's clock is behind the newest row of the journal",

@@ -1,7 +1,6 @@
 """Match rows with customers and licenses, by the customer and a machine's label."""
 
-from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -27,8 +26,8 @@ from polygent_issuer.registry import (
     customers,
     licenses,
 )
-from polygent_issuer.registry.customers import one_letter_apart, variants
-from polygent_issuer.text import escape, nfc, normalize_for_comparison
+from polygent_issuer.registry.name_keys import NameIndex
+from polygent_issuer.text import escape, nfc
 from polygent_issuer.verifier import License
 
 if TYPE_CHECKING:
@@ -89,8 +88,9 @@ def require_unique(db: Reading, rows: Iterable[Row | RefusedRow], folder: Path |
     """
     places: dict[tuple[str, str], str] = {}
     duplicates: list[str] = []
+    new = NewCustomers()
     for row in rows:
-        key = None if isinstance(row, RefusedRow) else _key(db, row, folder)
+        key = None if isinstance(row, RefusedRow) else _key(db, row, folder, new)
         if key is None:
             continue
         if key in places:
@@ -143,20 +143,18 @@ def _customer_id(db: Reading, name: str) -> int | None:
         return None
 
 
-def _key(db: Reading, row: Row, folder: Path | None) -> tuple[str, str] | None:
+def _key(db: Reading, row: Row, folder: Path | None, new: "NewCustomers") -> tuple[str, str] | None:
     """Return the row's customer and machine; None if the row fails."""
     try:
         document = read_document(row, folder) if row.machine is None else None
         match = match_row(db, row, document)
+        customer = match.customer.slug if match.customer else f"new: {new.name_of(row)}"
     except IssuerError:  # reported as the outcome of that row
         return None
     label = nfc(row.machine or "")
     if match.record is not None:
         label = match.record.machine_label or match.record.id
-    slug = (
-        match.customer.slug if match.customer else f"new: {normalize_for_comparison(row.customer)}"
-    )
-    return slug, label
+    return customer, label
 
 
 def _current(db: Reading, customer: Customer, row: Row) -> LicenseRecord | None:
@@ -225,51 +223,73 @@ _OUT = "remove one of the rows"
 
 @dataclass(slots=True)
 class NewCustomers:
-    """New customers by name, each with the place of its first row."""
+    """The new customers of a file by name, each with the number and the place of its first row."""
 
     _first: dict[str, tuple[int, str]] = field(default_factory=dict)
+    _names: dict[str, str] = field(default_factory=dict)
+    _index: NameIndex = field(default_factory=NameIndex)
     _slugs: dict[str, str] = field(default_factory=dict)
     _taken: set[str] = field(default_factory=set)
-    _words: list[tuple[str, str]] = field(default_factory=list)
-    _backwards: list[tuple[str, str]] = field(default_factory=list)
 
     def place(self, name: str) -> str | None:
         """Return the place of the row that adds the customer of this name, if there is one."""
         return self._first[name][1] if name in self._first else None
 
-    def check_against_earlier_rows(self, db: Reading, place: str, proposal: Proposal) -> Proposal:
-        """Add the findings that earlier rows cause, and choose a slug that they do not use."""
+    def name_of(self, row: Row) -> str:
+        """Return the name of the new customer that a row means, as its first row spells it.
+
+        Raises:
+            Ambiguous: (`ambiguous`) several new customers match, and none has exactly this name.
+        """
+        name = nfc(row.customer)
+        if name not in self._names:
+            same = self._index.matches(name)
+            if len(same) > 1:
+                raise customers.ambiguous(f"several new customers match {escape(name)}", same)
+            if not same:
+                self._first[name] = len(self._first), row.place
+                self._index.add(name)
+            self._names[name] = same[0] if same else name
+        return self._names[name]
+
+    def check_against_earlier_rows(self, db: Reading, row: Row, proposal: Proposal) -> Proposal:
+        """Add the findings that earlier rows cause, and choose a slug that they do not use.
+
+        Raises:
+            Ambiguous: as `name_of`.
+        """
         if not isinstance(proposal.customer, NewCustomer):
             return proposal
-        name = proposal.customer.name
-        self._add(name, place)
-        proposal = self._with_slug(db, proposal, proposal.customer)
-        if self.place(name) != place:
+        name = self.name_of(row)
+        proposal = self._with_slug(db, proposal, proposal.customer, name)
+        if self.place(name) != row.place:
             return self._second(proposal, name)
         known = {finding.code for finding in proposal.findings}
         if FindingCode.SIMILAR_CUSTOMER in known:
             return proposal
+        number, _ = self._first[name]
+        alike = [each for each in self._index.similar(name) if self._first[each][0] < number]
         subject = f"{name} would be a new customer, but"
         hint = f"if it is the same customer, {_OUT}"
         where = " from earlier rows"
-        return proposal.with_findings(
-            similar_customer(subject, self._alike(name), hint=hint, where=where)
-        )
+        return proposal.with_findings(similar_customer(subject, alike, hint=hint, where=where))
 
-    def _with_slug(self, db: Reading, proposal: Proposal, customer: NewCustomer) -> Proposal:
-        """Give the new customer the slug of its earlier rows, or one that no row uses."""
-        self._taken.discard(self._slugs.get(customer.name, ""))
+    def _with_slug(
+        self, db: Reading, proposal: Proposal, customer: NewCustomer, name: str
+    ) -> Proposal:
+        """Give the new customer its name, and the slug of its earlier rows or an unused one."""
+        self._taken.discard(self._slugs.get(name, ""))
         slug = customer.slug
-        if slug in self._taken:
-            slug = customers.free_slug(db, customer.name, besides=self._taken)
-        self._slugs[customer.name] = slug
+        if slug in self._taken or name != customer.name:
+            slug = customers.free_slug(db, name, besides=self._taken)
+        self._slugs[name] = slug
         self._taken.add(slug)
-        if slug == customer.slug:
+        if (slug, name) == (customer.slug, customer.name):
             return proposal
         return replace(
             proposal,
-            customer=replace(customer, slug=slug),
-            license=replace(proposal.license, sub=slug),
+            customer=replace(customer, slug=slug, name=name),
+            license=replace(proposal.license, sub=slug, customer=name),
         )
 
     def _second(self, proposal: Proposal, name: str) -> Proposal:
@@ -281,36 +301,3 @@ class NewCustomers:
             hint=_OUT,
         )
         return proposal.with_findings(finding)
-
-    def _add(self, name: str, place: str) -> None:
-        if name in self._first:
-            return
-        self._first[name] = len(self._first), place
-        for word in variants(name):
-            insort(self._words, (word, name))
-            insort(self._backwards, (word[::-1], name))
-
-    def _alike(self, name: str) -> list[str]:
-        """Return the earlier names that are similar by the rule of `customers.similar`."""
-        number, _ = self._first[name]
-        similar = {
-            other
-            for word in variants(name)
-            for spelt, other in self._candidates(word)
-            if self._first[other][0] < number and one_letter_apart(spelt, word)
-        }
-        return sorted(similar)
-
-    def _candidates(self, word: str) -> Iterator[tuple[str, str]]:
-        """Yield the words that share the first or the last half: one letter apart implies that."""
-        middle, backwards = len(word) // 2, word[::-1]
-        yield from _beginning(self._words, word[:middle])
-        rest = backwards[: len(word) - middle]
-        yield from ((spelt[::-1], other) for spelt, other in _beginning(self._backwards, rest))
-
-
-def _beginning(words: list[tuple[str, str]], prefix: str) -> Iterator[tuple[str, str]]:
-    for number in range(bisect_left(words, (prefix,)), len(words)):
-        if not words[number][0].startswith(prefix):
-            return
-        yield words[number]

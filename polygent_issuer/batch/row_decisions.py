@@ -186,7 +186,7 @@ class RowDecider:
             now=self.now,
             license_id=self.new_id(),
         ).with_findings(*self.behind)
-        proposal = self._new_customers.check_against_earlier_rows(db, row.place, proposal)
+        proposal = self._new_customers.check_against_earlier_rows(db, row, proposal)
         return self._with_hints(row, proposal)
 
     def _check_not_new(self, row: Row, match: RowMatch) -> None:

@@ -123,13 +123,13 @@ class Invocation:
         return registry
 
     def customer(self, name: str, *, checked: bool = True) -> "Customer":
-        """Find a customer by slug, alias or name; on a terminal also by an unambiguous prefix.
+        """Find a customer by slug, alias or name; on a terminal also by an unambiguous beginning.
 
-        A script must give the full name: a prefix could match another customer tomorrow.
-        `checked` is passed to `Registry.reading`.
+        What a beginning found is shown, also with `--quiet`. A script must give the name: a
+        beginning could find another customer tomorrow. `checked` is passed to `Registry.reading`.
 
         Raises:
-            NotFound, Ambiguous: (`not_found`, `ambiguous`) with the nearest names.
+            NotFound, Ambiguous: (`not_found`, `ambiguous`) with the candidates.
         """
         from polygent_issuer.errors import NotFound
         from polygent_issuer.registry import customers
@@ -140,7 +140,9 @@ class Invocation:
             except NotFound:
                 if not self.interactive:
                     raise
-                return customers.find_by_beginning(db, name)
+                customer = customers.find_by_beginning(db, name)
+        note("note", f"{name} is {customer.name} ({customer.slug})", style="dim")
+        return customer
 
     def decide(self, decide: "Callable[[Reading], _Decision]") -> "Decided[_Decision]":
         """Decide on a snapshot of the registry, for `change.carry_out`."""

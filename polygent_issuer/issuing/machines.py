@@ -32,7 +32,7 @@ from polygent_issuer.registry import (
     machines,
 )
 from polygent_issuer.terms import dates
-from polygent_issuer.text import escape
+from polygent_issuer.text import escape, list_first
 from polygent_issuer.verifier import License
 
 if TYPE_CHECKING:
@@ -218,16 +218,13 @@ def _names_another_customer(
     name = None if document is None else document.info.customer
     if name is None:
         return None
-    try:
-        other = customers.find(db, name)
-    except (NotFound, Ambiguous):
+    others = customers.matches(db, name)
+    if not others or customer.slug in {other.slug for other in others}:
         return None
-    if other.slug == customer.slug:
-        return None
+    named = list_first([other.name for other in others])
     return Finding(
         code=FindingCode.CLAIMED_CUSTOMER,
-        message=f"the document names the customer {other.name}, "
-        f"but the license is for {customer.name}",
+        message=f"the document names the customer {named}, but the license is for {customer.name}",
         hint=Hint("check the document: ", run("machine-info", "check", "FILE")),
     )
 

@@ -1,16 +1,19 @@
 """Customers: find them by id, slug, alias, name or similar name; add and change them.
 
-Names are similar if they differ only in case, form or spacing, or in one letter. A difference in a
-digit never counts: Store 001 and Store 002 are two customers.
+Every command finds a customer by one rule (`matches`): slug, alias, exact name, or a name that
+matches (`name_keys`).
 """
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from polygent_issuer.errors import Ambiguous, InputRefused, NotFound
 from polygent_issuer.hints import Hint, run
+from polygent_issuer.registry import customer_names
 from polygent_issuer.registry.connection import Params
+from polygent_issuer.registry.customer_names import text_range
 from polygent_issuer.registry.errors import Taken
 from polygent_issuer.registry.name_keys import name_keys
 from polygent_issuer.registry.records import (
@@ -30,7 +33,6 @@ from polygent_issuer.text import (
     nfc,
     normalize_for_comparison,
     slugify,
-    without_accents,
 )
 
 _ALIASES: Final = "group_concat(slug, ' ') FROM aliases WHERE customer_id = "
@@ -84,31 +86,37 @@ def get(db: Reading, slug: str) -> Customer:
 
 
 def find(db: Reading, typed: str) -> Customer:
-    """Return the customer with a slug, an alias, or a name (without regard to case and spacing).
+    """Return the customer that a text names (`matches`), which may be archived.
 
     Raises:
-        NotFound: (`not_found`) without a match; the hint names the most similar one.
-        Ambiguous: (`ambiguous`) when several have that name.
+        NotFound: (`not_found`) without a match; the hint names those that begin like this, or the
+            most similar one.
+        Ambiguous: (`ambiguous`) when several match; the hint names them.
     """
+    customer = _only(typed, matches(db, typed))
+    if customer is None:
+        raise _not_found(db, typed)
+    return customer
+
+
+def matches(db: Reading, typed: str) -> tuple[Customer, ...]:
+    """Return the customer with this slug, alias or exact name, else those whose names match."""
     customer = by_slug(db, typed)
     if customer is not None:
-        return customer
-    return _only(db, typed, "WHERE folded = ? ORDER BY slug", (normalize_for_comparison(typed),))
+        return (customer,)
+    if not typed.strip():
+        return ()
+    matching = _by_ids(db, customer_names.matching(db, typed))
+    exact = tuple(each for each in matching if each.name == nfc(typed))
+    return exact or matching
 
 
 def find_by_beginning(db: Reading, typed: str) -> Customer:
     """Return the customer as `find`, or the only one whose slug, alias or name begins like this."""
-    try:
-        return find(db, typed)
-    except NotFound:
-        if not typed.strip():
-            raise
-    ranges = (*beginning(typed), *beginning(typed), *beginning(normalize_for_comparison(typed)))
-    where = """WHERE id IN (SELECT id FROM customers WHERE slug >= ? AND slug < ?
-        UNION SELECT customer_id FROM aliases WHERE slug >= ? AND slug < ?
-        UNION SELECT id FROM customers WHERE folded >= ? AND folded < ?)
-        ORDER BY slug LIMIT ?"""
-    return _only(db, typed, where, (*ranges, NAMED + 1))
+    customer = _only(typed, matches(db, typed) or _beginning_with(db, typed))
+    if customer is None:
+        raise _not_found(db, typed)
+    return customer
 
 
 def every(db: Reading, *, archived: bool = False) -> Iterator[Customer]:
@@ -129,11 +137,6 @@ def count_archived(db: Reading) -> int:
     return db.value(as_int, sql) or 0
 
 
-def beginning(prefix: str) -> tuple[str, str]:
-    """Return the range of the texts that begin with `prefix`: the first, and the end."""
-    return prefix, prefix + "\U0010ffff"
-
-
 def numbered(name: str, taken: Collection[str], longest: int, *, strip: str = "") -> str:
     """Return the name, or the first one with a number that is not taken: `prod`, `prod-2`.
 
@@ -151,7 +154,7 @@ def free_slug(db: Reading, name: str, *, besides: Iterable[str] = ()) -> str:
     """Make an unused slug from a name: `acme`, `acme-2`; `besides` count as used."""
     slug = slugify(name)
     # In a long slug the number replaces the end of the name.
-    range_ = beginning(slug[: SLUG_LENGTH - 8])
+    range_ = text_range(slug[: SLUG_LENGTH - 8])
     sql = """SELECT slug FROM customers WHERE slug >= ? AND slug < ?
         UNION SELECT slug FROM aliases WHERE slug >= ? AND slug < ?"""
     taken = {*db.values(text, sql, (*range_, *range_)), *besides}
@@ -173,8 +176,12 @@ def not_found(
 
 def ambiguous(message: str, names: Sequence[str]) -> Ambiguous:
     """Return an `ambiguous` error; the hint names the first matches."""
+    return Ambiguous(message, hint=_give_one_of(names))
+
+
+def _give_one_of(names: Sequence[str]) -> str:
     more = ", …" if len(names) > NAMED else ""
-    return Ambiguous(message, hint=f"give one of {', '.join(names[:NAMED])}{more}")
+    return f"give one of {', '.join(names[:NAMED])}{more}"
 
 
 def require_free_slug(db: Reading, slug: str) -> None:
@@ -214,7 +221,7 @@ def add(
     columns = _columns(name=name, contacts=contacts, time_zone=time_zone, crm=crm)
     db.insert("customers", slug=slug, slug_reversed=slug[::-1], created_at=db.at, **columns)
     customer = get(db, slug)
-    _write_name_keys(db, customer)
+    customer_names.write(db, customer.id, customer.name)
     return customer
 
 
@@ -224,8 +231,7 @@ def edit(db: Writing, customer: Customer, **changes: Any) -> Customer:  # noqa: 
         db.update("customers", customer.id, **_columns(**changes))
     edited = by_id(db, customer.id)
     if edited.name != customer.name:
-        delete_name_keys(db, customer.id)
-        _write_name_keys(db, edited)
+        customer_names.write(db, customer.id, edited.name)
     return edited
 
 
@@ -233,24 +239,6 @@ def archive(db: Writing, customer: Customer, *, undo: bool = False) -> Customer:
     """Archive a customer, or undo that; the licenses do not change."""
     db.update("customers", customer.id, archived_at=None if undo else db.at)
     return by_id(db, customer.id)
-
-
-def delete_name_keys(db: Writing, customer_id: int) -> None:
-    """Delete the keys of a customer's name, before another name or the end of its row."""
-    sql = "SELECT id FROM customer_names WHERE customer_id = ?"
-    db.delete("customer_names", *tuple(db.values(as_int, sql, (customer_id,))))
-
-
-def _write_name_keys(db: Writing, customer: Customer) -> None:
-    for key in name_keys(customer.name):
-        db.insert(
-            "customer_names",
-            customer_id=customer.id,
-            words=key.words,
-            legal_form=key.legal_form,
-            letters=key.letters,
-            letters_reversed=key.letters[::-1],
-        )
 
 
 def _columns(**columns: Any) -> dict[str, Value]:  # noqa: ANN401  # as in `add`
@@ -297,84 +285,66 @@ def require_text(what: str, value: str | None, *, hint: str = "write it differen
         raise InputRefused(f"invalid {what}: {problem}", hint=hint)
 
 
-def one_letter_apart(one: str, other: str) -> bool:
-    """Return whether the Levenshtein distance is at most 1 and no digit (of any script) differs."""
-    short, long = sorted((one, other), key=len)
-    pairs = enumerate(zip(short, long, strict=False))
-    at = next((place for place, (a, b) in pairs if a != b), len(short))
-    after = at + 1 if len(short) == len(long) else at
-    if any(character.isnumeric() for character in (*short[at:after], *long[at : at + 1])):
-        return False
-    return short[after:] == long[at + 1 :]
-
-
 def similar(db: Reading, name: str, *, besides: Customer | None = None) -> tuple[Customer, ...]:
-    """Return the customers with a similar name or slug (folded; one letter apart), by slug.
+    """Return the customers with a matching or similar name (`name_keys`), by slug.
 
-    `besides` is left out.
+    A customer whose slug or alias is made of this name counts, too. `besides` is left out.
     """
-    folded, *slugs = variants(name)
-    ids = _alike(db, "folded", folded)
-    for slug in slugs:
-        ids |= _alike(db, "slug", slug)
+    ids, slug = customer_names.similar(db, name), slugify(name)
+    plain = slug.replace("-", "")
+    # Otherwise the slug is shortened, or made of another script.
+    if any(plain.startswith(key.letters.replace(".", "")) for key in name_keys(name)):
         merged = by_slug(db, slug)
         ids |= {merged.id} if merged else set()
     if besides is not None:
         ids.discard(besides.id)
+    return _by_ids(db, ids)
+
+
+def _by_ids(db: Reading, ids: Iterable[int]) -> tuple[Customer, ...]:
     customers = (by_id(db, customer_id) for customer_id in ids)
     return tuple(sorted(customers, key=lambda customer: customer.slug))
 
 
-def variants(name: str) -> tuple[str, ...]:
-    """Return the forms of a name for comparison: folded, and the slug if it is comparable."""
-    folded, slug = normalize_for_comparison(name), slugify(name)
-    return (folded, slug) if _is_comparable(slug, folded) else (folded,)
+def _beginning_with(db: Reading, typed: str) -> tuple[Customer, ...]:
+    """Return the first customers, by slug, whose slug, alias or name begins like this."""
+    if not typed.strip():
+        return ()
+    range_ = text_range(typed)
+    slugs = "SELECT slug FROM customers WHERE slug >= ? AND slug < ? ORDER BY slug LIMIT ?"
+    aliases = "SELECT slug FROM aliases WHERE slug >= ? AND slug < ? ORDER BY slug LIMIT ?"
+    customers: dict[int, Customer] = {}
+    for sql in (slugs, aliases):
+        for slug in tuple(db.values(text, sql, (*range_, NAMED + 1))):
+            customer = get(db, slug)
+            customers[customer.id] = customer
+    for customer_id in islice(customer_names.beginning_with(db, typed), NAMED + 1):
+        customers[customer_id] = by_id(db, customer_id)
+    return tuple(sorted(customers.values(), key=lambda customer: customer.slug))
 
 
-def _is_comparable(slug: str, folded: str) -> bool:
-    """Return whether a slug can be compared in place of its name.
-
-    A shortened slug may have lost digits at its end, and different names in other scripts can have
-    the same transliteration.
-    """
-    letters = [character for character in without_accents(folded) if character.isalnum()]
-    latin = bool(letters) and all(character.isascii() for character in letters)
-    return latin and len(slug) < SLUG_LENGTH and 2 * len(slug) > len(folded)
-
-
-def _alike(db: Reading, column: str, word: str) -> set[int]:
-    """Return the row ids of customers whose column is the word, or one letter apart.
-
-    A text one letter apart has the same first half or the same last half as the word, so two ranges
-    of two indexes contain all candidates.
-    """
-    middle = len(word) // 2
-    backwards = word[::-1]
-    return {
-        *_in_range(db, column, word, word[:middle]),
-        *_in_range(db, f"{column}_reversed", backwards, backwards[: len(word) - middle]),
-    }
-
-
-def _in_range(db: Reading, column: str, word: str, prefix: str) -> set[int]:
-    sql = f"SELECT id, {column} FROM customers WHERE {column} >= ? AND {column} < ?"  # noqa: S608  # columns of our own
-    rows = db.each(lambda row: (as_int(row["id"]), text(row[column])), sql, beginning(prefix))
-    return {row_id for row_id, other in rows if one_letter_apart(other, word)}
-
-
-def _only(db: Reading, typed: str, where: str, params: Params) -> Customer:
-    matches = tuple(select(db, where, params))
-    if not matches:
-        raise _not_found(db, typed)
+def _only(typed: str, matches: Sequence[Customer]) -> Customer | None:
+    """Return the only match, or None without one; `ambiguous` for several."""
     if len(matches) > 1:
-        names = [f"{customer.slug} ({customer.name})" for customer in matches]
-        raise ambiguous(f"several customers match {escape(typed)}", names)
-    return checked(db, matches[0])
+        raise ambiguous(f"several customers match {escape(typed)}", list(map(_title, matches)))
+    return matches[0] if matches else None
+
+
+def _title(customer: Customer) -> str:
+    archived = "" if customer.archived_at is None else ", archived"
+    return f"{customer.slug} ({customer.name}{archived})"
 
 
 def _not_found(db: Reading, typed: str) -> NotFound:
-    message = f"unknown customer {escape(typed)}"
-    return not_found(message, _nearest_slug(db, typed), run("customer", "list"))
+    """Return the error for an unknown name, with those that begin like it, or the nearest one."""
+    message, every = f"unknown customer {escape(typed)}", run("customer", "list")
+    if not typed.strip():
+        return not_found(message, None, every)
+    beginning = _beginning_with(db, typed)
+    if len(beginning) > 1:
+        return NotFound(message, hint=_give_one_of(list(map(_title, beginning))))
+    nearest_slug = beginning[0].slug if beginning else _nearest_slug(db, typed)
+    return not_found(message, nearest_slug, every)
 
 
 def _nearest_slug(db: Reading, typed: str) -> str | None:
@@ -382,14 +352,15 @@ def _nearest_slug(db: Reading, typed: str) -> str | None:
     alike = similar(db, typed)
     if alike:
         return alike[0].slug
-    folded = normalize_for_comparison(typed)
-    # Only some customers with the same beginning are compared, which is enough for a hint.
-    first = beginning(folded[:1])
-    where = """WHERE id IN (SELECT id FROM customers WHERE folded >= ? AND folded < ?
-        UNION SELECT id FROM customers WHERE slug >= ? AND slug < ?) ORDER BY slug LIMIT ?"""
     slugs: dict[str, str] = {}
-    for customer in select(db, where, (*first, *first, _NEAR)):
-        slugs[normalize_for_comparison(customer.name)] = customer.slug
-        slugs[customer.slug] = customer.slug
-    word = nearest(folded, slugs)
+    for key in name_keys(typed):
+        # Only some customers with the same beginning are compared, which is enough for a hint.
+        first = text_range(key.words[:1])
+        where = """WHERE id IN (
+            SELECT customer_id FROM customer_names WHERE words >= ? AND words < ?
+            UNION SELECT id FROM customers WHERE slug >= ? AND slug < ?) ORDER BY slug LIMIT ?"""
+        for customer in select(db, where, (*first, *first, _NEAR)):
+            slugs[normalize_for_comparison(customer.name)] = customer.slug
+            slugs[customer.slug] = customer.slug
+    word = nearest(normalize_for_comparison(typed), slugs)
     return None if word is None else slugs[word]

@@ -7,6 +7,7 @@
 5. Each row of the other tables is as the journal last recorded it, no row was added, and each
    `.lic` has the digest in its row.
 6. `row_journal` has, for each row, the newest journal row that wrote it.
+7. `customer_names` has the keys of each customer's name, and no others.
 
 Without an older head this check cannot find rows that were removed at the end, a restored older
 copy, or a journal that was rewritten from some row on together with all tables.
@@ -27,7 +28,7 @@ from typing import Final
 
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.registry import schema
+from polygent_issuer.registry import customer_names, schema
 from polygent_issuer.registry.records import Fields, as_bytes, as_int
 from polygent_issuer.registry.row_check import (
     GENESIS,
@@ -132,6 +133,12 @@ def row_journal_problems(db: Reading, recorded: Recorded) -> Iterator[str]:
         yield f"row_journal/{escape(name)} is missing"
 
 
+def name_key_problems(db: Reading) -> Iterator[str]:
+    """Yield one line for each customer whose name has wrong keys, if the table exists."""
+    if _columns(db, "customer_names"):
+        yield from customer_names.problems(db)
+
+
 def _journaled(db: Reading) -> Iterator[tuple[str, str]]:
     """Stream the names of the rows that the journal records, each with its current digest."""
     for table, key in schema.JOURNALED.items():
@@ -184,6 +191,7 @@ def verify(db: Reading, *, against: Iterable[JournalHead] = ()) -> JournalCheck:
         table_problems(db, chain.recorded),
         # If the chain is broken, most of the numbers differ.
         () if chain.problems else row_journal_problems(db, chain.recorded),
+        name_key_problems(db),
     )
     problems = tuple(islice(lines, _MOST + 1))
     if len(problems) > _MOST:

@@ -8,7 +8,8 @@ from typing import Final
 from polygent_issuer.errors import NotFound, RegistryChanged
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry.connection import Params, where_clause
-from polygent_issuer.registry.customers import NAMED, ambiguous, beginning, not_found
+from polygent_issuer.registry.customer_names import text_range
+from polygent_issuer.registry.customers import NAMED, ambiguous, not_found
 from polygent_issuer.registry.records import (
     Customer,
     LicenseRecord,
@@ -170,12 +171,12 @@ def find(db: Reading, typed: str) -> LicenseRecord:
             hint=Hint(f"give at least {_SHORTEST} characters; ids: ", run("license", "list")),
         )
     where = "WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
-    matches = tuple(_select(db, where, (*beginning(prefix), NAMED + 1)))
+    matches = tuple(_select(db, where, (*text_range(prefix), NAMED + 1)))
     if len(matches) > 1:
         names = [f"{one.id} ({one.customer_slug})" for one in matches]
         raise ambiguous(f"several licenses begin with {escape(typed)}", names)
     if not matches:
-        alike = _select(db, where, (*beginning(prefix[:_SHORTEST]), NAMED))
+        alike = _select(db, where, (*text_range(prefix[:_SHORTEST]), NAMED))
         raise _not_found(typed, nearest(prefix, [one.id[: len(prefix)] for one in alike]))
     return checked(db, matches[0])
 

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from polygent_issuer.registry.customers import by_id, delete_name_keys
+from polygent_issuer.registry import customer_names
+from polygent_issuer.registry.customers import by_id
 from polygent_issuer.registry.machines import numbered, of, remember
 from polygent_issuer.registry.records import Customer, Machine, Value, as_int, canonical, text
 from polygent_issuer.registry.schema import JOURNALED
@@ -70,7 +71,7 @@ def merge(db: Writing, merger: Merger) -> Customer:
         db.delete("machines", old.id)
     for table in ("licenses", "aliases"):
         _repoint(db, table, "customer_id", gone.id, kept.id)
-    delete_name_keys(db, gone.id)
+    customer_names.delete(db, gone.id)
     db.delete("customers", gone.id)
     db.insert("aliases", slug=gone.slug, customer_id=kept.id, created_at=db.at)
     db.update(

@@ -7,7 +7,8 @@ from typing import Final, TypeVar
 
 from polygent_issuer.registry import machines
 from polygent_issuer.registry.connection import Params
-from polygent_issuer.registry.customers import COLUMNS, SELECT, beginning, of_row
+from polygent_issuer.registry.customer_names import text_range
+from polygent_issuer.registry.customers import COLUMNS, SELECT, of_row
 from polygent_issuer.registry.licenses import CURRENT
 from polygent_issuer.registry.records import (
     Customer,
@@ -200,13 +201,13 @@ _id: Final = reader(IdRow, expires_at=seconds)
 def slugs(db: Reading, prefix: str, most: int) -> tuple[Customer, ...]:
     """Return customers whose slug has the prefix, by slug."""
     sql = f"{SELECT} WHERE slug >= ? AND slug < ?"
-    return _some(db, of_row, sql, beginning(prefix), by="slug", most=most)
+    return _some(db, of_row, sql, text_range(prefix), by="slug", most=most)
 
 
 def labels(db: Reading, customer: Customer, prefix: str, most: int) -> tuple[Machine, ...]:
     """Return a customer's machines whose label has the prefix, by label."""
     sql = f"{machines.SELECT} WHERE customer_id = ? AND label >= ? AND label < ?"
-    params = (customer.id, *beginning(prefix))
+    params = (customer.id, *text_range(prefix))
     return _some(db, machines.of_row, sql, params, by="label", most=most)
 
 
@@ -215,7 +216,7 @@ def ids(
 ) -> tuple[IdRow, ...]:
     """Return licenses whose id has the prefix, by id; optionally of a customer, or current ones."""
     sql = f"{_IDS} WHERE id >= ? AND id < ?"
-    params: Params = beginning(prefix)
+    params: Params = text_range(prefix)
     if customer is not None:
         sql, params = f"{sql} AND customer_id = ?", (*params, customer.id)
     if current:

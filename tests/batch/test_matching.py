@@ -67,6 +67,7 @@ def test_a_row_matches_by_whole_slug_name_and_label(batches: Batches) -> None:
     batches.crowd(2)
     assert match(batches, wish("c1")) == match(batches, wish("Customer 1", "prod-1"))
     assert match(batches, wish("c1", "prod-2")) is None
+    assert match(batches, wish("CUSTOMER-1 GmbH")) == match(batches, wish("c1"))
     assert match(batches, wish("c")) is None
     assert match(batches, wish("Customer")) is None
 
@@ -105,6 +106,7 @@ def test_an_archived_customer_is_refused(batches: Batches) -> None:
         (wish("Globex", "x", place="a"), wish("Globex", "x", place="b")),
         (wish("Caf\u00e9", place="a"), wish("Cafe\u0301", place="b")),
         (wish("Initech", place="a"), wish("INITECH", place="b")),
+        (wish("M\u00fcller AG", place="a"), wish("Mueller", place="b")),
     ],
 )
 def test_two_rows_for_one_license_are_refused(batches: Batches, one: Row, other: Row) -> None:
@@ -138,6 +140,8 @@ def test_rows_of_different_licenses_are_accepted(batches: Batches) -> None:
         wish("Globex"),
         wish("Globex", "x"),
         wish("Globex", "y"),
+        wish("Initech AG"),
+        wish("Initech Inc"),
     )
 
 

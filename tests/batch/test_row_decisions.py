@@ -340,7 +340,7 @@ def test_hints_name_fields(batches: Batches) -> None:
     text = (
         row(customer="Globex")
         + row(customer="c1", machine="prod-1", term="5y")
-        + row(customer="customer1", tier="enterprise")
+        + row(customer="Customers 1", tier="enterprise")
     )
     hints = [
         each.error.hint for each in batches.done(batches.rows(text)) if isinstance(each, Failed)
@@ -357,15 +357,44 @@ def test_hints_name_fields(batches: Batches) -> None:
 
 def test_new_customers_are_compared_with_each_other(batches: Batches) -> None:
     """The preview finds the same similar names as the run, each compared with earlier rows."""
-    names = ("Fresh A", "Fresh B", "Globex", "Initech", "FRESH-A")
+    names = ("Fresh A", "Fresh B", "Globex", "Initech", "FRESH-AX", "Globex Holding Inc")
     text = "".join(row(customer=name, tier="enterprise") for name in names)
     review, seen = batches.preview(batches.rows(text))
     stopped = [[str(each.code) for each in one.missing] for one in seen]
-    assert stopped == [[], ["similar-customer"], [], [], ["similar-customer"]]
+    similar = ["similar-customer"]
+    assert stopped == [[], similar, [], [], similar, similar]
     assert "Fresh A from earlier rows" in seen[1].missing[0].message
     consent = accepting(FindingCode.SIMILAR_CUSTOMER)
     outcomes = list(batches.run().outcomes(batches.rows(text, consent=consent), review.shown))
-    assert words(outcomes) == ["sign"] * 5
+    assert words(outcomes) == ["sign"] * 6
+
+
+def test_rows_that_spell_a_new_customer_differently_add_one(batches: Batches) -> None:
+    """The first row names the customer; the preview shows it as the run does it."""
+    document(batches, "a.json", 50)
+    document(batches, "b.json", 51)
+    text = row(customer="M\u00fcller GmbH", machine="a", machine_info="a.json")
+    text += row(customer="MUELLER", machine="b", machine_info="b.json")
+    review, seen = batches.preview(batches.rows(text))
+    [second] = seen[1].decision.proposals
+    assert (second.license.customer, second.license.sub) == ("M\u00fcller GmbH", "muller-gmbh")
+    assert [str(each.code) for each in seen[1].missing] == ["additional-machine"]
+    consent = accepting(FindingCode.ADDITIONAL_MACHINE)
+    outcomes = list(batches.run().outcomes(batches.rows(text, consent=consent), review.shown))
+    assert words(outcomes) == ["sign", "sign"]
+    assert len(batches.current("muller-gmbh")) == 2
+
+
+def test_a_row_that_matches_two_new_customers_is_ambiguous(batches: Batches) -> None:
+    """Acme is Acme AG or Acme Inc, both of earlier rows: refused in the preview and in the run."""
+    names = ("Acme AG", "Acme Inc", "Acme")
+    text = "".join(row(customer=name, tier="enterprise") for name in names)
+    consent = accepting(FindingCode.SIMILAR_CUSTOMER)
+    review, seen = batches.preview(batches.rows(text, consent=consent))
+    assert seen[2].error is not None
+    assert seen[2].error.hint == "give one of Acme AG, Acme Inc"
+    outcomes = list(batches.run().outcomes(batches.rows(text, consent=consent), review.shown))
+    assert words(outcomes) == ["sign", "sign", "ambiguous"]
 
 
 def test_a_hundred_stores_need_no_consent(batches: Batches) -> None:

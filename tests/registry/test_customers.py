@@ -1,7 +1,10 @@
 """Customers: add, change, find, archive."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from support.registries import ACTOR, NOW, writing
@@ -101,6 +104,7 @@ def test_an_edit_changes_only_the_given_columns(db: Writing) -> None:
     assert customers.find(db, "ACME ag") == renamed
     with pytest.raises(NotFound):
         customers.find(db, "Acme GmbH")
+    assert customers.find(db, "acme") == renamed
 
 
 def test_an_edit_of_nothing_writes_nothing(registry: Registry) -> None:
@@ -120,11 +124,14 @@ def test_an_edit_of_nothing_writes_nothing(registry: Registry) -> None:
         ("Acme GmbH", "acme"),
         ("  ACME   gmbh ", "acme"),
         ("\uff21cme GmbH", "acme"),
+        ("ACME", "acme"),
+        ("\u00c1cme, G.m.b.H.", "acme"),
+        ("Globex Ltd.", "globex"),
         ("penetrode", "initech"),
     ],
 )
 def test_a_customer_is_found_by_slug_alias_or_name(db: Writing, typed: str, slug: str) -> None:
-    """Case, spacing and form of a name do not matter."""
+    """Case, spacing, punctuation, accents, and a legal form that one name lacks do not matter."""
     assert customers.find(db, typed).slug == slug
 
 
@@ -143,11 +150,47 @@ def test_a_slug_wins_over_a_name(db: Writing) -> None:
 
 
 def test_a_name_of_two_customers_is_ambiguous(db: Writing) -> None:
-    """The hint names both customers."""
-    customers.add(db, slug="acme-2", name="ACME gmbh")
-    with pytest.raises(Ambiguous) as caught:
+    """The hint names both customers, archived ones as such; an exact name is found before."""
+    other = customers.add(db, slug="acme-2", name="ACME gmbh")
+    assert customers.find(db, "Acme GmbH").slug == "acme"
+    assert customers.find(db, "ACME gmbh").slug == "acme-2"
+    customers.archive(db, other)
+    for search in (customers.find, customers.find_by_beginning):
+        for typed in ("Acme", "acme g.m.b.h."):
+            with pytest.raises(Ambiguous) as caught:
+                search(db, typed)
+            hint = "give one of acme (Acme GmbH), acme-2 (ACME gmbh, archived)"
+            assert caught.value.hint == hint
+    customers.add(db, slug="acme-3", name="Acme GmbH")
+    with pytest.raises(Ambiguous):
         customers.find(db, "Acme GmbH")
-    assert caught.value.hint == "give one of acme (Acme GmbH), acme-2 (ACME gmbh)"
+
+
+def test_another_legal_form_is_another_customer(db: Writing) -> None:
+    """Acme Inc is not Acme GmbH, but Globex, which has no legal form, is Globex Inc."""
+    with pytest.raises(NotFound) as caught:
+        customers.find(db, "Acme Inc")
+    assert caught.value.hint == "did you mean `acme`? \u2014 or `polygent-issue customer list`"
+    assert customers.find(db, "Globex Inc").slug == "globex"
+
+
+def test_an_edited_key_of_a_name_never_decides(registry: Registry, path: Path) -> None:
+    """The name in the customer's row decides, so a name that an edit gave away finds nothing."""
+    with writing(registry) as db:
+        customers.add(db, slug="c1", name="Acme GmbH")
+        customers.add(db, slug="c2", name="Globex AG")
+    registry.close()
+    with closing(sqlite3.connect(path)) as raw:
+        sql = """UPDATE customer_names SET words = 'globex', legal_form = 'ag', letters = 'globex',
+            letters_reversed = 'xebolg' WHERE customer_id = 1"""
+        raw.execute(sql)
+        raw.commit()
+    with Registry.open(path) as opened, opened.reading() as read:
+        assert customers.find(read, "globex").slug == "c2"
+        assert customers.find_by_beginning(read, "glob").slug == "c2"
+        assert [one.slug for one in customers.similar(read, "Globexx")] == ["c2"]
+        with pytest.raises(NotFound):
+            customers.find(read, "acme")
 
 
 @pytest.mark.parametrize(
@@ -172,13 +215,23 @@ def test_an_unknown_customer_gets_the_list(db: Writing) -> None:
 
 @pytest.mark.parametrize(
     ("typed", "slug"),
-    [("glo", "globex"), ("ini", "initech"), ("pene", "initech"), ("ACME G", "acme")],
+    [
+        ("glo", "globex"),
+        ("ini", "initech"),
+        ("pene", "initech"),
+        ("ACME G", "acme"),
+        ("M\u00fcl", "c7"),
+        ("mueller & s", "c7"),
+        ("Mueller Soehne Gm", "c7"),
+    ],
 )
 def test_an_unambiguous_beginning_is_enough(db: Writing, typed: str, slug: str) -> None:
-    """A customer is found by the beginning of a slug, an alias or a name."""
+    """A customer is found by the beginning of a slug, an alias or a name; `find` suggests it."""
+    customers.add(db, slug="c7", name="M\u00fcller & S\u00f6hne GmbH")
     assert customers.find_by_beginning(db, typed).slug == slug
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFound) as caught:
         customers.find(db, typed)
+    assert str(caught.value.hint).startswith(f"did you mean `{slug}`?")
 
 
 def test_the_hint_for_an_ambiguous_beginning_names_five(db: Writing) -> None:
@@ -189,6 +242,9 @@ def test_the_hint_for_an_ambiguous_beginning_names_five(db: Writing) -> None:
         customers.find_by_beginning(db, "site")
     assert caught.value.hint is not None
     assert caught.value.hint.endswith("site-4 (Site 4), …")
+    with pytest.raises(NotFound) as unknown:
+        customers.find(db, "site")
+    assert unknown.value.hint == caught.value.hint
     with pytest.raises(Ambiguous) as caught:
         customers.find_by_beginning(db, "site-")
     assert customers.find_by_beginning(db, "site-6").slug == "site-6"

@@ -95,6 +95,7 @@ def forge_file(raw: sqlite3.Connection) -> None:
 
 
 NOT_THE_LIC = "the stored license file is not the issued one"
+WRONG_KEYS = "customer_names has wrong or missing rows for customers"
 DOES_NOT_FOLLOW = "does not follow the row before it: a row was edited, deleted, inserted or moved"
 
 
@@ -123,7 +124,19 @@ DOES_NOT_FOLLOW = "does not follow the row before it: a row was edited, deleted,
         ),
         (
             lambda raw: raw.execute("UPDATE customers SET name = 'Acne' WHERE slug = 'acme'"),
-            ["customers/2 was changed outside the journal"],
+            ["customers/2 was changed outside the journal", f"{WRONG_KEYS}/2"],
+        ),
+        (
+            lambda raw: raw.execute("DELETE FROM customer_names WHERE customer_id = 2"),
+            [f"{WRONG_KEYS}/2"],
+        ),
+        (
+            lambda raw: raw.execute("UPDATE customer_names SET customer_id = 1"),
+            [f"{WRONG_KEYS}/1", f"{WRONG_KEYS}/2"],
+        ),
+        (
+            lambda raw: raw.execute("UPDATE customer_names SET customer_id = 9 WHERE id = 1"),
+            [f"{WRONG_KEYS}/1", "customer_names has rows for customers/9, which does not exist"],
         ),
         (
             lambda raw: raw.execute("UPDATE customers SET crm = NULL WHERE slug = 'globex'"),
@@ -301,6 +314,8 @@ def test_every_noted_head_is_checked(filled: Path) -> None:
 def restamp(raw: sqlite3.Connection, seq: int) -> None:
     """Change Globex and the journal rows from `seq` on, without a violation of the chain."""
     raw.execute("UPDATE customers SET name = 'Globe', folded = 'globe' WHERE slug = 'globex'")
+    raw.execute("""UPDATE customer_names SET words = 'globe', letters = 'globe',
+        letters_reversed = 'ebolg' WHERE letters = 'globex'""")
     cursor = raw.execute("SELECT * FROM customers WHERE slug = 'globex'")
     names = [column[0] for column in cursor.description]
     row = cursor.fetchone()

@@ -1,8 +1,20 @@
 """The keys of customers' names for comparison."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from polygent_issuer.registry.name_keys import name_keys
+from polygent_issuer.registry.name_keys import (
+    NameIndex,
+    NameKey,
+    compare,
+    halves,
+    name_keys,
+    one_letter_apart,
+)
+
+LETTERS = st.text(alphabet="abc", max_size=6)
+NAMES = st.text(alphabet="aü1 2", min_size=1, max_size=6)
 
 
 def keys(name: str) -> set[tuple[str, str]]:
@@ -46,3 +58,60 @@ def test_an_umlaut_has_two_readings() -> None:
 def test_signs_of_other_scripts_stay() -> None:
     """A mark that changes the sound stays: カ and ガ differ."""
     assert keys("カス").isdisjoint(keys("ガス"))
+
+
+def distance(one: str, other: str) -> int:
+    """Return the Levenshtein distance, by its textbook recurrence."""
+    row = list(range(len(other) + 1))
+    for i, a in enumerate(one, 1):
+        diagonal, row[0] = row[0], i
+        for j, b in enumerate(other, 1):
+            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (a != b))
+    return row[-1]
+
+
+@given(LETTERS, LETTERS)
+def test_one_letter_apart_is_levenshtein_one(one: str, other: str) -> None:
+    """The result is that of the textbook for words of letters, in both directions."""
+    assert one_letter_apart(one, other) == (distance(one, other) <= 1)
+
+
+@given(*[st.text(alphabet="ab12.", max_size=6)] * 2)
+def test_a_text_one_letter_apart_has_one_of_the_halves(one: str, other: str) -> None:
+    """So two ranges of two indexes contain every candidate, also of names with numbers."""
+    first, last = halves(one)
+    if one_letter_apart(one, other):
+        assert other.startswith(first) or other.endswith(last)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("acme", "Acme GmbH", True),
+        ("Acme Inc", "Acme Incorporated", True),
+        ("Acme Inc", "Acme GmbH", False),
+        ("Müller", "MUELLER AG", True),
+        ("Muller", "Mueller", False),
+        ("Acmes", "Acme", False),
+    ],
+)
+def test_a_legal_form_is_disregarded_if_one_name_has_none(
+    one: str, other: str, *, expected: bool
+) -> None:
+    """Else names match only if they have the same legal form."""
+    assert compare(one, other, NameKey.matches) is expected
+    assert compare(other, one, NameKey.matches) is expected
+
+
+@given(st.lists(NAMES, max_size=5), NAMES)
+def test_names_in_memory_are_searched_by_the_same_rules(known: list[str], name: str) -> None:
+    """The index finds each name that a comparison of all names finds."""
+    index = NameIndex()
+    for each in known:
+        index.add(each)
+    others = sorted({*known} - {name})
+    for rule, found in (
+        (NameKey.matches, index.matches(name)),
+        (NameKey.is_similar, index.similar(name)),
+    ):
+        assert found == [each for each in others if compare(each, name, rule)]

@@ -39,7 +39,7 @@ def fields(
 ) -> Fields:
     """Return customer, changes and expiry of a license, and the files that were written for it."""
     same = (("terms", "as before"),) if proposal.replaced and not proposal.differences else ()
-    new = ", new" if isinstance(proposal.customer, NewCustomer) else ""
+    new = ", NEW" if isinstance(proposal.customer, NewCustomer) else ""
     return Fields(
         (
             ("customer", f"{proposal.license.customer} ({proposal.license.sub}{new})"),

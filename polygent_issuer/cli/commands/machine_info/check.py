@@ -1,6 +1,6 @@
 """`polygent-issue machine-info check`: check a document and identify its machine."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Annotated, Any, Final
 
@@ -16,9 +16,15 @@ from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.machines import history_notes
 from polygent_issuer.machine_info import document, plausibility
 from polygent_issuer.machine_info.document import MachineInfo
-from polygent_issuer.registry import Customer, KnownFingerprint, Machine, Reading, machines
+from polygent_issuer.registry import (
+    Customer,
+    KnownFingerprint,
+    Machine,
+    Reading,
+    customers,
+    machines,
+)
 from polygent_issuer.terms import dates
-from polygent_issuer.text import normalize_for_comparison
 
 _Known = tuple[KnownFingerprint, ...] | None
 _Hosts = tuple[tuple[Customer, Machine], ...]
@@ -47,9 +53,10 @@ def check(
         with invocation.registry.reading() as db:
             known: _Known = machines.with_fingerprint(db, info.fingerprint)
             hosts = _same_host_name(db, info.hostname, known)
+            named = customers.matches(db, info.customer or "")
             notes = history_notes(db, info, invocation.now)
     except HomeMissing:
-        settings, known, hosts, notes = Settings(), None, (), ()
+        settings, known, hosts, named, notes = Settings(), None, (), (), ()
     max_age = settings.machine_info_max_age
     age = invocation.now - info.generated_at
     stale = plausibility.freshness_finding(info, now=invocation.now, max_age=max_age)
@@ -81,7 +88,8 @@ def check(
         text.append(Line(f"{finding.code}: {finding.message}", "warn"))
         if finding.hint:
             text.append(Line(finding.hint, "plain", 1))
-    text += [*_owners(info, known), *_hosts(hosts), *(Line(note, "warn", 1) for note in notes)]
+    text += [*_owners(info, known, named), *_hosts(hosts)]
+    text += [Line(note, "warn", 1) for note in notes]
     return Report(members, text, ExitCode.CONSENT if findings else ExitCode.DONE)
 
 
@@ -100,7 +108,7 @@ def _fields(info: MachineInfo, age: timedelta) -> Block:
     )
 
 
-def _owners(info: MachineInfo, known: _Known) -> Iterable[Line]:
+def _owners(info: MachineInfo, known: _Known, named: Sequence[Customer]) -> Iterable[Line]:
     if known is None:
         yield Line("known machine: not checked without a home", "dim")
     elif not known:
@@ -109,8 +117,8 @@ def _owners(info: MachineInfo, known: _Known) -> Iterable[Line]:
         until = "" if one.until is None else f" until {dates.instant(one.until)}"
         when = f"since {dates.instant(one.since)}{until}"
         yield Line(f"known machine: {one.machine.label} of {_owner(one.customer)}, {when}")
-    names = {normalize_for_comparison(one.customer.name) for one in known or ()}
-    if info.customer and names and normalize_for_comparison(info.customer) not in names:
+    owners = {one.customer.slug for one in known or ()}
+    if info.customer and owners and owners.isdisjoint(each.slug for each in named):
         yield Line(f"the document names another customer: {info.customer}", "warn", 1)
 
 

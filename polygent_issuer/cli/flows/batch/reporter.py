@@ -23,7 +23,7 @@ from polygent_issuer.errors import IssuerError, UsageProblem
 from polygent_issuer.findings import Finding
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import outbox_delivery
-from polygent_issuer.issuing.proposal import Proposal
+from polygent_issuer.issuing.proposal import NewCustomer, Proposal
 from polygent_issuer.terms import dates
 from polygent_issuer.terms.decision import Difference
 from polygent_issuer.text import escape
@@ -120,6 +120,8 @@ def _change(proposal: Proposal) -> str:
     new = dates.last_full_day(proposal.license.expires_at).isoformat()
     before = [dates.last_full_day(old.expires_at).isoformat() for old in proposal.replaced]
     day = f"until {new}" if max(before, default=new) == new else f"{max(before)} → {new}"
+    if isinstance(proposal.customer, NewCustomer):
+        day = f"{day}, NEW customer {proposal.customer.name} ({proposal.customer.slug})"
     if not before:
         return f"{proposal.license.tier}, {day}"
     return ", ".join((day, *map(_term, proposal.differences)))
