@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from polygent_issuer import files
 from polygent_issuer.batch.rows import DuplicateRow, RefusedRow, Row
-from polygent_issuer.errors import Ambiguous, IssuerError, NotFound, UnreadableInput
+from polygent_issuer.errors import Ambiguous, IssuerError, UnreadableInput
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing.machines import own_machine
@@ -58,10 +58,10 @@ def match_row(db: Reading, row: Row, document: "ReceivedDocument | None" = None)
         Ambiguous: (`ambiguous`) several customers or licenses match.
         InputRefused: (`customer_archived`) the customer is archived.
     """
-    try:
-        customer = check_not_archived(customers.find(db, row.customer))
-    except NotFound:
+    customer = customers.find_known(db, row.customer)
+    if customer is None:
         return RowMatch(customer=None, record=None)
+    check_not_archived(customer)
     record = _current(db, customer, row)
     if record is None and document is not None and row.machine is None:
         record = _of_machine(db, customer, document.info.fingerprint)
@@ -103,7 +103,8 @@ def require_unique(db: Reading, rows: Iterable[Row | RefusedRow], folder: Path |
 def customers_missing_from(registry: Registry, rows: Iterable[Row | RefusedRow]) -> tuple[str, ...]:
     """Return the slugs of customers with a current license and without a row, in order."""
     with registry.reading(checked=False) as db:  # the rows are only named
-        named = {_customer_id(db, row.customer) for row in rows if row.customer is not None}
+        matches = (customers.matches(db, row.customer) for row in rows if row.customer is not None)
+        named = {match.id for several in matches for match in several}
         return tuple(
             customer.slug
             for customer in customers.every(db)
@@ -134,13 +135,6 @@ def read_document(row: Row, folder: Path | None) -> "ReceivedDocument | None":
         folder, row.machine_info, limit=document.LIMIT, what="machine-info document"
     )
     return document.ReceivedDocument(content=content, info=document.parse(content))
-
-
-def _customer_id(db: Reading, name: str) -> int | None:
-    try:
-        return customers.find(db, name).id
-    except (NotFound, Ambiguous):
-        return None
 
 
 def _key(db: Reading, row: Row, folder: Path | None, new: "NewCustomers") -> tuple[str, str] | None:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from polygent_issuer.errors import Ambiguous, InvalidTerms, MissingInput, NotFound
+from polygent_issuer.errors import InvalidTerms, MissingInput
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.home.settings import Settings
@@ -331,10 +331,10 @@ def _likely_machine(db: Reading, info: "MachineInfo") -> tuple[Customer, Machine
     """
     for known in machines.with_fingerprint(db, info.fingerprint):
         return known.customer, known.machine
-    try:
-        customer = customers.find(db, info.customer or "")
-    except (NotFound, Ambiguous):
+    matches = customers.matches(db, info.customer or "")
+    if len(matches) != 1:
         return None
+    customer = matches[0]
     own = machines.of(db, customer)
     named = [each for each in own if info.hostname and each.hostname == info.hostname]
     candidates = named or own

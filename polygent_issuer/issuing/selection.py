@@ -55,9 +55,8 @@ def resolve_customer(
                 "no customer given, and no document names one",
                 hint=Hint("add ", option("--customer", "NAME")),
             )
-        try:
-            customer = customers.find(db, _name(named))
-        except NotFound:
+        customer = customers.find_known(db, _name(named))
+        if customer is None:
             return new_customer(db, named, slug)
     check_not_archived(customer)
     if slug not in (None, customer.slug):

@@ -93,10 +93,19 @@ def find(db: Reading, typed: str) -> Customer:
             most similar one.
         Ambiguous: (`ambiguous`) when several match; the hint names them.
     """
-    customer = _only(typed, matches(db, typed))
+    customer = find_known(db, typed)
     if customer is None:
         raise _not_found(db, typed)
     return customer
+
+
+def find_known(db: Reading, typed: str) -> Customer | None:
+    """Return the customer as `find`, or None without a match: then no hint is made, which is slow.
+
+    Raises:
+        Ambiguous: as `find`.
+    """
+    return _only(typed, matches(db, typed))
 
 
 def matches(db: Reading, typed: str) -> tuple[Customer, ...]:
@@ -113,7 +122,7 @@ def matches(db: Reading, typed: str) -> tuple[Customer, ...]:
 
 def find_by_beginning(db: Reading, typed: str) -> Customer:
     """Return the customer as `find`, or the only one whose slug, alias or name begins like this."""
-    customer = _only(typed, matches(db, typed) or _beginning_with(db, typed))
+    customer = find_known(db, typed) or _only(typed, _beginning_with(db, typed))
     if customer is None:
         raise _not_found(db, typed)
     return customer
@@ -311,16 +320,14 @@ def _beginning_with(db: Reading, typed: str) -> tuple[Customer, ...]:
     if not typed.strip():
         return ()
     range_ = text_range(typed)
-    slugs = "SELECT slug FROM customers WHERE slug >= ? AND slug < ? ORDER BY slug LIMIT ?"
-    aliases = "SELECT slug FROM aliases WHERE slug >= ? AND slug < ? ORDER BY slug LIMIT ?"
-    customers: dict[int, Customer] = {}
-    for sql in (slugs, aliases):
-        for slug in tuple(db.values(text, sql, (*range_, NAMED + 1))):
-            customer = get(db, slug)
-            customers[customer.id] = customer
-    for customer_id in islice(customer_names.beginning_with(db, typed), NAMED + 1):
-        customers[customer_id] = by_id(db, customer_id)
-    return tuple(sorted(customers.values(), key=lambda customer: customer.slug))
+    by_slugs = (
+        "SELECT slug FROM customers WHERE slug >= ? AND slug < ? ORDER BY slug LIMIT ?",
+        "SELECT slug FROM aliases WHERE slug >= ? AND slug < ? ORDER BY slug LIMIT ?",
+    )
+    slugs = [slug for sql in by_slugs for slug in db.values(text, sql, (*range_, NAMED + 1))]
+    ids = {get(db, slug).id for slug in slugs}
+    ids.update(islice(customer_names.beginning_with(db, typed), NAMED + 1))
+    return _by_ids(db, ids)
 
 
 def _only(typed: str, matches: Sequence[Customer]) -> Customer | None:

@@ -169,9 +169,10 @@ def test_no_input_asks_nothing_at_a_terminal(today: Desk) -> None:
 
 
 def test_the_beginning_of_a_name_selects_a_customer(today: Desk) -> None:
-    """At a terminal the beginning of a name is enough; the preview shows the customer."""
+    """At a terminal the beginning of a name is enough; a note and the preview show the customer."""
     today.ok("sign", "--machine-info", today.machine_info(), "--term", "30d")
-    terminal = begin(today, "renew", "acme")
+    terminal = begin(today, "renew", "acm")
+    terminal.expect_exact("acm is Acme GmbH (acme-gmbh)")
     terminal.expect_exact("Acme GmbH (acme-gmbh)")
     terminal.expect_exact("go ahead? [Y/n]: ")
     terminal.sendline("y")

@@ -253,7 +253,7 @@ def test_an_edit_outside_the_journal_is_a_failure(books: Books) -> None:
     outcome = books.desk.run("doctor", "--json")
     assert outcome.code == 7
     result = row(outcome, "journal")
-    assert result["message"] == "customers/1 was changed outside the journal, and 1 more"
+    assert result["message"] == "customers/1 was changed outside the journal, and 2 more"
     assert result["mend"] == f"polygent-issue --home {books.desk.home} journal verify"
     assert row(outcome, "integrity")["state"] == "ok"
 

@@ -161,12 +161,9 @@ def _reading(ctx: typer.Context) -> "Iterator[Reading]":
 
 def _customer(ctx: typer.Context, db: "Reading") -> "Customer | None":
     """Return the customer on the line; None without one, or if it is not in the registry."""
-    from polygent_issuer.errors import Ambiguous, NotFound
     from polygent_issuer.registry import customers as registered
 
     # Typer leaves arguments in `args` where the option at the cursor lacks its value.
     name = ctx.params.get("customer") or next(iter(ctx.params.get("customers") or ctx.args), None)
-    try:
-        return None if name is None else registered.find(db, name)
-    except (NotFound, Ambiguous):
-        return None
+    matches = () if name is None else registered.matches(db, name)
+    return matches[0] if len(matches) == 1 else None

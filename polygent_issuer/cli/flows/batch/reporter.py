@@ -120,8 +120,9 @@ def _change(proposal: Proposal) -> str:
     new = dates.last_full_day(proposal.license.expires_at).isoformat()
     before = [dates.last_full_day(old.expires_at).isoformat() for old in proposal.replaced]
     day = f"until {new}" if max(before, default=new) == new else f"{max(before)} → {new}"
-    if isinstance(proposal.customer, NewCustomer):
-        day = f"{day}, NEW customer {proposal.customer.name} ({proposal.customer.slug})"
+    customer = proposal.customer
+    if isinstance(customer, NewCustomer):
+        return f"NEW customer {customer.name} ({customer.slug}), {proposal.license.tier}, {day}"
     if not before:
         return f"{proposal.license.tier}, {day}"
     return ", ".join((day, *map(_term, proposal.differences)))
