@@ -6,9 +6,10 @@ states what happened and why. `hint` names the command that fixes it. The verifi
 errors (`polygent_issuer.verifier.errors`), because servers import it without this module.
 """
 
+from collections.abc import Sequence
 from enum import IntEnum
 from pathlib import PurePath
-from typing import Any, ClassVar
+from typing import Any
 
 
 class ExitCode(IntEnum):
@@ -39,7 +40,7 @@ class IssuerError(Exception):
     """
 
     code: str = "error"
-    exit_code: ClassVar[ExitCode] = ExitCode.BUG
+    exit_code: ExitCode = ExitCode.BUG
 
     def __init__(self, message: str, *, hint: str | None = None, code: str | None = None) -> None:
         """Store the message, the hint and the code."""
@@ -70,6 +71,22 @@ class InternalError(IssuerError):
             f"this is a bug in polygent-issue: {type(raised).__name__} at {place}",
             hint="run it again with --debug and report what it prints",
         )
+
+
+class SeveralProblems(IssuerError):
+    """Errors that were found together; code, exit code and hint are those of the first.
+
+    Attributes:
+        problems: the errors, in order.
+    """
+
+    def __init__(self, problems: Sequence[IssuerError]) -> None:
+        """Combine at least one error."""
+        first = problems[0]
+        message = "; ".join(problem.message for problem in problems)
+        super().__init__(message, hint=first.hint, code=first.code)
+        self.exit_code = first.exit_code
+        self.problems = tuple(problems)
 
 
 class UsageProblem(IssuerError):

@@ -16,7 +16,7 @@ from polygent_issuer.batch.outcomes import OF_ALL, Decision, Job, read_ahead
 from polygent_issuer.errors import IssuerError
 from polygent_issuer.findings import Consent, Finding
 from polygent_issuer.issuing.proposal import Proposal
-from polygent_issuer.registry import Reading, Registry, journal
+from polygent_issuer.registry import KeyRecord, LicenseRecord, Reading, Registry, journal, licenses
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -134,6 +134,21 @@ def _before(db: Reading, decision: Decision, review: str) -> bytes | None:
         raise db.damaged(f"has a row that cannot be read: journal/{issue.seq}") from None
 
 
+def issued_in_run(db: Reading, review: str) -> dict[str, list[LicenseRecord]]:
+    """Return the IDs that a run of a preview issued, each with the licenses that it replaced.
+
+    Args:
+        review: the digest of the preview.
+    """
+    issued: dict[str, list[LicenseRecord]] = {}
+    for row in journal.containing(db, review):
+        recorded, replaces = row.details.get(REVIEW), row.details.get("replaces", [])
+        if row.license and isinstance(recorded, dict) and recorded.get("digest") == review:
+            ids = replaces if isinstance(replaces, list) else [replaces]
+            issued[row.license] = [licenses.get(db, each) for each in map(str, ids)]
+    return issued
+
+
 @dataclass(kw_only=True, slots=True)
 class Preview:
     """The counts and the digest of the items of `preview`.
@@ -142,12 +157,14 @@ class Preview:
         actions: the number of licenses to issue by action, of kept items and of refused items.
         missing: the number of items that each finding stops, by its code.
         ready: the number of licenses that can be issued with the present consent.
+        keys: the keys that would sign them, by kid.
         shown: the short digests of the items, for `BatchRunner.outcomes`.
     """
 
     actions: Counter[str] = field(default_factory=Counter)
     missing: Counter[str] = field(default_factory=Counter)
     ready: int = 0
+    keys: dict[str, KeyRecord] = field(default_factory=dict)
     shown: set[int] = field(default_factory=set)
     _whole: "_Hash" = field(default_factory=sha256)
 
@@ -164,6 +181,7 @@ class Preview:
         self.missing.update({str(finding.code) for finding in item.missing})
         if not item.missing:
             self.ready += len(item.decision.proposals)
+            self.keys |= {each.key.kid: each.key for each in item.decision.proposals}
 
     @property
     def issues(self) -> int:

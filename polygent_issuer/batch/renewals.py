@@ -1,14 +1,17 @@
-"""Renewal of many licenses: those of named customers, or all that are due.
+"""Renewal or reissue of many licenses: those of named customers, or all that match a filter.
 
-A renewed license is not due, so a repeated batch only does what is missing.
+A repeated batch only does what is missing. A renewed license is not due. A reissued one has the
+terms and the key, and servers still accept its file.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import chain, islice
 
 from polygent_issuer.batch.outcomes import Decision, Job
+from polygent_issuer.batch.preview import issued_in_run
 from polygent_issuer.findings import Consent, Finding, FindingCode
 from polygent_issuer.hints import run
 from polygent_issuer.home.settings import Settings
@@ -31,10 +34,10 @@ _CHUNK = 256
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Renewals:
-    """The options of a batch renewal.
+    """The options of a batch that renews or reissues.
 
     Attributes:
-        within: licenses that expire later are not due.
+        within: licenses that expire later are not due; a reissue disregards it.
         changes: changes of the terms, the same for each license.
         key: the label or kid of the signing key; None for the active key.
         new_id: returns an unused license ID.
@@ -50,9 +53,11 @@ class Renewals:
     new_id: Callable[[], str]
     all_machines: bool = False
     behind: tuple[Finding, ...] = ()
+    action: Action = Action.RENEW
+    _issued: set[str] = field(init=False, default_factory=set)
 
     def of_customers(self, names: Iterable[str]) -> Iterator[Job]:
-        """Yield one job for each customer, which renews all of the customer's licenses or none.
+        """Yield one job for each customer, which issues all of the customer's licenses or none.
 
         Args:
             names: slugs or names; an unknown name is the outcome of its job.
@@ -64,13 +69,37 @@ class Renewals:
 
             yield Job(place=name, subject=name, decide=decide, consent=self.consent)
 
-    def due(self, registry: Registry) -> Iterator[Job]:
-        """Yield one job for each current license that is due, the first to expire first.
+    def of_licenses(
+        self,
+        registry: Registry,
+        *,
+        expires_before: datetime | None = None,
+        kid: str | None = None,
+        resumed: str | None = None,
+    ) -> Iterator[Job]:
+        """Yield one job for each current license that matches, the first to expire first.
 
         They are read in pieces, between the transactions of the batch. A license that this batch
-        issued for a short term is not due.
+        issued is not an item.
+
+        Args:
+            expires_before, kid: only licenses that expire before, or are signed with this key.
+            resumed: the digest of a preview, if its run may have been interrupted. The licenses
+                that the run replaced are items, too, so that the digest is the same.
         """
-        until, last = self.now + self.within, None
+        records = self._matching(registry, expires_before, kid)
+        if resumed is not None:
+            with registry.reading() as db:
+                earlier = issued_in_run(db, resumed)
+            self._issued.update(earlier)
+            replaced = sorted(chain.from_iterable(earlier.values()), key=_place_in_order)
+            records = heapq.merge(records, replaced, key=_place_in_order)
+        yield from map(self._of_license, records)
+
+    def _matching(
+        self, registry: Registry, expires_before: datetime | None, kid: str | None
+    ) -> Iterator[LicenseRecord]:
+        last = None
         while True:
             with registry.reading() as db:
                 # The selection must end before the transaction does.
@@ -79,21 +108,22 @@ class Renewals:
                         licenses.select(
                             db,
                             status=LicenseStatus.CURRENT,
-                            expires_before=until,
+                            expires_before=expires_before,
+                            kid=kid,
                             archived=False,
                             after=last,
                         ),
                         _CHUNK,
                     )
                 )
-            yield from map(self._of_license, filter(self._is_due, piece))
+            yield from filter(self._is_item, piece)
             if len(piece) < _CHUNK:
                 return
             last = piece[-1]
 
     def _of_customer(self, db: Reading, name: str) -> Decision:
         request = RenewalRequest(
-            action=Action.RENEW,
+            action=self.action,
             customer=name,
             all_machines=self.all_machines,
             changes=self.changes,
@@ -101,13 +131,15 @@ class Renewals:
         )
         records = select_licenses(db, request, settings=self.settings, now=self.now)
         due = [record for record in records if self._is_due(record)]
+        if not due and self.action is Action.REISSUE:
+            return Decision(note=_expired_note(records[0]))
         groups = grouped(db, self.changes, due) if due else ()
         return self._decided([self._next(db, request, group) for group in groups], records)
 
     def _of_license(self, record: LicenseRecord) -> Job:
         label = record.machine_label or record.tier
         request = RenewalRequest(
-            action=Action.RENEW,
+            action=self.action,
             customer=record.customer_slug,
             license_ids=(record.id,),
             changes=self.changes,
@@ -118,7 +150,7 @@ class Renewals:
             present = licenses.get(db, record.id)
             note = self._skip_note(present)
             if note is not None:
-                return Decision(note=note)
+                return Decision(note=note, kept=licenses.successor(db, present))
             return self._decided([self._next(db, request, (present,))], (present,))
 
         place = f"{record.customer_slug}, {label}"
@@ -133,24 +165,42 @@ class Renewals:
     def _next(
         self, db: Reading, request: RenewalRequest, records: tuple[LicenseRecord, ...]
     ) -> Proposal:
+        license_id = self.new_id()
+        self._issued.add(license_id)
         return propose_renewal(
-            db,
-            request,
-            records,
-            settings=self.settings,
-            now=self.now,
-            license_id=self.new_id(),
+            db, request, records, settings=self.settings, now=self.now, license_id=license_id
         ).with_findings(*self.behind)
 
-    def _decided(self, renewals: Iterable[Proposal], records: Iterable[LicenseRecord]) -> Decision:
-        """Leave out the renewals that change nothing: the same command may have run before."""
-        proposals = tuple(each for each in renewals if _is_new(each))
-        return Decision(proposals=proposals, note=None if proposals else _not_due(records))
+    def _decided(self, next_ones: Iterable[Proposal], records: Sequence[LicenseRecord]) -> Decision:
+        """Leave out the licenses that change nothing: the same command may have run before."""
+        proposals = tuple(each for each in next_ones if self._is_needed(each))
+        if proposals:
+            return Decision(proposals=proposals)
+        newest = max(records, key=lambda record: record.issued_at)
+        if self.action is Action.RENEW:
+            return Decision(note=_not_due(records), kept=newest)
+        until = dates.instant(self._upload_deadline(newest))
+        return Decision(note=f"up to date: servers accept its file until {until}", kept=newest)
+
+    def _is_needed(self, proposal: Proposal) -> bool:
+        """Return whether a license differs; a reissue also for its key or upload deadline."""
+        ends = max(old.expires_at for old in proposal.replaced)
+        if proposal.differences or proposal.license.expires_at != ends:
+            return True
+        return self.action is Action.REISSUE and any(
+            old.kid != proposal.key.kid or self.now > self._upload_deadline(old)
+            for old in proposal.replaced
+        )
+
+    def _upload_deadline(self, record: LicenseRecord) -> datetime:
+        return dates.upload_deadline(record.issued_at, self.settings.upload_window_or_assumed)
 
     def _skip_note(self, record: LicenseRecord) -> str | None:
-        """Return the reason why a license that was due is not renewed, if there is one."""
+        """Return the reason why an item is left as it is, if there is one."""
         if not record.is_current:
             return "another command has replaced or retired it"
+        if self.action is Action.REISSUE:
+            return None if self._is_due(record) else _expired_note(record)
         if expiry.lapsed_beyond_limit(record, self.settings, self.now):
             return lapsed_note(record)
         if not (self.changes.term or self.changes.plan or self.changes.expires) and (
@@ -159,7 +209,17 @@ class Renewals:
             return trial_note(record)
         return None if self._is_due(record) else _not_due((record,))
 
+    def _is_item(self, record: LicenseRecord) -> bool:
+        """Return whether a matching license is an item: this batch may have issued it."""
+        return record.id not in self._issued and (
+            self.action is Action.REISSUE or self._is_due(record)
+        )
+
     def _is_due(self, record: LicenseRecord) -> bool:
+        """Return whether a license can be renewed now; a reissue needs a future expiry."""
+        if self.action is Action.REISSUE:
+            new_expiry = self.changes.expires or self.changes.term
+            return new_expiry is not None or record.expires_at > self.now
         early = FindingCode.NOT_DUE in self.consent.accepted
         within = None if early else self.within
         return expiry.is_due(record, self.settings, self.now, within=within)
@@ -180,11 +240,16 @@ def _renew(record: LicenseRecord) -> str:
     return run("renew", record.customer_slug, "--license", record.id[:8])
 
 
-def _is_new(proposal: Proposal) -> bool:
-    ends = max(old.expires_at for old in proposal.replaced)
-    return bool(proposal.differences) or proposal.license.expires_at != ends
-
-
 def _not_due(records: Iterable[LicenseRecord]) -> str:
     first = min(record.expires_at for record in records)
     return f"not due: valid until {dates.instant(first)}"
+
+
+def _expired_note(record: LicenseRecord) -> str:
+    """Return the reason why an expired license is not reissued in a batch."""
+    expired = dates.instant(record.expires_at)
+    return f"expired at {expired}, and a reissue keeps the expiry; renew it instead"
+
+
+def _place_in_order(record: LicenseRecord) -> tuple[datetime, str]:
+    return record.expires_at, record.id

@@ -3,7 +3,7 @@
 import os
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import cached_property
@@ -28,6 +28,7 @@ class Invocation:
 
     Attributes:
         now: the one instant of the whole operation; aware, UTC.
+        argv: the words of the command line, without the program's name.
         options: the global options, given before or after the command.
         in_lines: whether JSON lines were already written, so that an error is a line, too.
         problem: the OSError or Ctrl-C that ended the command. An OSError other than this one
@@ -35,9 +36,14 @@ class Invocation:
     """
 
     def __init__(
-        self, *, now: datetime | None = None, environ: Mapping[str, str] | None = None
+        self,
+        *,
+        argv: Sequence[str] = (),
+        now: datetime | None = None,
+        environ: Mapping[str, str] | None = None,
     ) -> None:
-        """Store the time and environment; open nothing."""
+        """Store the command line, the time and the environment; open nothing."""
+        self.argv = tuple(argv)
         self.now = now or datetime.now(UTC)
         self.environ = os.environ if environ is None else environ
         self.options: dict[str, Any] = {}

@@ -15,7 +15,14 @@ from polygent_issuer.cli.output.result import (
     note,
     write_json,
 )
-from polygent_issuer.errors import ExitCode, InputRefused, InternalError, IssuerError, UsageProblem
+from polygent_issuer.errors import (
+    ExitCode,
+    InputRefused,
+    InternalError,
+    IssuerError,
+    SeveralProblems,
+    UsageProblem,
+)
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.text import escape, nearest
 
@@ -98,6 +105,9 @@ def write_error(error: IssuerError, *, as_json: bool, in_line: bool = False) -> 
     if (several := _several_findings(error)) is not None:
         _write_findings(several)
         return
+    if isinstance(error, SeveralProblems):
+        _write_problems(error)
+        return
     note("error", error.message, style="bad")
     if error.hint:
         note("hint", error.hint)
@@ -122,10 +132,21 @@ def _write_findings(error: "ConsentNeeded") -> None:
     note("hint", error.to_continue)
 
 
+def _write_problems(error: SeveralProblems) -> None:
+    """Write each problem and its hint on lines of their own."""
+    note("error", f"{len(error.problems)} problems, and nothing was done", style="bad")
+    for problem in error.problems:
+        note(f"  {problem.code}", problem.message)
+        if problem.hint:
+            note("    hint", problem.hint, style="dim")
+
+
 def _members(error: IssuerError) -> dict[str, Any]:
     from polygent_issuer.findings import ConsentNeeded
 
     members = {**error_json(error), "exit_code": int(error.exit_code)}
     if isinstance(error, ConsentNeeded):
         members["findings"] = [finding_json(finding) for finding in error.findings]
+    if isinstance(error, SeveralProblems):
+        members["problems"] = [error_json(problem) for problem in error.problems]
     return members

@@ -36,7 +36,7 @@ def run(
 
     `argv` excludes the program's name. `now` and `environ` default to those of the process.
     """
-    invocation = Invocation(now=now, environ=environ)
+    invocation = Invocation(argv=argv, now=now, environ=environ)
     GLOBAL_OPTIONS.set(invocation.options)
     if argv[:1] == [EARLIER]:
         return 0

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from polygent_issuer.errors import InvalidTerms
 from polygent_issuer.findings import Finding, FindingCode
@@ -245,19 +245,64 @@ def license_differences(replaced: Sequence[License], new: License) -> tuple[Diff
     return (*changed, *decision.differences([Terms.of(old) for old in replaced], Terms.of(new)))
 
 
-def replaced_note(db: Reading, record: LicenseRecord, now: datetime) -> str:
+class OldFileNote(str):
+    """A note on the old file of a replaced license, which can share a line with similar notes.
+
+    Attributes:
+        many: what is true of several such files, as the end of a sentence.
+        until: when that ends, if it does.
+    """
+
+    __slots__ = ("many", "until")
+    many: str
+    until: datetime | None
+
+    def __new__(cls, text: str, *, many: str, until: datetime | None) -> Self:
+        """Create the note from its text for one file."""
+        note = super().__new__(cls, text)
+        note.many, note.until = many, until
+        return note
+
+
+def replaced_note(db: Reading, record: LicenseRecord, now: datetime) -> OldFileNote:
     """Return a note on the old file of a license that is replaced."""
-    until = dates.instant(record.expires_at)
-    if record.expires_at <= now:
-        return f"license {record.id[:8]} expired at {until}"
+    ends, until = record.expires_at, dates.instant(record.expires_at)
+    if ends <= now:
+        text = f"license {record.id[:8]} expired at {until}"
+        return OldFileNote(text, many="have expired", until=None)
     old, key = f"the old file {record.id[:8]}", keys.pinned(db, record.kid)
     works = f"stays valid until {until} on servers where it is installed"
+    work = "keep working on servers where they are installed"
+    signed_with = f"signed with {escape(key.label)}, which is"
     if key.compromised:
-        signed = f"{old} was signed with {escape(key.label)}, which is compromised"
-        return f"{signed}; it works only on servers that still trust that key"
+        only = "only on servers that still trust that key"
+        return OldFileNote(
+            f"{old} was {signed_with} compromised; it works {only}",
+            many=f"were {signed_with} compromised; they work {only}",
+            until=None,
+        )
     if key.retired_at is not None:
-        return f"{old} was signed with {escape(key.label)}, which is retired; it {works}"
-    return f"{old} {works}"
+        text = f"{old} was {signed_with} retired; it {works}"
+        return OldFileNote(text, many=f"were {signed_with} retired; they {work}", until=ends)
+    return OldFileNote(f"{old} {works}", many=work, until=ends)
+
+
+def old_file_notes(notes: Iterable[OldFileNote]) -> list[str]:
+    """Return one note for all files with the same state; a single file keeps its own note."""
+    alike: dict[str, list[OldFileNote]] = {}
+    for note in notes:
+        alike.setdefault(note.many, []).append(note)
+    return [_old_files_note(many, group) for many, group in alike.items()]
+
+
+def _old_files_note(many: str, notes: Sequence[OldFileNote]) -> str:
+    if len(notes) == 1:
+        return str(notes[0])
+    days = {dates.last_full_day(each.until).isoformat() for each in notes if each.until}
+    until = f", until {max(days)}" if days else ""
+    if len(days) > 1:
+        until = f", each until it expires, the last one after {max(days)}"
+    return f"{len(notes):,} old files {many}{until}"
 
 
 def _listed(words: Iterable[str]) -> str:

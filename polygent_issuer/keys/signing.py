@@ -84,6 +84,28 @@ def presence(settings: Settings, kid: str) -> Presence:
     return store.presence(kid)
 
 
+def require_present(settings: Settings, key: KeyRecord) -> None:
+    """Check, without a prompt, that the operator has a private key, as far as that is visible.
+
+    Raises:
+        KeyUnavailable: (`no_such_key`, `key_unavailable`) it is absent, or its store does not
+            answer.
+        IssuerError: each code of `open_store`.
+    """
+    place = place_of(settings, key.kid)
+    present = open_store(settings, place).presence(key.kid)
+    if present in (Presence.PRESENT, Presence.LOCKED):
+        return
+    absent = present is Presence.ABSENT
+    raise KeyUnavailable(
+        f"the key {escape(key.label)} is not in its key store, {escape(place)}"
+        if absent
+        else f"the key store of {escape(key.label)} is not available: {escape(place)}",
+        hint=Hint("check it: ", run("doctor")),
+        code="no_such_key" if absent else None,
+    )
+
+
 def require_usable(key: KeyRecord) -> None:
     """Check that a key may sign.
 

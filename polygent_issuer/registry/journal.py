@@ -58,6 +58,16 @@ def rows(
     return db.each(_journal_row, f"{_SELECT} {clause}ORDER BY seq", params)
 
 
+def containing(db: Reading, text: str) -> Iterator[JournalRow]:
+    """Stream the rows whose bytes contain a text in ASCII, oldest first; only they are parsed."""
+    wanted = text.encode("ascii")
+
+    def build(row: Fields) -> JournalRow | None:
+        return _journal_row(row) if wanted in as_bytes(row["bytes"]) else None
+
+    return filter(None, db.each(build, f"{_SELECT} ORDER BY seq"))
+
+
 def newest_at(db: Reading) -> datetime | None:
     """Return the instant of the last row, or None for an empty journal."""
     sql = "SELECT at FROM journal ORDER BY seq DESC LIMIT 1"

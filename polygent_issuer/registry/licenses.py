@@ -120,10 +120,18 @@ def due(db: Reading, expires_before: datetime) -> Iterator[LicenseRecord]:
     return _select(db, rest, (whole_seconds(expires_before),))
 
 
-def count_due(db: Reading, expires_before: datetime) -> int:
-    """Return the number of licenses of `due`."""
-    sql = f"SELECT count(*) FROM licenses {_DUE}"  # noqa: S608  # conditions of our own
-    return db.value(as_int, sql, (whole_seconds(expires_before),)) or 0
+def count_current(
+    db: Reading, *, expires_before: datetime | None = None, kid: str | None = None
+) -> int:
+    """Count the current licenses that match, without those of archived customers."""
+    conditions: list[tuple[str, Params]] = [(CURRENT, ()), (f"NOT {_ARCHIVED}", ())]
+    if expires_before is not None:
+        conditions.append(("expires_at < ?", (whole_seconds(expires_before),)))
+    if kid is not None:
+        conditions.append(("kid = ?", (kid,)))
+    clause, params = where_clause(conditions)
+    sql = f"SELECT count(*) FROM licenses {clause}"  # noqa: S608  # conditions of our own
+    return db.value(as_int, sql, params) or 0
 
 
 def no_longer_due(

@@ -1,5 +1,6 @@
 """Batch renewals: the due licenses, the reasons for skipped ones, and no license twice."""
 
+from collections.abc import Iterable
 from contextlib import ExitStack
 from datetime import timedelta
 from itertools import zip_longest
@@ -11,8 +12,9 @@ from support.many_customers import fingerprint, old_id
 from support.office import ADA, NOW
 
 from polygent_issuer.batch import renewals, run
-from polygent_issuer.batch.outcomes import Kept, Outcome
+from polygent_issuer.batch.outcomes import Job, Kept, Outcome
 from polygent_issuer.findings import FindingCode
+from polygent_issuer.issuing.proposal import Action
 from polygent_issuer.registry import REGISTRY_FILE, Registry, customers, licenses
 from polygent_issuer.terms.dates import term_end
 from polygent_issuer.terms.parsing import Changes, parse_term
@@ -198,8 +200,12 @@ def test_two_batches_at_once_issue_each_license_once(batches: Batches) -> None:
     with ExitStack() as closing:
         path = batches.office.folder / REGISTRY_FILE
         other = closing.enter_context(Registry.open(path))
-        mine = batches.run().outcomes(batches.renewals().due(batches.office.registry))
-        hers = batches.run(other).outcomes(batches.renewals().due(other))
+        mine = batches.run().outcomes(
+            batches.renewals().of_licenses(batches.office.registry, expires_before=NOW + MONTH)
+        )
+        hers = batches.run(other).outcomes(
+            batches.renewals().of_licenses(other, expires_before=NOW + MONTH)
+        )
         turns = [each for pair in zip_longest(mine, hers) for each in pair if each is not None]
     assert set(words(turns)) <= {"renew", "keep"}
     assert words(turns).count("renew") == 12
@@ -218,3 +224,46 @@ def test_a_license_without_a_term_fails(batches: Batches) -> None:
     assert words(outcomes) == ["missing_input"] * 2
     term = Changes(term=parse_term("1y"))
     assert words(batches.done(batches.due(changes=term))) == ["renew"] * 2
+
+
+@pytest.mark.usefixtures("small_pieces")
+@pytest.mark.parametrize("action", [Action.RENEW, Action.REISSUE])
+@pytest.mark.parametrize("by_name", [True, False])
+def test_an_interrupted_preview_is_continued(
+    batches: Batches, action: Action, *, by_name: bool
+) -> None:
+    """Under its digest the issued part is kept, and the rest is issued; no item comes twice."""
+    batches.crowd(7)
+
+    def jobs(resumed: str | None = None) -> Iterable[Job]:
+        decider = batches.renewals(action=action, changes=Changes(users=30))
+        if by_name:
+            return decider.of_customers([f"c{number}" for number in range(1, 8)])
+        return decider.of_licenses(batches.office.registry, resumed=resumed)
+
+    digest = batches.preview(jobs())[0].digest
+    first = batches.done(jobs(), review=digest, stopped=lambda: len(batches.files()) > 0)
+    assert 0 < len(first) < 7
+    again, _ = batches.preview(jobs(digest), resumed=digest)
+    assert again.digest == digest
+    outcomes = batches.done(jobs(digest), review=digest)
+    assert words(outcomes).count("keep") == len(first)
+    assert len(outcomes) == 7
+    assert batches.preview(jobs(digest), resumed=digest)[0].digest == digest
+    assert set(words(batches.done(jobs(digest), review=digest))) == {"keep"}
+    assert len(batches.files()) == 7
+    assert batches.sound()
+
+
+def test_a_reissue_is_needed_for_terms_key_or_deadline(batches: Batches) -> None:
+    """Otherwise the license is kept, and the note has the upload deadline of its file."""
+    batches.crowd(2, expires_at=NOW + timedelta(days=300))
+    decider = batches.renewals(action=Action.REISSUE)
+    assert words(batches.done(decider.of_customers(["c1"]))) == ["reissue"]
+    outcomes = batches.done(batches.renewals(action=Action.REISSUE).of_customers(["c1", "c2"]))
+    assert notes(outcomes) == {
+        "c1": "up to date: servers accept its file until 2026-12-07T09:30:00Z"
+    }
+    assert words(outcomes) == ["keep", "reissue"]
+    more = batches.renewals(action=Action.REISSUE, changes=Changes(users=30))
+    assert words(batches.done(more.of_licenses(batches.office.registry))) == ["reissue"] * 2

@@ -158,7 +158,9 @@ def renew(folder: Path, into: Path) -> int:
             actor=ADA,
         )
         count, bundle = 0, Bundle(into, window=WINDOW)
-        for outcome in run.outcomes(renewals.due(registry)):
+        for outcome in run.outcomes(
+            renewals.of_licenses(registry, expires_before=NOW + timedelta(days=30))
+        ):
             if not isinstance(outcome, Done):
                 raise SystemExit(f"not renewed: {outcome}")
             told.write(json.dumps(outcome_json(outcome, Settings(), {})) + "\n")

@@ -13,7 +13,7 @@ from polygent_issuer.cli.commands import COMMANDS, Entry
 from polygent_issuer.cli.main import load
 
 VERBS = {
-    *("Accept", "Add", "Allow", "Append", "Apply", "Archive", "Back", "Bring", "Change", "Check"),
+    *("Accept", "Add", "Allow", "Append", "Archive", "Back", "Bring", "Change", "Check"),
     *("Clear", "Compare", "Create", "Disable", "Evaluate", "Export", "Generate", "Honour"),
     *("Import", "Include", "Install", "Issue", "List", "Listen", "Manage", "Mark", "Merge"),
     *("Print", "Read", "Rebuild", "Record", "Reissue", "Remove", "Renew", "Replace", "Restore"),

@@ -77,7 +77,9 @@ class Batches:
 
     def due(self, **more: Any) -> Iterable[Job]:
         """Return a job for every license that is due."""
-        return self.renewals(**more).due(self.office.registry)
+        return self.renewals(**more).of_licenses(
+            self.office.registry, expires_before=self.now + MONTH
+        )
 
     def rows(self, text: str, *, name: str = "plan.toml", **more: Any) -> Iterable[Job]:
         """Return the jobs of an apply file in the office's folder."""

@@ -107,7 +107,7 @@ COMMANDS = Entry(
         _command("sign", "sign:sign", "Sign a customer's first license.", _ISSUE),
         _command("renew", "renew:renew", "Renew licenses of one or more customers.", _ISSUE),
         _command(
-            "reissue", "reissue:reissue", "Reissue a license with the same expiry date.", _ISSUE
+            "reissue", "reissue:reissue", "Reissue licenses with the same expiry dates.", _ISSUE
         ),
         _command("apply", "apply:apply", "Bring licenses in line with a TOML or CSV file.", _ISSUE),
         _command("verify", "verify:verify", "Check license files as a server would.", _CHECK),

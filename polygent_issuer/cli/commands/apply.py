@@ -34,10 +34,6 @@ from polygent_issuer.terms.parsing import parse_term
 def apply(
     invocation: Invocation,
     file: Annotated[str, argument("FILE", "Read rows from a TOML or CSV file (- for stdin).")],
-    expect: Annotated[
-        str | None,
-        option("--expect", "DIGEST", "Apply only if the preview has this digest."),
-    ] = None,
     accept_from_file: Annotated[
         bool,
         flag("--accept-from-file", "Honour the accept and reason fields in the file."),
@@ -71,7 +67,7 @@ def apply(
         folder=row_file.folder,
         within=dates.term_end(now, parse_term(due_within)) - now,
         consent=Consent(),
-        trusted=accept_from_file or expect is not None,
+        trusted=accept_from_file or batch_options.expect is not None,
         key=issue_options.key,
         new_id=invocation.new_id,
         behind=behind,
@@ -85,8 +81,6 @@ def apply(
             invocation, _signing_keys(registry, decider.jobs(rows), key_names), secret
         ),
         total=len(rows),
-        expect=expect,
-        takes_digest=True,
         default_key=None in key_names,
         missing_customers=lambda: customers_missing_from(registry, rows),
     )

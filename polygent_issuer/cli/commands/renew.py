@@ -2,25 +2,22 @@
 
 from typing import Annotated
 
-from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.consent import ConsentOptions
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import PassphraseOptions, argument, option
-from polygent_issuer.cli.options.issue import BatchOptions, IssueOptions, LicenseSelection
+from polygent_issuer.cli.options.common import CustomerNames, PassphraseOptions, option
+from polygent_issuer.cli.options.issue import (
+    BatchOptions,
+    IssueOptions,
+    LicenseSelection,
+    Targets,
+)
 from polygent_issuer.cli.options.terms import NextTerms
 from polygent_issuer.cli.output.result import Result
 
 
 def renew(
     invocation: Invocation,
-    customers: Annotated[
-        list[str] | None,
-        argument(
-            "CUSTOMER...",
-            "Select customers by slug, alias or name (- for stdin).",
-            candidates.customers,
-        ),
-    ] = None,
+    customers: CustomerNames = None,
     due_within: Annotated[
         str | None,
         option("--due-within", "TERM", "Select every license that expires within this term."),
@@ -42,28 +39,13 @@ def renew(
     Several customers, - and --due-within make a batch. An item that fails does not stop the others.
     Licenses that are not due are kept. The same command again does only what is missing.
     """
-    names = customers or []
-    one = due_within is None and len(names) == 1 and names != ["-"]
-    if one and batch_options == BatchOptions():
-        from polygent_issuer.cli.flows.issue import renew_or_reissue
-        from polygent_issuer.issuing.proposal import Action
+    from polygent_issuer.cli.flows.renewal import renew_or_reissue
+    from polygent_issuer.issuing.proposal import Action
 
-        return renew_or_reissue(
-            invocation,
-            Action.RENEW,
-            names,
-            selection=selection,
-            terms=terms,
-            issue_options=issue_options,
-            consents=consents,
-            passphrases=passphrases,
-        )
-    from polygent_issuer.cli.commands.renew_many import renew_many
-
-    return renew_many(
+    return renew_or_reissue(
         invocation,
-        names,
-        due_within,
+        Action.RENEW,
+        Targets(names=customers or (), due_within=due_within),
         selection=selection,
         terms=terms,
         issue_options=issue_options,

@@ -263,10 +263,10 @@ def _ask_plan(settings: Settings, tier: Tier) -> Plan:
     return settings.plan(prompts.choice("plan", fitting, default=default))
 
 
-def renew_or_reissue(
+def issue_next(
     invocation: Invocation,
     action: Action,
-    names: Sequence[str],
+    name: str,
     *,
     selection: LicenseSelection,
     terms: NextTerms,
@@ -274,36 +274,27 @@ def renew_or_reissue(
     consents: ConsentOptions,
     passphrases: PassphraseOptions,
 ) -> Report:
-    """Renew or reissue for each customer, all or nothing."""
+    """Renew or reissue licenses of one customer, all or nothing."""
     settings, now = invocation.settings, invocation.now
     changes, document = parse_changes(settings, terms), read_document(selection.machine_info)
-    slugs = dict.fromkeys(invocation.customer(name).slug for name in names)
-    selection.check(len(slugs))
-    requests = [
-        RenewalRequest(
-            action=action,
-            customer=slug,
-            license_ids=tuple(selection.license_ids or ()),
-            machine=selection.machine,
-            all_machines=selection.all_machines,
-            document=document,
-            changes=changes,
-            key=issue_options.key,
-        )
-        for slug in slugs
-    ]
+    customer = invocation.customer(name)
+    selection.check(1)
+    request = RenewalRequest(
+        action=action,
+        customer=customer.slug,
+        license_ids=tuple(selection.license_ids or ()),
+        machine=selection.machine,
+        all_machines=selection.all_machines,
+        document=document,
+        changes=changes,
+        key=issue_options.key,
+    )
 
     @cache  # a second decision has the same IDs
     def id_after(_replaced: str) -> str:
         return invocation.new_id()
 
     def decide(db: Reading) -> tuple[Proposal, ...]:
-        return tuple(
-            proposal
-            for each in requests
-            for proposal in propose_renewals(
-                db, each, settings=settings, now=now, id_after=id_after
-            )
-        )
+        return propose_renewals(db, request, settings=settings, now=now, id_after=id_after)
 
     return _issue(invocation, decide, issue_options, consents, passphrases)

@@ -57,6 +57,14 @@ def argument(metavar: str, text: str, complete: Callable[..., Any] | None = None
 CustomerName = Annotated[
     str, argument("CUSTOMER", "Select a customer by slug, alias or name.", candidates.customers)
 ]
+CustomerNames = Annotated[
+    list[str] | None,
+    argument(
+        "CUSTOMER...",
+        "Select customers by slug, alias or name (- for stdin).",
+        candidates.customers,
+    ),
+]
 KeyName = Annotated[
     str, argument("KEY", "Select a key by label or the beginning of its kid.", candidates.keys)
 ]

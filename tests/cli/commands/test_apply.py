@@ -305,17 +305,20 @@ def test_names_cannot_steer_a_screen(desk: Desk) -> None:
 
 
 def test_a_preview_has_a_line_for_each_item(desk: Desk) -> None:
-    """Each item has one line; hints, findings and notes are below it."""
+    """Each license has a row, by customer; findings, notes and refused rows are below."""
     add_customers_at(desk, range(1, 4), ends_in=200)
     desk.machine_info("new.json", fingerprint=f"sha256:{'ab' * 32}", customer=None)
     rows = ("c1,new.json,,,", "c2,,x,,", "c3,,5,entitlement-loss,sales agreed")
     text = "\n".join(("customer,machine_info,users,accept,reason", *rows))
     result = desk.run("apply", write(desk, text), "--dry-run").text.splitlines()
     change = "fingerprint sha256:0000000000... → sha256:ababababab..."
-    assert f"reissue plan.csv, line 2 (c1): until 2027-06-17, {change}" in result
+    assert result[1].split(maxsplit=5)[:5] == ["c1", "prod-1", "reissue", "2027-06-17", "25"]
+    assert result[1].endswith(change)
+    assert result[2].split() == ["c3", "prod-1", "reissue", "2027-06-17", "25", "→", "5"]
     refused = result.index("refused plan.csv, line 3 (c2): users: not a whole number: x")
     assert result[refused + 1].startswith("  hint: write it as 25")
-    found = result.index("  entitlement-loss: Customer 3 would lose: users (5 instead of 25)")
-    assert result[found + 1].startswith("    the row accepts it")
+    loss = "Customer 3 would lose: users (5 instead of 25)"
+    found = result.index(f"entitlement-loss for plan.csv, line 4 (c3): {loss}")
+    assert result[found + 1].startswith("plan.csv, line 4 (c3): the row accepts it")
     assert result[found + 1].endswith("--expect or --accept-from-file")
     assert "reissue 2, refused 1" in result

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -197,22 +198,27 @@ def test_a_missing_output_folder_issues_nothing(desk: Desk) -> None:
 
 
 def test_a_dry_run_issues_nothing(desk: Desk) -> None:
-    """A dry run needs no passphrase and prints no digest; a refused item is exit 20."""
+    """A dry run needs no passphrase and prints the next command; a refused item is exit 20."""
     add_customers_at(desk, range(1, 3))
     desk.passphrase_file.unlink()
     outcome = desk.run("renew", "c1", "unknown", "c2", "--dry-run")
     assert outcome.code == 20
     result = outcome.text.splitlines()
-    assert result[0] == "renew c1: 2026-12-19 → 2027-12-20"
+    assert result[1].split() == ["c1", "prod-1", "renew", "2026-12-19", "→", "2027-12-20", "25"]
     assert any(line.startswith("refused unknown: ") for line in result)
     assert "renew 2, refused 1" in result
-    assert result[-1] == "dry run: nothing was issued"
+    assert result[-2] == "dry run: nothing was issued"
     assert files(desk) == []
-    assert not any(line.startswith("digest") for line in result)
     *items, last = lines(desk.run("renew", "c1", "unknown", "c2", "--dry-run", "--json"))
     assert [each["decision"] for each in items] == ["renew", "refused", "renew"]
     assert (last["summary"]["renew"], last["summary"]["dry_run"]) == (2, True)
-    assert "digest" not in last["summary"]
+    digest = last["summary"]["digest"]
+    command = ("renew", "c1", "unknown", "c2", "--json", "--expect", digest)
+    assert last["summary"]["argv"] == [*desk.argv, *command]
+    assert result[-1] == (
+        f"to issue exactly this: {shlex.join((*desk.argv, 'renew', 'c1', 'unknown', 'c2'))} "
+        f"--expect {digest}"
+    )
     assert desk.ok("renew", "c1", "c2", "--dry-run").code == 0
 
 

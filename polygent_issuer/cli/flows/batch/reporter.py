@@ -11,21 +11,18 @@ from polygent_issuer.batch.bundle import Bundle
 from polygent_issuer.batch.outcomes import Done, Failed, Kept, Outcome
 from polygent_issuer.batch.preview import PreviewItem
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.flows.batch.preview_text import change_text, days_text
 from polygent_issuer.cli.flows.batch.result import DECISIONS, DONE, BatchCounts
 from polygent_issuer.cli.flows.mail_drafts import Drafter
 from polygent_issuer.cli.output import json_text, result
 from polygent_issuer.cli.output.csv_text import CsvTable
 from polygent_issuer.cli.output.json_text import error_json
-from polygent_issuer.cli.output.layout import cut
 from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.cli.output.proposal import issued_json, proposal_json
 from polygent_issuer.errors import IssuerError, UsageProblem
-from polygent_issuer.findings import Finding
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal
-from polygent_issuer.terms import dates
-from polygent_issuer.terms.decision import Difference
 from polygent_issuer.text import escape
 
 Drafts = Mapping[str, tuple[Path, ...]]
@@ -36,26 +33,7 @@ COLUMNS: Final = (
 )
 """The columns of a report as CSV."""
 
-_FINGERPRINT: Final = 20
-"""The number of columns of a fingerprint; `--json` and the license have all of it."""
-
 _ELSEWHERE: Final = "choose another file with --report"
-
-
-def preview_blocks(item: PreviewItem) -> Iterable[Block]:
-    """Yield the preview of one item: a line, and its findings."""
-    if item.error is not None:
-        yield Line(f"refused {item.job.place}: {item.error.message}", "bad")
-        if item.error.hint:
-            yield Line(f"hint: {item.error.hint}", indent=1)
-    elif not item.decision.proposals and item.decision.note is not None:
-        yield Line(f"keep {item.job.place}: {item.decision.note}", "dim")
-    for proposal in item.decision.proposals:
-        yield Line(f"{DECISIONS[proposal.action]} {item.job.place}: {_change(proposal)}")
-        for note in proposal.notes:
-            yield Line(note, "dim", 1)
-        for finding in proposal.findings:
-            yield from _finding_blocks(item, finding)
 
 
 def preview_json(item: PreviewItem, settings: Settings) -> dict[str, Any]:
@@ -117,25 +95,13 @@ def outcome_json(outcome: Outcome, settings: Settings, drafts: Drafts) -> dict[s
 
 def _change(proposal: Proposal) -> str:
     """Return old → new in one line: the last full day, then other changes."""
-    new = dates.last_full_day(proposal.license.expires_at).isoformat()
-    before = [dates.last_full_day(old.expires_at).isoformat() for old in proposal.replaced]
-    day = f"until {new}" if max(before, default=new) == new else f"{max(before)} → {new}"
-    customer = proposal.customer
+    days, customer = days_text(proposal), proposal.customer
+    day = days if "→" in days else f"until {days}"
     if isinstance(customer, NewCustomer):
         return f"NEW customer {customer.name} ({customer.slug}), {proposal.license.tier}, {day}"
-    if not before:
+    if not proposal.replaced:
         return f"{proposal.license.tier}, {day}"
-    return ", ".join((day, *map(_term, proposal.differences)))
-
-
-def _finding_blocks(item: PreviewItem, finding: Finding) -> Iterable[Block]:
-    """Yield a finding, and whether the consent in the item could accept it."""
-    missing = finding.code in {each.code for each in item.missing}
-    accepted = "" if missing else " (accepted)"
-    yield Line(f"{finding.code}{accepted}: {finding.message}", "warn", 1)
-    if missing and finding.code in item.job.own.accepted:
-        flags = "--expect or --accept-from-file"
-        yield Line(f"the row accepts it; to honour that: {flags}", "dim", 2)
+    return ", ".join((day, *map(change_text, proposal.differences)))
 
 
 def _within_archive(path: Path | None) -> dict[str, str]:
@@ -147,13 +113,6 @@ def _within_archive(path: Path | None) -> dict[str, str]:
 def _archive(path: Path | None) -> str | None:
     place = None if path is None else str(path.parent)
     return place if place is not None and outbox_delivery.is_bundle(place) else None
-
-
-def _term(term: Difference) -> str:
-    old, new = term.old, term.new
-    if term.key == "fingerprint":
-        old, new = cut(old, _FINGERPRINT), cut(new, _FINGERPRINT)
-    return f"{term.name} {old} → {new}"
 
 
 class ReportFile:

@@ -1,7 +1,7 @@
 """The last line of a batch and of its dry run: counts, failures, next step, exit code."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -9,10 +9,12 @@ from typing import Any, Final
 from polygent_issuer.batch.bundle import Bundle
 from polygent_issuer.batch.outcomes import Failed, Kept, Outcome
 from polygent_issuer.batch.preview import Preview
+from polygent_issuer.cli.output.json_text import at_home, hint_json
 from polygent_issuer.cli.output.model import Block, Line, Table
 from polygent_issuer.cli.output.proposal import upload_before
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.errors import ExitCode
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.proposal import Action, Proposal
 from polygent_issuer.text import list_first
@@ -161,13 +163,13 @@ class PreviewResult(Result):
     """The last line of a dry run; nothing was issued.
 
     Attributes:
-        takes_digest: whether the command has `--expect`.
+        argv: the words of the command line.
         report: the report file.
         missing_customers: the slugs of customers without an item.
     """
 
     preview: Preview
-    takes_digest: bool = False
+    argv: Sequence[str]
     report: Path | None = None
     missing_customers: tuple[str, ...] = ()
 
@@ -178,26 +180,51 @@ class PreviewResult(Result):
         """20 if an item is refused, since it would fail."""
         return ExitCode.BATCH if self.preview.actions["refused"] else ExitCode.DONE
 
+    @property
+    def command(self) -> Hint | None:
+        """The command that issues exactly this preview, if there is something to issue."""
+        if not self.preview.issues:
+            return None
+        return repeated(self.argv, "--expect", self.preview.digest)
+
     def to_json(self) -> Mapping[str, Any]:
-        """Return `summary`, with the digest if the command has `--expect`."""
+        """Return `summary`, with the digest and the command that issues this preview."""
         counts = {**_decisions(self.preview), "missing": dict(self.preview.missing)}
-        digest = {"digest": self.preview.digest} if self.takes_digest else {}
+        digest = {"digest": self.preview.digest, **hint_json(self.command, "next")}
         unnamed = list(self.missing_customers)
         return {"summary": {"dry_run": True, **counts, **digest, "unnamed": unnamed}}
 
     def blocks(self) -> Iterable[Block]:
-        """Yield counts, missing customers and the digest."""
+        """Yield counts, missing customers and the command for exactly this preview."""
         yield from total_blocks(self.preview)
         yield from _missing_customers(self.missing_customers)
         if self.report is not None:
             yield Line(f"report: {self.report}", "dim")
-        if self.takes_digest:
-            yield Line(f"digest {self.preview.digest}")
-            if self.preview.issues:
-                yield Line(
-                    "to apply only this preview: --expect DIGEST in place of --dry-run", "dim"
-                )
         yield Line("dry run: nothing was issued", "dim")
+        if (command := at_home(self.command)) is not None:
+            yield Line(Hint("to issue exactly this: ", command))
+
+
+_NOT_REPEATED: Final = {"--dry-run": 0, "--expect": 1, "--report": 1, "--home": 1}
+"""Options that `repeated` leaves out, with the number of their values."""
+
+
+def repeated(argv: Sequence[str], *more: str) -> Hint:
+    """Return a command line again, with other options for the preview.
+
+    The report of a dry run exists, so its option would stop the run. Hints get `--home` anyway.
+    """
+    words, rest = list[str](), list(argv)
+    while rest:
+        word = rest.pop(0)
+        if word == "--":
+            return run(*words, *more, word, *rest)
+        name, equals, _ = word.partition("=")
+        if name not in _NOT_REPEATED:
+            words.append(word)
+        elif not equals:
+            del rest[: _NOT_REPEATED[name]]
+    return run(*words, *more)
 
 
 def total_blocks(total: Preview) -> Iterable[Block]:

@@ -1,6 +1,5 @@
 """Run a batch: preview it, ask, unlock the keys, issue in groups, report each outcome."""
 
-import os
 import signal
 import sys
 import threading
@@ -8,34 +7,37 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 from types import FrameType
 from typing import Any, Final, Self
 
-from polygent_issuer.batch.bundle import Bundle
 from polygent_issuer.batch.outcomes import Job, Outcome
 from polygent_issuer.batch.preview import Preview, PreviewItem, preview
 from polygent_issuer.batch.run import BatchRunner
 from polygent_issuer.cli import prompts
 from polygent_issuer.cli.consent import obtain_for_many
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.flows.batch.reporter import (
-    BatchReporter,
-    ReportFile,
-    preview_blocks,
-    preview_json,
+from polygent_issuer.cli.flows.batch.checks import (
+    Outputs,
+    Problems,
+    check_outputs,
+    check_signing,
 )
-from polygent_issuer.cli.flows.batch.result import BatchResult, PreviewResult, total_blocks
+from polygent_issuer.cli.flows.batch.preview_text import PreviewText
+from polygent_issuer.cli.flows.batch.reporter import BatchReporter, preview_json
+from polygent_issuer.cli.flows.batch.result import (
+    BatchResult,
+    PreviewResult,
+    repeated,
+    total_blocks,
+)
 from polygent_issuer.cli.flows.issue import warn_of_default_issuer
-from polygent_issuer.cli.flows.mail_drafts import drafter
 from polygent_issuer.cli.options.issue import BatchOptions, IssueOptions
 from polygent_issuer.cli.output import result as streams
 from polygent_issuer.cli.output.result import Result, write_result
-from polygent_issuer.errors import InputRefused, IssuerError, OutputProblem, UsageProblem
+from polygent_issuer.errors import InputRefused, IssuerError, OutputProblem
 from polygent_issuer.findings import Consent
-from polygent_issuer.issuing.signing import Destination, choose_destination, choose_key
+from polygent_issuer.hints import Hint
 from polygent_issuer.keys.signer import Signer
-from polygent_issuer.text import escape, for_shell
 
 _MOST_SHOWN: Final = 20
 """The maximum number of items that a preview shows at a terminal."""
@@ -56,8 +58,6 @@ class Batch:
         jobs: returns the items for one pass with a consent.
         unlock: returns the signer of each key that may be needed; it may prompt.
         total: the number of items.
-        expect: the digest that the preview must have.
-        takes_digest: whether the command has `--expect`.
         default_key: whether an item may need the common key.
         missing_customers: returns the slugs of customers without an item.
     """
@@ -66,8 +66,6 @@ class Batch:
     jobs: Callable[[Consent], Iterable[Job]]
     unlock: Callable[[], Mapping[str, Signer]]
     total: int
-    expect: str | None = None
-    takes_digest: bool = False
     default_key: bool = True
     missing_customers: Callable[[], tuple[str, ...]] = tuple
 
@@ -115,15 +113,10 @@ def run_batch(
             licenses are kept.
     """
     warn_of_default_issuer(invocation)
-    mail = None if issue_options.eml is None else drafter(invocation, issue_options.eml)
-    bundle = _bundle(invocation, batch_options.bundle, issue_options.output)
-    folder = _folder(invocation, issue_options.output) if bundle is None else bundle.destination
-    if issue_options.key is not None or batch.default_key:
-        with invocation.registry.reading() as db:
-            choose_key(db, issue_options.key)
-    report = None if batch_options.report is None else ReportFile(batch_options.report)
+    outputs = check_outputs(invocation, issue_options, batch_options, default_key=batch.default_key)
+    bundle = outputs.bundle
     if issue_options.dry_run:
-        return _dry_run(invocation, batch, consent, report)
+        return _dry_run(invocation, batch, consent, outputs, batch_options.expect)
     if bundle is not None:
         bundle.recover(invocation.registry, now=invocation.now, actor=invocation.actor)
 
@@ -133,24 +126,24 @@ def run_batch(
             bundle.require_free()
         return batch.unlock()
 
-    total = None
-    if batch.expect is not None or invocation.interactive:
-        total, consent = _confirm(invocation, batch, issue_options, consent)
+    total, expect = None, batch_options.expect
+    if expect is not None or invocation.interactive:
+        total, consent = _confirm(invocation, batch, consent, expect, yes=issue_options.yes)
         if total.ready:
             unlock()  # a bar would hide the prompt for a passphrase
     interruption = Interruption()
     runner = BatchRunner(
         invocation.registry,
         unlock=unlock,
-        destination=folder,
+        destination=outputs.destination,
         now=invocation.now,
         actor=invocation.actor,
         stopped=lambda: interruption.came,
         with_reason=not invocation.interactive,
-        review=batch.expect,
+        review=expect,
     )
     outcomes = runner.outcomes(batch.jobs(consent), None if total is None else total.shown)
-    reporter = BatchReporter(invocation, mail, report, bundle)
+    reporter = BatchReporter(invocation, outputs.mail, outputs.report, bundle)
     return _report(invocation, batch, outcomes, reporter, interruption)
 
 
@@ -194,9 +187,10 @@ def _report(
 
 
 def _dry_run(
-    invocation: Invocation, batch: Batch, consent: Consent, report: ReportFile | None
+    invocation: Invocation, batch: Batch, consent: Consent, outputs: Outputs, expect: str | None
 ) -> PreviewResult:
-    """Show the decision on each item, and issue nothing."""
+    """Show the decision on each item and what would stop the run; issue nothing."""
+    text, report = PreviewText(), outputs.report
 
     def show(item: PreviewItem) -> None:
         if report is not None:
@@ -205,24 +199,37 @@ def _dry_run(
             invocation.in_lines = True
             streams.write_json_now(preview_json(item, invocation.settings))
         else:
-            streams.write_blocks_now(preview_blocks(item))
+            text.add(item)
 
-    total = _preview(invocation, batch, consent, show)
-    return PreviewResult(
+    total = _preview(invocation, batch, consent, expect, show)
+    streams.write_blocks_now(text.blocks())
+    result = PreviewResult(
         preview=total,
-        takes_digest=batch.takes_digest,
+        argv=invocation.argv,
         report=None if report is None else report.finish(),
         missing_customers=batch.missing_customers(),
     )
+    problems = Problems()
+    if total.issues:
+        check_signing(invocation, problems, total.keys.values(), outputs.bundle)
+    if problems.found:
+        invocation.in_lines = True
+        write_result(result, as_json=invocation.as_json, quiet=invocation.quiet)
+        problems.require_none()
+    return result
 
 
 def _preview(
-    invocation: Invocation, batch: Batch, consent: Consent, show: Callable[[PreviewItem], None]
+    invocation: Invocation,
+    batch: Batch,
+    consent: Consent,
+    expect: str | None,
+    show: Callable[[PreviewItem], None],
 ) -> Preview:
     """Decide every item, and show each as it is decided."""
     total = Preview()
     with _progress(invocation, "reviewing", batch.total) as advance:
-        for item in preview(invocation.registry, batch.jobs(consent), resumed=batch.expect):
+        for item in preview(invocation.registry, batch.jobs(consent), resumed=expect):
             total.add(item)
             show(item)
             advance()
@@ -230,72 +237,28 @@ def _preview(
 
 
 def _confirm(
-    invocation: Invocation, batch: Batch, issue_options: IssueOptions, consent: Consent
+    invocation: Invocation, batch: Batch, consent: Consent, expect: str | None, *, yes: bool
 ) -> tuple[Preview, Consent]:
     """Preview the batch, compare it with the digest that was expected, and on a terminal ask."""
-    first: list[PreviewItem] = []
-
-    def collect(item: PreviewItem) -> None:
-        visible = item.decision.proposals or item.error or item.decision.note
-        if len(first) < _MOST_SHOWN and visible:
-            first.append(item)
-
-    total = _preview(invocation, batch, consent, collect)
-    if batch.expect not in (None, total.digest):
+    text = PreviewText(most=_MOST_SHOWN)
+    total = _preview(invocation, batch, consent, expect, text.add)
+    if expect not in (None, total.digest):
         raise DecisionsChanged(
             f"the preview has changed since you looked at it: its digest is now {total.digest}; "
             "nothing was issued",
-            hint="check the new preview with --dry-run, and use the digest that it prints",
+            hint=Hint("check the new preview: ", repeated(invocation.argv, "--dry-run")),
         )
     if not invocation.interactive or not (total.ready or total.missing):
         return total, consent  # without a prompt the result reports the rest
-    blocks = [block for item in first for block in preview_blocks(item)]
-    streams.write_blocks([*blocks, *total_blocks(total)], sys.stderr)
+    streams.write_blocks([*text.blocks(), *total_blocks(total)], sys.stderr)
     agreed = obtain_for_many(total.missing, consent)
     if agreed != consent:
         # The items on the screen count, though other commands may have written since.
-        again = _preview(invocation, batch, agreed, lambda _: None)
+        again = _preview(invocation, batch, agreed, expect, lambda _: None)
         total = replace(again, shown=total.shown)
-    if total.ready and not issue_options.yes:
+    if total.ready and not yes:
         prompts.require_yes(f"go ahead with {total.ready:,}?", default=True)
     return total, agreed
-
-
-def _bundle(invocation: Invocation, option: Path | None, output: str | None) -> Bundle | None:
-    """Return the archive of `--bundle`, after checking that it can be written."""
-    if option is None:
-        return None
-    if output is not None:
-        raise UsageProblem("--bundle and --output are mutually exclusive", hint="give one of them")
-    window = invocation.settings.upload_window_or_assumed
-    try:
-        path = option.expanduser().absolute()
-    except (RuntimeError, OSError):
-        raise OutputProblem(
-            f"the home folder for ~ is unknown: {escape(str(option))}",
-            hint="give an absolute path to --bundle",
-        ) from None
-    bundle = Bundle(path, window=window)
-    bundle.check()
-    return bundle
-
-
-def _folder(invocation: Invocation, option: str | None) -> Destination:
-    """Return the folder of a batch; a file or stdout is refused."""
-    destination = choose_destination(option, invocation.settings.output, streams.write_bytes)
-    if destination.folder is None:
-        raise UsageProblem(
-            "a batch cannot be written to stdout",
-            hint="--output FOLDER, or --bundle FILE.zip",
-        )
-    if destination.name is not None:
-        place = str(destination.folder / destination.name)
-        raise UsageProblem(
-            f"a batch writes many files, and {escape(place)} is not a folder",
-            hint="--output FOLDER" if os.path.lexists(place) else f"mkdir -p {for_shell(place)}",
-        )
-    destination.check(())
-    return destination
 
 
 def _progress(

@@ -35,7 +35,7 @@ def issued(desk: Desk) -> int:
 def test_a_batch_is_previewed_confirmed_unlocked_and_done(today: Desk) -> None:
     """The steps come in this order; the bar leaves no trace, and the lines stay."""
     terminal = begin(today, "renew", "--due-within", "30d")
-    terminal.expect_exact("renew c1, prod-1: ")
+    terminal.expect_exact("3 old files keep working")
     terminal.expect_exact("renew 3")
     terminal.expect_exact(QUESTION)
     assert issued(today) == 0

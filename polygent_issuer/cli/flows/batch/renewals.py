@@ -1,4 +1,4 @@
-"""Batch mode of `renew`: several customers, names from stdin, or every license that is due."""
+"""Batch mode of `renew` and `reissue`: several customers, or every license that matches."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -12,28 +12,35 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.batch.run import Batch, run_batch
 from polygent_issuer.cli.flows.issue import signers_of
 from polygent_issuer.cli.options.common import PassphraseOptions, passphrase_source
-from polygent_issuer.cli.options.issue import BatchOptions, IssueOptions, LicenseSelection
+from polygent_issuer.cli.options.issue import (
+    BatchOptions,
+    IssueOptions,
+    LicenseSelection,
+    Targets,
+)
 from polygent_issuer.cli.options.terms import NextTerms, parse_changes
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.errors import Ambiguous, NotFound, UsageProblem
 from polygent_issuer.findings import Consent
-from polygent_issuer.hints import Hint, run
+from polygent_issuer.hints import Hint, option, run
+from polygent_issuer.home.settings import Settings
+from polygent_issuer.issuing.proposal import Action
 from polygent_issuer.issuing.signing import choose_key
 from polygent_issuer.keys.signer import Signer
-from polygent_issuer.registry import licenses
+from polygent_issuer.registry import Reading, keys, licenses
 from polygent_issuer.registry.journal import clock_behind_finding
 from polygent_issuer.terms import dates
 from polygent_issuer.terms.decision import contradiction
-from polygent_issuer.terms.parsing import parse_term
+from polygent_issuer.terms.parsing import Changes, parse_term
 
 _MAX_NAMES_BYTES: Final = 64 * 1024 * 1024
 """Maximum size of a list of names on stdin, in bytes."""
 
 
-def renew_many(
+def renew_or_reissue_many(
     invocation: Invocation,
-    names: Sequence[str],
-    due_within: str | None,
+    action: Action,
+    targets: Targets,
     *,
     selection: LicenseSelection,
     terms: NextTerms,
@@ -42,38 +49,44 @@ def renew_many(
     consents: ConsentOptions,
     passphrases: PassphraseOptions,
 ) -> Result:
-    """Renew each customer, or each license that is due, independently of the others.
+    """Renew or reissue for each customer or license, independently of the others.
 
     Raises:
         IssuerError: the whole batch cannot run.
     """
-    _check_options(names, due_within, selection)
+    _check_options(action, targets, selection)
     settings, now = invocation.settings, invocation.now
-    within = settings.not_due
-    if due_within is not None:
-        within = dates.term_end(now, parse_term(due_within)) - now
-    changes = parse_changes(settings, terms)
-    if problem := contradiction(changes):
-        raise UsageProblem(problem.message, hint=problem.hint)
-    slugs = None if due_within is not None else _slugs(invocation, names)
+    until = None
+    if targets.due_within is not None:
+        until = dates.term_end(now, parse_term(targets.due_within))
+    changes = _parse_changes(settings, terms, action)
+    slugs = None if targets.filters else _slugs(invocation, targets.names)
     with invocation.registry.reading() as db:
         behind = clock_behind_finding(db, now)
-        total = licenses.count_due(db, now + within) if slugs is None else len(slugs)
+        kid = _kid(db, targets.signed_with)
+        total = len(slugs or ())
+        if slugs is None:
+            total = licenses.count_current(db, expires_before=until, kid=kid)
     renewals = Renewals(
         settings=settings,
         now=now,
-        within=within,
+        within=settings.not_due if until is None else until - now,
         changes=changes,
         key=issue_options.key,
         consent=Consent(),
         new_id=invocation.new_id,
         all_machines=selection.all_machines,
         behind=behind,
+        action=action,
     )
 
     def jobs(consent: Consent) -> Iterable[Job]:
         agreed = replace(renewals, consent=consent)
-        return agreed.due(invocation.registry) if slugs is None else agreed.of_customers(slugs)
+        if slugs is not None:
+            return agreed.of_customers(slugs)
+        return agreed.of_licenses(
+            invocation.registry, expires_before=until, kid=kid, resumed=batch_options.expect
+        )
 
     def unlock() -> Mapping[str, Signer]:
         with invocation.registry.reading() as db:
@@ -81,20 +94,21 @@ def renew_many(
         return signers_of(invocation, [key], secret)
 
     secret = passphrase_source(invocation, passphrases)
-    batch = Batch(activity="renewing", jobs=jobs, unlock=unlock, total=total)
+    activity = "renewing" if action is Action.RENEW else "reissuing"
+    batch = Batch(activity=activity, jobs=jobs, unlock=unlock, total=total)
     return run_batch(invocation, batch, issue_options, batch_options, parse_consent(consents))
 
 
-def _check_options(
-    names: Sequence[str], due_within: str | None, selection: LicenseSelection
-) -> None:
-    if bool(names) == (due_within is not None):
-        exclusive = "CUSTOMER and --due-within are mutually exclusive"
+def _check_options(action: Action, targets: Targets, selection: LicenseSelection) -> None:
+    filters = targets.filters
+    given = [*(["CUSTOMER"] if targets.names else []), *filters]
+    if not given or (len(given) > 1 and ("--all" in filters or targets.names)):
+        others = ("--due-within", "30d") if action is Action.RENEW else ("--signed-with", "KEY")
         raise UsageProblem(
-            exclusive if names else "no customers given",
-            hint=Hint(run("renew", "CUSTOMER..."), ", or ", run("renew", "--due-within", "30d")),
+            f"{' and '.join(given)} are mutually exclusive" if given else "no customers given",
+            hint=Hint(run(action, "CUSTOMER..."), ", or ", run(action, *others)),
         )
-    if due_within is None:
+    if not filters:
         selection.check(2)
         return
     options = {
@@ -103,11 +117,28 @@ def _check_options(
         "--all-machines": selection.all_machines,
         "--machine-info": selection.machine_info,
     }
-    if excluded := [option for option, value in options.items() if value]:
+    if excluded := [name for name, value in options.items() if value]:
         raise UsageProblem(
-            f"--due-within cannot be combined with {' or '.join(excluded)}",
+            f"{filters[0]} cannot be combined with {' or '.join(excluded)}",
             hint=f"leave out {' and '.join(excluded)}",
         )
+
+
+def _parse_changes(settings: Settings, terms: NextTerms, action: Action) -> Changes:
+    """Parse the terms; a reissue that extends each license again at every run is refused."""
+    changes = parse_changes(settings, terms)
+    if problem := contradiction(changes):
+        raise UsageProblem(problem.message, hint=problem.hint)
+    if action is Action.REISSUE and changes.term and changes.basis in (None, "expiry"):
+        raise UsageProblem(
+            "--term would extend each license again whenever this batch is repeated",
+            hint=Hint("use renew, or give ", option("--expires", "DATE"), " or --from now"),
+        )
+    return changes
+
+
+def _kid(db: Reading, name: str | None) -> str | None:
+    return None if name is None else keys.find(db, name).kid
 
 
 def _slugs(invocation: Invocation, names: Sequence[str]) -> tuple[str, ...]:
