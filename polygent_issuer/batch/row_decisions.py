@@ -5,8 +5,11 @@ and then kept. A `term`, of the row or of the license, renews the license again 
 
 1. Match the license by customer and machine; without a match: *issue*.
 2. The license is due or expired by its term, or `expires` is later: *renew*, with other changes.
-3. The terms, machine or domain differ, or `expires` is earlier: *reissue*.
+3. The terms, machine, domain or key differ, or `expires` is earlier: *reissue*.
 4. Else: *keep*.
+
+A row may name the key that signed the license, or the active key. Any other key refuses the row,
+so that a file from before a change of key does not reissue every license with the old one.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +24,7 @@ from polygent_issuer.batch.renewals import lapsed_note, trial_note
 from polygent_issuer.batch.rows import DuplicateRow, RefusedRow, Row, RowRefused, in_fields
 from polygent_issuer.errors import InvalidTerms, IssuerError
 from polygent_issuer.findings import Consent, Finding
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import expiry
 from polygent_issuer.issuing.license_decision import (
@@ -30,7 +34,8 @@ from polygent_issuer.issuing.license_decision import (
 )
 from polygent_issuer.issuing.proposal import Action, Proposal, load_license
 from polygent_issuer.issuing.selection import RenewalRequest
-from polygent_issuer.registry import LicenseRecord, Reading
+from polygent_issuer.keys.rotation import label_words
+from polygent_issuer.registry import LicenseRecord, Reading, keys
 from polygent_issuer.terms import decision
 from polygent_issuer.terms.parsing import Changes, Terms
 from polygent_issuer.text import escape
@@ -103,9 +108,11 @@ class RowDecider:
         if record is None:
             return Decision(proposals=(self._first(db, row, match, document),))
         old = load_license(db, record)
+        other_key = _names_other_key(db, row, record)
         if document is not None and document.info.fingerprint == old.machine_fingerprint:
             document = None
-        action, note = self._action(row, record, old, document)
+        differs = document is not None or other_key or self._differs(row, old)
+        action, note = self._action(row, record, old, differs=differs)
         if action is None:
             return Decision(kept=record, note=note)
         self._check_not_new(row, match)
@@ -132,15 +139,17 @@ class RowDecider:
         ).with_findings(*self.behind)
         return Decision(proposals=(self._with_hints(row, proposal),), note=note)
 
+    def _differs(self, row: Row, old: License) -> bool:
+        had = Terms.of(old)
+        return decision.next_terms(had, _changes(row), self.settings.catalogue) != had
+
     def _action(
-        self, row: Row, record: LicenseRecord, old: License, document: "ReceivedDocument | None"
+        self, row: Row, record: LicenseRecord, old: License, *, differs: bool
     ) -> tuple[Action | None, str | None]:
         """Return the action of steps 2 to 4, None to keep the license, and a note."""
         settings, now = self.settings, self.now
         record = replace(record, expires_at=old.expires_at)
-        had = Terms.of(old)
-        differs = decision.next_terms(had, _changes(row), settings.catalogue) != had
-        unless_due = Action.REISSUE if differs or document is not None else None
+        unless_due = Action.REISSUE if differs else None
         if row.expires is not None:
             if row.expires == old.expires_at:
                 return unless_due, None
@@ -197,6 +206,31 @@ class RowDecider:
         first = self._new_customers.place(match.customer.name) if match.customer else None
         if first not in (None, row.place):
             raise DuplicateRow(f"{first} and {row.place}")
+
+
+def _names_other_key(db: Reading, row: Row, record: LicenseRecord) -> bool:
+    """Return whether the row names the active key, and another key signed the license.
+
+    Raises:
+        RowRefused: (`invalid_row`) the row names another key.
+        NotFound, Ambiguous: (`not_found`, `ambiguous`) no such key, or several.
+    """
+    if row.key is None:
+        return False
+    key = keys.find(db, row.key)
+    if key.active or key.kid == record.kid:
+        return key.kid != record.kid
+    signed = keys.pinned(db, record.kid)
+    raise RowRefused(
+        f"key: license {record.id[:8]} is signed with {escape(signed.label)}, and "
+        f"{escape(key.label)} is not the active key",
+        hint=Hint(
+            "remove the key from the row, or activate that key first: ",
+            run("key", "use", *label_words(key.label)),
+        )
+        if key.may_sign
+        else "remove the key from the row",
+    )
 
 
 def _changes(row: Row) -> Changes:

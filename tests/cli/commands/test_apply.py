@@ -222,41 +222,77 @@ def test_documents_are_found_next_to_the_file(desk: Desk) -> None:
     assert desk.ok("apply", file).text == "nothing to do, kept 1\n"
 
 
-def test_a_row_selects_its_key(desk: Desk) -> None:
-    """A row may select another key; an unknown key fails only this row."""
-    add_customers_at(desk, range(1, 4))
-    store = f"file:{desk.folder / 'second.key'}"
-    desk.ok("key", "generate", "second", "--store", store, "--no-backup")
-    outcome = desk.run("apply", write(desk, "customer,key\r\nc1,second\r\nc2,third\r\nc3,\r\n"))
+def add_key(desk: Desk, label: str, *, use: bool = False) -> Path:
+    """Generate another key; return its file."""
+    store = desk.folder / f"{label}.key"
+    desk.ok("key", "generate", label, "--store", f"file:{store}", "--no-backup")
+    if use:
+        desk.ok("key", "use", label, "--accept", "key-rollout", "--reason", "installed")
+    return store
+
+
+def test_the_key_of_a_row_reissues_only_to_the_active_key(desk: Desk) -> None:
+    """The active key reissues once, the signer's is kept, and last year's file is refused."""
+    add_customers_at(desk, range(1, 4), ends_in=200)
+    add_key(desk, "second")
+    file = write(desk, "customer,key\r\nc1,second\r\nc2,main\r\nc3,third\r\n")
+    outcome = desk.run("apply", file)
     assert outcome.code == 20
-    assert "plan.csv, line 3 (c2)  " in outcome.text
+    refusal = "c1)  key: license 00000001 is signed with main, and second is not the active key\n"
+    assert refusal in outcome.text
+    assert "polygent-issue key use second" in outcome.text
+    assert "line 4 (c3)  unknown key third\n" in outcome.text
+    assert issued(desk) == 0
+    desk.ok("key", "use", "second", "--accept", "key-rollout", "--reason", "installed")
+    file = write(desk, "customer,key\r\nc1,second\r\nc2,main\r\nc3,\r\n")
+    outcome = desk.ok("apply", file)
+    assert outcome.text.startswith("reissued plan.csv, line 2 (c1): until 2027-06-17\n")
+    assert "reissued 1, kept 2" in outcome.text
+    assert desk.ok("apply", file).text == "nothing to do, kept 3\n"
+    desk.ok("key", "retire", "main", "--reason", "change of key")
+    last_year = write(desk, "customer,key\r\nc1,main\r\nc2,main\r\n")
+    outcome = desk.run("apply", last_year, "--json")
+    [refused, kept, summary] = lines(outcome)
+    assert refused["error"]["code"] == "invalid_row"
+    assert refused["error"]["hint"] == "remove the key from the row"
+    assert kept["outcome"] == "kept"
+    assert (summary["summary"]["reissued"], issued(desk)) == (0, 1)
+
+
+def test_a_first_license_has_the_key_of_its_row(desk: Desk) -> None:
+    """Any key that may sign signs a first license; an unknown key fails only its row."""
+    add_customers_at(desk, range(1, 2))
+    add_key(desk, "second")
+    header = "customer,tier,plan,key\r\n"
+    rows = "Wayne,enterprise,enterprise-annual,second\r\nTyrell,enterprise,,third\r\nc1,,,\r\n"
+    outcome = desk.run("apply", write(desk, header + rows))
+    assert outcome.code == 20
+    assert "plan.csv, line 3 (Tyrell)  " in outcome.text
     assert issued(desk) == 2
     keys = {each["kid"] for each in desk.ok("license", "list", "--json").json["licenses"]}
     assert len(keys) == 2
 
 
 def test_only_the_keys_that_sign_are_opened(desk: Desk) -> None:
-    """A key that has nothing to sign is not opened, so a locked one does not matter."""
-    add_customers_at(desk, range(1, 3))
-    add_customers_at(desk, range(3, 4), ends_in=300)
-    store = desk.folder / "second.key"
-    desk.ok("key", "generate", "second", "--store", f"file:{store}", "--no-backup")
-    store.unlink()
-    file = write(desk, "customer,key\r\nc1,\r\nc3,second\r\nc2,main\r\n")
+    """A key that has nothing to sign is not opened, so a missing one does not matter."""
+    add_customers_at(desk, range(1, 3), ends_in=300)
+    add_customers_at(desk, range(3, 4))
+    add_key(desk, "second", use=True)
+    (desk.folder / "main.key").unlink()
+    file = write(desk, "customer,key\r\nc1,main\r\nc2,second\r\nc3,second\r\n")
     desk.ok("apply", file)
     assert issued(desk) == 2
 
 
 def test_a_row_without_a_key_needs_an_active_key(desk: Desk) -> None:
     """Without an active key it is exit 6, unless each row names a key."""
-    add_customers_at(desk, range(1, 3))
-    store = f"file:{desk.folder / 'second.key'}"
-    desk.ok("key", "generate", "second", "--store", store, "--no-backup")
+    add_key(desk, "second")
     desk.ok("key", "retire", "main", "--compromised", "--reason", "leaked", "--yes")
-    outcome = desk.run("apply", write(desk, "customer,key\r\nc1,second\r\nc2,\r\n"))
+    text = "customer,tier,key\r\nWayne,enterprise,second\r\nTyrell,enterprise,\r\n"
+    outcome = desk.run("apply", write(desk, text))
     assert outcome.code == 6
     assert issued(desk) == 0
-    desk.ok("apply", write(desk, "customer,key\r\nc1,second\r\nc2,second\r\n"))
+    desk.ok("apply", write(desk, text.replace("se,\r\n", "se,second\r\n")))
     assert issued(desk) == 2
 
 
