@@ -90,6 +90,12 @@ def list_command(label: str) -> Hint:
     return run("license", "list", "--status", "current", f"--key={label}")
 
 
+def reissue_all_command(label: str) -> Hint:
+    """Return the command that reissues every current license signed with a key."""
+    named = [f"--signed-with={label}"] if label.startswith("-") else ["--signed-with", label]
+    return run("reissue", *named)
+
+
 def reissue_command(record: "LicenseRecord", now: datetime) -> Hint:
     """Return the command that reissues a current license, or renews it if it has expired."""
     verb = "reissue" if record.expires_at > now else "renew"

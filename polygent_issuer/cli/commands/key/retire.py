@@ -19,9 +19,14 @@ from polygent_issuer.cli.output.key import (
     no_server_needs,
     whereabouts,
 )
-from polygent_issuer.cli.output.license import list_command, reissue_command
+from polygent_issuer.cli.output.license import (
+    list_command,
+    reissue_all_command,
+    reissue_command,
+)
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report
+from polygent_issuer.hints import Hint
 from polygent_issuer.keys.keyring_backends import SERVICE
 from polygent_issuer.keys.rotation import Retirement, decide_retirement, retire
 from polygent_issuer.keys.signer import Presence
@@ -44,10 +49,10 @@ def retire_key(
 ) -> Report:
     """Retire a signing key.
 
-    A retired key never signs again. Its current licenses are listed with the commands that replace
-    them. Servers keep the public key while these licenses are valid.
+    A retired key never signs again. Its current licenses are listed with the command that reissues
+    them all. Servers keep the public key while these licenses are valid.
 
-    With --compromised, remove the public key from every server at once, and reissue each license
+    With --compromised, remove the public key from every server at once, and reissue every license
     signed with it.
     """
     typed, now = consent.parse_consent(consents), invocation.now
@@ -81,7 +86,7 @@ def _report(
     changed: bool,
     previewed: bool = False,
 ) -> Report:
-    """Report the state of the key, and its current licenses with the command to reissue each."""
+    """Report the state of the key, and its current licenses with the command that reissues all."""
     key = retirement.key
     members = {
         "key": {
@@ -94,6 +99,7 @@ def _report(
         "to_sign": retirement.signing_command,
         "last_end": dates.optional_instant(retirement.last_end),
         "current_licenses": len(retirement.licenses),
+        "reissue": hint_json(_reissue(retirement), "next") if retirement.licenses else None,
         "licenses": (
             {
                 "id": record.id,
@@ -112,7 +118,7 @@ def _report(
         else Line(f"the key {key.label} is already {state}; nothing was changed", "dim")
     )
     after = () if previewed else _consequences(retirement, store, present, now)
-    return Report(members, [done, *after])
+    return Report(members, [done, *after, *_next_step(retirement)])
 
 
 def _consequences(
@@ -157,7 +163,7 @@ def _compromised(retirement: Retirement) -> Iterable[Block]:
     )
     steps = [f"export the public keys without it: {EXPORT_ALL}"]
     if retirement.licenses:
-        steps.insert(0, "reissue its licenses with the commands below")
+        steps.insert(0, "reissue its licenses with the command below")
         steps.append("send each customer the public keys and the new license file together")
     else:
         steps.append("replace the public keys on every server")
@@ -177,7 +183,7 @@ def _how_to_delete(store: str, kid: str) -> str:
 
 
 def _license_lines(retirement: Retirement, now: datetime) -> Iterable[Block]:
-    """Yield the licenses as lines, since a narrow table would break the commands."""
+    """Yield the licenses; an expired one has its command, since a reissue keeps the expiry."""
     if not retirement.licenses:
         return
     customers = len({record.customer_slug for record in retirement.licenses})
@@ -186,6 +192,19 @@ def _license_lines(retirement: Retirement, now: datetime) -> Iterable[Block]:
     for record in retirement.licenses[:_SHOWN]:
         day = dates.last_full_day(record.expires_at).isoformat()
         license_ = f"{record.customer_slug}, {record.machine_label or 'any machine'}, until {day}"
-        yield Line(f"{license_}: {reissue_command(record, now)}", indent=1)
+        if record.expires_at <= now:
+            license_ = Hint(f"{license_}: ", reissue_command(record, now))
+        yield Line(license_, indent=1)
     if (more := len(retirement.licenses) - _SHOWN) > 0:
         yield Line(f"and {more} more: {list_command(retirement.key.label)}", "dim")
+
+
+def _reissue(retirement: Retirement) -> Hint:
+    return reissue_all_command(retirement.key.label)
+
+
+def _next_step(retirement: Retirement) -> Iterable[Block]:
+    """Yield the command that reissues all licenses; it is necessary if the key is compromised."""
+    if retirement.licenses:
+        label = "next" if retirement.compromised else "to reissue them now"
+        yield Line(Hint(f"{label}: ", _reissue(retirement)))

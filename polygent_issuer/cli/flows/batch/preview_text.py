@@ -1,6 +1,6 @@
 """The preview of a batch for a screen: a row for each license, and what many share only once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -13,7 +13,6 @@ from polygent_issuer.hints import Hint
 from polygent_issuer.issuing.proposal import NewCustomer, OldFileNote, Proposal, old_file_notes
 from polygent_issuer.terms import dates
 from polygent_issuer.terms.decision import Difference
-from polygent_issuer.text import list_first
 
 HEADERS: Final = ("customer", "machine", "action", "last full day", "users", "changes")
 NEW: Final = "NEW"
@@ -85,7 +84,7 @@ class PreviewText:
             form = f"{code}{accepted} for {{places}}: {{text}}"
             yield from self._messages(messages, "warn", form)
         if self._own:
-            places = list_first(sorted(self._own), most=_NAMED)
+            places = _list_places(self._own)
             flags = "--expect or --accept-from-file"
             yield Line(f"{places}: the row accepts it; to honour that: {flags}", "dim")
         yield from self._messages(self._refused, "bad", "refused {places}: {text}")
@@ -98,7 +97,7 @@ class PreviewText:
         named = list(places.items())
         hinted: set[str] = set()
         for (text, hint), items in named[: self.most]:
-            first = list_first(sorted(set(items)), most=_NAMED)
+            first = _list_places(items)
             yield Line(form.format(places=first, text=text), style)
             if hint and hint not in hinted:
                 hinted.add(hint)
@@ -108,6 +107,14 @@ class PreviewText:
     def _more(self, count: int) -> Iterator[Block]:
         if self.most is not None and count > self.most:
             yield Line(f"and {count - self.most:,} more: --dry-run shows all", "dim")
+
+
+def _list_places(places: Iterable[str]) -> str:
+    """List the first places of some, with semicolons, since a place may have a comma."""
+    distinct = sorted(set(places))
+    more = len(distinct) - _NAMED
+    first = "; ".join(distinct[:_NAMED])
+    return f"{first} and {more:,} more" if more > 0 else first
 
 
 def _row(proposal: Proposal) -> tuple[str, ...]:

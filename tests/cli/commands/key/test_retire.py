@@ -11,7 +11,7 @@ from support.secret_service import secret_service
 from support.terminal import terminal
 
 EXPORT = "polygent-issue key export-public --all --format jwks --output keys.json"
-REISSUE = "polygent-issue reissue acme-gmbh --license"
+REISSUE = "polygent-issue reissue --signed-with main"
 REASON = ("--reason", "a laptop was stolen")
 ROLLOUT = ("--accept", "key-rollout", "--reason", "all servers have it")
 
@@ -66,13 +66,13 @@ def test_the_active_key_is_not_retired(desk: Desk, add_key: Callable[[str], None
 
 def test_a_key_is_retired(desk: Desk, add_key: Callable[[str], None]) -> None:
     """Its licenses stay valid and are renewed with the active key; the journal has the reason."""
-    license_id, file = sign(desk)
+    _, file = sign(desk)
     add_key("second")
     desk.ok("key", "use", "second", *ROLLOUT)
     outcome = desk.ok("key", "retire", "main", "--reason", "rotation")
     assert outcome.text.startswith("the key main is retired and no longer signs\n")
     assert "servers must keep its public key until 2027-12-01T00:00:00Z" in outcome.text
-    assert f"polygent-issue reissue acme-gmbh --license {license_id[:8]}\n" in outcome.text
+    assert outcome.text.endswith(f"\nto reissue them now: {REISSUE}\n")
     assert states(desk) == {"main": "retired", "second": "active"}
     row = desk.ok("journal", "show", "--json").json["rows"][-1]
     assert (row["event"], row["reason"]) == ("key-retired", "rotation")
@@ -140,8 +140,8 @@ def test_a_private_key_in_the_keyring_is_named(
 
 
 def test_the_active_key_can_be_compromised(desk: Desk) -> None:
-    """It is retired at once, and the steps are printed in order."""
-    license_id, file = sign(desk)
+    """It is retired at once; the steps are printed in order, and the reissue of all comes last."""
+    _, file = sign(desk)
     outcome = desk.ok("key", "retire", "main", "--compromised", *REASON)
     lines = [line.strip() for line in outcome.text.splitlines()]
     answer = [line for line in lines if "polygent-issue" in line or "4. send" in line]
@@ -151,8 +151,9 @@ def test_the_active_key_can_be_compromised(desk: Desk) -> None:
         f"1. activate another key: {make}, then {use}",
         f"3. export the public keys without it: {EXPORT}",
         "4. send each customer the public keys and the new license file together",
-        f"acme-gmbh, prod-1, until 2027-11-30: {REISSUE} {license_id[:8]}",
+        f"next: {REISSUE}",
     ]
+    assert "  acme-gmbh, prod-1, until 2027-11-30\n" in outcome.text
     assert "with any date" in outcome.text
     assert "refuses every license signed with this key until a new file is uploaded" in outcome.text
     assert "compromised       since 2026-11-30T09:30:00Z\n" in outcome.text
@@ -168,7 +169,7 @@ def test_the_active_key_can_be_compromised(desk: Desk) -> None:
 
 def test_the_only_other_key_is_suggested(desk: Desk, add_key: Callable[[str], None]) -> None:
     """If no key is active, the steps name the only other key."""
-    license_id, _ = sign(desk)
+    sign(desk)
     add_key("-second")
     result = desk.ok("key", "retire", "main", "--compromised", *REASON, "--json").json
     assert result["to_sign"] == "polygent-issue key use -- -second"
@@ -177,7 +178,10 @@ def test_the_only_other_key_is_suggested(desk: Desk, add_key: Callable[[str], No
     desk.ok("key", "use", *ROLLOUT, "--", "-second")
     again = desk.ok("key", "retire", "main", "--compromised", "--json").json
     assert (again["changed"], again["to_sign"]) == (False, None)
-    desk.ok("reissue", "acme-gmbh", "--license", license_id[:8])
+    assert again["reissue"]["next"] == REISSUE
+    _, *argv = again["reissue"]["argv"]
+    assert desk.ok(*argv).text.startswith("reissued acme-gmbh, prod-1: until 2027-11-30\n")
+    assert desk.ok("key", "retire", "main", "--json").json["reissue"] is None
 
 
 def test_json_has_the_command_for_each_license(desk: Desk) -> None:
@@ -187,6 +191,9 @@ def test_json_has_the_command_for_each_license(desk: Desk) -> None:
     argv = ("key", "retire", "main", "--compromised", *REASON, "--json")
     result = desk.ok(*argv).json
     assert (result["key"]["compromised"], result["changed"], result["signs"]) == (True, True, None)
+    listed = desk.ok(*argv[:-1]).text
+    command = f"polygent-issue renew acme-gmbh --license {license_id[:8]}"
+    assert f"  acme-gmbh, prod-1, until 2027-11-30: {command}\n" in listed
     (hanging,) = result["licenses"]
     mend = f"polygent-issue renew acme-gmbh --license {license_id[:8]}"
     assert hanging == {
@@ -223,9 +230,9 @@ def test_many_licenses_are_counted(desk: Desk) -> None:
         flags = ("--accept", "similar-customer", "--reason", "another")
         desk.ok("sign", "--machine-info", document, *flags)
     outcome = desk.ok("key", "retire", "main", "--compromised", *REASON)
-    assert outcome.text.count("polygent-issue reissue customer-") == 20
+    assert outcome.text.count("a, prod-1, until 2027-11-30\n") == 20
     listing = "and 2 more: polygent-issue license list --status current --key=main\n"
-    assert outcome.text.endswith(listing)
+    assert outcome.text.endswith(f"{listing}next: {REISSUE}\n")
     assert len(desk.ok("key", "retire", "main", "--json").json["licenses"]) == 22
 
 

@@ -22,8 +22,8 @@ def test_a_preview_of_forty_customers_is_short(desk: Desk) -> None:
     assert rows[0].split() == ["c1", "prod-1", "renew", "2026-12-19", "→", "2031-12-20", "25"]
     works = "keep working on servers where they are installed, until 2026-12-19"
     assert rest[0] == f"37 old files {works}"
-    assert rest[1] == "keep c38, c39: not due: valid until 2027-06-18T09:30:00Z"
-    assert rest[2].startswith("long-term for c1, c10, c11 and 34 more: the license would expire")
+    assert rest[1] == "keep c38; c39: not due: valid until 2027-06-18T09:30:00Z"
+    assert rest[2].startswith("long-term for c1; c10; c11 and 34 more: the license would expire")
     assert rest[3:7] == [
         "refused wayne: unknown customer wayne",
         "  hint: polygent-issue customer list",
@@ -72,7 +72,7 @@ def test_old_files_with_several_expiries_share_a_line(desk: Desk) -> None:
     text = desk.ok("reissue", "--signed-with", "main", "--dry-run").text
     trust = "they work only on servers that still trust that key"
     assert f"3 old files were signed with main, which is compromised; {trust}\n" in text
-    assert "keep c4, prod-1, c5, prod-1: expired at 2026-11-27T09:30:00Z" in text
+    assert "keep c4, prod-1; c5, prod-1: expired at 2026-11-27T09:30:00Z" in text
 
 
 @pytest.mark.parametrize("most", [2, None])
