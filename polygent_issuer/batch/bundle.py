@@ -19,7 +19,7 @@ from typing import Final
 
 from polygent_issuer import files
 from polygent_issuer.batch.outcomes import Done, Outcome
-from polygent_issuer.errors import OutputExists, OutputProblem
+from polygent_issuer.errors import OutputExists, OutputProblem, UnreadableInput
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.signing import Destination
 from polygent_issuer.registry import Actor, Reading, Registry, Writing, change, licenses, outbox
@@ -40,6 +40,10 @@ COLUMNS: Final = (
     "last_full_day",
     "upload_before",
 )
+_MANIFEST_LIMIT: Final = 64 * 1024 * 1024
+"""The maximum size of a manifest that is read, in bytes."""
+_NOT_OURS: Final = (EOFError, RuntimeError, ValueError, NotImplementedError)
+"""Raised for an archive that is cut off, encrypted, not UTF-8, or compressed in another way."""
 
 
 class Bundle:
@@ -158,36 +162,67 @@ class Bundle:
             return set()
 
     def _fill(self, db: Reading, temp: Path, vouched: Container[str]) -> None:
-        with (
-            zipfile.ZipFile(temp, "w") as archive,
-            tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as manifest,
-        ):
-            rows = csv.writer(manifest)
-            rows.writerow(COLUMNS)
-            every = outbox.for_archive(db, str(self.target))
-            waiting = (each for each in every if each.id in vouched)
-            for number, each in enumerate(waiting, start=1):
-                archive.writestr(_entry(each.name, each.issued_at), each.file)
-                rows.writerow(self._row(each))
-                self.written = number
-            manifest.seek(0)
-            with archive.open(_entry(MANIFEST, None), "w") as entry:
-                entry.write(BOM_UTF8)  # without a BOM Excel reads the system's code page
-                for line in manifest:
-                    entry.write(line.encode())
+        every = outbox.for_archive(db, str(self.target))
+        waiting = (each for each in every if each.id in vouched)
+        self.written = write_archive(temp, waiting, self._window)
 
-    def _row(self, each: outbox.Bundled) -> tuple[str, ...]:
-        until = dates.upload_deadline(each.issued_at, self._window)
-        cells = (
-            each.customer_slug,
-            each.customer_name,
-            each.machine_label or "",
-            each.id,
-            each.name,
-            dates.last_full_day(each.expires_at).isoformat(),
-            dates.instant(until),
-        )
-        return tuple(map(for_spreadsheet, cells))
+
+def write_archive(temp: Path, entries: Iterable[outbox.Bundled], window: timedelta) -> int:
+    """Write license files and their manifest into a ZIP archive; return the number of files."""
+    count = 0
+    with (
+        zipfile.ZipFile(temp, "w") as archive,
+        tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as manifest,
+    ):
+        rows = csv.writer(manifest)
+        rows.writerow(COLUMNS)
+        for count, each in enumerate(entries, start=1):  # noqa: B007 - the last number
+            archive.writestr(_entry(each.name, each.issued_at), each.file)
+            rows.writerow(_row(each, window))
+        manifest.seek(0)
+        with archive.open(_entry(MANIFEST, None), "w") as entry:
+            entry.write(BOM_UTF8)  # without a BOM Excel reads the system's code page
+            for line in manifest:
+                entry.write(line.encode())
+    return count
+
+
+def licenses_in(path: Path) -> tuple[str, ...]:
+    """Return the IDs of the licenses in an archive, by its manifest.
+
+    Raises:
+        UnreadableInput: (`unreadable_input`) it cannot be read, or is not such an archive.
+    """
+    place, reason = escape(str(path)), None
+    try:
+        with files.open_file(str(path)) as stream, zipfile.ZipFile(stream) as archive:
+            if archive.getinfo(MANIFEST).file_size <= _MANIFEST_LIMIT:
+                text = archive.read(MANIFEST).decode("utf-8-sig")
+                rows = csv.DictReader(text.splitlines())
+                return tuple(row[COLUMNS[3]] for row in rows)
+            reason = "its manifest is too large"
+    except OSError as problem:
+        reason = (problem.strerror or str(problem)).lower()
+    except (*_NOT_OURS, KeyError, TypeError, csv.Error, zipfile.BadZipFile, zlib.error):
+        reason = f"it is not an archive with a {MANIFEST} of this tool"
+    raise UnreadableInput(
+        f"cannot read the archive {place}: {reason}",
+        hint="give the FILE.zip of --bundle, or license IDs",
+    )
+
+
+def _row(each: outbox.Bundled, window: timedelta) -> tuple[str, ...]:
+    until = dates.upload_deadline(each.issued_at, window)
+    cells = (
+        each.customer_slug,
+        each.customer_name,
+        each.machine_label or "",
+        each.id,
+        each.name,
+        dates.last_full_day(each.expires_at).isoformat(),
+        dates.instant(until),
+    )
+    return tuple(map(for_spreadsheet, cells))
 
 
 def _is_vouched(db: Reading, each: outbox.Bundled, place: str) -> bool:

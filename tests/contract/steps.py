@@ -129,6 +129,14 @@ STEPS = (
     # Settings in a backup.
     step("config set issuer Another --json"),
     step("registry restore {folder}/again.backup --settings only --json"),
+    step("reissue --all --users 50 --dry-run --json"),
+    step("reissue --all --users 50 --report {folder}/none/report.csv --eml {folder}/none --json"),
+    step("license export --all --bundle {folder}/current.zip --eml {folder}/out --json"),
+    step("license export --customer globex --output {folder}/out --json"),
+    step("license export --json"),
+    step("license sent --bundle {folder}/current.zip --json"),
+    step("license sent --all --json"),
+    step("license sent --all --undo --json"),
 )
 
 ROWS = (

@@ -58,6 +58,13 @@ SOME: dict[str, dict[str, Sequence[int]]] = {
         "openat": (5, 6, 7),
     },
     "license export": {"fdatasync": (1, 3, 5), "fsync": (1, 2), LINK: (1,), UNLINK: (1, 2)},
+    "license export of two": {
+        "fdatasync": (1, 3, 5),
+        "fsync": (1,),
+        "syncfs": (1,),
+        LINK: (1, 2),
+        UNLINK: (1, 2, 3),
+    },
     "registry import": {
         "pwrite64": (2, 20, 40),
         "fdatasync": range(1, 6),

@@ -153,7 +153,7 @@ def _after_a_crash(desk: Desk, forks: Forks) -> Task:
     fault = Fault(calls=LINK, what="signal=KILL", number=1)
     killed, _ = forks.run(desk, *_sign(desk), faults=[fault])
     assert killed.code == KILLED
-    return Task(argv=("sign", "--machine-info", machine(desk, "soylent", 5)))
+    return Task(argv=_sign_another(desk))
 
 
 def _renew(desk: Desk, _: Forks) -> Task:
@@ -180,6 +180,19 @@ def _retire(desk: Desk, _: Forks) -> Task:
 def _export(desk: Desk, _: Forks) -> Task:
     argv = ("license", "export", _signed(desk), "--output", str(desk.output / "again.lic"))
     return Task(argv=argv, judged=Aftermath)
+
+
+def _export_many(desk: Desk, _: Forks) -> Task:
+    """Export two licenses into another folder."""
+    _signed(desk)
+    desk.ok(*_sign_another(desk))
+    again = desk.folder / "again"
+    again.mkdir()
+    return Task(argv=("license", "export", "--all", "-o", str(again)), judged=Aftermath)
+
+
+def _sign_another(desk: Desk) -> tuple[str, ...]:
+    return ("sign", "--machine-info", machine(desk, "soylent", 5))
 
 
 def _config(_: Desk, __: Forks) -> Task:
@@ -211,7 +224,7 @@ def _import(desk: Desk, _: Forks) -> Task:
     """Lose the registry after a backup with the key; the license files remain."""
     backup = shutil.copytree(desk.home, desk.folder / "backup")
     _signed(desk)
-    desk.ok("sign", "--machine-info", machine(desk, "soylent", 5))
+    desk.ok(*_sign_another(desk))
     shutil.rmtree(desk.home)
     backup.rename(desk.home)
     return Task(argv=("registry", "import", str(desk.output)), judged=ImportAftermath)
@@ -236,6 +249,7 @@ SCENARIOS: dict[str, Callable[[Desk, Forks], Task]] = {
     "reissue for another machine": _reissue_for_another_machine,
     "license retire": _retire,
     "license export": _export,
+    "license export of two": _export_many,
     "registry import": _import,
     "registry import without a home": _import_anew,
     "config set": _config,

@@ -47,7 +47,7 @@ _LICENSE = _group(
     "Manage issued licenses.",
     _command("list", "license.list:list_all", "List licenses."),
     _command("show", "license.show:show", "Show a license and its history."),
-    _command("export", "license.export:export", "Write the file of a license again."),
+    _command("export", "license.export:export", "Write the files of licenses again."),
     _command("sent", "license.sent:sent", "Mark licenses as sent to their customers."),
     _command("retire", "license.retire:retire", "Retire a license so that it is not renewed."),
 )

@@ -75,6 +75,15 @@ LicenseId = Annotated[
     ),
 ]
 
+LicenseIds = Annotated[
+    list[str] | None,
+    argument(
+        "LICENSE...",
+        "Select licenses by ID or its first 4 or more characters.",
+        candidates.licenses,
+    ),
+]
+
 
 def _note(context: typer.Context, parameter: typer.CallbackParam, value: Any) -> Any:  # noqa: ANN401 - of any option
     if value not in (None, False) and parameter.name is not None:

@@ -18,6 +18,10 @@ LicenseFile = Annotated[
     option("--output", "FILE|DIR", "Write to this new path (- for stdout).", short="-o"),
 ]
 
+BundleFile = Annotated[
+    Path | None, option("--bundle", "FILE", "Write all licenses to one .zip archive.")
+]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IssueOptions(OptionGroup):
@@ -37,9 +41,7 @@ class IssueOptions(OptionGroup):
 class BatchOptions(OptionGroup):
     """The archive and the report of a batch, and the preview that it must have."""
 
-    bundle: Annotated[
-        Path | None, option("--bundle", "FILE", "Write all licenses to one .zip archive.")
-    ] = None
+    bundle: BundleFile = None
     report: Annotated[
         Path | None, option("--report", "FILE", "Write each outcome to a .csv or .json file.")
     ] = None

@@ -40,6 +40,7 @@ def test_every_due_license_is_renewed(desk: Desk) -> None:
         "renewed 3",
         f"upload before 2026-12-07T09:30:00Z {assumed}",
         "next: list unsent licenses with polygent-issue license list --unsent",
+        "after sending them: polygent-issue license sent --all",
     ]
     assert outcome.err == ""
     assert len(files(desk)) == 3

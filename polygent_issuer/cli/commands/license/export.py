@@ -1,60 +1,94 @@
-"""`polygent-issue license export`: write the stored file of a license again."""
+"""`polygent-issue license export`: write stored license files again."""
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Annotated
 
+from polygent_issuer.batch import file_export
+from polygent_issuer.batch.file_export import StoredFile
+from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.flows.license_export import (
+    Outputs,
+    export_many,
+    exported_json,
+    upload_before,
+    warn_before_sending,
+)
 from polygent_issuer.cli.flows.mail_drafts import drafter
-from polygent_issuer.cli.options.common import LicenseId
-from polygent_issuer.cli.options.issue import EmlFolder, LicenseFile
+from polygent_issuer.cli.options.common import LicenseIds, flag, option
+from polygent_issuer.cli.options.issue import BundleFile, EmlFolder, LicenseFile
 from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.customer import zone_of
-from polygent_issuer.cli.output.license import send_warnings
 from polygent_issuer.cli.output.model import Fields, Line
 from polygent_issuer.cli.output.proposal import deadline
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import UsageProblem
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing import outbox_delivery
-from polygent_issuer.issuing.proposal import file_name, load_license
 from polygent_issuer.issuing.signing import choose_destination
-from polygent_issuer.registry import Reading, Writing, change, customers, keys, licenses
-from polygent_issuer.registry.records import Customer, KeyRecord, LicenseRecord
+from polygent_issuer.registry import LicenseRecord, Reading, Writing, change
 from polygent_issuer.terms import dates
-from polygent_issuer.verifier import License
-
-_Stored = tuple[LicenseRecord, License, Customer, KeyRecord]
 
 
 def export(
-    invocation: Invocation, license_id: LicenseId, to: LicenseFile = None, eml: EmlFolder = None
+    invocation: Invocation,
+    license_ids: LicenseIds = None,
+    *,
+    customer: Annotated[
+        str | None,
+        option(
+            "--customer", "NAME", "Select this customer's current licenses.", candidates.customers
+        ),
+    ] = None,
+    every: Annotated[bool, flag("--all", "Select every current license.")] = False,
+    to: LicenseFile = None,
+    bundle: BundleFile = None,
+    eml: EmlFolder = None,
 ) -> Report:
-    """Write the file of a license again.
+    """Write the files of licenses again.
 
-    The file has exactly the same bytes. An existing file is never overwritten. A server accepts a
-    file only within its upload window; after that, reissue the license.
+    Each file has exactly the same bytes. An existing file is never overwritten. A server accepts a
+    file only within its upload window; after that, reissue the license. Several licenses go into a
+    folder, or with --bundle into an archive; the same command can be repeated.
     """
+    ids = license_ids or []
+    if (bool(ids), customer is not None, every).count(True) != 1:
+        raise UsageProblem(
+            "LICENSE, --customer and --all are mutually exclusive"
+            if ids or customer or every
+            else "no licenses given",
+            hint=Hint(run("license", "export", "LICENSE..."), ", or ", run("license", "list")),
+        )
+    if len(ids) == 1 and bundle is None:
+        return _export_one(invocation, ids[0], to, eml)
+    slug = None if customer is None else invocation.customer(customer).slug
+
+    def select(db: Reading) -> tuple[LicenseRecord, ...]:
+        return file_export.select(db, ids, customer=slug, every=every)
+
+    return export_many(invocation, select, Outputs(output=to, bundle=bundle, eml=eml))
+
+
+def _export_one(invocation: Invocation, license_id: str, to: str | None, eml: str | None) -> Report:
     if to == "-" and invocation.as_json:
         raise UsageProblem(
             "--json and --output - are mutually exclusive", hint="give --output FILE"
         )
-    settings = invocation.settings
-    decided = invocation.decide(lambda db: _stored(db, license_id))
-    record, license_, _, key = decided.decision
+
+    def read(db: Reading) -> StoredFile:
+        (record,) = file_export.select(db, [license_id])
+        return file_export.read_file(db, record)
+
+    decided = invocation.decide(read)
+    stored, record = decided.decision, decided.decision.record
     mail = None if eml is None else drafter(invocation, eml)
-    place = choose_destination(to, settings.output, result.write_bytes)
-    name = place.name or file_name(license_, record.machine_label)
-    path = None if place.folder is None else place.folder / name
+    place = choose_destination(to, invocation.settings.output, result.write_bytes)
+    path = None if place.folder is None else place.folder / (place.name or stored.name)
     prefix = outbox_delivery.temp_prefix(invocation.registry.id)
 
     def write(db: Writing) -> None:
-        db.record(
-            "license-exported",
-            customer=record.customer_slug,
-            license=record.id,
-            kid=record.kid,
-            details={"to": "stdout" if path is None else str(path), "sha256": record.sha256},
-        )
+        file_export.record_export(db, stored, "stdout" if path is None else str(path))
         # Before the file, so that no file is written if the registry cannot be written.
         db.check_written()
         if path is None:  # in the transaction, so the journal has no row if stdout fails
@@ -65,55 +99,31 @@ def export(
     change.carry_out(
         decided.unasked(), write, undone="nothing was exported", deliver=lambda _: [record.id]
     )
-    upload_before = dates.upload_deadline(license_.issued_at, settings.upload_window_or_assumed)
-    for objection in send_warnings(record, key, upload_before=upload_before, now=invocation.now):
-        invocation.warn(objection)
-    drafts = () if mail is None else mail.write([record.id])[record.id]
-    return _report(invocation, decided.decision, path, drafts, upload_before)
+    warn_before_sending(invocation, [(record, stored.key)])
+    drafts: Sequence[Path] = () if mail is None else mail.write([record.id])[record.id]
+    return _report(invocation, stored, path, drafts)
 
 
 def _report(
-    invocation: Invocation,
-    stored: _Stored,
-    path: Path | None,
-    drafts: Iterable[Path],
-    upload_before: datetime,
+    invocation: Invocation, stored: StoredFile, path: Path | None, drafts: Iterable[Path]
 ) -> Report:
-    record, _, customer, key = stored
-    file, assumed = (
-        None if path is None else str(path),
-        invocation.settings.upload_window_is_assumed,
+    record, customer = stored.record, stored.customer
+    members = exported_json(stored, invocation, path, drafts)
+    until = deadline(
+        upload_before(stored, invocation.settings), assumed=members["upload_window_assumed"]
     )
-    too_late = invocation.now > upload_before
-    members = {
-        "id": record.id,
-        "customer": record.customer_slug,
-        "status": str(record.status),
-        "file": file,
-        "drafts": list(map(str, drafts)),
-        "sha256": record.sha256,
-        "expires_at": dates.instant(record.expires_at),
-        "upload_before": dates.instant(upload_before),
-        "upload_window_assumed": assumed,
-        "upload_window_passed": too_late,
-        "compromised_key": key.label if key.compromised else None,
-    }
-    until = deadline(upload_before, assumed=assumed)
     fields = Fields(
         (
             ("customer", f"{customer.name} ({customer.slug})"),
             ("machine", record.machine_label),
             ("expires", dates.describe_expiry(record.expires_at, zone_of(customer))),
-            ("file", file or "stdout"),
+            ("file", members["file"] or "stdout"),
             *(("mail draft", str(draft)) for draft in drafts),
-            ("upload before", f"{until}, which has passed" if too_late else until),
+            (
+                "upload before",
+                f"{until}, which has passed" if members["upload_window_passed"] else until,
+            ),
         )
     )
     done = Line(f"exported license {record.id}", "good")
     return Report(members, [done, fields], text_to_stderr=path is None)
-
-
-def _stored(db: Reading, license_id: str) -> _Stored:
-    record = licenses.find(db, license_id)
-    license_ = load_license(db, record)
-    return record, license_, customers.get(db, record.customer_slug), keys.pinned(db, record.kid)

@@ -1,31 +1,32 @@
 """`polygent-issue license sent`: mark licenses as sent to their customers."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
+from polygent_issuer.batch.bundle import licenses_in
 from polygent_issuer.cli import consent
-from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import argument, flag
-from polygent_issuer.cli.output.license import send_warnings
+from polygent_issuer.cli.flows.license_export import warn_before_sending
+from polygent_issuer.cli.options.common import LicenseIds, flag, option
 from polygent_issuer.cli.output.model import Line
 from polygent_issuer.cli.output.result import Report
-from polygent_issuer.registry import Reading, Writing, change, keys, licenses
+from polygent_issuer.errors import UsageProblem
+from polygent_issuer.hints import Hint, run
+from polygent_issuer.registry import LicenseStatus, Reading, Writing, change, keys, licenses
 from polygent_issuer.registry.records import KeyRecord, LicenseRecord
 from polygent_issuer.terms import dates
 
 
 def sent(
     invocation: Invocation,
-    license_ids: Annotated[
-        list[str],
-        argument(
-            "LICENSE...",
-            "Select licenses by ID or its first 4 or more characters.",
-            candidates.licenses,
-        ),
-    ],
+    license_ids: LicenseIds = None,
+    every: Annotated[bool, flag("--all", "Select all that license list --unsent lists.")] = False,
+    bundle: Annotated[
+        Path | None, option("--bundle", "FILE", "Select the licenses in this .zip archive.")
+    ] = None,
     *,
     undo: Annotated[bool, flag("--undo", "Clear the sent mark.")] = False,
     consents: consent.ConsentOptions,
@@ -35,13 +36,12 @@ def sent(
     Either all of them are marked or none. license list --unsent lists the licenses that are not
     marked. If a file is sent again, the latest time is kept.
     """
-    typed, now = consent.parse_consent(consents), invocation.now
-    window = invocation.settings.upload_window_or_assumed
-    decided = invocation.decide(lambda db: _chosen(db, license_ids))
-    for record, key in () if undo else decided.decision:
-        until = dates.upload_deadline(record.issued_at, window)
-        for objection in send_warnings(record, key, upload_before=until, now=now):
-            invocation.warn(objection)
+    typed = consent.parse_consent(consents)
+    _check_options(license_ids, bundle, every=every, undo=undo)
+    ids = license_ids or ([] if bundle is None else licenses_in(bundle))
+    decided = invocation.decide(lambda db: _unsent(db) if every else _chosen(db, ids))
+    if not undo:
+        warn_before_sending(invocation, decided.decision)
     agreed = consent.obtain(invocation, decided.behind, typed)
 
     def note(db: Writing, record: LicenseRecord) -> LicenseRecord:
@@ -72,7 +72,8 @@ def sent(
         }
         for record, before in noted
     ]
-    return Report({"licenses": members}, [_line(record, before) for record, before in noted])
+    lines = [_line(record, before) for record, before in noted]
+    return Report({"licenses": members}, lines or [Line("no unsent licenses", "dim")])
 
 
 def _line(record: LicenseRecord, before: datetime | None) -> Line:
@@ -81,8 +82,38 @@ def _line(record: LicenseRecord, before: datetime | None) -> Line:
     return Line(f"license {record.id[:8]} of {record.customer_slug}: {state}{earlier}", "good")
 
 
-def _chosen(db: Reading, typed: list[str]) -> tuple[tuple[LicenseRecord, KeyRecord], ...]:
+def _check_options(
+    license_ids: Sequence[str] | None, bundle: Path | None, *, every: bool, undo: bool
+) -> None:
+    given = (bool(license_ids), bundle is not None, every)
+    if given.count(True) != 1:
+        raise UsageProblem(
+            "LICENSE, --bundle and --all are mutually exclusive"
+            if any(given)
+            else "no licenses given",
+            hint=Hint(
+                run("license", "sent", "LICENSE..."), ", or ", run("license", "sent", "--all")
+            ),
+        )
+    if every and undo:
+        raise UsageProblem(
+            "--all selects unsent licenses, so it cannot be combined with --undo",
+            hint=run("license", "sent", "--undo", "LICENSE..."),
+        )
+
+
+_Chosen = tuple[tuple[LicenseRecord, KeyRecord], ...]
+
+
+def _chosen(db: Reading, typed: Iterable[str]) -> _Chosen:
     """Return the selected licenses and their keys; an earlier sent mark is ignored."""
     records = (licenses.find(db, each) for each in typed)
     chosen = {record.id: replace(record, sent_at=None) for record in records}
     return tuple((record, keys.pinned(db, record.kid)) for record in chosen.values())
+
+
+def _unsent(db: Reading) -> _Chosen:
+    """Return the licenses that `license list --unsent` lists, with their keys."""
+    unsent = licenses.select(db, status=LicenseStatus.CURRENT, unsent=True, archived=False)
+    records = [licenses.checked(db, record) for record in unsent]
+    return tuple((record, keys.pinned(db, record.kid)) for record in records)

@@ -153,9 +153,12 @@ class BatchResult(Result):
             ended = "interrupted" if self.interrupted else "stopped by an error"
             yield Line(f"{ended}; run the same command again to continue", "warn")
         elif self.counts.issued:
-            yield Line(
-                "next: list unsent licenses with polygent-issue license list --unsent", "dim"
-            )
+            sent = run("license", "sent", "--all")
+            if self.bundle is not None:
+                sent = run("license", "sent", "--bundle", str(self.bundle.target))
+            unsent = run("license", "list", "--unsent")
+            yield Line(Hint("next: list unsent licenses with ", unsent), "dim")
+            yield Line(Hint("after sending them: ", sent), "dim")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

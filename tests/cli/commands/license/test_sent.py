@@ -1,5 +1,6 @@
 """`polygent-issue license sent`: licenses marked as sent."""
 
+import zipfile
 from datetime import timedelta
 
 import pytest
@@ -148,3 +149,53 @@ def test_a_clock_that_is_behind_needs_consent(two: Books) -> None:
     assert (refused.code, "clock-behind" in refused.err) == (4, True)
     two.desk.ok("license", "sent", FIRST, "--accept", "clock-behind", "--reason", "known")
     assert two.desk.ok("journal", "show", "--json").json["rows"][-1]["accepted"] == ["clock-behind"]
+
+
+def test_all_unsent_licenses_are_marked(two: Books) -> None:
+    """The list of unsent licenses is marked at once; then there is nothing to do."""
+    two.desk.ok("license", "sent", FIRST)
+    two.desk.now += timedelta(hours=1)
+    outcome = two.desk.ok("license", "sent", "--all")
+    assert outcome.text == "license 0000000b of globex: sent at 2026-11-30T10:30:00Z\n"
+    assert unsent(two) == []
+    before = two.last_row()
+    assert two.desk.ok("license", "sent", "--all").text == "no unsent licenses\n"
+    assert two.desk.ok("license", "sent", "--all", "--json").json["licenses"] == []
+    assert two.last_row() == before
+
+
+def test_the_licenses_of_an_archive_are_marked(two: Books) -> None:
+    """An archive of `--bundle` names its licenses; the mark can be cleared the same way."""
+    archive = two.desk.folder / "all.zip"
+    two.desk.ok("license", "export", "--all", "--bundle", str(archive))
+    two.license(two.customer("Wayne", "wayne"), license_id="0000000c-0000-4000-8000-000000000000")
+    two.desk.ok("license", "sent", "--bundle", str(archive))
+    assert unsent(two) == ["0000000c-0000-4000-8000-000000000000"]
+    two.desk.ok("license", "sent", "--bundle", str(archive), "--undo")
+    assert len(unsent(two)) == 3
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04", b"{}"])
+def test_a_file_without_a_manifest_is_refused(two: Books, content: bytes | None) -> None:
+    """A missing file, or one that is not an archive of a batch, is exit 3."""
+    archive = two.desk.folder / "x.zip"
+    if content == b"{}":
+        with zipfile.ZipFile(archive, "w") as other:
+            other.writestr("manifest.csv", b"a,b\n1,2\n")
+    elif content is not None:
+        archive.write_bytes(content)
+    outcome = two.desk.run("license", "sent", "--bundle", str(archive))
+    assert outcome.code == 3
+    assert f"cannot read the archive {archive}: " in outcome.err
+    assert len(unsent(two)) == 2
+
+
+@pytest.mark.parametrize(
+    "argv", [(), ("--all", FIRST), ("--all", "--undo"), ("--bundle", "x", FIRST)]
+)
+def test_contradicting_options_mark_nothing(two: Books, argv: tuple[str, ...]) -> None:
+    """Exactly one of IDs, archive and --all selects; --undo of all is refused."""
+    outcome = two.desk.run("license", "sent", *argv)
+    assert outcome.code == 2
+    assert "hint: polygent-issue license sent " in outcome.err
+    assert len(unsent(two)) == 2

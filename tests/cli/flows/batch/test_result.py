@@ -1,11 +1,14 @@
 """The result of a batch."""
 
+import pytest
+
 from polygent_issuer.batch.outcomes import Decision, Failed, Job, Kept
 from polygent_issuer.cli.flows.batch.result import (
     MOST_FAILURES,
     MOST_MISSING_CUSTOMERS,
     BatchCounts,
     BatchResult,
+    repeated,
 )
 from polygent_issuer.cli.output.model import Table
 from polygent_issuer.cli.output.result import plain_lines
@@ -78,3 +81,21 @@ def test_customers_without_a_row_are_listed() -> None:
     result = BatchResult(counts=counts(kept=1), settings=Settings(), missing_customers=slugs)
     assert lines(result)[-1].endswith(f"c{MOST_MISSING_CUSTOMERS - 1} and 2 more")
     assert result.to_json()["summary"]["unnamed"] == list(slugs)
+
+
+@pytest.mark.parametrize(
+    ("argv", "again"),
+    [
+        ("renew c1 c2 --dry-run", "renew c1 c2 --expect D"),
+        ("--home /h renew --dry-run - --home=/h", "renew - --expect D"),
+        ("reissue --all --dry-run --report r.csv --eml d", "reissue --all --eml d --expect D"),
+        ("apply --report=r.csv --expect OLD f.csv --expect=X", "apply f.csv --expect D"),
+        ("renew --dry-run -o out -- --dry-run x", "renew -o out --expect D -- --dry-run x"),
+    ],
+)
+def test_a_command_line_is_repeated_without_its_preview(argv: str, again: str) -> None:
+    """Only what belongs to the dry run is left out, each with its value."""
+    command = repeated(argv.split(), "--expect", "D")
+    assert command.argv == ("polygent-issue", *again.split())
+    quoted = repeated(["renew", "--reason", "it's due"], "--expect", "D")
+    assert str(quoted) == """polygent-issue renew --reason 'it'"'"'s due' --expect D"""

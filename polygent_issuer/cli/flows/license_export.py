@@ -1,0 +1,175 @@
+"""Export of stored license files: the members of each, and the export of many at once."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from polygent_issuer.batch import file_export
+from polygent_issuer.batch.file_export import StoredFile
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.flows.batch.checks import Problems, bundle_of, folder_of
+from polygent_issuer.cli.flows.mail_drafts import drafter
+from polygent_issuer.cli.output.license import send_warnings
+from polygent_issuer.cli.output.model import Block, Line, Table
+from polygent_issuer.cli.output.proposal import deadline
+from polygent_issuer.cli.output.result import Report
+from polygent_issuer.home.settings import Settings
+from polygent_issuer.registry import KeyRecord, LicenseRecord, Reading
+from polygent_issuer.registry.change import Decided
+from polygent_issuer.terms import dates
+
+_MOST_WARNINGS: Final = 20
+Select = Callable[[Reading], tuple[LicenseRecord, ...]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outputs:
+    """Where many files go, as typed: a folder or an archive, and a folder for mail drafts."""
+
+    output: str | None
+    bundle: Path | None
+    eml: str | None
+
+
+def upload_before(stored: StoredFile, settings: Settings) -> datetime:
+    """Return the upload deadline of a file."""
+    return dates.upload_deadline(stored.license.issued_at, settings.upload_window_or_assumed)
+
+
+def exported_json(
+    stored: StoredFile, invocation: Invocation, path: Path | None, drafts: Iterable[Path]
+) -> dict[str, Any]:
+    """Return an exported file as JSON; a `path` of None is stdout."""
+    until, record = upload_before(stored, invocation.settings), stored.record
+    return {
+        "id": record.id,
+        "customer": record.customer_slug,
+        "status": str(record.status),
+        "file": None if path is None else str(path),
+        "drafts": list(map(str, drafts)),
+        "sha256": record.sha256,
+        "expires_at": dates.instant(record.expires_at),
+        "upload_before": dates.instant(until),
+        "upload_window_assumed": invocation.settings.upload_window_is_assumed,
+        "upload_window_passed": invocation.now > until,
+        "compromised_key": stored.key.label if stored.key.compromised else None,
+    }
+
+
+def warn_before_sending(
+    invocation: Invocation, stored: Iterable[tuple[LicenseRecord, KeyRecord]]
+) -> None:
+    """Warn of each license that should not be sent now, up to a number that can be read."""
+    window = invocation.settings.upload_window_or_assumed
+    warnings = [
+        warning
+        for record, key in stored
+        for warning in send_warnings(
+            record,
+            key,
+            upload_before=dates.upload_deadline(record.issued_at, window),
+            now=invocation.now,
+        )
+    ]
+    for warning in warnings[:_MOST_WARNINGS]:
+        invocation.warn(warning)
+    if (more := len(warnings) - _MOST_WARNINGS) > 0:
+        invocation.warn(f"{more:,} more like these")
+
+
+def export_many(invocation: Invocation, select: Select, outputs: Outputs) -> Report:
+    """Write the files of many licenses into a folder or an archive, and their mail drafts.
+
+    Args:
+        select: returns the licenses in the open transaction.
+
+    Raises:
+        IssuerError: every problem with the places, before the first file.
+    """
+    problems, option = Problems(), outputs.eml
+    bundle = problems.attempt(lambda: bundle_of(invocation, outputs.bundle, outputs.output))
+    place: Path | None = None
+    if bundle is not None:
+        problems.attempt(bundle.require_free)
+        place = bundle.target
+    elif outputs.bundle is None:
+        folder = problems.attempt(lambda: folder_of(invocation, outputs.output))
+        place = None if folder is None else folder.folder
+    mail = None if option is None else problems.attempt(lambda: drafter(invocation, option))
+    problems.require_none()
+
+    def read(db: Reading) -> tuple[StoredFile, ...]:
+        return tuple(file_export.read_file(db, record) for record in select(db))
+
+    decided = invocation.decide(read)
+    if place is None or not decided.decision:
+        return Report(
+            {"licenses": [], "archive": None}, [Line("no current licenses to export", "dim")]
+        )
+    if bundle is not None:
+        window = invocation.settings.upload_window_or_assumed
+        file_export.export_into_archive(decided, bundle.target, window=window)
+    else:
+        _into_folder(invocation, decided, place)
+    warn_before_sending(invocation, [(each.record, each.key) for each in decided.decision])
+    ids = [each.record.id for each in decided.decision]
+    drafts = {} if mail is None else mail.write(ids)
+    return _report(invocation, decided.decision, place, drafts, archive=bundle is not None)
+
+
+def _into_folder(
+    invocation: Invocation, decided: Decided[tuple[StoredFile, ...]], folder: Path
+) -> None:
+    file_export.check_free(decided.decision, folder)
+
+    def decide(ids: Sequence[str]) -> Decided[tuple[StoredFile, ...]]:
+        def read(db: Reading) -> tuple[StoredFile, ...]:
+            return tuple(file_export.read_file(db, each) for each in file_export.select(db, ids))
+
+        return invocation.decide(read)
+
+    for _ in file_export.export_into_folder(
+        decide, [each.record.id for each in decided.decision], folder
+    ):
+        pass
+
+
+def _report(
+    invocation: Invocation,
+    stored: Sequence[StoredFile],
+    place: Path,
+    drafts: Mapping[str, tuple[Path, ...]],
+    *,
+    archive: bool,
+) -> Report:
+    members = {
+        "licenses": (
+            exported_json(each, invocation, place / each.name, drafts.get(each.record.id, ()))
+            | ({"archive": str(place), "file": each.name} if archive else {})
+            for each in stored
+        ),
+        "archive": {"file": str(place), "licenses": len(stored)} if archive else None,
+    }
+    rows = tuple(
+        (
+            each.record.id[:8],
+            each.record.customer_slug,
+            each.record.machine_label or "any",
+            dates.last_full_day(each.record.expires_at).isoformat(),
+        )
+        for each in sorted(stored, key=lambda each: each.name)
+    )
+    count = "1 license" if len(stored) == 1 else f"{len(stored):,} licenses"
+    blocks: list[Block] = [
+        Table(("license", "customer", "machine", "last full day"), rows),
+        Line(f"exported {count} into {place}", "good"),
+    ]
+    deadlines = (upload_before(each, invocation.settings) for each in stored)
+    if ahead := [until for until in deadlines if until >= invocation.now]:
+        until = deadline(min(ahead), assumed=invocation.settings.upload_window_is_assumed)
+        blocks.append(Line(f"upload the first one before {until}"))
+    if drafts:
+        blocks.append(Line(f"mail drafts: {sum(map(len, drafts.values())):,}"))
+    return Report(members, blocks)
