@@ -40,6 +40,7 @@ SOME: dict[str, dict[str, Sequence[int]]] = {
         "write": (1, 14, 21, 30),
         "openat": (30, 40, 50),
     },
+    "reissue many": {"fdatasync": (1, 4), LINK: (1, 11), UNLINK: (2,)},
     "renew many into an archive": {
         "fdatasync": (1, 3, 5, 7),
         "fsync": (1, 2, 3),

@@ -14,6 +14,12 @@ def _renew_many(desk: Desk, _: Forks) -> Task:
     return Task(argv=due(desk), judged=BatchAftermath, repeatable=False)
 
 
+def _reissue_many(desk: Desk, _: Forks) -> Task:
+    """Reissue files whose upload deadline has passed, with the same terms."""
+    due(desk)
+    return Task(argv=("reissue", "--all", "--json"), judged=BatchAftermath, repeatable=False)
+
+
 def _bundle(desk: Desk, _: Forks) -> Task:
     argv = (*due(desk), "--bundle", str(desk.folder / BUNDLE))
     return Task(argv=argv, judged=BundleAftermath, repeatable=False)
@@ -29,6 +35,7 @@ def _apply_without_links(desk: Desk, forks: Forks) -> Task:
 
 BATCHES: dict[str, Callable[[Desk, Forks], Task]] = {
     "renew many": _renew_many,
+    "reissue many": _reissue_many,
     "renew many into an archive": _bundle,
     "apply": _apply,
     "apply without hard links": _apply_without_links,
