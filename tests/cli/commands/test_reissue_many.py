@@ -41,6 +41,17 @@ def test_every_license_of_a_key_is_reissued_once(desk: Desk) -> None:
     assert read_state(desk).problems == ()
 
 
+def test_a_new_file_is_reissued_for_another_key(desk: Desk) -> None:
+    """The key decides, even while servers would accept the file."""
+    add_customers_at(desk, range(1, 3), ends_in=200)
+    desk.ok("reissue", "--all")
+    assert "nothing to do, kept 2" in desk.ok("reissue", "--all").text
+    use_second_key(desk)
+    assert "reissued 2" in desk.ok("reissue", "--all").text
+    assert set(signers(desk).values()) == {"second"}
+    assert "reissued 2" in desk.ok("reissue", "--all", "--key", "main").text
+
+
 def test_all_and_due_within_select_licenses(desk: Desk) -> None:
     """`--all` selects every current license; the filters can be combined."""
     add_customers_at(desk, range(1, 3))

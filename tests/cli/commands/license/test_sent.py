@@ -7,6 +7,7 @@ import pytest
 from support.cli import NOW, Desk
 from support.licenses import Books
 
+from polygent_issuer.batch import bundle
 from polygent_issuer.cli import consent
 from polygent_issuer.findings import Consent
 from polygent_issuer.registry import licenses
@@ -188,6 +189,16 @@ def test_a_file_without_a_manifest_is_refused(two: Books, content: bytes | None)
     assert outcome.code == 3
     assert f"cannot read the archive {archive}: " in outcome.err
     assert len(unsent(two)) == 2
+
+
+def test_a_large_manifest_is_refused(two: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A manifest above the limit is not read into memory."""
+    archive = two.desk.folder / "all.zip"
+    two.desk.ok("license", "export", "--all", "--bundle", str(archive))
+    monkeypatch.setattr(bundle, "_MANIFEST_LIMIT", 10)
+    outcome = two.desk.run("license", "sent", "--bundle", str(archive))
+    assert outcome.code == 3
+    assert f"cannot read the archive {archive}: its manifest is too large\n" in outcome.err
 
 
 @pytest.mark.parametrize(
