@@ -25,6 +25,7 @@ class FindingCode(StrEnum):
     LONG_TERM = "long-term"
     SIMILAR_CUSTOMER = "similar-customer"
     NOT_DUE = "not-due"
+    WEAK_PASSPHRASE = "weak-passphrase"  # noqa: S105 - a code, not a password
     CLOCK_BEHIND = "clock-behind"
     KEY_ROLLOUT = "key-rollout"
     REGISTRY_ROLLBACK = "registry-rollback"
@@ -50,6 +51,7 @@ MEANINGS: Final[Mapping[FindingCode, str]] = {
     "numbers are not similar (topic `customers`)",
     FindingCode.NOT_DUE: "a renewal more than 90 days before the expiry (setting `not_due`); "
     "converting a trial is never too early",
+    FindingCode.WEAK_PASSPHRASE: "a new passphrase has fewer than 12 characters",
     FindingCode.CLOCK_BEHIND: "this machine's clock is behind the newest row of the journal",
     FindingCode.KEY_ROLLOUT: "servers need the new public key before files signed with the new key",
     FindingCode.REGISTRY_ROLLBACK: "the current registry contains rows that the backup lacks",

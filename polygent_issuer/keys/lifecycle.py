@@ -22,7 +22,7 @@ from polygent_issuer.hints import Hint, run
 from polygent_issuer.home import settings_editing
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys.file_store import FileStore
-from polygent_issuer.keys.passphrases import Passphrase
+from polygent_issuer.keys.new_passphrase import NewPassphrase
 from polygent_issuer.keys.pkcs11_store import (
     Pkcs11Store,
     backup_impossible_existing,
@@ -31,7 +31,12 @@ from polygent_issuer.keys.pkcs11_store import (
 from polygent_issuer.keys.private_key_file import ImportedKey
 from polygent_issuer.keys.rotation import free_label, label_words, require_free_label
 from polygent_issuer.keys.signer import generate_private_key
-from polygent_issuer.keys.signing import open_store, place_of, require_not_example, require_usable
+from polygent_issuer.keys.signing import (
+    open_store,
+    place_of,
+    require_not_example,
+    require_usable,
+)
 from polygent_issuer.registry import Actor, KeyRecord, Registry, Writing, change, keys
 from polygent_issuer.registry.change import Decided
 from polygent_issuer.store_uri import FILE, KEYRING, FileLocation, TokenUri, file_location
@@ -89,13 +94,14 @@ class KeyLifecycle:
 
     Attributes:
         settings: of the home.
-        passphrase: of key files and backups, or the PIN of a token.
+        passphrase: of key files and backups, or the PIN of a token. The journal records consent to
+            a weak new one.
     """
 
     registry: Registry
     home: Path
     settings: Settings
-    passphrase: Passphrase
+    passphrase: NewPassphrase
     warn: Callable[[str], None]
     now: datetime
     actor: Actor
@@ -109,6 +115,7 @@ class KeyLifecycle:
 
         Raises:
             InputRefused: (`input_refused`) for a label that cannot be used.
+            ConsentNeeded: (`consent_needed`) for a weak new passphrase.
             OutputProblem: (`output_exists`, `output_failed`) when nothing was recorded;
                 (`backup_failed`) when the key is in the keyring and recorded without a backup.
             KeyUnavailable: (`not_extractable`) for a backup of a key in a token; each code of the
@@ -139,7 +146,8 @@ class KeyLifecycle:
             backup: as for `generate`.
 
         Raises:
-            InputRefused, KeyUnavailable, OutputProblem: as `check_importable` and `generate`.
+            InputRefused, ConsentNeeded, KeyUnavailable, OutputProblem: as `check_importable` and
+                `generate`.
         """
         decided = self._decide(lambda known: check_importable(imported.kid, label, known))
         return self._store(imported.private_key, "key-imported", decided, store_uri, backup)
@@ -167,6 +175,7 @@ class KeyLifecycle:
 
         Raises:
             OutputExists, OutputProblem: (`output_exists`, `output_failed`) for the file.
+            ConsentNeeded: (`consent_needed`) for a weak new passphrase.
             KeyUnavailable: (`not_extractable`) for a key in a token; each code of the store's
                 `load`.
         """
@@ -174,13 +183,14 @@ class KeyLifecycle:
         store = self._open_store(place_of(self.settings, key.kid))
         if isinstance(store, Pkcs11Store):
             raise backup_impossible_existing(key.label)
-        secret = self._backup_passphrase(path)
+        _require_free(path)
         signer = store.load(key.public_key)
+        secret = self._backup_passphrase(path)
         backup = self._write_backup(signer.private_key, key.label, path, secret)
 
         def note(db: Writing) -> None:
             keys.note_backup(db, key.kid)
-            db.record("key-backed-up", kid=key.kid)
+            db.record("key-backed-up", kid=key.kid, **self.passphrase.agreed)
 
         # The backup exists now, so it is recorded even if the registry has changed.
         decided = change.decide(self.registry, lambda _: None, now=self.now, actor=self.actor)
@@ -198,7 +208,10 @@ class KeyLifecycle:
         label = decided.decision
         public_key = Key.from_public_key(private_key.public_key())
         # Asked first, so that a missing passphrase does not leave a key in the keyring.
-        secret = None if backup_path is None else self._backup_passphrase(backup_path)
+        secret = None
+        if backup_path is not None:
+            _require_free(backup_path)
+            secret = self._backup_passphrase(backup_path)
         store = self._open_store(store_uri or place_of(self.settings, public_key.kid))
         backup, failure = None, None
         with _saved(store, private_key, label) as uri:
@@ -255,7 +268,8 @@ class KeyLifecycle:
             if backup is not None:
                 keys.note_backup(db, key.kid)
             scheme = uri.partition(":")[0]
-            db.record(event, kid=key.kid, details={"store": scheme, "backup": backup is not None})
+            details = {"store": scheme, "backup": backup is not None}
+            db.record(event, kid=key.kid, details=details, **self.passphrase.agreed)
             record = keys.find(db, key.kid)
             return StoredKey(key=record, uri=uri, backup=backup, is_new=is_new)
 
@@ -270,19 +284,21 @@ class KeyLifecycle:
         return open_store(self.settings, uri, passphrase=self.passphrase, warn=self.warn)
 
     def _backup_passphrase(self, path: Path) -> bytes:
-        """Ask for the passphrase of a backup before a key is generated or unlocked."""
-        if not file_location(path).folder and os.path.lexists(path):
-            raise OutputExists(
-                f"{escape(str(path))} already exists", hint="choose another file for the backup"
-            )
         return self.passphrase.get(f"the new backup {escape(path.name)}", confirm=True)
 
     def _write_backup(
         self, private_key: ec.EllipticCurvePrivateKey, label: str, path: Path, secret: bytes
     ) -> Path:
         place = file_location(path)
-        backups = FileStore(place, passphrase=self.passphrase, warn=self.warn)
-        return backups.write(private_key, label=label, secret=secret)
+        store = FileStore(place, passphrase=self.passphrase, warn=self.warn)
+        return store.write(private_key, label=label, secret=secret)
+
+
+def _require_free(backup: Path) -> None:
+    if not file_location(backup).folder and os.path.lexists(backup):
+        raise OutputExists(
+            f"{escape(str(backup))} already exists", hint="choose another file for the backup"
+        )
 
 
 @contextmanager

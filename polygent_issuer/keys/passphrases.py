@@ -30,7 +30,7 @@ COMMAND_TIMEOUT: Final = timedelta(seconds=60)
 """Long enough for a person to answer the prompt of a password manager."""
 
 _READ_BYTES: Final = MAX_BYTES + 6  # a byte order mark, a line end, and one byte too many
-_AMPLE: Final = 12  # characters
+_TRIES_LEFT: Final = ("2 tries left", "1 try left")
 _LINE_END: Final = re.compile(rb"\r?\n\Z")
 _ONE_LINE: Final = "save the passphrase as one line of UTF-8 text"
 _OPTIONS: Final = (
@@ -88,17 +88,17 @@ class _CachedPassphrase(Passphrase):
     `name` is safe to show: `the passphrase file X`.
     """
 
-    __slots__ = ("_data", "_name", "_read", "_warn")
+    __slots__ = ("_data", "_read", "_warn", "name")
 
     def __init__(self, name: str, read: Callable[[], bytes], warn: Callable[[str], None]) -> None:
-        self._name = name
+        self.name = name
         self._read = read
         self._warn = warn
         self._data: bytes | None = None
 
     def get(self, purpose: str, *, confirm: bool = False) -> bytes:  # noqa: ARG002
         """Return the passphrase; `confirm` has no effect, since no person types it."""
-        return _one_line(self._bytes(), self._name)
+        return _one_line(self._bytes(), self.name)
 
     def unlock(self, purpose: str, attempt: Callable[[bytes], T]) -> T:
         """Try the passphrase, then once the one that earlier versions read from the same bytes."""
@@ -114,7 +114,7 @@ class _CachedPassphrase(Passphrase):
             opened = attempt(earlier)
         except WrongPassphrase:
             raise refused from None
-        problem, where = f"{self._name} begins with a byte order mark", ""
+        problem, where = f"{self.name} begins with a byte order mark", ""
         if secret is None:  # a new key file cannot have it, so `key import` asks for another one
             problem = refused.message.removeprefix("cannot read ")  # the bytes opened the key
             where = " (on a terminal, from the same source)"
@@ -127,7 +127,7 @@ class _CachedPassphrase(Passphrase):
     def is_usable(self) -> bool:
         """Return whether this passphrase can protect a new key."""
         try:
-            _one_line(self._bytes(), self._name)
+            _one_line(self._bytes(), self.name)
         except PassphraseRefused:
             return False
         return True
@@ -138,64 +138,24 @@ class _CachedPassphrase(Passphrase):
         return self._data
 
 
-class NewPassphrase(Passphrase):
-    """A source that warns once about a short new passphrase.
-
-    If a key file and its backup share the passphrase, it is asked for once.
-    """
-
-    __slots__ = ("_new", "_shared", "_source", "_warn", "_warned")
-
-    def __init__(
-        self, source: Passphrase, warn: Callable[[str], None], *, shared: bool = False
-    ) -> None:
-        """Store the arguments; the source is not read yet."""
-        self._source = source
-        self._warn = warn
-        self._shared = shared
-        self._new: bytes | None = None
-        self._warned = False
-
-    def get(self, purpose: str, *, confirm: bool = False) -> bytes:
-        """Return the passphrase of the source."""
-        if not confirm:
-            return self._source.get(purpose)
-        if self._shared and self._new is not None:
-            return self._new
-        what = "the new key file and its backup" if self._shared else purpose
-        secret = self._source.get(what, confirm=True)
-        if not self._warned and len(secret.decode(errors="replace")) < _AMPLE:
-            self._warned = True
-            self._warn(f"weak passphrase: use at least {_AMPLE} characters")
-        self._new = secret
-        return secret
-
-    def unlock(self, purpose: str, attempt: Callable[[bytes], T]) -> T:
-        """Unlock with the source."""
-        return self._source.unlock(purpose, attempt)
-
-
 class TerminalPassphrase(Passphrase):
-    """A passphrase typed at the terminal, with one prompt for each purpose."""
+    """A passphrase typed at the terminal, with one prompt for each purpose.
+
+    A person has three tries at an existing passphrase, and at a new one. A PIN has one, because a
+    token counts wrong PINs.
+    """
 
     __slots__ = ()
 
     def get(self, purpose: str, *, confirm: bool = False) -> bytes:
         """Ask without echo; twice when `confirm`."""
-        first = _ask(f"passphrase for {purpose}: ")
-        if not first:
-            raise PassphraseRefused(
-                "no passphrase was typed",
-                hint="run the command again"
-                + (", and choose a passphrase of several words" * confirm),
-            )
-        first = _usable(first)
-        if confirm and _ask("repeat the passphrase: ") != first:
-            raise PassphraseRefused(
-                "the two passphrases differ",
-                hint="run the command again, and type the same passphrase twice",
-            )
-        return first
+        if not confirm:
+            return _typed(purpose, "")
+        return _three_tries(partial(_typed_twice, purpose))
+
+    def unlock(self, purpose: str, attempt: Callable[[bytes], T]) -> T:
+        """Ask and try, three times at most."""
+        return _three_tries(lambda problem: attempt(_typed(purpose, problem)))
 
 
 class NoPassphrase(Passphrase):
@@ -272,16 +232,52 @@ def or_terminal(source: Passphrase) -> Passphrase:
     return source
 
 
+def name_of(source: Passphrase) -> str | None:
+    """Return the name of a source other than the terminal, such as `the passphrase file X`."""
+    return source.name if isinstance(source, _CachedPassphrase) else None
+
+
 def is_shared(source: Passphrase) -> bool:
     """Return whether a source has the same secret for every purpose."""
     return isinstance(source, _CachedPassphrase)
 
 
-def _ask(prompt: str) -> bytes:
+def _three_tries(ask: Callable[[str], T]) -> T:
+    """Call `ask` with the problem of the try before, and raise the error of the third try."""
+    problem = ""
+    for left in _TRIES_LEFT:
+        try:
+            return ask(problem)
+        except (WrongPassphrase, PassphraseRefused) as refused:
+            problem = f"{refused.message}; {left}"
+    return ask(problem)
+
+
+def _typed(purpose: str, problem: str) -> bytes:
+    secret = _ask(f"passphrase for {purpose}: ", problem)
+    if not secret:
+        raise PassphraseRefused("no passphrase was typed", hint="run the command again")
+    return _usable(secret)
+
+
+def _typed_twice(purpose: str, problem: str) -> bytes:
+    secret = _typed(purpose, problem)
+    if _ask("repeat the passphrase: ") != secret:
+        raise PassphraseRefused(
+            "the two passphrases differ",
+            hint="run the command again, and type the same passphrase twice",
+        )
+    return secret
+
+
+def _ask(prompt: str, problem: str = "") -> bytes:
     try:
-        return terminal.ask(escape(prompt))
+        return terminal.ask("\n".join(escape(line) for line in (problem, prompt) if line))
     except OSError:
         raise _needed("a passphrase is required, but this process has no terminal") from None
+    except EOFError:  # not asked for again
+        message, hint = "no passphrase was typed", "run the command again"
+        raise KeyUnavailable(message, hint=hint, code="passphrase_refused") from None
 
 
 def _needed(message: str) -> KeyUnavailable:

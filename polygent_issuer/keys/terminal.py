@@ -15,10 +15,10 @@ def ask(prompt: str) -> bytes:
     """Show a prompt and read one line without echo.
 
     Returns:
-        The line without its newline, in the terminal's encoding (UTF-8 on Windows); empty at the
-        end of input.
+        The line without its newline, in the terminal's encoding (UTF-8 on Windows).
 
     Raises:
+        EOFError: at the end of input.
         OSError: when this process has no terminal.
     """
     if sys.platform == "win32":
@@ -55,10 +55,10 @@ else:
         try:
             before = termios.tcgetattr(descriptor)
             silent = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
-            os.write(descriptor, prompt.encode("utf-8", "backslashreplace"))
             try:
-                # FLUSH drops what was typed before the prompt.
+                # FLUSH drops what was typed before the prompt; what follows it is never echoed.
                 termios.tcsetattr(descriptor, termios.TCSAFLUSH, silent)
+                os.write(descriptor, prompt.encode("utf-8", "backslashreplace"))
                 return _line(descriptor)
             finally:
                 termios.tcsetattr(descriptor, termios.TCSAFLUSH, before)
@@ -73,6 +73,8 @@ else:
         while not line.endswith(b"\n"):
             part = os.read(descriptor, MAX_LINE)
             if not part:
+                if not line:
+                    raise EOFError
                 break
             line += part
         return line.removesuffix(b"\n")

@@ -196,18 +196,29 @@ def test_a_typed_passphrase_is_not_shown(today: Desk) -> None:
     assert len(licenses(today)) == 1
 
 
-def test_a_wrong_passphrase_at_a_terminal_issues_nothing(today: Desk) -> None:
-    """A wrong passphrase is exit 6."""
-    argv = ("--customer", "Acme", "--plan", "trial", "--yes")
-    terminal = begin(
-        *(today, "sign", "--machine-info", today.machine_info(), *argv),
-        POLYGENT_ISSUER_PASSPHRASE_FILE="",
-    )
-    terminal.expect("(?i)passphrase")
-    assert terminal.waitnoecho()
-    terminal.sendline("wrong")
+def test_a_wrong_passphrase_is_asked_for_before_anything_is_typed(today: Desk) -> None:
+    """It is asked for again, three times at most; customer and plan are asked for afterwards."""
+    argv = ("sign", "--machine-info", today.machine_info(), "--yes")
+    terminal = begin(today, *argv, POLYGENT_ISSUER_PASSPHRASE_FILE="")
+    for left in ("2 tries left", "1 try left", "try again with the passphrase"):
+        terminal.expect_exact("passphrase for the key file main.key: ")
+        terminal.sendline("wrong")
+        terminal.expect_exact(left)
     assert finish(terminal)[0] == 6
     assert licenses(today) == []
+
+    terminal = begin(today, *argv, POLYGENT_ISSUER_PASSPHRASE_FILE="")
+    for secret in ("wrong", PASSPHRASE):
+        terminal.expect_exact("passphrase for the key file main.key: ")
+        terminal.sendline(secret)
+    terminal.expect_exact("customer [Acme GmbH]: ")
+    terminal.sendline("")
+    terminal.expect_exact("[standard-annual]: ")
+    terminal.sendline("")
+    code, screen = finish(terminal)
+    assert code == 0, screen
+    assert "passphrase for" not in screen
+    assert len(licenses(today)) == 1
 
 
 def test_markup_in_a_name_is_text_at_a_terminal(today: Desk) -> None:

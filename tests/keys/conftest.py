@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.passphrases import Given
+from support.passphrases import Given, new
 from support.registries import ACTOR, NOW, new_registry
 
 from polygent_issuer.home.settings import Settings
@@ -27,7 +27,7 @@ def key_lifecycle(tmp_path: Path, passphrase: Given) -> Iterator[KeyLifecycle]:
             registry=registry,
             home=home,
             settings=Settings(),
-            passphrase=passphrase,
+            passphrase=new(passphrase),
             warn=pytest.fail,
             now=NOW,
             actor=ACTOR,

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
 )
-from support.passphrases import Given
+from support.passphrases import Given, new
 from support.registries import ACTOR, NOW
 from support.secret_service import SecretService
 
@@ -169,7 +169,7 @@ def test_a_missing_passphrase_leaves_no_key_behind(
 ) -> None:
     """The passphrase of the backup is read before the keyring gets a key."""
     saved: list[object] = []
-    nobody = dataclasses.replace(key_lifecycle, passphrase=passphrases.NoPassphrase())
+    nobody = dataclasses.replace(key_lifecycle, passphrase=new(passphrases.NoPassphrase()))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(KeyringStore, "save", lambda *_, **__: saved.append(1))
         with pytest.raises(KeyUnavailable) as raised:
@@ -396,7 +396,7 @@ def fails_after(
 ) -> IssuerError:
     """Return the error of generating a key with a backup after an action at the prompt."""
     careful = dataclasses.replace(
-        key_lifecycle, passphrase=Meanwhile(b"a long passphrase", happens)
+        key_lifecycle, passphrase=new(Meanwhile(b"a long passphrase", happens))
     )
     store, backup = f"file:{folder}/main.key", folder / "backup" / "main.key"
     backup.parent.mkdir()

@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from support.passphrases import Given, ignore
+from support.passphrases import Given, ignore, new
 from support.softhsm import PIN, SoftHsm
 
 from polygent_issuer.errors import IssuerError, UsageProblem
@@ -27,7 +27,7 @@ def token_lifecycle(key_lifecycle: KeyLifecycle, hsm: SoftHsm) -> KeyLifecycle:
     """The key lifecycle with a token as the default store."""
     return dataclasses.replace(
         key_lifecycle,
-        passphrase=Given(PIN.encode()),
+        passphrase=new(Given(PIN.encode())),
         settings=settings_of(key_lifecycle, store=hsm.uri),
     )
 
@@ -71,7 +71,7 @@ def test_a_key_in_a_token_has_no_backup(
     assert raised.value.code == "not_extractable"
     assert hsm.objects() == []
     stored = token_lifecycle.generate(label="Main", store_uri=None, backup=None)
-    nobody = dataclasses.replace(token_lifecycle, passphrase=passphrases.NoPassphrase())
+    nobody = dataclasses.replace(token_lifecycle, passphrase=new(passphrases.NoPassphrase()))
     with pytest.raises(IssuerError) as raised:
         nobody.back_up(stored.key, tmp_path / "b")
     assert raised.value.code == "not_extractable"

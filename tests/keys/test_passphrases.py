@@ -10,11 +10,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from support.passphrases import Given, ignore
+from support.passphrases import ignore
 
 from polygent_issuer.errors import KeyUnavailable, UsageProblem
 from polygent_issuer.keys import passphrases, terminal
-from polygent_issuer.keys.passphrases import NewPassphrase, Passphrase, WrongPassphrase
+from polygent_issuer.keys.passphrases import Passphrase, WrongPassphrase
 
 AMPLE = timedelta(seconds=60)
 
@@ -220,15 +220,45 @@ def test_a_missing_file_is_reported_with_its_reason(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("new", [False, True])
-def test_an_empty_line_is_refused(monkeypatch: pytest.MonkeyPatch, *, new: bool) -> None:
-    """An empty line at the prompt is refused; only a new passphrase gets advice."""
-    monkeypatch.setattr(terminal, "ask", lambda _prompt: b"")
-    with pytest.raises(KeyUnavailable) as raised:
-        passphrases.TerminalPassphrase().get("the key", confirm=new)
-    assert raised.value.code == "passphrase_refused"
-    assert raised.value.message == "no passphrase was typed"
-    assert ("several words" in str(raised.value.hint)) is new
+def typing(monkeypatch: pytest.MonkeyPatch, *lines: bytes) -> list[str]:
+    """Type these lines at the terminal; return the list of its prompts."""
+    prompts: list[str] = []
+    typed = iter(lines)
+
+    def ask(prompt: str) -> bytes:
+        prompts.append(prompt)
+        return next(typed)
+
+    monkeypatch.setattr(terminal, "ask", ask)
+    return prompts
+
+
+def test_a_wrong_passphrase_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person has three tries; an empty line is one of them."""
+    prompts = typing(monkeypatch, b"wrong", b"", b"horse")
+    assert passphrases.TerminalPassphrase().unlock("the key", Lock(b"horse")) == "open"
+    assert prompts == [
+        "passphrase for the key: ",
+        "wrong; 2 tries left\npassphrase for the key: ",
+        "no passphrase was typed; 1 try left\npassphrase for the key: ",
+    ]
+
+
+def test_the_third_wrong_passphrase_is_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error is that of the last try, and a further one is not asked for."""
+    typing(monkeypatch, b"one", b"two", b"three", b"horse")
+    lock = Lock(b"horse")
+    with pytest.raises(WrongPassphrase):
+        passphrases.TerminalPassphrase().unlock("the key", lock)
+    assert lock.tried == [b"one", b"two", b"three"]
+
+
+def test_a_pin_has_one_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`get`, which tokens use, asks once: also for an empty PIN, which is not sent."""
+    prompts = typing(monkeypatch, b"1234", b"")
+    assert passphrases.TerminalPassphrase().get("the token") == b"1234"
+    assert refusal(passphrases.TerminalPassphrase()).message == "no passphrase was typed"
+    assert len(prompts) == 2
 
 
 def test_a_descriptor_is_read_once_and_closed() -> None:
@@ -379,27 +409,20 @@ def test_a_process_without_a_terminal_cannot_prompt() -> None:
 
 
 def test_a_new_passphrase_is_typed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An existing passphrase is typed once, a new one twice, for each purpose."""
-    prompts: list[str] = []
-    typed = iter([b"one", b"two", b"two", b"three", b"four", b""])
-
-    def ask(prompt: str) -> bytes:
-        prompts.append(prompt)
-        return next(typed)
-
-    monkeypatch.setattr(terminal, "ask", ask)
+    """Two that differ are asked for again, three times at most."""
+    prompts = typing(monkeypatch, b"one", b"two", b"three", b"three", *([b"four", b"five"] * 3))
     source = passphrases.TerminalPassphrase()
-    assert source.get("the key") == b"one"
-    assert source.get("the backup", confirm=True) == b"two"
+    assert source.get("the backup", confirm=True) == b"three"
+    assert prompts == [
+        "passphrase for the backup: ",
+        "repeat the passphrase: ",
+        "the two passphrases differ; 2 tries left\npassphrase for the backup: ",
+        "repeat the passphrase: ",
+    ]
     with pytest.raises(KeyUnavailable, match="differ") as raised:
         source.get("the backup", confirm=True)
     assert raised.value.code == "passphrase_refused"
-    assert refusal(source).code == "passphrase_refused"
-    assert prompts[:3] == [
-        "passphrase for the key: ",
-        "passphrase for the backup: ",
-        "repeat the passphrase: ",
-    ]
+    assert len(prompts) == 10
 
 
 @pytest.mark.parametrize(("written", "kept"), [(b"correct horse\n", True), (b"a\nb\n", False)])
@@ -413,34 +436,3 @@ def test_a_new_key_falls_back_to_the_terminal(
     assert (passphrases.or_terminal(source) is source) == kept
     typed = passphrases.TerminalPassphrase()
     assert passphrases.or_terminal(typed) is typed
-
-
-WEAK = "weak passphrase: use at least 12 characters"
-
-
-@pytest.mark.parametrize(
-    ("secret", "expected"),
-    [("x" * 11, [WEAK]), ("x" * 12, []), ("ü" * 11, [WEAK]), ("ü" * 12, [])],
-)
-def test_a_short_new_passphrase_warns(secret: str, expected: list[str]) -> None:
-    """Fewer than 12 characters give a warning, but are accepted."""
-    warnings: list[str] = []
-    source = NewPassphrase(Given(secret.encode()), warnings.append)
-    assert source.get("the new key file", confirm=True) == secret.encode()
-    assert warnings == expected
-
-
-def test_a_short_passphrase_warns_once() -> None:
-    """A key and its backup with one passphrase give one warning."""
-    warnings: list[str] = []
-    source = NewPassphrase(Given(b"short"), warnings.append)
-    source.get("the new key file", confirm=True)
-    source.get("the new backup", confirm=True)
-    assert warnings == [WEAK]
-
-
-def test_an_existing_passphrase_does_not_warn() -> None:
-    """An existing short passphrase gives no warning; its purpose is in the prompt."""
-    given = Given(b"short")
-    assert NewPassphrase(given, pytest.fail).get("the key file") == b"short"
-    assert given.asked == [("the key file", False)]

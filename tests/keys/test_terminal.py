@@ -54,15 +54,16 @@ def test_a_passphrase_is_typed_without_echo(child: "pexpect.spawn[str]") -> None
 
 
 def test_two_different_passphrases_are_refused(child: "pexpect.spawn[str]") -> None:
-    """A typing error is detected before a key is encrypted."""
-    answer(child, "passphrase for the key: ", SECRET)
-    answer(child, "repeat the passphrase: ", "another")
-    child.expect_exact("refused passphrase_refused")
+    """A typing error is detected before a key is encrypted; there are three tries."""
+    for left in ("2 tries left", "1 try left", "refused passphrase_refused"):
+        answer(child, "passphrase for the key: ", SECRET)
+        answer(child, "repeat the passphrase: ", "another")
+        child.expect_exact(left)
     child.expect(pexpect.EOF)
 
 
 def test_an_end_of_input_is_refused(child: "pexpect.spawn[str]") -> None:
-    """Ctrl-D at the prompt is refused."""
+    """Ctrl-D at the prompt is refused at once."""
     child.expect_exact("passphrase for the key: ")
     assert child.waitnoecho(timeout=30)
     child.sendeof()

@@ -1,5 +1,9 @@
 """A passphrase source that records its calls."""
 
+from collections.abc import Sequence
+
+from polygent_issuer.findings import Consent, Finding, require
+from polygent_issuer.keys.new_passphrase import NewPassphrase
 from polygent_issuer.keys.passphrases import Passphrase
 
 
@@ -23,3 +27,17 @@ class Given(Passphrase):
         """Record the call, and return the passphrase."""
         self.asked.append((purpose, confirm))
         return self._secret
+
+
+NONE = Consent()
+
+
+def obtain(findings: Sequence[Finding], consent: Consent) -> Consent:
+    """Return the consent if it covers the findings, as without a terminal."""
+    require(findings, consent, with_reason=True)
+    return consent
+
+
+def new(source: Passphrase, consent: Consent = NONE, *, shared: bool = False) -> NewPassphrase:
+    """Return the source for new passphrases; a weak one needs the consent."""
+    return NewPassphrase(source, obtain, consent, shared=shared)

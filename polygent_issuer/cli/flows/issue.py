@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from polygent_issuer.cli import prompts
@@ -56,13 +57,16 @@ _CHECK_PATH: Final = "check the path and its permissions"
 
 
 def signers_of(
-    invocation: Invocation, keys: Iterable[KeyRecord], passphrase: Passphrase
+    invocation: Invocation,
+    keys: Iterable[KeyRecord],
+    passphrase: Passphrase,
+    unlocked: Mapping[str, Signer] = MappingProxyType({}),
 ) -> dict[str, Signer]:
-    """Return the unlocked signer of each key, by kid; it may prompt for passphrases."""
+    """Return the signer of each key, by kid; it may prompt for those that are not unlocked."""
     from polygent_issuer.keys.signing import signer_for
 
-    settings, signers = invocation.settings, dict[str, Signer]()
-    for kid, key in {key.kid: key for key in keys}.items():
+    settings, signers = invocation.settings, dict(unlocked)
+    for kid, key in {key.kid: key for key in keys if key.kid not in unlocked}.items():
         signers[kid] = signer_for(settings, key, passphrase=passphrase, warn=invocation.warn)
         invocation.closing.callback(signers[kid].close)
     return signers
@@ -114,11 +118,12 @@ def _issue(
     decide: Callable[[Reading], tuple[Proposal, ...]],
     issue_options: IssueOptions,
     consents: ConsentOptions,
-    passphrases: PassphraseOptions,
+    *,
+    passphrase: Passphrase,
+    unlocked: Mapping[str, Signer] = MappingProxyType({}),
 ) -> Report:
     """Decide, show, obtain consent, sign and deliver; all prompts come before signing."""
-    settings = invocation.settings
-    consent, passphrase = parse_consent(consents), passphrase_source(invocation, passphrases)
+    settings, consent = invocation.settings, parse_consent(consents)
     warn_of_default_issuer(invocation)
     decided = invocation.decide(decide)
     proposals = proposals_of(decided)
@@ -132,11 +137,14 @@ def _issue(
     if invocation.interactive:
         result.write_blocks(preview(proposals, settings), sys.stderr)
     findings = [finding for proposal in proposals for finding in proposal.findings]
+    keys = [each.key for each in proposals]
+    if invocation.interactive and consent.missing(findings):  # a wrong PIN would lose the reason
+        unlocked = signers_of(invocation, keys, passphrase, unlocked)
     agreed = obtain(invocation, findings, consent)
     confirm_or_cancel(invocation, "go ahead?", yes=issue_options.yes, default=True)
     issued = publish(
         decided,
-        signers=signers_of(invocation, [each.key for each in proposals], passphrase),
+        signers=signers_of(invocation, keys, passphrase, unlocked),
         consent=agreed,
         destination=destination,
     )
@@ -175,9 +183,13 @@ def issue_first(
     """Sign a first license; prompt for missing values at a terminal."""
     changes = parse_changes(invocation.settings, terms)
     document = read_document(machine_info)
+    passphrase = passphrase_source(invocation, passphrases)
     known = _owner(invocation, document, customer, slug, issue_options.key)
-    tier = changes.implied_tier
-    if document is None and tier is not Tier.ENTERPRISE and invocation.interactive:
+    tier, unlocked = changes.implied_tier, dict[str, Signer]()
+    asks_file = document is None and tier is not Tier.ENTERPRISE and invocation.interactive
+    if asks_file or (known is None and not (customer and changes.plan)):
+        unlocked = _unlock_before_questions(invocation, issue_options, passphrase)
+    if asks_file:
         document = _ask_document(required=tier is Tier.STANDARD)
         known = _owner(invocation, document, customer, slug, issue_options.key)
     named, claimed = (customer, False) if customer or known else _ask(invocation, document)
@@ -199,7 +211,20 @@ def issue_first(
     def decide(db: Reading) -> tuple[Proposal, ...]:
         return (propose_first(db, request, settings=settings, now=now, license_id=license_id),)
 
-    return _issue(invocation, decide, issue_options, consents, passphrases)
+    return _issue(
+        invocation, decide, issue_options, consents, passphrase=passphrase, unlocked=unlocked
+    )
+
+
+def _unlock_before_questions(
+    invocation: Invocation, options: IssueOptions, passphrase: Passphrase
+) -> dict[str, Signer]:
+    """Unlock the key at a terminal, since one that cannot be used would lose the answers."""
+    if not invocation.interactive or options.dry_run:
+        return {}
+    with invocation.registry.reading() as db:
+        key = choose_key(db, options.key)
+    return signers_of(invocation, [key], passphrase)
 
 
 def _owner(
@@ -297,4 +322,5 @@ def issue_next(
     def decide(db: Reading) -> tuple[Proposal, ...]:
         return propose_renewals(db, request, settings=settings, now=now, id_after=id_after)
 
-    return _issue(invocation, decide, issue_options, consents, passphrases)
+    passphrase = passphrase_source(invocation, passphrases)
+    return _issue(invocation, decide, issue_options, consents, passphrase=passphrase)

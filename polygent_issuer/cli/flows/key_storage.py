@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Annotated, Final
@@ -11,6 +12,7 @@ from typing import Annotated, Final
 from polygent_issuer import store_uri
 from polygent_issuer.cli import prompts
 from polygent_issuer.cli.completion import candidates
+from polygent_issuer.cli.consent import ConsentOptions, obtain
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.home_setup import ensure_home
 from polygent_issuer.cli.options.common import OptionGroup, PassphraseOptions, flag, option
@@ -27,11 +29,13 @@ from polygent_issuer.errors import (
     UsageProblem,
 )
 from polygent_issuer.files import disk
+from polygent_issuer.findings import Consent
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.home import create, folder, settings
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys.lifecycle import KeyLifecycle, StoredKey
-from polygent_issuer.keys.passphrases import NewPassphrase, Passphrase
+from polygent_issuer.keys.new_passphrase import NewPassphrase
+from polygent_issuer.keys.passphrases import Passphrase
 from polygent_issuer.keys.pkcs11_store import backup_impossible_new, is_in_token
 from polygent_issuer.keys.rotation import label_words
 from polygent_issuer.keys.signing import open_store
@@ -70,6 +74,7 @@ class RetryCommand:
     label: str | None = None
     storage: StorageOptions
     passphrases: PassphraseOptions
+    consents: ConsentOptions
 
     def hint(self, *, store: str | None = None, backup: Path | None = None) -> Hint:
         """Return the whole command with this store or backup.
@@ -88,6 +93,8 @@ class RetryCommand:
         words = self.command.split()
         words += [word for name, v in options.items() if v is not None for word in (name, str(v))]
         words += ["--no-backup"] if self.storage.no_backup else []
+        words += [word for code in self.consents.accept or () for word in ("--accept", code)]
+        words += ["--reason", self.consents.reason] if self.consents.reason else []
         words += ["--"] if self.argument.startswith("-") and self.argument != "-" else []
         return run(*words, self.argument)
 
@@ -213,20 +220,25 @@ def backup_file(text: str) -> Path:
         OutputExists, OutputProblem: (`output_exists`, `output_failed`) the file exists, or its
             folder does not.
     """
-    if text in ("", "-"):
-        raise InputRefused("the backup needs a file name", hint="give a file name")
-    try:
-        place = store_uri.file_location(Path(text).expanduser())
-    except RuntimeError:
-        raise InputRefused(
-            f"unknown user in path: {escape(text)}", hint="give an absolute path"
-        ) from None
+    place = location(text)
     if not place.folder:
         if os.path.lexists(place.path):
             message = f"{escape(str(place.path))} already exists"
             raise OutputExists(message, hint="choose another file")
         _existing(place.path.parent)
     return place.path
+
+
+def location(text: str) -> store_uri.FileLocation:
+    """Return the place of a backup as it was typed; `input_refused` as `backup_file`."""
+    if text in ("", "-"):
+        raise InputRefused("the backup needs a file name", hint="give a file name")
+    try:
+        return store_uri.file_location(Path(text).expanduser())
+    except RuntimeError:
+        raise InputRefused(
+            f"unknown user in path: {escape(text)}", hint="give an absolute path"
+        ) from None
 
 
 def _check_answer(answer: str) -> None:
@@ -247,7 +259,12 @@ def _existing(folder: Path) -> Path:
 
 
 def key_lifecycle(
-    invocation: Invocation, passphrase: Passphrase, *, store: str, backup: Path | None
+    invocation: Invocation,
+    passphrase: Passphrase,
+    consent: Consent,
+    *,
+    store: str,
+    backup: Path | None,
 ) -> KeyLifecycle:
     """Return the lifecycle in the home of this invocation, which is created if needed.
 
@@ -263,11 +280,19 @@ def key_lifecycle(
         )
     ensure_home(invocation)
     shared = file is not None and backup is not None
+    return of_existing_home(invocation, passphrase, consent, shared=shared)
+
+
+def of_existing_home(
+    invocation: Invocation, passphrase: Passphrase, consent: Consent, *, shared: bool = False
+) -> KeyLifecycle:
+    """Return the lifecycle of keys; `shared` if a key file and its backup share a passphrase."""
+    ask = partial(obtain, invocation)
     return KeyLifecycle(
         registry=invocation.registry,
         home=invocation.home,
         settings=invocation.settings,
-        passphrase=NewPassphrase(passphrase, invocation.warn, shared=shared),
+        passphrase=NewPassphrase(passphrase, ask, consent, shared=shared),
         warn=invocation.warn,
         now=invocation.now,
         actor=invocation.actor,
@@ -320,5 +345,5 @@ def _without_backup(stored: StoredKey, origin: str | None) -> Line:
             "warn",
         )
     command = run("key", "backup", *label_words(stored.key.label), "FILE")
-    why = "without a backup, losing the key means reissuing all licenses"
+    why = "without a backup, a lost key means a new public key on every server"
     return Line(f"{why}: {command}", "warn")

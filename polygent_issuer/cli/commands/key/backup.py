@@ -3,8 +3,9 @@
 import shlex
 from typing import Annotated
 
+from polygent_issuer.cli.consent import ConsentOptions, parse_consent
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.flows.key_storage import backup_file
+from polygent_issuer.cli.flows.key_storage import backup_file, of_existing_home
 from polygent_issuer.cli.options.common import (
     KeyName,
     PassphraseOptions,
@@ -14,8 +15,6 @@ from polygent_issuer.cli.options.common import (
 from polygent_issuer.cli.output.key import key_json
 from polygent_issuer.cli.output.model import Fields, Line
 from polygent_issuer.cli.output.result import Report
-from polygent_issuer.keys.lifecycle import KeyLifecycle
-from polygent_issuer.keys.passphrases import NewPassphrase
 from polygent_issuer.keys.signing import place_of
 from polygent_issuer.registry import keys
 
@@ -26,24 +25,19 @@ def backup(
     to: Annotated[str, argument("FILE", "Write the backup to this new file or folder.")],
     *,
     passphrases: PassphraseOptions,
+    consents: ConsentOptions,
 ) -> Report:
     """Write an encrypted backup of a private key.
 
     It prompts for the passphrase of the key file and for a new one for the backup. A passphrase
-    from an option is used for both. An existing file is never overwritten.
+    from an option is used for both. A new passphrase of fewer than 12 characters needs consent
+    (weak-passphrase). An existing file is never overwritten.
     """
+    source, consent = passphrase_source(invocation, passphrases), parse_consent(consents)
     path = backup_file(to)
     with invocation.registry.reading() as db:
         record = keys.find(db, key)
-    written = KeyLifecycle(
-        registry=invocation.registry,
-        home=invocation.home,
-        settings=invocation.settings,
-        passphrase=NewPassphrase(passphrase_source(invocation, passphrases), invocation.warn),
-        warn=invocation.warn,
-        now=invocation.now,
-        actor=invocation.actor,
-    ).back_up(record, path)
+    written = of_existing_home(invocation, source, consent).back_up(record, path)
     with invocation.registry.reading() as db:
         record = keys.find(db, record.kid)
     file, again = str(written), shlex.quote(str(written))

@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+from polygent_issuer.cli.consent import ConsentOptions, parse_consent
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows import key_storage
 from polygent_issuer.cli.options.common import PassphraseOptions, argument, passphrase_source
@@ -18,6 +19,7 @@ def generate(
     *,
     storage: key_storage.StorageOptions,
     passphrases: PassphraseOptions,
+    consents: ConsentOptions,
 ) -> Report:
     """Generate a signing key.
 
@@ -26,12 +28,10 @@ def generate(
 
     A key file and its backup have the same passphrase. A key in the keyring needs a passphrase
     only for its backup. A key generated in a token cannot be backed up, and its passphrase is the
-    PIN of the token.
+    PIN of the token. A passphrase of fewer than 12 characters needs consent (weak-passphrase).
     """
-    settings, passphrase = (
-        key_storage.current_settings(invocation),
-        passphrase_source(invocation, passphrases),
-    )
+    settings, consent = key_storage.current_settings(invocation), parse_consent(consents)
+    passphrase = passphrase_source(invocation, passphrases)
     store = storage.store or settings.store
     check_new_key_uri(store)
     if storage.backup is not None and is_in_token(store):
@@ -39,11 +39,17 @@ def generate(
     known = key_storage.known_keys(invocation)
     name = require_free_label(free_label(known) if label is None else label, known)
     retry = key_storage.RetryCommand(
-        command="key generate", argument=name, storage=storage, passphrases=passphrases
+        command="key generate",
+        argument=name,
+        storage=storage,
+        passphrases=passphrases,
+        consents=consents,
     )
     key_storage.require_backup(retry)
     key_storage.require_store(settings, store, retry)
     backup = key_storage.backup_path_of_new(invocation, settings, storage, store)
-    lifecycle = key_storage.key_lifecycle(invocation, passphrase, store=store, backup=backup)
+    lifecycle = key_storage.key_lifecycle(
+        invocation, passphrase, consent, store=store, backup=backup
+    )
     stored = lifecycle.generate(label=name, store_uri=store, backup=backup)
     return key_storage.stored_key(stored, "generated")

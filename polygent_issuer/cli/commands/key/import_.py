@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from polygent_issuer import files, store_uri
+from polygent_issuer.cli.consent import ConsentOptions, parse_consent
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows import key_storage
 from polygent_issuer.cli.options.common import (
@@ -13,6 +14,7 @@ from polygent_issuer.cli.options.common import (
 )
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import UsageProblem
+from polygent_issuer.findings import Consent
 from polygent_issuer.keys.lifecycle import check_importable, pinned_as
 from polygent_issuer.keys.passphrases import Passphrase, or_terminal
 from polygent_issuer.keys.pkcs11_store import is_in_token, require_ready, require_secret_for_token
@@ -29,6 +31,8 @@ def _adopt(
     label: str | None,
     storage: key_storage.StorageOptions,
     passphrase: Passphrase,
+    *,
+    consent: Consent,
 ) -> Report:
     """Register a private key that stays in its token, or in a mounted file."""
     if storage.store is not None or storage.backup is not None:
@@ -42,7 +46,7 @@ def _adopt(
     key_storage.known_keys(invocation)  # raises if the home cannot be used
     if isinstance(place, store_uri.TokenUri):
         require_ready(settings, place)
-    lifecycle = key_storage.key_lifecycle(invocation, passphrase, store=uri, backup=None)
+    lifecycle = key_storage.key_lifecycle(invocation, passphrase, consent, store=uri, backup=None)
     return key_storage.stored_key(lifecycle.adopt(place, label=label), "registered")
 
 
@@ -55,19 +59,21 @@ def import_private(
     *,
     storage: key_storage.StorageOptions,
     passphrases: PassphraseOptions,
+    consents: ConsentOptions,
 ) -> Report:
     """Import a private key.
 
     FILE is a key in PKCS#8, SEC1 or OpenSSH form, such as a backup. It is not changed. If it is
     encrypted, a passphrase from an option also encrypts the new key file; on a terminal there is
-    a second prompt. A key that is already in the registry keeps its label.
+    a second prompt. A new passphrase of fewer than 12 characters needs consent (weak-passphrase).
+    A key that is already in the registry keeps its label.
 
     A pkcs11: or file: URI registers a key that stays in place: in a token, or in a file that is
     mounted into a container.
     """
-    passphrase = passphrase_source(invocation, passphrases)
+    passphrase, consent = passphrase_source(invocation, passphrases), parse_consent(consents)
     if store_uri.is_token_uri(key_file) or key_file.startswith(store_uri.FILE):
-        return _adopt(invocation, key_file, label, storage, passphrase)
+        return _adopt(invocation, key_file, label, storage, passphrase, consent=consent)
     settings = key_storage.current_settings(invocation)
     retry = key_storage.RetryCommand(
         command="key import",
@@ -75,6 +81,7 @@ def import_private(
         label=label,
         storage=storage,
         passphrases=passphrases,
+        consents=consents,
     )
     key_storage.require_backup(retry)
     data = files.read_unmarked(key_file, limit=_LIMIT, what="private key")
@@ -93,7 +100,9 @@ def import_private(
         require_secret_for_token(passphrase, [what for needed, what in others if needed])
     if invocation.interactive and not imported.plaintext:
         passphrase = or_terminal(passphrase)  # the new file may get another passphrase than FILE
-    lifecycle = key_storage.key_lifecycle(invocation, passphrase, store=store, backup=backup)
+    lifecycle = key_storage.key_lifecycle(
+        invocation, passphrase, consent, store=store, backup=backup
+    )
     stored = lifecycle.import_key(imported, label=name, store_uri=store, backup=backup)
     origin = "the source of the key" if key_file == "-" else escape(key_file)
     if imported.plaintext:

@@ -92,19 +92,29 @@ def test_a_key_of_the_keyring_is_backed_up(
 
 
 def test_a_terminal_prompts_for_both_passphrases(desk: Desk) -> None:
-    """The new passphrase is typed twice; neither is shown, and they may differ."""
+    """A wrong passphrase is asked for again; a weak new one that is declined, too."""
     with terminal(desk, "key", "backup", "main", "b", quickly=True) as person:
-        person.sees("passphrase for the new backup b: ")
-        person.types_secretly("for the safe")
-        person.sees("repeat the passphrase: ")
-        person.types_secretly("for the safe")
+        person.sees("passphrase for the key file main.key: ")
+        person.types_secretly("wrong")
+        person.sees("wrong passphrase, or the key file is damaged; 2 tries left")
         person.sees("passphrase for the key file main.key: ")
         person.types_secretly(PASSPHRASE)
+        for secret in ("safe", "for the safe"):
+            person.sees("passphrase for the new backup b: ")
+            person.types_secretly(secret)
+            person.sees("repeat the passphrase: ")
+            person.types_secretly(secret)
+            if secret == "safe":
+                person.sees("weak-passphrase: the new passphrase has fewer than 12 characters")
+                person.sees("accept this? [y/N]: ")
+                person.types("n")
         person.sees("backed up the key main")
         assert person.ends() == 0
     assert "for the safe" not in person.screen
     assert PASSPHRASE not in person.screen
     assert kid_of(desk.folder / "b", "for the safe") == kid_of(desk.folder / "main.key")
+    (row,) = desk.ok("journal", "show", "--json").json["rows"][-1:]
+    assert (row["event"], row["accepted"]) == ("key-backed-up", [])
 
 
 def test_a_retired_key_is_not_backed_up(desk: Desk) -> None:

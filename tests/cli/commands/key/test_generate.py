@@ -325,15 +325,38 @@ def test_paths_are_stored_without_dots(bare: Desk, monkeypatch: pytest.MonkeyPat
     assert made["backup"] == f"{bare.folder}/x.backup"
 
 
-def test_a_short_passphrase_is_warned_of(bare: Desk) -> None:
-    """It is accepted with one warning for key and backup."""
+WEAK = ("--accept", "weak-passphrase", "--reason", "a demo")
+
+
+def test_a_short_passphrase_needs_consent(bare: Desk) -> None:
+    """Without consent it is exit 4 and nothing is made; with it the journal has the reason."""
     bare.passphrase_file.write_text("short")
-    backup = str(bare.folder / "x.backup")
-    outcome = bare.ok("key", "generate", *store(bare), "--backup", backup)
-    result = "warning: weak passphrase: use at least 12 characters\n"
-    assert outcome.err.count(result) == 1
-    again = bare.ok("key", "backup", "main", str(bare.folder / "y.backup"))
-    assert again.err == result
+    argv = ("key", "generate", *store(bare), "--backup", str(bare.folder / "x.backup"))
+    refused = bare.run(*argv)
+    assert refused.code == 4
+    assert "--accept weak-passphrase --reason TEXT; or choose a longer one" in refused.err
+    assert files_of(bare.folder) == ["home", "passphrase"]
+    assert labels(bare) == []
+    bare.ok(*argv, *WEAK)
+    again = ("key", "backup", "main", str(bare.folder / "y.backup"))
+    assert bare.run(*again).code == 4
+    assert not (bare.folder / "y.backup").exists()
+    bare.ok(*again, *WEAK)
+    rows = bare.ok("journal", "show", "--json").json["rows"][-2:]
+    assert [(row["event"], row["accepted"], row["reason"]) for row in rows] == [
+        ("key-generated", ["weak-passphrase"], "a demo"),
+        ("key-backed-up", ["weak-passphrase"], "a demo"),
+    ]
+
+
+def test_the_hint_of_a_taken_path_repeats_the_consent(bare: Desk) -> None:
+    """The suggested command has the options that were given."""
+    bare.passphrase_file.write_text("short")
+    (bare.folder / "new.key").write_text("left")
+    refused = bare.run("key", "generate", "main", *store(bare), "--no-backup", *WEAK)
+    argv = shlex.split(refused.err.partition("polygent-issue ")[2])
+    bare.ok(*argv)
+    assert kid_of(bare.folder / "new-2.key", "short")
 
 
 @pytest.mark.slow
@@ -359,13 +382,14 @@ def test_one_new_passphrase_at_the_terminal(empty_desk: Desk) -> None:
 
 
 def test_different_passphrases_are_refused(empty_desk: Desk) -> None:
-    """Two different passphrases are exit 6 without a key."""
+    """Two that differ are asked for again; after three tries it is exit 6 without a key."""
     with terminal(empty_desk, "key", "generate", *store(empty_desk), "--no-backup") as person:
-        person.sees("passphrase for the new key file new.key: ")
-        person.types_secretly(PASSPHRASE)
-        person.sees("repeat the passphrase: ")
-        person.types_secretly(PASSPHRASE + "x")
-        person.sees("error: the two passphrases differ")
+        for left in ("2 tries left", "1 try left", "error: the two passphrases differ"):
+            person.sees("passphrase for the new key file new.key: ")
+            person.types_secretly(PASSPHRASE)
+            person.sees("repeat the passphrase: ")
+            person.types_secretly(PASSPHRASE + "x")
+            person.sees(left)
         assert person.ends() == 6
     assert PASSPHRASE not in person.screen
     assert labels(empty_desk) == []
@@ -373,7 +397,7 @@ def test_different_passphrases_are_refused(empty_desk: Desk) -> None:
 
 def test_a_terminal_prompts_for_the_backup(empty_desk: Desk) -> None:
     """A wrong answer is prompted for again; `none` is accepted."""
-    (empty_desk.folder / "taken").write_text("mine")
+    (empty_desk.folder / "taken").write_text("mine, and long enough")
     passphrase = {"POLYGENT_ISSUER_PASSPHRASE_FILE": str(empty_desk.folder / "taken")}
     argv = ("key", "generate", *store(empty_desk))
     with terminal(empty_desk, *argv, environ=passphrase, quickly=True) as person:
@@ -389,7 +413,7 @@ def test_a_terminal_prompts_for_the_backup(empty_desk: Desk) -> None:
         person.sees("preferably on another disk), or none: ")
         person.types("second.backup")
         assert person.ends() == 0
-    assert kid_of(empty_desk.folder / "second.backup", "mine")
+    assert kid_of(empty_desk.folder / "second.backup", "mine, and long enough")
 
 
 def test_an_existing_file_gets_a_free_name_in_the_hint(bare: Desk) -> None:
