@@ -120,7 +120,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "keyring": _keyring,
     "keyring-choice": lambda c: key_checks.keyring_overrides(c.environ),
     "key": lambda c: key_checks.private_keys(c.known_keys, c.settings),
-    "key-backup": lambda c: key_checks.backups(c.known_keys, c.settings),
+    "key-backup": lambda c: key_checks.backups(c.known_keys, c.settings, c.home),
     "compromised-key": lambda c: key_checks.compromised(c.known_keys, c.current_registry),
 }
 """Each check by the stable name of its rows, in order; later checks depend on earlier ones."""

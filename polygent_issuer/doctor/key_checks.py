@@ -1,8 +1,9 @@
 """Checks of the keyring and of each signing key."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Final
 
 from polygent_issuer import store_uri
@@ -11,6 +12,7 @@ from polygent_issuer.errors import ExitCode, IssuerError, KeyUnavailable
 from polygent_issuer.files.reading import UnsafeFile
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import Settings
+from polygent_issuer.keys import backups as key_backups
 from polygent_issuer.keys import keyring_backends, passphrases, pkcs11_store, rotation, signing
 from polygent_issuer.keys.keyring_store import KeyringStore
 from polygent_issuer.keys.signer import Presence
@@ -133,9 +135,9 @@ def private_keys(known: Iterable[KeyRecord], settings: Settings) -> tuple[Verdic
     return verdicts or (ok("no private keys to check"),)
 
 
-def backups(known: Iterable[KeyRecord], settings: Settings) -> tuple[Verdict, ...]:
-    """Check that each key that may sign has a backup."""
-    verdicts = tuple(_backup(key, place_of(settings, key.kid)) for key in usable(known))
+def backups(known: Iterable[KeyRecord], settings: Settings, home: Path) -> tuple[Verdict, ...]:
+    """Check that each key that may sign has a backup, which is in reach and on another disk."""
+    verdicts = tuple(v for key in usable(known) for v in _backups(key, settings, home))
     return verdicts or (ok("no keys to back up"),)
 
 
@@ -182,7 +184,8 @@ def _in_store(key: KeyRecord, place: str, settings: Settings) -> Verdict:
         )
         return _unusable(key, f"{name}: the key is not in the token", fix)
     if presence is Presence.ABSENT:
-        return _unusable(key, f"{name}: the private key is missing", _IMPORT)
+        fix = _IMPORT if signing.has_backup(settings, key) else signing.LOST
+        return _unusable(key, f"{name}: the private key is missing", fix)
     # A keyring that does not answer cannot store a key either.
     fix = run("key", "import", "BACKUP", "--store", store_uri.EXAMPLE_FILE_URI)
     return _unusable(key, f"{name}: the key store is unavailable", fix)
@@ -207,15 +210,39 @@ def _key_file(key: KeyRecord, settings: Settings) -> Verdict:
     raise NotChecked("the key file appeared during the check")
 
 
-def _backup(key: KeyRecord, place: str) -> Verdict:
-    name = escape(key.label)
-    if store_uri.is_token_uri(place):
-        return ok(f"{name} is stored in a token and cannot be backed up")
-    if key.backed_up_at is not None:
-        return ok(f"{name} was backed up on {key.backed_up_at.date().isoformat()}")
-    return warn(
-        f"{name} has no backup: if you lose the key, every customer needs a new license",
-        run("key", "backup", *rotation.label_words(key.label), "FILE"),
+def _backups(key: KeyRecord, settings: Settings, home: Path) -> Iterator[Verdict]:
+    name, recorded = escape(key.label), key_backups.recorded(settings, home, key.kid)
+    for backup in recorded:
+        place = escape(str(backup.path))
+        if backup.risk is None:
+            yield ok(f"{name} has the backup {place}")
+        else:
+            yield warn(f"{name}: the backup {place} {backup.risk}", _backup_fix(key, backup))
+    if recorded:
+        return
+    if store_uri.is_token_uri(place_of(settings, key.kid)):
+        yield ok(f"{name} is stored in a token and cannot be backed up")
+    elif key.backed_up_at is not None:
+        yield ok(f"{name} was backed up on {key.backed_up_at.date().isoformat()}")
+    else:
+        yield warn(
+            f"{name} has no backup: if you lose the key, servers need a new public key before "
+            "the next renewal",
+            run("key", "backup", *rotation.label_words(key.label), "FILE"),
+        )
+
+
+def _backup_fix(key: KeyRecord, backup: key_backups.Backup) -> Hint:
+    label = rotation.label_words(key.label)
+    if backup.presence is Presence.PRESENT:
+        return Hint("write one on another disk: ", run("key", "backup", *label, "FILE"))
+    if backup.presence is not Presence.ABSENT:
+        return run("key", "backup", "--check", *label)
+    return Hint(
+        "connect its disk, or write another one: ",
+        run("key", "backup", *label, "FILE"),
+        "; to forget the recorded ones: ",
+        run("config", "set", f"backups.{key.kid}", "none"),
     )
 
 

@@ -190,27 +190,32 @@ def _parse_term(text: str) -> Term:
 
 
 _LIMITS = ("users", "session_hosts", "deploy_hosts")
-_FEATURES_EXAMPLE = '["insights", "bots"]'
 
 
-def _read_features(value: object, path: str) -> tuple[str, ...]:
-    names: list[object] = _require(list, value, path, _FEATURES_EXAMPLE)
-    texts = [_require(str, name, path, _FEATURES_EXAMPLE) for name in names]
-    with prefixed(path):
-        return parse_features(texts)
+def _list(parse: Callable[[list[str]], tuple[Any, ...]], example: str) -> SettingType:
+    """Return the type of a list of texts that `parse` reads; errors name the dotted path."""
 
+    def read(value: object, path: str) -> tuple[Any, ...]:
+        texts = [
+            _require(str, item, path, example) for item in _require(list, value, path, example)
+        ]
+        with prefixed(path):
+            return parse(texts)
 
-def _typed_features(text: str, path: str) -> list[str]:
-    if not text.lstrip().startswith("["):
-        return [name.strip() for name in text.split(",")] if text.strip() else []
-    try:
-        read = tomllib.loads(f"x = {text}")
-    except (ValueError, RecursionError):
-        read = {}
-    if list(read) != ["x"]:
-        raise invalid(path, "must be a list", f"type insights,bots or {_FEATURES_EXAMPLE}")
-    _read_features(read["x"], path)
-    return [str(name) for name in read["x"]]
+    def typed(text: str, path: str) -> list[str]:
+        if not text.lstrip().startswith("["):
+            return [item.strip() for item in text.split(",")] if text.strip() else []
+        try:
+            (items,) = tomllib.loads(f"x = {text}").values()
+        except (ValueError, RecursionError):
+            as_typed = example.strip('["]').replace('", "', ",")
+            raise invalid(path, "must be a list", f"type {as_typed} or {example}") from None
+        read(items, path)
+        return [str(item) for item in items]
+
+    return SettingType(
+        example=example, read=read, typed=typed, text=lambda items: ",".join(map(str, items))
+    )
 
 
 def _limit(name: str) -> SettingType:
@@ -259,12 +264,11 @@ def parse_store(text: str) -> str:
     return f"{store_uri.FILE}{path}{'/' if place.endswith('/') and path.name else ''}"
 
 
-def _parse_folder(text: str) -> Path:
-    folder = _whole(text)
-    if folder is None:
-        hint = "begin it with / or ~/"
-        raise _not_whole("folder", text, hint)
-    return folder
+def _parse_path(text: str, what: str = "folder") -> Path:
+    path = _whole(text)
+    if path is None:
+        raise _not_whole(what, text, "begin it with / or ~/")
+    return path
 
 
 def _whole(text: str) -> Path | None:
@@ -295,15 +299,13 @@ WAIT = _duration(timedelta(hours=1), '"20s"')
 TERM = _parsed(_parse_term, '"1y"')
 TIER = _parsed(parse_tier, '"standard"')
 STORE = _parsed(parse_store, '"keyring:"')
-FOLDER = _parsed(_parse_folder, '"~/licenses"')
-FEATURES = SettingType(
-    example=_FEATURES_EXAMPLE, read=_read_features, typed=_typed_features, text=",".join
+FOLDER = _parsed(_parse_path, '"~/licenses"')
+FEATURES = _list(parse_features, '["insights", "bots"]')
+FILES = _list(
+    lambda texts: tuple(_parse_path(text, "file") for text in texts), '["/media/safe/main.key"]'
 )
 FLAG = SettingType(
-    example="true",
-    read=partial(_require, bool),
-    typed=_typed_flag,
-    text=lambda flag: str(flag).lower(),
+    example="true", read=partial(_require, bool), typed=_typed_flag, text=lambda on: str(on).lower()
 )
 
 KINDS: Mapping[str, SettingType] = {

@@ -16,6 +16,7 @@ from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.home.setting_types import (
     DURATION,
     FEATURES,
+    FILES,
     FOLDER,
     KINDS,
     MAILBOX,
@@ -41,10 +42,13 @@ from polygent_issuer.verifier.license import Tier
 SETTINGS_FILE = "settings.toml"
 OPERATOR_VARIABLE = "POLYGENT_ISSUER_OPERATOR"
 """The environment variable that overrides the setting `operator`."""
-TABLES: Final = ("stores", "plans")
+BACKUPS: Final = "backups"
+"""The table with the backups of each key; unlike `stores` and `plans`, it is never empty."""
+TABLES: Final = ("stores", BACKUPS, "plans")
 _THREE_YEARS: Final = Term(years=3)
 # A key's thumbprint: base64url of 32 bytes (RFC 7638).
 _KID: Final = re.compile(r"[A-Za-z0-9_-]{43}")
+_BY_KID: Final[Mapping[str, SettingType]] = {"stores": STORE, BACKUPS: FILES}
 
 
 class SettingSpec(NamedTuple):
@@ -87,7 +91,7 @@ KEYS: Final[Mapping[str, SettingSpec]] = {
     "features": SettingSpec(FEATURES, "additional features, of modules newer than this tool"),
     "keyring_timeout": SettingSpec(WAIT, "the longest time to wait for a keyring or a token"),
 }
-"""The settings with a single value, by name; the tables are `stores` and `plans`."""
+"""The settings with a single value, by name; the tables are `stores`, `backups` and `plans`."""
 
 PLAN_KEYS: Final[Mapping[str, str]] = {
     "tier": "standard (one machine) or enterprise (any machine; can be limited to a domain)",
@@ -103,10 +107,11 @@ PLAN_KEYS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """The values of all settings of `KEYS` and of both tables.
+    """The values of all settings of `KEYS` and of all tables.
 
     Attributes:
         stores: the store URI of each private key, by kid; `store` is the URI for new keys.
+        backups: the files with a backup of each private key, by kid, the newest last.
         plans: the plans by name.
     """
 
@@ -119,6 +124,7 @@ class Settings:
     lapsed: timedelta = timedelta(days=90)
     store: str = "keyring:"
     stores: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    backups: Mapping[str, tuple[Path, ...]] = field(default_factory=lambda: MappingProxyType({}))
     key_backup_folder: Path | None = None
     output: Path | None = None
     mail_from: str | None = None
@@ -183,10 +189,10 @@ def kind_of(dotted: str) -> SettingType:
         if rest:
             raise invalid(escape(dotted), f"{first} is a single value", f"use the key {first}")
         return KEYS[first].kind
-    if first == "stores":
+    if first in _BY_KID:
         if len(rest) != 1 or not _KID.fullmatch(rest[0]):
-            raise invalid(escape(dotted), "must be stores.KID", run("key", "list"))
-        return STORE
+            raise invalid(escape(dotted), f"must be {first}.KID", run("key", "list"))
+        return _BY_KID[first]
     if len(rest) != 2:  # noqa: PLR2004 - the plan and its key
         keys = ", ".join(KINDS)
         raise invalid(escape(dotted), "not a single value", f"use plans.NAME.KEY; keys: {keys}")
@@ -224,6 +230,8 @@ class Entry:
         table, _, name = self.key.partition(".")
         if table == "stores":
             return "where this private key is kept"
+        if table == BACKUPS:
+            return "the backups of this private key"
         return PLAN_KEYS[name.rpartition(".")[2]]
 
 
@@ -358,8 +366,9 @@ def interpret(table: Mapping[str, Any]) -> Settings:
     """
     refuse_unknown(table, (*KEYS, *TABLES))
     values = {name: key.kind.read(table[name], name) for name, key in KEYS.items() if name in table}
-    stores = table_at(table.get("stores", {}), "stores")
-    values["stores"] = {kid: _store(kid, uri) for kid, uri in stores.items()}
+    for name, kind in _BY_KID.items():
+        of_keys = table_at(table.get(name, {}), name)
+        values[name] = {kid: _of_key(name, kind, kid, value) for kid, value in of_keys.items()}
     if "plans" in table:
         known = catalogue(values.get("features", ()))
         values["plans"] = read_plans(table_at(table["plans"], "plans"), known)
@@ -371,11 +380,11 @@ def interpret(table: Mapping[str, Any]) -> Settings:
     return settings
 
 
-def _store(kid: str, uri: object) -> Any:  # noqa: ANN401 - as `SettingType.read`
-    path = f"stores.{escape(kid)}"
+def _of_key(name: str, kind: SettingType, kid: str, value: object) -> Any:  # noqa: ANN401 - as `SettingType.read`
+    path = f"{name}.{escape(kid)}"
     if not _KID.fullmatch(kid):
         raise invalid(path, "not the kid of a key", run("key", "list"))
-    return STORE.read(uri, path)
+    return kind.read(value, path)
 
 
 def _entries(settings: Settings, table: Mapping[str, Any], path: Path) -> Iterator[Entry]:
@@ -388,8 +397,9 @@ def _entries(settings: Settings, table: Mapping[str, Any], path: Path) -> Iterat
         value = getattr(settings, name)
         text = None if value is None else spec.kind.text(value)
         yield entry(name, text, in_file=name in table)
-    for kid, uri in settings.stores.items():
-        yield entry(f"stores.{kid}", uri, in_file=True)
+    for name, kind in _BY_KID.items():
+        for kid, of_key in getattr(settings, name).items():
+            yield entry(f"{name}.{kid}", kind.text(of_key), in_file=True)
     written = table.get("plans", {})
     for plan in settings.plans.values():
         for key, text in plan_texts(plan).items():

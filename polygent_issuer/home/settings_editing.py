@@ -24,6 +24,7 @@ from polygent_issuer.home.setting_types import (
     table_at,
 )
 from polygent_issuer.home.settings import (
+    BACKUPS,
     KEYS,
     LIMIT,
     PLAN_KEYS,
@@ -94,7 +95,8 @@ _PLANS_HEAD = """\
 """ + "".join(f"#   {key:<16}{about}\n" for key, about in PLAN_KEYS.items())
 
 STORES_HEAD = """\
-# Below, in the table stores, key generate and key import record where each private key is.
+# Below, in the table stores, key generate and key import record where each private key is, and in
+# the table backups where its backups are.
 """
 
 # Earlier versions ended this comment differently.
@@ -307,6 +309,8 @@ def _changed(table: dict[str, Any], keys: Sequence[str], value: _Value | None) -
         inner[keys[-1]] = value
     else:
         inner.pop(keys[-1], None)
+        if inner == {} and keys[0] == BACKUPS:
+            del wanted[BACKUPS]
     return wanted
 
 
@@ -356,6 +360,9 @@ def _edited(text: str, keys: Sequence[str], value: _Value | None) -> str:
             )
         elif keys[-1] in inner:
             del inner[keys[-1]]
+            if not inner and keys[0] == BACKUPS:
+                del document[BACKUPS]
+                return f"{tomlkit.dumps(document).rstrip()}\n"
         return tomlkit.dumps(document)
     except (TOMLKitError, ValueError, TypeError, RecursionError):
         raise invalid(

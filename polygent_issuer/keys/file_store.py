@@ -8,7 +8,6 @@ import errno
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -57,12 +56,21 @@ class FileStore:
     """The file of one key, or a folder with a file for each key."""
 
     def __init__(
-        self, location: FileLocation, *, passphrase: Passphrase, warn: Callable[[str], None]
+        self,
+        location: FileLocation,
+        *,
+        passphrase: Passphrase,
+        warn: Callable[[str], None],
+        backup: bool = False,
     ) -> None:
-        """Store the arguments; nothing is read yet."""
+        """Store the arguments; nothing is read yet.
+
+        The disk of a `backup` may support neither owners nor modes, so they are not checked.
+        """
         self._location = location
         self._passphrase = passphrase
         self._warn = warn
+        self._trusted = not backup
 
     @property
     def uri(self) -> str:
@@ -102,14 +110,7 @@ class FileStore:
         if secret is None:
             secret = self._passphrase.get(f"the new key file {escape(path.name)}", confirm=True)
         files.write_private(seal_openssh(private_key, secret, rounds=ROUNDS), path)
-        try:
-            pinned_signer(unseal_openssh(self._envelope(path, trusted=False), secret), public_key)
-        except KeyUnavailable:
-            raise KeyUnavailable(
-                f"the key read back from the key file {escape(str(path))} does not match",
-                hint="check the disk, or choose another path",
-                code="not_kept",
-            ) from None
+        self._require_opens(path, secret, public_key)
         return path
 
     def require_room(self) -> None:
@@ -136,8 +137,12 @@ class FileStore:
                 `key_damaged`, `key_mismatch`) before the passphrase prompt;
                 (`passphrase_needed`, `passphrase_refused`, `wrong_passphrase`).
         """
+        return self.open(pinned)[0]
+
+    def open(self, pinned: Key) -> tuple[SoftwareSigner, bytes]:
+        """Unlock as `load` does; return the passphrase, too."""
         path = self._path(pinned.kid)
-        envelope = self._envelope(path, warn=True)
+        envelope = self._envelope(path, warn=self._trusted)
         if envelope.public_key != pinned:
             raise mismatch(envelope.public_key, pinned)
         return self._unlocked(envelope, path)
@@ -155,7 +160,7 @@ class FileStore:
                 hint="give the path of the key file, without a slash at the end",
             )
         envelope = self._envelope(path, warn=True)
-        return StoreEntry(key=self._unlocked(envelope, path).public_key, uri=self.uri)
+        return StoreEntry(key=self._unlocked(envelope, path)[0].public_key, uri=self.uri)
 
     def presence(self, kid: str) -> Presence:
         """Return whether the file of a key exists; needs no passphrase and never raises."""
@@ -165,10 +170,23 @@ class FileStore:
             return Presence.ABSENT if problem.code == "no_such_key" else Presence.UNAVAILABLE
         return Presence.PRESENT if stored == kid else Presence.ABSENT
 
-    def _unlocked(self, envelope: Envelope, path: Path) -> SoftwareSigner:
-        purpose = f"the key file {escape(path.name)}"
-        private_key = self._passphrase.unlock(purpose, partial(unseal_openssh, envelope))
-        return pinned_signer(private_key, envelope.public_key)
+    def _unlocked(self, envelope: Envelope, path: Path) -> tuple[SoftwareSigner, bytes]:
+        purpose = f"the {'key file' if self._trusted else 'backup'} {escape(path.name)}"
+        private_key, secret = self._passphrase.unlock(
+            purpose, lambda secret: (unseal_openssh(envelope, secret), secret)
+        )
+        return pinned_signer(private_key, envelope.public_key), secret
+
+    def _require_opens(self, path: Path, secret: bytes, public_key: Key) -> None:
+        """Read a new file back and compare its key; else `not_kept`."""
+        try:
+            pinned_signer(unseal_openssh(self._envelope(path, trusted=False), secret), public_key)
+        except KeyUnavailable:
+            raise KeyUnavailable(
+                f"the key read back from the key file {escape(str(path))} does not match",
+                hint="check the disk, or choose another path",
+                code="not_kept",
+            ) from None
 
     def _new_path(self, kid: str, label: str) -> Path:
         path = self._location.path
@@ -197,12 +215,12 @@ class FileStore:
     def _envelope(self, path: Path, *, warn: bool = False, trusted: bool = True) -> Envelope:
         """Read the unencrypted part of a key file.
 
-        Symbolic links are followed, since containers mount secrets as links. A backup is read with
-        `trusted=False`: its disk may support neither owners nor modes.
+        Symbolic links are followed, since containers mount secrets as links. Owner and mode are not
+        checked with `trusted=False`, nor those of a backup.
         """
         try:
             with os.fdopen(files.open_regular(path), "rb") as stream:
-                if trusted:
+                if trusted and self._trusted:
                     reading.require_unexposed(path, "key file", opened=stream.fileno())
                 data = stream.read(FILE_LIMIT + 1)
         except (OSError, ValueError) as error:

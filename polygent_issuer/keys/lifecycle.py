@@ -21,6 +21,7 @@ from polygent_issuer.files import disk
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.home import settings_editing
 from polygent_issuer.home.settings import Settings
+from polygent_issuer.keys import backups
 from polygent_issuer.keys.file_store import FileStore
 from polygent_issuer.keys.new_passphrase import NewPassphrase
 from polygent_issuer.keys.pkcs11_store import (
@@ -32,6 +33,7 @@ from polygent_issuer.keys.private_key_file import ImportedKey
 from polygent_issuer.keys.rotation import free_label, label_words, require_free_label
 from polygent_issuer.keys.signer import generate_private_key
 from polygent_issuer.keys.signing import (
+    explaining_loss,
     open_store,
     place_of,
     require_not_example,
@@ -184,7 +186,8 @@ class KeyLifecycle:
         if isinstance(store, Pkcs11Store):
             raise backup_impossible_existing(key.label)
         _require_free(path)
-        signer = store.load(key.public_key)
+        with explaining_loss(self.settings, key):
+            signer = store.load(key.public_key)
         secret = self._backup_passphrase(path)
         backup = self._write_backup(signer.private_key, key.label, path, secret)
 
@@ -195,6 +198,7 @@ class KeyLifecycle:
         # The backup exists now, so it is recorded even if the registry has changed.
         decided = change.decide(self.registry, lambda _: None, now=self.now, actor=self.actor)
         change.carry_out(decided.unasked(), note)
+        backups.try_to_remember(self.home, key, backup, self.warn)
         return backup
 
     def _store(
@@ -255,11 +259,14 @@ class KeyLifecycle:
             # The previous store stays in the settings: it finds keys after a registry is lost.
             before = self.settings.stores.get(kid, "")
             settings_editing.set_value(self.home, f"stores.{kid}", before)
+            backups.replace(self.home, kid, self.settings.backups.get(kid, ()))
 
     def _record(
         self, key: Key, event: str, decided: Decided[str], uri: str, backup: Path | None
     ) -> StoredKey:
         settings_editing.set_value(self.home, f"stores.{key.kid}", uri)
+        if backup is not None:
+            backups.remember(self.home, key.kid, backup)
 
         def write(db: Writing) -> StoredKey:
             is_new = pinned_as(key.kid, keys.every(db)) is None

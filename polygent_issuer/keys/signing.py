@@ -4,8 +4,10 @@ A key from a store is compared with the pinned public key before it can sign. No
 any part of a private key or a passphrase.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
 
 from polygent_issuer import store_uri
 from polygent_issuer.errors import IssuerError, KeyUnavailable
@@ -22,6 +24,16 @@ if TYPE_CHECKING:
     from polygent_issuer.keys.file_store import FileStore
     from polygent_issuer.keys.keyring_store import KeyringStore
     from polygent_issuer.keys.pkcs11_store import Pkcs11Store
+
+
+LOST: Final = Hint(
+    "if it has a backup: ",
+    run("key", "import", "BACKUP"),
+    "; otherwise installed licenses keep working, and servers need a new public key before the "
+    "next renewal: ",
+    run("help", "runbooks"),
+)
+"""The hint for a missing key without a recorded backup."""
 
 
 def open_store(
@@ -67,7 +79,33 @@ def signer_for(
     """
     require_usable(key)
     store = open_store(settings, place_of(settings, key.kid), passphrase=passphrase, warn=warn)
-    return store.load(key.public_key)
+    with explaining_loss(settings, key):
+        return store.load(key.public_key)
+
+
+@contextmanager
+def explaining_loss(settings: Settings, key: KeyRecord) -> Iterator[None]:
+    """Add to the error of a missing key where its backup is, or what follows without one."""
+    try:
+        yield
+    except KeyUnavailable as missing:
+        if missing.code != "no_such_key":
+            raise
+        places = settings.backups.get(key.kid, ())
+        message, hint = missing.message, missing.hint
+        if present := [path for path in places if os.path.lexists(path)]:
+            restore = run("key", "import", str(present[-1]))
+            hint = Hint("restore it from its backup: ", restore)
+        elif not has_backup(settings, key):
+            state = "its backup is out of reach" if places else "no backup is recorded"
+            message, hint = f"{message}, and {state}", LOST
+        raise KeyUnavailable(message, hint=hint, code=missing.code) from None
+
+
+def has_backup(settings: Settings, key: KeyRecord) -> bool:
+    """Return whether a key has a backup: at a recorded place, or else at one that is unknown."""
+    places = settings.backups.get(key.kid, ())
+    return any(map(os.path.lexists, places)) if places else key.backed_up_at is not None
 
 
 def place_of(settings: Settings, kid: str) -> str:

@@ -137,6 +137,12 @@ STEPS = (
     step("license sent --bundle {folder}/current.zip --json"),
     step("license sent --all --json"),
     step("license sent --all --undo --json"),
+    # Backups and passphrases of keys.
+    step(
+        "key generate third --store file:{folder}/third.key --backup {folder}/third.backup --json"
+    ),
+    step("key show third --json"),
+    step("key backup third --check --json"),
 )
 
 ROWS = (

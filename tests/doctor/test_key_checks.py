@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from support import softhsm
 from support.cli import PASSPHRASE, Desk
+from support.disks import memory_folder
 from support.doctor_rows import look, row, rows, state
 from support.licenses import Books
 from support.secret_service import SecretService, secret_service
@@ -251,7 +252,10 @@ def test_a_key_in_a_file_with_a_backup_is_ok(desk: Desk) -> None:
     outcome = desk.run("doctor", "--json")
     assert row(outcome, "active-key")["message"] == "main is active; number of keys: 1"
     assert row(outcome, "key")["message"] == f"main (file:{path}): available"
-    assert row(outcome, "key-backup")["message"] == "main was backed up on 2026-11-30"
+    assert row(outcome, "key-backup")["message"] == (
+        f"main: the backup {desk.folder}/backup is on the disk of the private key, "
+        "so both can fail together"
+    )
     assert row(outcome, "keyring")["state"] == "ok"
     assert row(outcome, "keyring")["message"].startswith("not needed by any key: ")
 
@@ -264,7 +268,7 @@ def test_a_key_without_a_backup_is_a_warning(desk: Desk) -> None:
     assert result["mend"] == f"polygent-issue --home {desk.home} key backup 'my key' FILE"
     words = shlex.split(result["mend"])
     desk.ok(*words[1:-1], str(desk.folder / "backup"))
-    assert state(desk, "key-backup") == "ok"
+    assert "the backup" in look(desk, "key-backup")["message"]
 
 
 def test_a_label_like_an_option_follows_two_hyphens(desk: Desk) -> None:
@@ -272,13 +276,28 @@ def test_a_label_like_an_option_follows_two_hyphens(desk: Desk) -> None:
     desk.ok("key", "generate", "--no-backup", "--store", f"file:{desk.folder}/k", "--", "-x")
     words = shlex.split(look(desk, "key-backup")["mend"])
     desk.ok(*words[1:-1], str(desk.folder / "backup"))
-    assert state(desk, "key-backup") == "ok"
+    assert "the backup" in look(desk, "key-backup")["message"]
+
+
+def test_a_backup_is_at_its_place_on_another_disk(desk: Desk) -> None:
+    """It is ok there; a lost one is a warning, whose command forgets it."""
+    generate(desk)
+    with memory_folder() as folder:
+        desk.ok("key", "backup", "main", f"{folder}/b")
+        assert look(desk, "key-backup")["state"] == "ok"
+        Path(f"{folder}/b").write_text("rubbish")
+        assert "cannot be read" in look(desk, "key-backup")["message"]
+    result = look(desk, "key-backup")
+    assert (result["state"], result["message"]) == ("warn", f"main: the backup {folder}/b is gone")
+    forget = shlex.split(result["mend"].partition("to forget the recorded ones: ")[2])
+    desk.ok(*forget[1:])
+    assert look(desk, "key-backup")["message"] == "main was backed up on 2026-11-30"
 
 
 def test_a_key_in_a_token_needs_no_backup() -> None:
     """A key in a token cannot be backed up, and gets no warning."""
     settings = Settings(stores={"k" * 43: "pkcs11:token=t;object=main"})
-    (verdict,) = key_checks.backups((_record("k" * 43),), settings)
+    (verdict,) = key_checks.backups((_record("k" * 43),), settings, Path("/"))
     assert verdict.state is State.OK
     assert "stored in a token" in verdict.message
 
@@ -359,7 +378,8 @@ def test_a_key_missing_from_the_keyring_is_exit_6(books: Books, service: SecretS
     assert outcome.code == 6
     result = row(outcome, "key")
     assert result["message"] == "main (keyring:): the private key is missing"
-    assert result["mend"] == f"polygent-issue --home {books.desk.home} key import BACKUP"
+    command = f"polygent-issue --home {books.desk.home} key import BACKUP"
+    assert result["mend"].startswith(f"if it has a backup: {command}; otherwise installed licenses")
 
 
 def test_an_unavailable_keyring_is_exit_6(books: Books) -> None:

@@ -73,6 +73,7 @@ def office(made_desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Desk:
     (license_,) = desk.ok("license", "list", "--customer", "acme", "--json").json["licenses"]
     desk.ok("license", "export", license_["id"], "-o", str(desk.folder / "x.lic"))
     (desk.folder / "licenses.csv").write_text("customer,users\nacme,30\n")
+    desk.ok("key", "backup", "main", str(desk.folder / "main.backup"))
     desk.ok("journal", "verify", "--note", str(desk.folder / "heads.txt"))
     return desk
 

@@ -72,7 +72,8 @@ The settings are a TOML file in the home. `polygent-issue config path` prints it
 | setting | default | meaning |
 |---|---|---|
 {rows}
-The table `stores` names the key store of each key, by kid; the `key` commands maintain it.
+The table `stores` names the key store of each key, by kid, and the table `backups` its backups. The
+`key` commands maintain both; `config set backups.KID none` forgets the backups of a key.
 
 ## Plans
 

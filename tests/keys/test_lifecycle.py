@@ -209,6 +209,7 @@ def test_a_failure_at_any_step_pins_nothing(
     assert pinned(key_lifecycle) == ()
     assert journalled(key_lifecycle) == []
     assert places(key_lifecycle) == {}
+    assert settings.load(key_lifecycle.home, {}).settings.backups == {}
     assert not [path for path in written if path.exists()]
     assert written == ([tmp_path / "main.key"] if step == "backup" else [])
 

@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -21,3 +22,10 @@ def mounted(folder: Path, *, size: str) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", str(folder)], check=True)
+
+
+@contextmanager
+def memory_folder() -> Iterator[Path]:
+    """Create a folder on Linux's disk in memory, which is another one than that of the desk."""
+    with TemporaryDirectory(dir="/dev/shm") as folder:
+        yield Path(folder)

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.home import settings, settings_editing
+from polygent_issuer.keys import backups
 from polygent_issuer.verifier.keys import Key
 from support.aftermath import Aftermath
 from support.cli import PASSPHRASE, Outcome
@@ -59,7 +60,8 @@ class KeyAftermath(Aftermath):
         """Check that each pinned key has its private key, complete and encrypted."""
         private_keys = {path: self._opened(path) for path in self._files()}
         kids = {path: _kid(key) for path, key in private_keys.items() if key is not None}
-        stores = settings.load(self.desk.home, {}).settings.stores if self.after.settings else {}
+        present = settings.load(self.desk.home, {}).settings
+        stores = present.stores if self.after.settings else {}
         for pinned in self._pinned():
             place = Path(stores.get(pinned, "").removeprefix("file:"))
             self.expect(kids.get(place) == pinned, f"{pinned} has no private key at {place}")
@@ -69,7 +71,7 @@ class KeyAftermath(Aftermath):
         for key in private_keys.values():
             plain = places(everything, forms_of_key(key)) if key else set()
             self.expect(not plain, f"a private key is unencrypted in {plain}")
-        self._judge_settings(stores)
+        self._judge_settings(stores, present.backups)
 
     def _files(self) -> list[Path]:
         """Return the files that contain a private key or a part of one."""
@@ -84,8 +86,10 @@ class KeyAftermath(Aftermath):
             self.expect(path.name.startswith(_TEMPORARY), f"half a key in {path}: {error}")
             return None
 
-    def _judge_settings(self, stores: Mapping[str, str]) -> None:
-        """Check that the file is as before, with the stores of new keys, to the last byte."""
+    def _judge_settings(
+        self, stores: Mapping[str, str], places: Mapping[str, tuple[Path, ...]]
+    ) -> None:
+        """Check that the file is as before, with the places of new keys, to the last byte."""
         if not self.before.settings:
             return
         with tempfile.TemporaryDirectory() as folder:
@@ -94,6 +98,8 @@ class KeyAftermath(Aftermath):
             for kid, place in stores.items():
                 if kid not in known:
                     settings_editing.set_value(Path(folder), f"stores.{kid}", place)
+            for kid, paths in places.items():
+                backups.replace(Path(folder), kid, paths)
             whole = settings.settings_path(Path(folder)).read_bytes()
         self.expect(self.after.settings == whole, f"settings: {self.after.settings!a}")
 

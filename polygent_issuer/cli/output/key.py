@@ -1,12 +1,19 @@
 """Keys as text and JSON: the public key, and the place of the private key."""
 
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from polygent_issuer.cli.output.model import Block, Line
+from polygent_issuer.hints import Hint, run
+from polygent_issuer.keys.rotation import label_words
 from polygent_issuer.keys.signer import Presence
 from polygent_issuer.registry import KeyRecord
 from polygent_issuer.store_uri import is_token_uri
 from polygent_issuer.terms import dates
+
+if TYPE_CHECKING:
+    from polygent_issuer.keys.backups import Backup
 
 EXPORT_ALL: Final = "polygent-issue key export-public --all --format jwks --output keys.json"
 """The command that exports the set of keys for servers."""
@@ -44,6 +51,23 @@ def key_state(key: KeyRecord) -> str:
 def backup_state(key: KeyRecord) -> str:
     """Return the time of the last backup."""
     return dates.optional_instant(key.backed_up_at) or "none"
+
+
+def backup_json(backup: "Backup") -> dict[str, Any]:
+    """Return a recorded backup as JSON."""
+    presence = str(backup.presence)
+    return {"file": str(backup.path), "presence": presence, "same_disk": backup.same_disk}
+
+
+def backup_lines(key: KeyRecord, backups: "Iterable[Backup]") -> Iterable[Block]:
+    """Yield a warning for each backup at risk, or how to record the place of an older one."""
+    backups = tuple(backups)
+    for backup in backups:
+        if backup.risk is not None:
+            yield Line(f"the backup {backup.path} {backup.risk}", "warn")
+    if key.backed_up_at is not None and not backups:
+        check = run("key", "backup", "--check", *label_words(key.label), "FILE")
+        yield Line(Hint("the place of the backup is not recorded; to record it: ", check), "dim")
 
 
 def brief_place(store: str) -> str:

@@ -61,7 +61,7 @@ def _normalized(key: str, value: str) -> str:
     word = value.strip().casefold()
     if settings_editing.plan_of(key):
         return "" if word in _UNSET_WORDS else value
-    may_be_unset = getattr(Settings(), key, value) is None
+    may_be_unset = getattr(Settings(), key, value) is None or key.startswith("backups.")
     if (may_be_unset and word in _UNSET_WORDS) or (key == "features" and word == "none"):
         return ""
     return value

@@ -1,29 +1,47 @@
-"""`polygent-issue key backup`: write an encrypted backup of a private key."""
+"""`polygent-issue key backup`: write or check an encrypted backup of a private key."""
 
 import shlex
-from typing import Annotated
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
 
 from polygent_issuer.cli.consent import ConsentOptions, parse_consent
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.flows.key_storage import backup_file, of_existing_home
+from polygent_issuer.cli.flows.key_storage import backup_file, location, of_existing_home
 from polygent_issuer.cli.options.common import (
     KeyName,
     PassphraseOptions,
     argument,
+    flag,
     passphrase_source,
 )
-from polygent_issuer.cli.output.key import key_json
-from polygent_issuer.cli.output.model import Fields, Line
+from polygent_issuer.cli.output.key import backup_json, backup_lines, key_json
+from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report
+from polygent_issuer.errors import ExitCode, KeyUnavailable, NotFound, UsageProblem
+from polygent_issuer.hints import Hint, run
+from polygent_issuer.keys import backups
+from polygent_issuer.keys.passphrases import Passphrase
+from polygent_issuer.keys.rotation import label_words
 from polygent_issuer.keys.signing import place_of
-from polygent_issuer.registry import keys
+from polygent_issuer.registry import KeyRecord, keys
+from polygent_issuer.text import escape
+
+_NO_PASSPHRASE: Final = frozenset({"passphrase_needed", "passphrase_refused"})
 
 
 def backup(
     invocation: Invocation,
     key: KeyName,
-    to: Annotated[str, argument("FILE", "Write the backup to this new file or folder.")],
+    to: Annotated[
+        str | None,
+        argument("[FILE]", "Write the backup to this new file or folder, or check this file."),
+    ] = None,
     *,
+    check: Annotated[
+        bool, flag("--check", "Check the recorded backups, or FILE, instead of writing one.")
+    ] = False,
     passphrases: PassphraseOptions,
     consents: ConsentOptions,
 ) -> Report:
@@ -32,18 +50,111 @@ def backup(
     It prompts for the passphrase of the key file and for a new one for the backup. A passphrase
     from an option is used for both. A new passphrase of fewer than 12 characters needs consent
     (weak-passphrase). An existing file is never overwritten.
+
+    With --check it opens each backup whose place is recorded, or FILE, with its passphrase. The
+    place of a FILE that opens is recorded.
     """
     source, consent = passphrase_source(invocation, passphrases), parse_consent(consents)
-    path = backup_file(to)
+    if to is None and not check:
+        raise UsageProblem(
+            "no file for the backup given", hint="give FILE, or check the backups with --check"
+        )
+    path = None if to is None else location(to).path if check else backup_file(to)
     with invocation.registry.reading() as db:
         record = keys.find(db, key)
+    if path is None or check:
+        return _check(invocation, record, path, source)
     written = of_existing_home(invocation, source, consent).back_up(record, path)
     with invocation.registry.reading() as db:
         record = keys.find(db, record.kid)
-    file, again = str(written), shlex.quote(str(written))
-    done = Line(f"backed up the key {record.label}", "good")
+    return _written(invocation, record, written)
+
+
+def _written(invocation: Invocation, key: KeyRecord, path: Path) -> Report:
+    file, again = str(path), shlex.quote(str(path))
+    done = Line(f"backed up the key {key.label}", "good")
     fields = Fields((("file", file), ("format", "OpenSSH, encrypted")))
     restore = Line(f"to restore it: polygent-issue key import {again} --no-backup", "dim")
-    store = place_of(invocation.settings, record.kid)
-    members = {"key": key_json(record, store), "backup": file}
+    store = place_of(invocation.settings, key.kid)
+    members = {"key": key_json(key, store), "backup": file}
     return Report(members, [done, fields, restore])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Checked:
+    """A backup, and the error if it cannot be opened."""
+
+    backup: backups.Backup
+    problem: KeyUnavailable | None
+
+
+def _check(
+    invocation: Invocation, key: KeyRecord, path: Path | None, passphrase: Passphrase
+) -> Report:
+    settings, home = invocation.settings, invocation.home
+    known = (
+        backups.recorded(settings, home, key.kid)
+        if path is None
+        else (backups.inspect(settings, home, key.kid, path),)
+    )
+    if not known:
+        raise _none_recorded(key)
+    checked = tuple(
+        _Checked(backup=each, problem=_problem(invocation, key, each.path, passphrase))
+        for each in known
+    )
+    if path is not None and checked[0].problem is None:
+        backups.try_to_remember(home, key, path, invocation.warn)
+    failed = any(each.problem for each in checked)
+    members = {
+        "key": key_json(key, place_of(settings, key.kid)),
+        "backup": None,
+        "backups": [
+            {
+                **backup_json(each.backup),
+                "opens": each.problem is None,
+                "problem": each.problem and backups.reason(each.problem),
+            }
+            for each in checked
+        ],
+    }
+    return Report(members, _lines(key, checked), ExitCode.KEY if failed else ExitCode.DONE)
+
+
+def _problem(
+    invocation: Invocation, key: KeyRecord, path: Path, passphrase: Passphrase
+) -> KeyUnavailable | None:
+    """Open a backup; return why that fails. Without any passphrase the command ends."""
+    try:
+        backups.store(path, passphrase=passphrase, warn=invocation.warn).open(key.public_key)
+    except KeyUnavailable as problem:
+        if problem.code in _NO_PASSPHRASE:
+            raise
+        return problem
+    return None
+
+
+def _lines(key: KeyRecord, checked: Iterable[_Checked]) -> Iterable[Block]:
+    for each in checked:
+        if each.problem is None:
+            yield Line(f"{each.backup.path} opens, and it is the key {key.label}", "good")
+            yield from backup_lines(key, [each.backup])
+        else:
+            yield Line(f"{each.backup.path}: {backups.reason(each.problem)}", "bad")
+            again = run("key", "backup", *label_words(key.label), "FILE")
+            yield Line(Hint("while you have the key, write another backup: ", again), indent=1)
+
+
+def _none_recorded(key: KeyRecord) -> NotFound:
+    name, label = escape(key.label), label_words(key.label)
+    if key.backed_up_at is None:
+        return NotFound(
+            f"the key {name} has no backup",
+            hint=Hint("write one: ", run("key", "backup", *label, "FILE")),
+            code="no_backup",
+        )
+    return NotFound(
+        f"the place of the backup of the key {name} is not recorded",
+        hint=Hint("name its file: ", run("key", "backup", "--check", *label, "FILE")),
+        code="no_backup",
+    )

@@ -3,6 +3,8 @@
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import KeyName
 from polygent_issuer.cli.output.key import (
+    backup_json,
+    backup_lines,
     backup_state,
     key_json,
     key_state,
@@ -12,7 +14,9 @@ from polygent_issuer.cli.output.key import (
 from polygent_issuer.cli.output.license import list_command
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report
-from polygent_issuer.keys.signing import place_of, presence
+from polygent_issuer.keys import backups
+from polygent_issuer.keys.signer import Presence
+from polygent_issuer.keys.signing import LOST, has_backup, place_of, presence
 from polygent_issuer.registry import keys
 from polygent_issuer.terms import dates
 
@@ -21,7 +25,8 @@ def show(invocation: Invocation, key: KeyName) -> Report:
     """Show a signing key and whether it can sign.
 
     The public key and the number of licenses signed with it are shown, too. The key store is only
-    checked for the private key, without unlocking it and without prompts.
+    checked for the private key, without unlocking it and without prompts. Each backup that this
+    tool wrote is looked for at its place.
     """
     with invocation.registry.reading() as db:
         record = keys.find(db, key)
@@ -29,6 +34,7 @@ def show(invocation: Invocation, key: KeyName) -> Report:
     signed, current = (0, 0) if use is None else (use.licenses, use.current)
     store = place_of(invocation.settings, record.kid)
     present = presence(invocation.settings, record.kid)
+    copies = backups.recorded(invocation.settings, invocation.home, record.kid)
     pem = record.public_key.to_pem().decode()
     members = {
         **key_json(record, store),
@@ -37,6 +43,7 @@ def show(invocation: Invocation, key: KeyName) -> Report:
         "licenses": signed,
         "current_licenses": current,
         "compromised_since": dates.optional_instant(since),
+        "backups": list(map(backup_json, copies)),
     }
     fields = Fields(
         (
@@ -44,13 +51,20 @@ def show(invocation: Invocation, key: KeyName) -> Report:
             ("state", key_state(record)),
             ("private key", whereabouts(record, store, present)),
             ("backup", backup_state(record)),
+            *(("backup file", str(copy.path)) for copy in copies),
             ("created", dates.instant(record.created_at)),
             ("retired", dates.optional_instant(record.retired_at)),
             ("compromised", dates.optional_instant(since)),
             ("licenses", f"{signed}, {current} of them current"),
         )
     )
-    text: list[Block] = [Line(record.label, "title"), fields]
+    text: list[Block] = [Line(record.label, "title"), fields, *backup_lines(record, copies)]
+    if (
+        record.may_sign
+        and present is Presence.ABSENT
+        and not has_backup(invocation.settings, record)
+    ):
+        text.append(Line(LOST, "warn"))
     if current:
         command = f"to list them: {list_command(record.label)}"
         text.append(Line(command, "bad" if record.compromised else "dim"))

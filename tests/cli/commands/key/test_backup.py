@@ -117,6 +117,71 @@ def test_a_terminal_prompts_for_both_passphrases(desk: Desk) -> None:
     assert (row["event"], row["accepted"]) == ("key-backed-up", [])
 
 
+def test_recorded_backups_are_checked(desk: Desk) -> None:
+    """Each is opened with the passphrase; a lost or exchanged one is exit 6 with a reason."""
+    argv = ("key", "backup", "main", "--check")
+    missing = desk.run(*argv, "--json")
+    assert (missing.code, missing.json["error"]["code"]) == (5, "no_backup")
+    good, gone, other = (desk.folder / name for name in ("good", "gone", "other"))
+    for path in (good, gone, other):
+        desk.ok("key", "backup", "main", str(path))
+    before = tree(desk.folder)
+    checked = desk.ok(*argv)
+    assert checked.text.count("opens, and it is the key main\n") == 3
+    assert "good is on the disk of the private key, so both can fail together\n" in checked.text
+    assert tree(desk.folder) == before
+    gone.unlink()
+    other.unlink()
+    desk.ok("key", "generate", "other", "--store", f"file:{other}", "--no-backup")
+    outcome = desk.run(*argv, "--json")
+    assert outcome.code == 6
+    backups = outcome.json["backups"]
+    assert [(each["presence"], each["opens"]) for each in backups] == [
+        ("present", True),
+        ("absent", False),
+        ("absent", False),
+    ]
+    assert [each["problem"] for each in backups] == [
+        None,
+        "it is out of reach",
+        "it has another key",
+    ]
+    desk.passphrase_file.write_text("another one, and long")
+    wrong = desk.run(*argv)
+    assert wrong.code == 6
+    assert f"{good}: it has another passphrase, or is damaged\n" in wrong.text
+    desk.passphrase_file.unlink()
+    assert desk.run(*argv, "--json").json["error"]["code"] == "passphrase_refused"
+
+
+def test_a_checked_file_is_recorded(desk: Desk) -> None:
+    """The backup of an earlier home, whose place is unknown, is recorded once it opens."""
+    path = desk.folder / "b"
+    kid = desk.ok("key", "backup", "main", str(path), "--json").json["key"]["kid"]
+    desk.ok("config", "set", f"backups.{kid}", "none")
+    check = ("key", "backup", "--check", "main")
+    assert "is not recorded" in desk.run(*check).err
+    assert "polygent-issue key backup --check main FILE\n" in desk.ok("key", "show", "main").text
+    assert desk.run(*check, str(desk.folder / "passphrase")).code == 6
+    assert "is not recorded" in desk.run(*check).err
+    desk.ok(*check, str(path))
+    assert desk.ok(*check, "--json").json["backups"][0]["file"] == str(path)
+
+
+@pytest.mark.parametrize(("argv", "code"), [((), 2), (("--check", "-"), 3), (("--check", ""), 3)])
+def test_a_file_or_check_is_needed(desk: Desk, argv: tuple[str, ...], code: int) -> None:
+    """Without FILE and --check nothing is to do; stdin is not a backup."""
+    assert desk.run("key", "backup", "main", *argv).code == code
+
+
+def test_a_place_that_cannot_be_recorded_is_a_warning(desk: Desk) -> None:
+    """The backup exists and is journalled; only its place is unknown."""
+    desk.ok("key", "backup", "main", str(desk.folder / "two\nlines"))
+    (row,) = desk.ok("journal", "show", "--json").json["rows"][-1:]
+    assert row["event"] == "key-backed-up"
+    assert (desk.folder / "two\nlines").exists()
+
+
 def test_a_retired_key_is_not_backed_up(desk: Desk) -> None:
     """A retired key needs no backup: it is exit 6 before any prompt."""
     argv = ("key", "retire", "main", "--compromised", "--reason", "stolen")

@@ -359,6 +359,20 @@ def test_the_hint_of_a_taken_path_repeats_the_consent(bare: Desk) -> None:
     assert kid_of(bare.folder / "new-2.key", "short")
 
 
+def test_the_place_of_the_backup_is_recorded(bare: Desk) -> None:
+    """The settings have it by kid; a failed command leaves no place behind."""
+    first = bare.folder / "b, 1"
+    kid = bare.ok("key", "generate", *store(bare), "--backup", str(first), "--json").json["key"][
+        "kid"
+    ]
+    second = bare.folder / "b2"
+    bare.ok("key", "backup", "main", str(second))
+    assert settings.load(bare.home, {}).settings.backups == {kid: (first, second)}
+    assert "backups." in bare.ok("config", "show").text
+    bare.ok("config", "set", f"backups.{kid}", "none")
+    assert settings.load(bare.home, {}).settings.backups == {}
+
+
 @pytest.mark.slow
 def test_one_new_passphrase_at_the_terminal(empty_desk: Desk) -> None:
     """It is typed twice without echo and opens both key file and backup."""

@@ -2,6 +2,7 @@
 
 import pytest
 from support.cli import Desk
+from support.disks import memory_folder
 from support.keys import kid_of
 from support.secret_service import secret_service
 
@@ -57,7 +58,71 @@ def test_a_missing_key_file_is_reported(desk: Desk) -> None:
     )
     text = desk.ok("key", "show", "other").text
     assert f"file:{desk.folder}/other.key (missing, and no backup is recorded)\n" in text
-    assert "key import" not in text
+    assert (
+        "otherwise installed licenses keep working, and servers need a new public key before the "
+        "next renewal: polygent-issue help runbooks\n"
+    ) in text
+    refused = desk.run("sign", "--machine-info", desk.machine_info(), "--key", "other")
+    assert refused.code == 6
+    assert f"{desk.folder}/other.key does not exist, and no backup is recorded\n" in refused.err
+    assert "installed licenses keep working" in refused.err
+    assert "installed licenses" not in desk.ok("key", "show", "main").text
+
+
+def test_a_missing_key_is_restored_from_its_place(desk: Desk) -> None:
+    """The hint has the path of the backup; if that is gone, too, it states what follows."""
+    backup = desk.folder / "main.backup"
+    desk.ok("key", "backup", "main", str(backup))
+    (desk.folder / "main.key").unlink()
+    sign = ("sign", "--machine-info", desk.machine_info())
+    refused = desk.run(*sign, "--json").json["error"]
+    assert refused["hint"].endswith(f"key import {backup}")
+    backup.rename(desk.folder / "elsewhere")
+    refused = desk.run(*sign, "--json").json["error"]
+    assert refused["code"] == "no_such_key"
+    assert refused["message"].endswith("does not exist, and its backup is out of reach")
+    assert "installed licenses keep working" in refused["hint"]
+    assert "installed licenses keep working" in desk.ok("key", "show", "main").text
+    (desk.folder / "elsewhere").rename(backup)
+    desk.ok("key", "import", str(backup))
+    desk.ok(*sign)
+
+
+def test_backups_are_looked_for(desk: Desk) -> None:
+    """Each recorded backup is named, with a warning if it is gone, unreadable or on one disk."""
+    assert desk.ok("key", "show", "main", "--json").json["key"]["backups"] == []
+    paths = [desk.folder / name for name in ("here", "gone", "bad")]
+    for path in paths:
+        desk.ok("key", "backup", "main", str(path))
+    paths[1].unlink()
+    paths[2].write_text("rubbish")
+    text = desk.ok("key", "show", "main").text
+    for path, risk in zip(
+        paths,
+        (
+            "is on the disk of the private key, so both can fail together",
+            "is gone",
+            "cannot be read",
+        ),
+        strict=True,
+    ):
+        assert f"backup file  {path}\n" in text
+        assert f"the backup {path} {risk}\n" in text
+    backups = desk.ok("key", "show", "main", "--json").json["key"]["backups"]
+    assert [(each["presence"], each["same_disk"]) for each in backups] == [
+        ("present", True),
+        ("absent", False),
+        ("unavailable", True),
+    ]
+
+
+def test_a_backup_on_another_disk_has_no_warning(desk: Desk) -> None:
+    """Its place is named, and nothing else."""
+    with memory_folder() as folder:
+        desk.ok("key", "backup", "main", f"{folder}/b")
+        text = desk.ok("key", "show", "main").text
+        assert f"backup file  {folder}/b\n" in text
+        assert "the backup" not in text
 
 
 def test_the_keyring_is_only_checked(empty_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
