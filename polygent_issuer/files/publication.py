@@ -153,23 +153,50 @@ def write_private(data: bytes, path: Path) -> Path:
     return publish(data, path, private=True)
 
 
-def replace(data: bytes, path: Path, mode: int = disk.PRIVATE) -> None:
-    """Replace the content of an existing file (settings) atomically.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Replacement:
+    """A complete, synced temporary file (`temp`) that will replace the file `target`."""
 
-    A symbolic link stays a link, and its target is replaced. An error is `output_failed`, and the
-    old content stays.
+    temp: Path
+    target: Path
+
+    def rename(self) -> None:
+        """Replace the file atomically; the caller then syncs the folder of `target`.
+
+        After an error (`output_failed`) the old file stays, and the temporary one is removed.
+        """
+        try:
+            self.temp.replace(self.target)
+        except OSError as error:
+            self.discard()
+            disk.cannot_write(self.target, error)
+        except BaseException:
+            self.discard()
+            raise
+
+    def discard(self) -> None:
+        """Remove the temporary file; ignore errors."""
+        disk.remove(self.temp)
+
+
+def prepare_replacement(data: bytes, path: Path, mode: int = disk.PRIVATE) -> Replacement:
+    """Write the new content of an existing file to a temporary file in its folder, and sync it.
+
+    A symbolic link stays a link, and its target will be replaced. An error is `output_failed`.
     """
     try:
         real = _resolved(path)
         temp = disk.write_temporary(real.with_name(_temp_name(real)), data, mode=mode)
-        try:
-            temp.replace(real)
-        except BaseException:
-            disk.remove(temp)
-            raise
-        disk.sync_folder(real.parent)
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop, before 3.13
         disk.cannot_write(path, error)
+    return Replacement(temp=temp, target=real)
+
+
+def replace(data: bytes, path: Path, mode: int = disk.PRIVATE) -> None:
+    """Replace the content of an existing file (settings) atomically, as `prepare_replacement`."""
+    replacement = prepare_replacement(data, path, mode)
+    replacement.rename()
+    disk.sync_folder(replacement.target.parent)
 
 
 def sweep_replacements(path: Path) -> None:

@@ -113,6 +113,24 @@ class FileStore:
         self._require_opens(path, secret, public_key)
         return path
 
+    def reseal(self, signer: SoftwareSigner, secret: bytes) -> files.Replacement:
+        """Write the key with another passphrase next to its file, read it back and compare.
+
+        The caller replaces the file, or discards the new one.
+
+        Raises:
+            OutputProblem: (`output_failed`) for the new file.
+            KeyUnavailable: (`not_kept`) when it reads back differently; it is removed.
+        """
+        data = seal_openssh(signer.private_key, secret, rounds=ROUNDS)
+        replacement = files.prepare_replacement(data, self._path(signer.kid))
+        try:
+            self._require_opens(replacement.temp, secret, signer.public_key)
+        except BaseException:
+            replacement.discard()
+            raise
+        return replacement
+
     def require_room(self) -> None:
         """Check without a prompt whether `save` can succeed.
 
@@ -169,6 +187,18 @@ class FileStore:
         except IssuerError as problem:
             return Presence.ABSENT if problem.code == "no_such_key" else Presence.UNAVAILABLE
         return Presence.PRESENT if stored == kid else Presence.ABSENT
+
+    def require_replaceable(self, kid: str) -> None:
+        """Check without a prompt that the file of a key can be replaced.
+
+        Raises:
+            KeyUnavailable: (`no_such_key`, `key_unavailable`, `plaintext_key`, `key_damaged`).
+            OutputProblem: (`output_failed`) without permission to write into its folder.
+        """
+        path = self._path(kid)
+        self._envelope(path)
+        real = Path(os.path.realpath(path))
+        files.require_folder(real.parent, "run the command where the key file can be changed")
 
     def _unlocked(self, envelope: Envelope, path: Path) -> tuple[SoftwareSigner, bytes]:
         purpose = f"the {'key file' if self._trusted else 'backup'} {escape(path.name)}"

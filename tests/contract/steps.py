@@ -143,6 +143,8 @@ STEPS = (
     ),
     step("key show third --json"),
     step("key backup third --check --json"),
+    step("key passphrase third --json"),
+    step("key passphrase third --new-passphrase-file {folder}/new-passphrase --json"),
 )
 
 ROWS = (

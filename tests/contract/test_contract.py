@@ -102,6 +102,9 @@ def make_bench(name: str, folder: Path) -> Bench:
     secret = folder / "passphrase"
     secret.write_text(PASSPHRASE + "\n", encoding="ascii")
     secret.chmod(0o600)
+    new_secret = folder / "new-passphrase"
+    new_secret.write_text("another horse, and long\n", encoding="ascii")
+    new_secret.chmod(0o600)
     (folder / "drafts").mkdir()
     (folder / "rows.csv").write_text(ROWS, encoding="utf-8")
     (folder / "broken.toml").write_text(BROKEN, encoding="utf-8")

@@ -104,6 +104,14 @@ SOME: dict[str, dict[str, Sequence[int]]] = {
         LINK: (1, 2),
         RENAME: (1,),
     },
+    "key passphrase": {
+        "pwrite64": (2, 12),
+        "fdatasync": range(1, 6),
+        "fsync": range(1, 5),
+        RENAME: (1, 2),
+        UNLINK: (1,),
+        "write": (1, 2, 3),
+    },
 }
 
 

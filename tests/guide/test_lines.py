@@ -18,13 +18,14 @@ from polygent_issuer.guide import TOPICS, markdown
 CODE = re.compile(r"```.*?\n(.*?)```|`([^`\n]+)`", re.DOTALL)
 LINE = re.compile(r"polygent-issue ((?:'[^'\n]*'|\"[^\"\n]*\"|[^`|>&;\n)#'\"])*)")
 PLACEHOLDER = re.compile(r"\b[A-Z]{3,}\b|…")
-# These do not end, need a token, a backup or an empty folder; other tests run them.
+# These do not end, need a token, a terminal, a backup or an empty folder; other tests run them.
 ELSEWHERE = (
     "sandbox",
     "pkcs11:",
     "demo",
     "init",
     "key generate",
+    "key passphrase",
     "registry import",
     "registry restore",
     "machine-info create",

@@ -1,7 +1,8 @@
-"""Checks of a desk after a fault in `key generate`.
+"""Checks of a desk after a fault in `key generate` or `key passphrase`.
 
-The private key of a pinned key is in a complete file. The settings are either the old or the new
-ones. The same command again reports what exists, with a hint that works. No private key is stored
+After `key generate`, the private key of a pinned key is in a complete file. The settings are either
+the old or the new ones. The same command again reports what exists, with a hint that works. After
+`key passphrase`, the old or the new passphrase opens each key file. No private key is stored
 unencrypted.
 """
 
@@ -9,6 +10,7 @@ import re
 import shlex
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -20,10 +22,11 @@ from polygent_issuer.verifier.keys import Key
 from support.aftermath import Aftermath
 from support.cli import PASSPHRASE, Outcome
 from support.desk_state import read_state
-from support.keys import opened, tree
+from support.keys import kid_of, opened, tree
 from support.secret_search import forms_of, forms_of_key, places
 
 KEYS, BACKUPS = "keys", "backups"
+NEW_PASSPHRASE = "another horse, and long"
 _COMMAND = re.compile(r"(?m)^hint: .*?polygent-issue (.+)$")
 _TEMPORARY = ".polygent-"
 
@@ -105,6 +108,57 @@ class KeyAftermath(Aftermath):
 
     def _pinned(self) -> frozenset[str]:
         return self.after.keys - self.before.keys
+
+
+class PassphraseAftermath(Aftermath):
+    """The checks of one desk after `key passphrase` for a key with a backup."""
+
+    def go_on(self, argv: tuple[str, ...], number: int) -> None:
+        """Continue with the passphrase that opens the key; change it, if it is the old one."""
+        opening = self._judge_files_of_key()
+        self.desk.passphrase_file.write_text(opening)
+        if opening == PASSPHRASE:
+            again = self.desk.run(*argv)
+            self.expect(again.code == 0, f"again: {again}")
+            opening = self._judge_files_of_key()
+            self.expect(opening == NEW_PASSPHRASE, "exit 0, but the old passphrase opens the key")
+            self.desk.passphrase_file.write_text(opening)
+        self.sign_for_another(number)
+
+    def _judge_success(self, *, succeeded: bool) -> None:
+        super()._judge_success(succeeded=succeeded)
+        if not succeeded:
+            return
+        key_file, backup = self._files_of_key()
+        self.expect(
+            self._passphrase_of(key_file) == NEW_PASSPHRASE, "exit 0, but it is the old one"
+        )
+        named = f"the backup {backup} keeps its passphrase" in self.outcome.text
+        changed = self._passphrase_of(backup) == NEW_PASSPHRASE
+        self.expect(changed is not named, f"exit 0, but the backup: {self.outcome}")
+
+    def _files_of_key(self) -> tuple[Path, Path]:
+        return self.desk.folder / "main.key", self.desk.folder / BACKUPS / "main.key"
+
+    def _judge_files_of_key(self) -> str:
+        """Check the key file and its backup; return the passphrase of the key file."""
+        key_file, backup = self._files_of_key()
+        first = self._passphrase_of(key_file)
+        key = opened(key_file, first)
+        self.expect(kid_of(backup, self._passphrase_of(backup)) == _kid(key), "another backup")
+        everything = tree(self.desk.folder)
+        plain = places(everything, forms_of_key(key))
+        self.expect(not plain, f"a private key is unencrypted in {plain}")
+        secret = places(everything, forms_of(NEW_PASSPHRASE.encode()))
+        self.expect(secret <= {"passphrase", "new"}, f"the passphrase is in {secret}")
+        return first
+
+    def _passphrase_of(self, path: Path) -> str:
+        for passphrase in (PASSPHRASE, NEW_PASSPHRASE):
+            with suppress(ValueError):
+                opened(path, passphrase)
+                return passphrase
+        raise AssertionError(f"neither passphrase opens {path}")
 
 
 def _kid(key: ec.EllipticCurvePrivateKey) -> str:

@@ -10,7 +10,7 @@ from support.aftermath import Aftermath, ImportAftermath, IssueAftermath
 from support.cli import Desk, Outcome
 from support.desk_state import DeskState, read_state
 from support.forks import KILLED, NO_LIMITS, NOBODY, Forks, Limits
-from support.key_aftermath import BACKUPS, KEYS, KeyAftermath
+from support.key_aftermath import BACKUPS, KEYS, NEW_PASSPHRASE, KeyAftermath, PassphraseAftermath
 from support.strace import LINK, Fault
 
 NO_LINKS = Fault(calls=LINK, what="error=EPERM")
@@ -220,6 +220,16 @@ def _new_key(desk: Desk, *backup: str) -> Task:
     return Task(argv=argv, judged=KeyAftermath, repeatable=False)
 
 
+def _passphrase(desk: Desk, _: Forks) -> Task:
+    (desk.folder / BACKUPS).mkdir(mode=0o700)
+    desk.ok("key", "backup", "main", str(desk.folder / BACKUPS / "main.key"))
+    new = desk.folder / "new"
+    new.write_text(NEW_PASSPHRASE)
+    new.chmod(0o600)
+    argv = ("key", "passphrase", "--new-passphrase-file", str(new))
+    return Task(argv=argv, judged=PassphraseAftermath)
+
+
 def _import(desk: Desk, _: Forks) -> Task:
     """Lose the registry after a backup with the key; the license files remain."""
     backup = shutil.copytree(desk.home, desk.folder / "backup")
@@ -256,4 +266,5 @@ SCENARIOS: dict[str, Callable[[Desk, Forks], Task]] = {
     "key generate": _key,
     "key generate with a backup": _key_with_backup,
     "key generate without a home": _first_key,
+    "key passphrase": _passphrase,
 }

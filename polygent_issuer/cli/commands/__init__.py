@@ -69,6 +69,7 @@ _KEY = _group(
     _command("export-public", "key.export_public:export_public", "Export public keys for servers."),
     _command("import", "key.import_:import_private", "Import a private key."),
     _command("backup", "key.backup:backup", "Write an encrypted backup of a private key."),
+    _command("passphrase", "key.passphrase:passphrase", "Change the passphrase of a key file."),
     _command("retire", "key.retire:retire_key", "Retire a signing key."),
 )
 _JOURNAL = _group(

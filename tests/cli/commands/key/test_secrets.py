@@ -124,6 +124,12 @@ def test_no_secret_leaves_its_place(watched: Watched) -> None:
         watched.run(*command)
     watched.run("key", "backup", "file", "second.backup", *result, "--json")
     watched.run("key", "backup", "file", "second.backup", *result, "--debug", code=8)
+    (folder / "new").write_text(f"{SECRET}!")
+    change = ("key", "passphrase", "file", "--new-passphrase-file")
+    watched.run(*change, "pw", *result, "--debug", code=6)
+    watched.run(*change, "new", *result, "--debug")
+    watched.run(*change, "pw", "--passphrase-file", "new", "--json")
+    watched.run("key", "backup", "file", "--check", *result)
     watched.run("key", "import", "second.backup", "--store", "keyring:", *result, "--debug")
     watched.run("key", "import", "file.backup", "--no-backup", "--debug", code=6)
     watched.run("key", "export-public", "file", "--json")
@@ -135,7 +141,7 @@ def test_no_secret_leaves_its_place(watched: Watched) -> None:
     watched.run("config", "show", "--json")
     everything = watched.everything()
     assert {"home/registry.db", "home/settings.toml", "file.key", "ring.backup"} <= set(everything)
-    assert places(everything, forms_of(SECRET.encode())) == {"pw"}
+    assert places(everything, forms_of(SECRET.encode())) == {"pw", "new"}
     for name in ("ring.backup", "file.backup", "second.backup", "file.key"):
         assert places(everything, forms_of_key(opened(folder / name, SECRET))) == set()
 
