@@ -75,6 +75,11 @@ def escape_short(text: str, *, limit: int = 60) -> str:
     return escape(text) if len(text) <= limit else f"{escape(text[:limit])}..."
 
 
+def one_line(text: str) -> str:
+    """Return a text in NFC and in one line: each run of white space becomes a space."""
+    return " ".join(nfc(text).split())
+
+
 def nfc(name: str) -> str:
     """Normalize a name to NFC, the form that licenses contain (FORMAT §1)."""
     return unicodedata.normalize("NFC", name)

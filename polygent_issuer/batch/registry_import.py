@@ -126,7 +126,7 @@ def _rejected(file: LicenseFile, code: str, message: str, hint: str | None) -> R
 
 _EVENT = "registry-imported"
 LOST = (
-    "machine labels and host names, contacts, time zones, CRM references, plans and terms, "
+    "machine labels and host names, contacts, time zones, CRM references, notes, plans and terms, "
     "sent marks, retirements and reasons, machine-info documents, earlier journal rows"
 )
 """The data that license files do not contain, for messages."""

@@ -127,6 +127,27 @@ def similar_name_finding(
     return similar_customer(f"the name {name}", alike, hint=hint)
 
 
+def record_new(
+    db: Writing,
+    *,
+    slug: str,
+    name: str,
+    columns: Mapping[str, Any],
+    accepted: Iterable[str],
+    reason: str | None,
+) -> Customer:
+    """Add a customer with these columns (as `customers.add`), and record it in the journal."""
+    added = customers.add(db, slug=slug, name=name, **columns)
+    db.record(
+        "customer-added",
+        customer=added.slug,
+        accepted=accepted,
+        reason=reason,
+        details={"name": added.name},
+    )
+    return added
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CustomerUpdate:
     """The changes to a customer; updates of the same facts are equal.
@@ -193,17 +214,24 @@ def update(
         if plan.relabelled is not None:
             old, new = plan.relabelled
             machines.rename(db, machines.by_label(db, plan.customer, old), new)
-        edited = customers.edit(db, plan.customer, **plan.columns)
-        db.record(
-            "customer-edited",
-            customer=edited.slug,
-            accepted=consent.used(findings),
-            reason=consent.reason,
-            details={"changes": {name: list(pair) for name, pair in plan.changes.items()}},
-        )
-        return edited
+        return record_update(db, plan, accepted=consent.used(findings), reason=consent.reason)
 
     return change.carry_out(decided, write)
+
+
+def record_update(
+    db: Writing, plan: CustomerUpdate, *, accepted: Iterable[str], reason: str | None
+) -> Customer:
+    """Change the columns of an update, and record it in the journal."""
+    edited = customers.edit(db, plan.customer, **plan.columns)
+    db.record(
+        "customer-edited",
+        customer=edited.slug,
+        accepted=accepted,
+        reason=reason,
+        details={"changes": {name: list(pair) for name, pair in plan.changes.items()}},
+    )
+    return edited
 
 
 def _text(value: object) -> str | None:
@@ -332,6 +360,7 @@ def _merge_details(decided: MergePlan) -> dict[str, Any]:
             "contacts": list(gone.contacts),
             "time_zone": gone.time_zone,
             "crm": gone.crm,
+            **({} if gone.notes is None else {"notes": gone.notes}),
             "since": dates.instant(gone.created_at),
             "archived": dates.optional_instant(gone.archived_at),
         },

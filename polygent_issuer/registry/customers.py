@@ -4,7 +4,6 @@ Every command finds a customer by one rule (`matches`): slug, alias, exact name,
 matches (`name_keys`).
 """
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
@@ -14,6 +13,7 @@ from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import customer_names
 from polygent_issuer.registry.connection import Params
 from polygent_issuer.registry.customer_names import text_range
+from polygent_issuer.registry.customer_texts import require_contacts, require_notes, require_text
 from polygent_issuer.registry.errors import Taken
 from polygent_issuer.registry.name_keys import name_keys
 from polygent_issuer.registry.records import (
@@ -44,7 +44,6 @@ SELECT: Final = f"SELECT {COLUMNS} FROM customers"  # noqa: S608  # columns of o
 of_row: Final = reader(
     Customer, aliases=lambda value: tuple(sorted((maybe_text(value) or "").split()))
 )
-_NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 _NEAR: Final = 500
 NAMED: Final = 5
 """The number of matches that a hint names."""
@@ -218,6 +217,7 @@ def add(
     contacts: Iterable[str] = (),
     time_zone: str | None = None,
     crm: str | None = None,
+    notes: str | None = None,
 ) -> Customer:
     """Add a customer; the name is stored in NFC. Errors as `require_free_slug`.
 
@@ -225,9 +225,10 @@ def add(
         contacts: mail addresses or names of people.
         time_zone: an IANA name, checked by the caller.
         crm: the customer's reference in the operator's CRM.
+        notes: up to 1,000 characters in one line, as from `one_line`.
     """
     require_free_slug(db, slug)
-    columns = _columns(name=name, contacts=contacts, time_zone=time_zone, crm=crm)
+    columns = _columns(name=name, contacts=contacts, time_zone=time_zone, crm=crm, notes=notes)
     db.insert("customers", slug=slug, slug_reversed=slug[::-1], created_at=db.at, **columns)
     customer = get(db, slug)
     customer_names.write(db, customer.id, customer.name)
@@ -257,41 +258,10 @@ def _columns(**columns: Any) -> dict[str, Value]:  # noqa: ANN401  # as in `add`
         folded = normalize_for_comparison(name)
         columns.update(name=name, folded=folded, folded_reversed=folded[::-1])
     if "contacts" in columns:
-        columns["contacts"] = _contacts(columns["contacts"])
+        columns["contacts"] = canonical(require_contacts(columns["contacts"]))
     require_text("CRM reference", columns.get("crm"))
+    require_notes(columns.get("notes"))
     return columns
-
-
-def _contacts(contacts: Iterable[str]) -> str:
-    from polygent_issuer import email_address  # noqa: PLC0415  # see above
-
-    contacts, encoded = tuple(contacts), email_address.ENCODED_WORD
-    for contact in contacts:
-        require_text("contact", contact)
-        if encoded in contact:
-            raise InputRefused(
-                f"invalid contact: {escape(contact)} contains {encoded}, the beginning of an "
-                "encoded word (RFC 2047)",
-                hint="type the name without encoding: Ada <ada@acme.example>",
-            )
-        plain = _NOT_ASCII.sub("x", contact)  # characters outside ASCII are allowed
-        if "@" in contact and email_address.parse_address(plain) is None:
-            raise InputRefused(
-                f"not an email address: {escape(contact)}",
-                hint="leave out mailto:"
-                if "mailto:" in contact.lower()
-                else "write it like ops@acme.example or Ada <ada@acme.example>; a name has no @",
-            )
-    return canonical(contacts)
-
-
-def require_text(what: str, value: str | None, *, hint: str = "write it differently") -> None:
-    """Refuse a text that is not a display name (FORMAT §1): `input_refused`."""
-    from polygent_issuer.verifier.license import display_name_problem  # noqa: PLC0415  # see above
-
-    problem = None if value is None else display_name_problem(value)
-    if problem is not None:
-        raise InputRefused(f"invalid {what}: {problem}", hint=hint)
 
 
 def similar(db: Reading, name: str, *, besides: Customer | None = None) -> tuple[Customer, ...]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.registry import customers
 from polygent_issuer.registry.connection import Params
+from polygent_issuer.registry.customer_texts import require_text
 from polygent_issuer.registry.errors import Taken
 from polygent_issuer.registry.records import (
     Customer,
@@ -211,7 +212,7 @@ def _require_free(
     fingerprint: str | None = None,
     besides: int | None = None,
 ) -> None:
-    customers.require_text("label", label, hint="choose another label")
+    require_text("label", label, hint="choose another label")
     where = "WHERE customer_id = ? AND (label = ? OR fingerprint = ?) AND id IS NOT ?"
     other = next(select(db, where, (customer_id, label, fingerprint, besides)), None)
     if other is None:

@@ -17,7 +17,7 @@ class Merger:
     Attributes:
         moved: machines that move to `kept`, each with an unused label.
         same: machines that both customers have: the first of each pair is merged into the second.
-        contacts, time_zone, crm: those of `kept`, then those of `gone`.
+        contacts, time_zone, crm, notes: those of `kept`, then those of `gone`.
     """
 
     gone: Customer
@@ -27,6 +27,7 @@ class Merger:
     contacts: tuple[str, ...]
     time_zone: str | None
     crm: str | None
+    notes: str | None
 
 
 def decide(db: Reading, gone: Customer, kept: Customer) -> Merger:
@@ -53,6 +54,7 @@ def decide(db: Reading, gone: Customer, kept: Customer) -> Merger:
         contacts=tuple(dict.fromkeys((*kept.contacts, *gone.contacts))),
         time_zone=kept.time_zone or gone.time_zone,
         crm=kept.crm or gone.crm,
+        notes=kept.notes or gone.notes,
     )
 
 
@@ -80,6 +82,7 @@ def merge(db: Writing, merger: Merger) -> Customer:
         contacts=canonical(merger.contacts),
         time_zone=merger.time_zone,
         crm=merger.crm,
+        notes=merger.notes,
     )
     return by_id(db, kept.id)
 

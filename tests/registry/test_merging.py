@@ -33,7 +33,13 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
             customers.add(db, slug="acme", name="Acme", contacts=acme)
             sister = ("both@a.example", "it@s.example")
             customers.add(
-                db, slug="sister", name="Sister", contacts=sister, time_zone="Asia/Tokyo", crm="S-1"
+                db,
+                slug="sister",
+                name="Sister",
+                contacts=sister,
+                time_zone="Asia/Tokyo",
+                crm="S-1",
+                notes="pays late",
             )
         yield made
 
@@ -50,7 +56,7 @@ def test_the_row_of_the_remaining_customer(registry: Registry) -> None:
     _, kept = merged(registry)
     assert kept.aliases == ("sister",)
     assert kept.contacts == ("ops@a.example", "both@a.example", "it@s.example")
-    assert (kept.time_zone, kept.crm) == ("Asia/Tokyo", "S-1")
+    assert (kept.time_zone, kept.crm, kept.notes) == ("Asia/Tokyo", "S-1", "pays late")
     with registry.reading() as db:
         assert [each.slug for each in customers.every(db, archived=True)] == ["acme"]
         assert customers.find(db, "sister") == kept

@@ -25,6 +25,7 @@ def customer_json(customer: "Customer") -> dict[str, Any]:
         "aliases": list(customer.aliases),
         "created_at": dates.instant(customer.created_at),
         "archived_at": dates.optional_instant(customer.archived_at),
+        "notes": customer.notes,
     }
 
 
@@ -36,6 +37,7 @@ def customer_rows(customer: "Customer") -> Iterable[tuple[str, str | None]]:
     yield "contacts", ", ".join(customer.contacts) or None
     yield "time zone", customer.time_zone
     yield "CRM", customer.crm
+    yield "notes", customer.notes
     yield "since", dates.instant(customer.created_at)
     yield "archived", dates.optional_instant(customer.archived_at)
 

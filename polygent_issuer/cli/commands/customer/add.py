@@ -9,8 +9,9 @@ from polygent_issuer.cli.output.customer import customer_json, customer_rows
 from polygent_issuer.cli.output.model import Fields, Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.issuing import customer_changes
-from polygent_issuer.registry import Customer, Writing, change, customers
+from polygent_issuer.registry import change, customers
 from polygent_issuer.terms import dates
+from polygent_issuer.text import one_line
 
 
 def add(
@@ -28,13 +29,16 @@ def add(
         str | None, option("--time-zone", "ZONE", "Set the time zone, such as Europe/Berlin.")
     ] = None,
     crm: Annotated[str | None, option("--crm", "TEXT", "Set the reference in your CRM.")] = None,
+    notes: Annotated[
+        str | None, option("--notes", "TEXT", "Set the notes about the customer.")
+    ] = None,
     consents: consent.ConsentOptions,
 ) -> Report:
     """Add a customer.
 
-    sign also adds a new customer, but without contacts, time zone and CRM reference. The slug is
-    in every license and never changes; the name may change. A name that is similar to a known one
-    needs consent (similar-customer).
+    sign also adds a new customer, but without contacts, time zone, CRM reference and notes. The
+    slug is in every license and never changes; the name may change. A name that is similar to a
+    known one needs consent (similar-customer).
     """
     typed, name = consent.parse_consent(consents), customer_changes.normalize_name(name)
     zone = None if time_zone is None else str(dates.parse_zone(time_zone))
@@ -48,21 +52,19 @@ def add(
     findings = (*((similar,) if similar else ()), *decided.behind)
     agreed = consent.obtain(invocation, findings, typed)
     accepted = agreed.used(findings)
-
-    def write(db: Writing) -> Customer:
-        added = customers.add(
-            db, slug=new_slug, name=name, contacts=contact or (), time_zone=zone, crm=crm
-        )
-        db.record(
-            "customer-added",
-            customer=added.slug,
-            accepted=accepted,
-            reason=agreed.reason,
-            details={"name": added.name},
-        )
-        return added
-
-    added = change.carry_out(decided, write, undone="nothing was added")
+    columns = {
+        "contacts": contact or (),
+        "time_zone": zone,
+        "crm": crm,
+        "notes": None if notes is None else one_line(notes),
+    }
+    added = change.carry_out(
+        decided,
+        lambda db: customer_changes.record_new(
+            db, slug=new_slug, name=name, columns=columns, accepted=accepted, reason=agreed.reason
+        ),
+        undone="nothing was added",
+    )
     members = {"customer": customer_json(added), "accepted": [str(code) for code in accepted]}
     done = Line(f"added {added.slug}", "good")
     next_command = Line(f"next: polygent-issue sign --customer {added.slug}", "dim")

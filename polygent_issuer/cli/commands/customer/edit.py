@@ -16,6 +16,7 @@ from polygent_issuer.issuing import customer_changes
 from polygent_issuer.issuing.customer_changes import CustomerUpdate
 from polygent_issuer.registry import Customer
 from polygent_issuer.terms import dates
+from polygent_issuer.text import one_line
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +37,10 @@ class ChangeOptions(OptionGroup):
     no_time_zone: Annotated[bool, option("--no-time-zone", None, "Remove the time zone.")] = False
     crm: Annotated[str | None, option("--crm", "TEXT", "Set the reference in your CRM.")] = None
     no_crm: Annotated[bool, option("--no-crm", None, "Remove the CRM reference.")] = False
+    notes: Annotated[str | None, option("--notes", "TEXT", "Set the notes about the customer.")] = (
+        None
+    )
+    no_notes: Annotated[bool, option("--no-notes", None, "Remove the notes.")] = False
     machine: Annotated[
         str | None,
         option("--machine", "LABEL", "Select the machine to rename.", candidates.machines),
@@ -53,12 +58,14 @@ class ChangeOptions(OptionGroup):
         if self == ChangeOptions():
             raise UsageProblem(
                 "no changes given",
-                hint="give --name, --contact, --time-zone, --crm, or --machine with --label",
+                hint="give --name, --contact, --time-zone, --crm, --notes, or --machine with "
+                "--label",
             )
         for one, other, both in (
             ("--contact", "--no-contacts", self.contact and self.no_contacts),
             ("--time-zone", "--no-time-zone", self.time_zone and self.no_time_zone),
             ("--crm", "--no-crm", self.crm and self.no_crm),
+            ("--notes", "--no-notes", self.notes and self.no_notes),
         ):
             if both:
                 exclusive = f"{one} and {other} are mutually exclusive"
@@ -86,6 +93,8 @@ class ChangeOptions(OptionGroup):
             columns["time_zone"] = None if zone is None else str(dates.parse_zone(zone))
         if self.crm is not None or self.no_crm:
             columns["crm"] = self.crm
+        if self.notes is not None or self.no_notes:
+            columns["notes"] = None if self.notes is None else one_line(self.notes)
         return columns
 
 

@@ -15,7 +15,7 @@ from polygent_issuer.terms import dates
 
 COLUMNS: Final = (
     *("slug", "name", "contacts", "time_zone", "crm", "aliases"),
-    *("created_at", "archived_at", "current_licenses", "next_expiry"),
+    *("created_at", "archived_at", "current_licenses", "next_expiry", "notes"),
 )
 """JSON members of a listed customer, which are the columns of the CSV."""
 

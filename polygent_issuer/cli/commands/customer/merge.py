@@ -37,7 +37,7 @@ def merge(
 
     Machines, licenses and history of FROM move to INTO. This cannot be undone. The slug of FROM
     becomes an alias, so commands and the journal still find it. INTO gets the contacts of both,
-    and keeps its own time zone and CRM reference if it has them.
+    and keeps its own time zone, CRM reference and notes if it has them.
     """
     typed, now = consent.parse_consent(consents), invocation.now
     slugs = [invocation.customer(text).slug for text in (gone, kept)]
@@ -87,6 +87,7 @@ def _consequences(plan: MergePlan) -> Iterable[Block]:
     for name, theirs, ours, merged in (
         ("time zone", gone.time_zone, kept.time_zone, merger.time_zone),
         ("CRM reference", gone.crm, kept.crm, merger.crm),
+        ("notes", gone.notes, kept.notes, merger.notes),
     ):
         if theirs is None or theirs == ours:
             continue

@@ -26,13 +26,14 @@ def test_a_customer_is_added_and_journalled(books: Books) -> None:
             "--contact",
             "b@m.example",
         ),
-        *("--time-zone", "Europe/Berlin", "--crm", "M-1", "--json"),
+        *("--time-zone", "Europe/Berlin", "--crm", "M-1", "--notes", "a\nb", "--json"),
     )
     customer = outcome.json["customer"]
     assert customer["slug"] == "muller-sohne"
     assert customer["name"] == "Müller & Söhne"
     assert customer["contacts"] == ["a@m.example", "b@m.example"]
     assert (customer["time_zone"], customer["crm"]) == ("Europe/Berlin", "M-1")
+    assert customer["notes"] == "a b"
     row = books.last_row()
     assert (row.event, row.customer, row.operator) == ("customer-added", "muller-sohne", "Ada")
     assert (row.accepted, row.reason) == ((), None)
@@ -130,6 +131,9 @@ def test_unneeded_consent_is_ignored(books: Books) -> None:
         (("A", "--contact", "jürgen@bücher..example"), 3, "input_refused", "mail address"),
         (("A", "--time-zone", "localtime"), 3, "invalid_terms", "localtime depends on the machine"),
         (("A", "--crm", "a\x07"), 3, "input_refused", "invalid CRM reference"),
+        (("A", "--notes", "a\x07"), 3, "input_refused", "invalid notes: they have unprintable"),
+        (("A", "--notes", " \n"), 3, "input_refused", "--no-notes removes them"),
+        (("A", "--notes", "x" * 1001), 3, "input_refused", "1 to 1,000 characters, have 1,001"),
         (("A", "--time-zone", "Europe/Berln"), 3, "invalid_terms", "unknown time zone"),
         (("A", "--accept", "similar"), 2, "usage", "similar"),
         (("A", "--reason", "a\x1b"), 3, "input_refused", "the reason"),

@@ -30,13 +30,17 @@ def _acme(books: Books) -> Customer:
         (("--no-time-zone",), "time_zone", "Europe/Berlin", None),
         (("--crm", "B-2"), "crm", "A-17", "B-2"),
         (("--no-crm",), "crm", "A-17", None),
+        (("--notes", "calls on\n Fridays "), "notes", "pays late", "calls on Fridays"),
+        (("--no-notes",), "notes", "pays late", None),
     ],
 )  # fmt: skip
 def test_one_thing_changes_and_the_rest_stays(
     books: Books, argv: tuple[str, ...], name: str, old: str, new: str | None
 ) -> None:
     """Only the given value changes; the old and new values are printed and journalled."""
-    before = books.customer(contacts=("ops@a.example",), time_zone="Europe/Berlin", crm="A-17")
+    before = books.customer(
+        contacts=("ops@a.example",), time_zone="Europe/Berlin", crm="A-17", notes="pays late"
+    )
     outcome = books.desk.ok("customer", "edit", "acme", *argv, "--json").json
     assert outcome["changes"] == [{"name": name, "old": old, "new": new}]
     after = _acme(books)

@@ -44,6 +44,7 @@ def test_json_carries_every_member(books: Books) -> None:
         "aliases": [],
         "created_at": "2026-11-30T09:30:00Z",
         "archived_at": None,
+        "notes": None,
         "current_licenses": 0,
         "next_expiry": None,
     }
