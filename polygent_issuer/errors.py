@@ -9,7 +9,7 @@ errors (`polygent_issuer.verifier.errors`), because servers import it without th
 from collections.abc import Sequence
 from enum import IntEnum
 from pathlib import PurePath
-from typing import Any
+from typing import Any, NoReturn
 
 
 class ExitCode(IntEnum):
@@ -80,6 +80,9 @@ class SeveralProblems(IssuerError):
         problems: the errors, in order.
     """
 
+    code = "several_problems"
+    exit_code = ExitCode.INPUT
+
     def __init__(self, problems: Sequence[IssuerError]) -> None:
         """Combine at least one error."""
         first = problems[0]
@@ -87,6 +90,11 @@ class SeveralProblems(IssuerError):
         super().__init__(message, hint=first.hint, code=first.code)
         self.exit_code = first.exit_code
         self.problems = tuple(problems)
+
+    @classmethod
+    def raise_for(cls, problems: Sequence[IssuerError]) -> NoReturn:
+        """Raise the only error, or this one for several."""
+        raise problems[0] if len(problems) == 1 else cls(problems)
 
 
 class UsageProblem(IssuerError):

@@ -1,11 +1,12 @@
 """Match rows with customers and licenses, by the customer and a machine's label."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from polygent_issuer import files
+from polygent_issuer.batch.row_files import RowFile
 from polygent_issuer.batch.rows import DuplicateRow, RefusedRow, Row
 from polygent_issuer.errors import Ambiguous, IssuerError, UnreadableInput
 from polygent_issuer.findings import Finding, FindingCode
@@ -32,9 +33,6 @@ from polygent_issuer.verifier import License
 
 if TYPE_CHECKING:
     from polygent_issuer.machine_info.document import ReceivedDocument
-
-_MOST_DUPLICATES: Final = 5
-"""The number of pairs of rows that one error names."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,27 +75,32 @@ def _of_machine(db: Reading, customer: Customer, fingerprint: str) -> LicenseRec
     return records[0] if len(records) == 1 else None
 
 
-def require_unique(db: Reading, rows: Iterable[Row | RefusedRow], folder: Path | None) -> None:
-    """Check that no two rows match the same license, however their customers are written.
+def require_sound(db: Reading, file: RowFile) -> None:
+    """Check the whole file: its problems, and that no two rows match the same license.
+
+    Raises:
+        InvalidApplyFile, DuplicateRow, SeveralProblems: (`invalid_apply_file`, `duplicate_row`).
+    """
+    file.require_sound(duplicates(db, file.rows, file.folder))
+
+
+def duplicates(
+    db: Reading, rows: Iterable[Row | RefusedRow], folder: Path | None
+) -> Iterator[DuplicateRow]:
+    """Yield each row that matches the license of an earlier row, however its customer is written.
 
     Args:
         folder: as for `read_document`.
-
-    Raises:
-        DuplicateRow: (`duplicate_row`) with the places of the first few pairs.
     """
     places: dict[tuple[str, str], str] = {}
-    duplicates: list[str] = []
     new = NewCustomers()
     for row in rows:
         key = None if isinstance(row, RefusedRow) else _key(db, row, folder, new)
         if key is None:
             continue
         if key in places:
-            duplicates.append(f"{places[key]} and {row.place}")
+            yield DuplicateRow(f"{places[key]} and {row.place}")
         places.setdefault(key, row.place)
-    if duplicates:
-        raise DuplicateRow(*duplicates[:_MOST_DUPLICATES])
 
 
 def customers_missing_from(registry: Registry, rows: Iterable[Row | RefusedRow]) -> tuple[str, ...]:

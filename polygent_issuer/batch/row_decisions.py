@@ -24,7 +24,7 @@ from polygent_issuer.batch.renewals import lapsed_note, trial_note
 from polygent_issuer.batch.rows import DuplicateRow, RefusedRow, Row, RowRefused, in_fields
 from polygent_issuer.errors import InvalidTerms, IssuerError
 from polygent_issuer.findings import Consent, Finding
-from polygent_issuer.hints import Hint, run
+from polygent_issuer.hints import Hint, join, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import expiry
 from polygent_issuer.issuing.license_decision import (
@@ -77,8 +77,12 @@ class RowDecider:
 
     def _refused(self, row: RefusedRow) -> Job:
         def decide(_: Reading) -> Decision:
-            field_name = f"{row.field}: " if row.field else ""
-            raise RowRefused(f"{field_name}{row.message}", hint=row.hint)
+            fields = (f"{each.field}: " if each.field else "" for each in row.each)
+            pairs = zip(fields, row.each, strict=True)
+            raise RowRefused(
+                "; ".join(f"{field}{each.message}" for field, each in pairs),
+                hint=join("; ", dict.fromkeys(each.hint for each in row.each if each.hint)) or None,
+            )
 
         place = f"{row.place} ({row.customer})" if row.customer else row.place
         return Job(place=place, subject=row.place, decide=decide, consent=self.consent)

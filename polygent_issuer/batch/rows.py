@@ -7,10 +7,11 @@ and shortened, and names the valid form.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Any, Final, Self
 
+from polygent_issuer.batch.sheets import SPACE
 from polygent_issuer.errors import InputRefused, InvalidTerms
 from polygent_issuer.files import inner_parts
 from polygent_issuer.findings import FindingCode
@@ -56,11 +57,15 @@ class RowRefused(InputRefused):
 
     code = "invalid_row"
 
+    @classmethod
+    def of(cls, refused: "RefusedRow") -> Self:
+        """Return the error that names a refused row and its field."""
+        field = f"{refused.field}: " if refused.field else ""
+        return cls(f"{refused.place}: {field}{refused.message}", hint=refused.hint)
+
 
 _LONGEST_REASON: Final = 1_000
 _NO_FEATURES: Final = "none"
-SPACE: Final = " \t\r\n\u00a0\u2007\u202f"
-"""White space of a cell. Spreadsheets and text copied from web pages have no-break spaces."""
 _SPACES: Final = re.compile(f"[{SPACE}]+")
 _NO_BREAK: Final = re.compile("[\u00a0\u2007\u202f]")
 
@@ -244,6 +249,7 @@ class RefusedRow:
     Attributes:
         customer: the text of the field `customer`, escaped and shortened; None if it is missing.
         field: None if the row as a whole is invalid.
+        more: the refusals of its further fields.
     """
 
     place: str
@@ -251,46 +257,65 @@ class RefusedRow:
     field: str | None
     message: str
     hint: str | None
+    more: "tuple[RefusedRow, ...]" = ()
+
+    @property
+    def each(self) -> "tuple[RefusedRow, ...]":
+        """The refusal of each field."""
+        return (self, *self.more)
 
 
 def read_row(
-    place: str, written: Mapping[str, Any], *, cells: bool, defaults: Mapping[str, Any]
+    place: str,
+    written: Mapping[str, Any],
+    *,
+    cells: bool,
+    defaults: Mapping[str, Any],
+    fields: Mapping[str, Field] = FIELDS,
 ) -> Row | RefusedRow:
-    """Return the row of these values.
+    """Return the row of these values, or the problems of all of them.
 
     Args:
         place: its place for messages.
         written: the values by names of `FIELDS`, without empty ones.
         cells: whether they come from CSV, else from TOML.
         defaults: values, already read, of fields that are not written.
+        fields: the readers.
     """
     values: dict[str, Any] = {}
+    problems: list[tuple[str | None, InputRefused]] = []
     for name, value in written.items():
-        field = FIELDS[name]
+        field = fields[name]
         try:
             values[name] = field.cell(value) if cells else field.toml(value)
         except InputRefused as refused:
-            return refuse(place, written, refused, field=name)
-    if "customer" not in values:
+            problems.append((name, refused))
+    if "customer" not in {**written, **defaults}:
         missing = InputRefused("the customer is missing", hint="give a slug or a name")
-        return refuse(place, written, missing, field="customer")
-    if "term" in values and "expires" in values:
-        return refuse(place, written, contradiction(), field="expires")
+        problems.append(("customer", missing))
+    if "term" in written and "expires" in written:
+        problems.append(("expires", contradiction()))
+    if problems:
+        return refuse(place, written, *problems)
     return Row(place=place, **(_filled(values, defaults) if defaults else values))
 
 
 def refuse(
-    place: str, written: Mapping[str, Any], why: InputRefused, *, field: str | None = None
+    place: str, written: Mapping[str, Any], *problems: tuple[str | None, InputRefused]
 ) -> RefusedRow:
-    """Return a refused row."""
+    """Return a refused row with its problems, each after the name of its field."""
     customer = written.get("customer")
-    return RefusedRow(
-        place=place,
-        customer=escape_short(customer) if isinstance(customer, str) else None,
-        field=field,
-        message=why.message,
-        hint=in_fields(why.hint),
+    first, *more = (
+        RefusedRow(
+            place=place,
+            customer=escape_short(customer) if isinstance(customer, str) else None,
+            field=field,
+            message=why.message,
+            hint=in_fields(why.hint),
+        )
+        for field, why in problems
     )
+    return replace(first, more=tuple(more))
 
 
 def contradiction() -> InputRefused:
@@ -298,11 +323,21 @@ def contradiction() -> InputRefused:
     return InputRefused("term and expires contradict each other", hint="give one of them")
 
 
+def field_name(written: str) -> str:
+    """Return the name of a field as it is written in a file: `contacts` is `contact`."""
+    return "contact" if written == "contacts" else written
+
+
+def suggested_field(name: str, known: tuple[str, ...] = tuple(FIELDS)) -> str | None:
+    """Return the field that is most similar to an unknown name."""
+    return nearest(name.strip().casefold().replace("-", "_").replace(" ", "_"), known)
+
+
 def unknown_field(
     place: str, name: str, known: tuple[str, ...] = tuple(FIELDS)
 ) -> InvalidApplyFile:
     """Return the error for a file with an unknown field or column."""
-    near = nearest(name.strip().casefold().replace("-", "_").replace(" ", "_"), known)
+    near = suggested_field(name, known)
     return InvalidApplyFile(
         f"{place}: unknown field {escape_short(name)}",
         hint=f"did you mean {near}?" if near else f"fields are {', '.join(known)}",

@@ -135,10 +135,12 @@ def _write_findings(error: "ConsentNeeded") -> None:
 def _write_problems(error: SeveralProblems) -> None:
     """Write each problem and its hint on lines of their own."""
     note("error", f"{len(error.problems)} problems, and nothing was done", style="bad")
+    printed = set()
     for problem in error.problems:
         note(f"  {problem.code}", problem.message)
-        if problem.hint:
+        if problem.hint and problem.hint not in printed:
             note("    hint", problem.hint, style="dim")
+        printed.add(problem.hint)
 
 
 def _members(error: IssuerError) -> dict[str, Any]:

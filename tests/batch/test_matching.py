@@ -7,9 +7,10 @@ from support.batches import Batches
 from support.many_customers import fingerprint
 from support.office import ADA, NOW
 
-from polygent_issuer.batch.matching import customers_missing_from, match_row, require_unique
+from polygent_issuer.batch.matching import customers_missing_from, match_row, require_sound
+from polygent_issuer.batch.row_files import RowFile
 from polygent_issuer.batch.rows import DuplicateRow, RefusedRow, Row
-from polygent_issuer.errors import Ambiguous, InputRefused
+from polygent_issuer.errors import Ambiguous, InputRefused, SeveralProblems
 from polygent_issuer.registry import Writing, customers, licenses, machines
 from polygent_issuer.verifier import AllowedDomain
 
@@ -29,7 +30,7 @@ def match(batches: Batches, row: Row) -> str | None:
 def places(batches: Batches, *rows: Row) -> None:
     """Check that each row has a license of its own."""
     with batches.office.registry.reading() as db:
-        require_unique(db, rows, batches.office.folder)
+        require_sound(db, RowFile(folder=batches.office.folder, rows=rows))
 
 
 def second_machine(db: Writing, slug: str, label: str, file_of: str) -> None:
@@ -159,17 +160,17 @@ def test_the_domain_selects_one_of_several_enterprise_licenses(batches: Batches)
     assert match(batches, wish("Globex")) == record.id
 
 
-def test_the_first_five_duplicates_are_named(batches: Batches) -> None:
-    """The error names five pairs, each with the first row of its license."""
+def test_every_duplicate_is_named(batches: Batches) -> None:
+    """The error names each row that has a license of an earlier row, with that row."""
     batches.crowd(3)
     rows = [wish(f"c{number}", place=f"line {n}") for n, number in enumerate((1, 2, 1, 1, 2, 3), 1)]
     rows += [wish(f"c{number}", place=f"line {n}") for n, number in enumerate((3, 2, 1), 7)]
-    with pytest.raises(DuplicateRow) as caught:
+    with pytest.raises(SeveralProblems) as caught:
         places(batches, *rows)
-    assert caught.value.message == (
-        "two rows for one license: line 1 and line 3; line 1 and line 4; line 2 and line 5; "
-        "line 6 and line 7; line 2 and line 8"
-    )
+    pairs = ((1, 3), (1, 4), (2, 5), (6, 7), (2, 8), (1, 9))
+    assert [problem.message for problem in caught.value.problems] == [
+        f"two rows for one license: line {first} and line {second}" for first, second in pairs
+    ]
     assert (caught.value.code, caught.value.exit_code) == ("duplicate_row", 3)
 
 

@@ -12,7 +12,7 @@ from support.lic_files import Issuer
 from support.registries import ACTOR, NOW, new_registry
 
 from polygent_issuer.batch import export
-from polygent_issuer.batch.matching import require_unique
+from polygent_issuer.batch.matching import require_sound
 from polygent_issuer.batch.outcomes import Kept
 from polygent_issuer.batch.registry_import import carry_out, decide
 from polygent_issuer.batch.row_decisions import RowDecider
@@ -99,7 +99,8 @@ def count_kept(folder: Path, issuer: Issuer, several: tuple[dict[str, Any], ...]
         path = folder / "export.toml"
         with registry.reading() as db:
             path.write_bytes(b"".join(export.toml(export.rows(db), now=NOW, registry_id="r")))
-        rows = RowFile.read(str(path)).rows
+        file = RowFile.read(str(path))
+        rows = file.rows
         decider = RowDecider(
             settings=Settings(),
             now=NOW + timedelta(days=1),
@@ -111,7 +112,7 @@ def count_kept(folder: Path, issuer: Issuer, several: tuple[dict[str, Any], ...]
             new_id=lambda: "never",
         )
         with registry.reading() as db:
-            require_unique(db, rows, None)
+            require_sound(db, file)
         run = BatchRunner(
             registry,
             unlock=dict,

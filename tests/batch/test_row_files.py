@@ -17,8 +17,8 @@ from support.registries import ACTOR, NOW
 from polygent_issuer.batch import export
 from polygent_issuer.batch.registry_import import carry_out, decide
 from polygent_issuer.batch.row_files import MAX_BYTES, RowFile
-from polygent_issuer.batch.rows import FIELDS, InvalidApplyFile, RefusedRow, Row
-from polygent_issuer.errors import InputRefused, UnreadableInput
+from polygent_issuer.batch.rows import FIELDS, RefusedRow, Row
+from polygent_issuer.errors import InputRefused, IssuerError, SeveralProblems, UnreadableInput
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.issuing.verification import LicenseFile
 from polygent_issuer.registry import Registry
@@ -37,7 +37,9 @@ def read(content: str | bytes) -> RowFile:
 
 def found(content: str | bytes) -> list[Row | RefusedRow]:
     """All that it gives."""
-    return list(read(content).rows)
+    file = read(content)
+    file.require_sound()
+    return list(file.rows)
 
 
 def rows(content: str | bytes) -> list[Row]:
@@ -52,17 +54,24 @@ def customers(content: str | bytes) -> list[tuple[str, str]]:
     return [(row.place.removeprefix("stdin, "), row.customer) for row in rows(content)]
 
 
-def refused(content: str | bytes) -> InvalidApplyFile:
-    """Return the error of a refused file, whose message is one printable line."""
-    with pytest.raises(InvalidApplyFile) as caught:
-        read(content)
+def refused(content: str | bytes) -> IssuerError:
+    """Return the error of a refused file, in which each message is one printable line."""
+    with pytest.raises(IssuerError) as caught:
+        found(content)
     assert caught.value.code == "invalid_apply_file"
     assert caught.value.exit_code == 3
-    assert caught.value.hint
-    for told in (caught.value.message, caught.value.hint):
-        assert told.isprintable()
-        assert len(told) < 400
+    for error in getattr(caught.value, "problems", (caught.value,)):
+        for told in (error.message, error.hint or ""):
+            assert told.isprintable()
+            assert len(told) < 400
     return caught.value
+
+
+def problems(content: str | bytes) -> list[str]:
+    """Return the message of each problem of a refused file."""
+    error = refused(content)
+    assert isinstance(error, SeveralProblems)
+    return [problem.message.removeprefix("stdin, ") for problem in error.problems]
 
 
 # Reading
@@ -279,6 +288,55 @@ def test_an_invalid_row_does_not_affect_the_others() -> None:
     assert three.message == "the row has 4 cells, but the header has 3"
     assert isinstance(five, RefusedRow)
     assert five.message == "a cell has no column header: note"
+
+
+def test_every_problem_of_a_csv_file_is_named() -> None:
+    """Encoding, each column, each cell, and a row without its quotes, each with its line."""
+    content = (
+        "customer;user;Tier;users;users;expires\n"
+        "Müller;;;;;\n"
+        "acme;;;x;;30.06.2027\n"
+        "Søren AS;;;;;2027-06-30\n"
+        ";;;;;\n"
+        ";;;1;;2027-06-31;9\n"
+        'globex;;;1;;"2027\n'
+    )
+    assert problems(content.encode("cp1252")) == [
+        "lines 2, 4: not UTF-8",
+        "line 7: the quotes of the row that begins here do not match",
+        "line 1: unknown field user",
+        "line 1: unknown field Tier",
+        "line 1: two columns have the name users",
+        "line 3: users: not a whole number: x",
+        "line 3: expires: not a date or an instant: 30.06.2027",
+        "line 6: the row has 7 cells, but the header has 6",
+    ]
+    assert problems("Kunde,users\na,b\n,1") == [
+        "line 1: unknown field Kunde",
+        "line 1: the column 'customer' is missing",
+        "line 2: users: not a whole number: b",
+    ]
+
+
+def test_every_problem_of_a_toml_file_is_named() -> None:
+    """Encoding, tables, defaults and licenses, each with its number."""
+    content = (
+        "[licence]\n[defaults]\nusers = 0\ncustomer = 'ä'\nreasons = 1\n"
+        "[[license]]\ncustomer = 'a'\nuser = 1\nterm = '1'\ntier = 1\n"
+        "[[license]]\nmachines = 'x'\n"
+    )
+    assert problems(content.encode("cp1252")) == [
+        "line 4: not UTF-8",
+        "stdin: unknown table licence",
+        "defaults: users: users must be 1 to 1,000,000, not 0",
+        "defaults: customer cannot be a default",
+        "defaults: unknown field reasons",
+        "license 1: unknown field user",
+        "license 2: unknown field machines",
+        "license 1: term: not a term: 1",
+        "license 1: tier: must be a text, not a whole number",
+        "license 2: customer: the customer is missing",
+    ]
 
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20).filter(
@@ -503,7 +561,7 @@ def test_each_license_of_a_document_is_a_row(text: str) -> None:
         document = None
     try:
         given = found(content)
-    except InvalidApplyFile:
+    except IssuerError:
         return
     assert document is not None
     told = [row.customer for row in given]

@@ -226,6 +226,14 @@ def test_a_row_without_a_customer_is_refused() -> None:
     assert found.message == "the customer is missing"
 
 
+def test_a_refused_row_names_each_field() -> None:
+    """The first problem is that of the row; the others follow in the order of the fields."""
+    fields = {"customer": "", "users": "x", "term": "1y", "expires": "soon"}
+    found = read_row("x, line 1", fields, cells=True, defaults={})
+    assert isinstance(found, RefusedRow)
+    assert [each.field for each in found.each] == ["customer", "users", "expires", "expires"]
+
+
 def test_the_customer_of_a_refused_row_is_shown_short() -> None:
     """Any text is escaped and shortened."""
     found = refused({"customer": "\x1b[31m" + "x" * 5000})

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Annotated
 
-from polygent_issuer.batch.matching import customers_missing_from, require_unique
+from polygent_issuer.batch.matching import customers_missing_from, require_sound
 from polygent_issuer.batch.outcomes import Job
 from polygent_issuer.batch.preview import preview
 from polygent_issuer.batch.row_decisions import RowDecider
@@ -60,7 +60,7 @@ def apply(
     rows, now, registry = row_file.rows, invocation.now, invocation.registry
     with registry.reading() as db:
         behind = clock_behind_finding(db, now)
-        require_unique(db, rows, row_file.folder)
+        require_sound(db, row_file)
     decider = RowDecider(
         settings=invocation.settings,
         now=now,

@@ -119,6 +119,31 @@ def test_an_invalid_file_issues_nothing(desk: Desk, text: str, result: str) -> N
     assert issued(desk) == 0
 
 
+def test_every_problem_of_a_file_is_printed(desk: Desk) -> None:
+    """Columns, cells and duplicates are in one error, as text and as JSON; nothing is issued."""
+    add_customers_at(desk, range(1, 3))
+    file = write(desk, "customer,user,users\r\nc1,,many\r\nc2,,\r\nCustomer 2,,\r\n")
+    outcome = desk.run("apply", file)
+    assert outcome.code == 3
+    assert outcome.err.splitlines() == [
+        "error: 3 problems, and nothing was done",
+        "  invalid_apply_file: plan.csv, line 1: unknown field user",
+        "    hint: did you mean users?",
+        "  invalid_row: plan.csv, line 2: users: not a whole number: many",
+        "    hint: write it as 25, with the digits 0 to 9 only",
+        "  duplicate_row: two rows for one license: plan.csv, line 3 and plan.csv, line 4",
+        "    hint: keep one row for each customer and machine",
+    ]
+    error = desk.run("apply", file, "--json").json["error"]
+    assert error["code"] == "invalid_apply_file"
+    codes = ["invalid_apply_file", "invalid_row", "duplicate_row"]
+    assert [each["code"] for each in error["problems"]] == codes
+    assert issued(desk) == 0
+    row = desk.run("apply", write(desk, "customer,users,expires\r\nc1,many,soon\r\n", "one.csv"))
+    assert row.code == 20
+    assert "users: not a whole number: many; expires: not a date" in row.text
+
+
 def test_a_missing_file_is_named(desk: Desk) -> None:
     """A missing file is exit 3 and named."""
     outcome = desk.run("apply", "absent.csv")
