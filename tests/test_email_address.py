@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polygent_issuer.email_address import Mailbox, parse_address
+from polygent_issuer.email_address import Mailbox, join_contacts, parse_address, split_contacts
 
 
 @pytest.mark.parametrize(
@@ -70,3 +70,26 @@ def test_the_standard_library_reads_the_same_address(text: str) -> None:
     found = parse_address(text)
     if found is not None:
         assert Address(addr_spec=found.address).addr_spec == text
+
+
+@pytest.mark.parametrize(
+    ("text", "contacts"),
+    [
+        ("ops@a.example", ("ops@a.example",)),
+        (" ops@a.example ; Ada <ada@a.example>;", ("ops@a.example", "Ada <ada@a.example>")),
+        ("ops@a.example\r\nAda", ("ops@a.example", "Ada")),
+        ('"Doe; Jane" <j@a.example>; Ada', ('"Doe; Jane" <j@a.example>', "Ada")),
+        ('"Ada; ""A""";Bob', ('Ada; "A"', "Bob")),
+        ('5" pipes; Ada', ('5" pipes', "Ada")),
+        (" ; ", ()),
+    ],
+)
+def test_a_cell_has_several_contacts(text: str, contacts: tuple[str, ...]) -> None:
+    """Semicolons and line ends separate contacts, except in quotes."""
+    assert split_contacts(text) == contacts
+
+
+@given(st.lists(st.text('a;" @<', min_size=1).map(str.strip).filter(bool)))
+def test_joined_contacts_are_split_again(contacts: list[str]) -> None:
+    """Any contact survives, with semicolons and quotes in it."""
+    assert split_contacts(join_contacts(contacts)) == tuple(contacts)

@@ -32,7 +32,7 @@ from polygent_issuer.issuing.license_decision import (
     propose_first,
     propose_renewal,
 )
-from polygent_issuer.issuing.proposal import Action, Proposal, load_license
+from polygent_issuer.issuing.proposal import Action, NewCustomer, Proposal, load_license
 from polygent_issuer.issuing.selection import RenewalRequest
 from polygent_issuer.keys.rotation import label_words
 from polygent_issuer.registry import LicenseRecord, Reading, keys
@@ -103,11 +103,19 @@ class RowDecider:
                 raise
 
         place = f"{row.place} ({name})"
-        return Job(place=place, subject=name, decide=decide, consent=consent, own=own)
+        subject = ", ".join((name, *row.contact))
+        return Job(place=place, subject=subject, decide=decide, consent=consent, own=own)
 
     def _decide(self, db: Reading, row: Row) -> Decision:
         document = read_document(row, self.folder)
         match = match_row(db, row, document)
+        decision = self._decide_license(db, row, match, document)
+        notes = filter(None, (decision.note, _contact_note(row, match)))
+        return replace(decision, note="; ".join(notes) or None)
+
+    def _decide_license(
+        self, db: Reading, row: Row, match: RowMatch, document: "ReceivedDocument | None"
+    ) -> Decision:
         record = match.record
         if record is None:
             return Decision(proposals=(self._first(db, row, match, document),))
@@ -200,6 +208,9 @@ class RowDecider:
             license_id=self.new_id(),
         ).with_findings(*self.behind)
         proposal = self._new_customers.check_against_earlier_rows(db, row, proposal)
+        if isinstance(proposal.customer, NewCustomer):
+            customer = replace(proposal.customer, contacts=row.contact)
+            proposal = replace(proposal, customer=customer)
         return self._with_hints(row, proposal)
 
     def _check_not_new(self, row: Row, match: RowMatch) -> None:
@@ -235,6 +246,18 @@ def _names_other_key(db: Reading, row: Row, record: LicenseRecord) -> bool:
         if key.may_sign
         else "remove the key from the row",
     )
+
+
+def _contact_note(row: Row, match: RowMatch) -> str | None:
+    """Return a note if the row has contacts that the known customer lacks: they stay as they are.
+
+    An old file must not undo what has been changed since.
+    """
+    customer = match.customer
+    if customer is None or set(row.contact) <= set(customer.contacts):
+        return None
+    edit = run("customer", "edit", customer.slug, "--contact", row.contact[0])
+    return f"a contact is for a new customer only; to set it: {edit}"
 
 
 def _changes(row: Row) -> Changes:

@@ -8,28 +8,32 @@ and shortened, and names the valid form.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import datetime
+from functools import partial
 from typing import Any, Final, Self
 
+from polygent_issuer.batch.row_dates import read_expires
 from polygent_issuer.batch.sheets import SPACE
+from polygent_issuer.email_address import split_contacts
 from polygent_issuer.errors import InputRefused, InvalidTerms
 from polygent_issuer.files import inner_parts
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.hints import Hint, Option
 from polygent_issuer.home.setting_types import type_name
+from polygent_issuer.registry.customer_texts import require_contacts
 from polygent_issuer.terms.dates import Term
 from polygent_issuer.terms.parsing import (
+    DateFormat,
     check_limit,
     parse_count,
     parse_domain,
-    parse_expires,
     parse_features,
     parse_name,
     parse_plan_name,
     parse_term,
     parse_tier,
 )
-from polygent_issuer.text import escape, escape_short, nearest
+from polygent_issuer.text import escape, escape_short, nearest, nfc
 from polygent_issuer.verifier import AllowedDomain, Tier
 
 
@@ -116,16 +120,6 @@ def _path(written: str) -> str:
     return written
 
 
-def _expires(value: object) -> datetime:
-    """Read a date or time of TOML, or a text as `--expires` accepts it (FORMAT §6)."""
-    if isinstance(value, datetime) and value.tzinfo is None:
-        raise InputRefused(
-            f"the timestamp lacks a UTC offset: {value.isoformat()}",
-            hint="write a date as 2027-11-30, or a timestamp as 2027-11-30T18:00:00Z",
-        )
-    return parse_expires(value.isoformat() if isinstance(value, date) else _text(value))
-
-
 def _features(cell: str) -> tuple[str, ...]:
     names = _SPACES.split(cell)
     if _NO_FEATURES not in names:
@@ -166,6 +160,10 @@ def _reason(written: str) -> str | None:
     return written.strip() or None
 
 
+def _contacts(written: Sequence[str]) -> tuple[str, ...]:
+    return require_contacts(dict.fromkeys(map(nfc, written)))
+
+
 FIELDS: Final[Mapping[str, Field]] = {
     "customer": Field(toml=lambda value: parse_name(_text(value)), cell=_customer),
     "machine": _text_field(parse_name),
@@ -174,18 +172,29 @@ FIELDS: Final[Mapping[str, Field]] = {
     "tier": _text_field(parse_tier),
     "key": _text_field(parse_name),
     "term": _text_field(parse_term),
-    "expires": Field(toml=_expires, cell=parse_expires),
+    "expires": Field(toml=read_expires, cell=read_expires),
     "users": _number_field("users"),
     "session_hosts": _number_field("session_hosts"),
     "deploy_hosts": _number_field("deploy_hosts"),
     "allowed_domain": _text_field(parse_domain),
     "features": Field(toml=lambda value: parse_features(_texts(value)), cell=_features),
+    "contact": Field(
+        toml=lambda value: _contacts([value] if isinstance(value, str) else _texts(value)),
+        cell=lambda cell: _contacts(split_contacts(cell)),
+    ),
     "accept": Field(
         toml=lambda value: _codes(_texts(value)), cell=lambda cell: _codes(_SPACES.split(cell))
     ),
     "reason": _text_field(_reason),
 }
 """The fields by name, which is that of the long option with underscores."""
+
+
+def fields_with(date_format: DateFormat | None) -> Mapping[str, Field]:
+    """Return the readers of a file whose dates have this form; None for ISO dates."""
+    read = partial(read_expires, date_format=date_format)
+    return {**FIELDS, "expires": Field(toml=read, cell=read)}
+
 
 # A row's own `accept` may not count, so these stay options of `apply`.
 _ALWAYS_OPTIONS: Final = ("accept", "reason")
@@ -221,6 +230,7 @@ class Row:
         key: the label or kid of a signing key.
         term: the length of each renewal; `expires` is the end, UTC. A row has at most one of them.
         features: exactly these features; empty for no features.
+        contact: the contacts of a new customer.
         accept: the findings that the row accepts; the operator decides whether that counts.
     """
 
@@ -238,6 +248,7 @@ class Row:
     deploy_hosts: int | None = None
     allowed_domain: AllowedDomain | None = None
     features: tuple[str, ...] | None = None
+    contact: tuple[str, ...] = ()
     accept: tuple[FindingCode, ...] = ()
     reason: str | None = None
 

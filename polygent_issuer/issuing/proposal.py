@@ -52,6 +52,7 @@ class NewCustomer:
 
     slug: str
     name: str
+    contacts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -173,7 +173,9 @@ def record_issue(
     proposal = signed.proposal
     customer = proposal.customer
     if isinstance(customer, NewCustomer):
-        customer = customers.add(db, slug=customer.slug, name=customer.name)
+        customer = customers.add(
+            db, slug=customer.slug, name=customer.name, contacts=customer.contacts
+        )
     document = None
     if (received := proposal.document) is not None:
         info = received.info

@@ -2,8 +2,8 @@
 
 Options, rows of apply files and settings all parse their values here, and only add the name of
 their field to the error. Each parser raises `InvalidTerms` (`invalid_terms`) with the text, escaped
-and shortened; the hint shows a valid value. Dates are ISO 8601 calendar dates, instants are RFC
-3339 (FORMAT §6). Every result is in UTC.
+and shortened; the hint shows a valid value. Dates are ISO 8601 calendar dates unless the command
+names another form, instants are RFC 3339 (FORMAT §6). Every result is in UTC.
 """
 
 import re
@@ -31,6 +31,8 @@ from polygent_issuer.verifier.tables import ENTERPRISE_FEATURES, FEATURES
 
 _DATE_HINT: Final = "write a date as 2027-11-30, an instant as 2027-11-30T18:00:00Z"
 _DATE: Final = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
+_DATE_FORMAT: Final = re.compile("%([dmY])([-./])%([dmY])([-./])%([dmY])")
+_DATE_PARTS: Final = {"d": "(?P<d>[0-9]{1,2})", "m": "(?P<m>[0-9]{1,2})", "Y": "(?P<Y>[0-9]{4})"}
 _INSTANT: Final = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})"
     r"(?:\.([0-9]{1,9}))?(?:[Zz]|([+-])([01][0-9]|2[0-3]):([0-5][0-9]))"
@@ -264,12 +266,48 @@ def parse_term(text: str) -> Term:
     return Term(months=number) if unit == "mo" else Term(days=number)
 
 
-def parse_expires(text: str) -> datetime:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DateFormat:
+    """The form of the dates of one file, such as `%d.%m.%Y`; its `pattern` has d, m and Y."""
+
+    text: str
+    pattern: re.Pattern[str]
+
+    def parse(self, text: str) -> date | None:
+        """Parse a date in this form; None for an instant."""
+        match = self.pattern.fullmatch(text)
+        if match is None and _INSTANT.fullmatch(text):
+            return None
+        hint = f"write each date in the form {self.text}, as --date-format states"
+        if match is None:
+            raise InvalidTerms(f"not a date in that form: {escape_short(text)}", hint=hint)
+        try:
+            return date(int(match["Y"]), int(match["m"]), int(match["d"]))
+        except ValueError:
+            raise InvalidTerms(f"no such day: {escape_short(text)}", hint=hint) from None
+
+
+def parse_date_format(text: str) -> DateFormat:
+    """Parse the form of dates: `%d`, `%m` and `%Y` in any order, with `-`, `.` or `/` between."""
+    match = _DATE_FORMAT.fullmatch(text)
+    if match is None or set(match.group(1, 3, 5)) != set("dmY"):
+        raise InvalidTerms(
+            f"not a date format: {escape_short(text)}",
+            hint="write %d, %m and %Y once each, with -, . or / between them: %d.%m.%Y",
+        )
+    parts = (_DATE_PARTS.get(part) or re.escape(part) for part in match.groups())
+    return DateFormat(text=text, pattern=re.compile("".join(parts)))
+
+
+def parse_expires(text: str, date_format: DateFormat | None = None) -> datetime:
     """Parse an expiry: an instant, or a date, which is covered completely.
 
     A part of a second, and an instant outside the years 1970 to 9999, are refused.
+
+    Args:
+        date_format: the form of dates, which are ISO dates by default.
     """
-    day = _calendar_date(text)
+    day = _calendar_date(text) if date_format is None else date_format.parse(text)
     try:
         expires = parse_instant(text) if day is None else midnight(day) + timedelta(days=1)
     except OverflowError:

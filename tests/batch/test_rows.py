@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polygent_issuer.batch.rows import FIELDS, RefusedRow, Row, in_fields, read_row
+from polygent_issuer.batch.rows import FIELDS, RefusedRow, Row, fields_with, in_fields, read_row
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.terms.dates import Term
+from polygent_issuer.terms.parsing import parse_date_format
 from polygent_issuer.verifier import AllowedDomain, Tier
 
 RENEW = run("renew", "acme", "--machine", "prod-1", "--term", "1y")
@@ -224,6 +225,38 @@ def test_a_row_without_a_customer_is_refused() -> None:
     assert isinstance(found, RefusedRow)
     assert (found.field, found.customer) == ("customer", None)
     assert found.message == "the customer is missing"
+
+
+@pytest.mark.parametrize(
+    ("cells", "written"),
+    [
+        (True, "Ada <ada@a.example>; ops@a.example;ops@a.example"),
+        (False, ["Ada <ada@a.example>", "ops@a.example"]),
+    ],
+)
+def test_contacts_are_a_list(cells: bool, written: object) -> None:  # noqa: FBT001
+    """A cell separates them with semicolons, TOML has a list or one text; each is checked."""
+    both = ("Ada <ada@a.example>", "ops@a.example")
+    assert row({"contact": written}, cells=cells).contact == both
+    assert row({"contact": "ops@a.example"}, cells=cells).contact == ("ops@a.example",)
+    assert refused({"contact": "ops@"}, cells=cells).message == "not an email address: ops@"
+
+
+def test_dates_of_other_forms_name_the_option() -> None:
+    """The form of a date is never guessed; with slashes there are two."""
+    hints = [refused({"expires": f"30{sign}06{sign}2027"}).hint or "" for sign in "./-"]
+    assert ["--date-format '%d.%m.%Y'" in hint for hint in hints] == [True, False, False]
+    assert "'%d/%m/%Y' or '%m/%d/%Y'" in hints[1]
+    fields = fields_with(parse_date_format("%d.%m.%Y"))
+    for cells, written in (
+        (True, "30.11.2027"),
+        (False, "30.11.2027"),
+        (False, date(2027, 11, 30)),
+    ):
+        values = {"customer": "a", "expires": written}
+        found = read_row("x", values, cells=cells, defaults={}, fields=fields)
+        assert isinstance(found, Row)
+        assert found.expires == END
 
 
 def test_a_refused_row_names_each_field() -> None:

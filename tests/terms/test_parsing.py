@@ -21,6 +21,7 @@ from polygent_issuer.terms.dates import instant
 from polygent_issuer.terms.parsing import (
     check_limit,
     parse_count,
+    parse_date_format,
     parse_date_or_instant,
     parse_domain,
     parse_expires,
@@ -297,3 +298,37 @@ def test_options_rows_and_settings_have_one_message(field: str, text: str, messa
         with pytest.raises(IssuerError) as option:
             OPTIONS[field](text)
         assert option.value.message == message
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ("%d.%m.%Y", "30.06.2027"),
+        ("%m/%d/%Y", "6/30/2027"),
+        ("%Y-%d-%m", "2027-30-6"),
+        ("%d.%m/%Y", "30.6/2027"),
+    ],
+)
+def test_a_named_form_of_dates_replaces_iso(form: str, text: str) -> None:
+    """The day is covered completely; an instant needs no form, and an ISO date is refused."""
+    named = parse_date_format(form)
+    assert parse_expires(text, named) == datetime(2027, 7, 1, tzinfo=UTC)
+    assert parse_expires("2027-06-30T18:00:00Z", named) == datetime(2027, 6, 30, 18, tzinfo=UTC)
+    for wrong in ("2027-06-30", f"{text} ", f"{text}0", text.replace("2027", "27"), "31/31/2027"):
+        with pytest.raises(InvalidTerms) as caught:
+            parse_expires(wrong, named)
+        assert form in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        *("", "%d.%m", "%d%m%Y", "%d.%m.%y", "%d.%m.%Y ", "%d.%m.%d", "%d.%b.%Y", "%x"),
+        *("%d %m %Y", "%-d.%m.%Y", "%d..%m.%Y", "%Y-%m-%dT", "dd.mm.yyyy", "%d.%m.%Y\n", "\x1b"),
+    ],
+)
+def test_other_forms_of_dates_are_refused(form: str) -> None:
+    """Anything that could mean two days is refused."""
+    with pytest.raises(InvalidTerms, match="not a date format") as caught:
+        parse_date_format(form)
+    assert caught.value.message.isprintable()

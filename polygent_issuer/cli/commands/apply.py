@@ -9,7 +9,7 @@ from polygent_issuer.batch.outcomes import Job
 from polygent_issuer.batch.preview import preview
 from polygent_issuer.batch.row_decisions import RowDecider
 from polygent_issuer.batch.row_files import RowFile
-from polygent_issuer.batch.rows import Row
+from polygent_issuer.batch.rows import Row, fields_with
 from polygent_issuer.cli.consent import ConsentOptions, parse_consent
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.batch.run import Batch, run_batch
@@ -28,7 +28,7 @@ from polygent_issuer.issuing.signing import choose_key
 from polygent_issuer.registry import KeyRecord, Registry
 from polygent_issuer.registry.journal import clock_behind_finding
 from polygent_issuer.terms import dates
-from polygent_issuer.terms.parsing import parse_term
+from polygent_issuer.terms.parsing import parse_date_format, parse_term
 
 
 def apply(
@@ -42,6 +42,10 @@ def apply(
         str, option("--due-within", "TERM", "Renew licenses that expire within this term.")
     ] = "30d",
     *,
+    date_format: Annotated[
+        str | None,
+        option("--date-format", "FORMAT", "Read dates in this form, such as %d.%m.%Y."),
+    ] = None,
     issue_options: IssueOptions,
     batch_options: BatchOptions,
     consents: ConsentOptions,
@@ -55,8 +59,12 @@ def apply(
 
     The accept and reason fields of a row count only with --expect or --accept-from-file.
     Customers that are missing from the file are listed but not changed.
+
+    Dates are ISO dates (2027-11-30), unless --date-format names another form: %d, %m and %Y, with
+    -, . or / between them.
     """
-    row_file = RowFile.read(file)
+    dated = None if date_format is None else parse_date_format(date_format)
+    row_file = RowFile.read(file, fields=fields_with(dated))
     rows, now, registry = row_file.rows, invocation.now, invocation.registry
     with registry.reading() as db:
         behind = clock_behind_finding(db, now)

@@ -144,6 +144,32 @@ def test_every_problem_of_a_file_is_printed(desk: Desk) -> None:
     assert "users: not a whole number: many; expires: not a date" in row.text
 
 
+def test_a_german_spreadsheet_makes_addressed_drafts(desk: Desk) -> None:
+    """Semicolons, a BOM and German dates; a new customer's draft has an address."""
+    header = "customer;contact;tier;plan;expires;users"
+    text = (
+        f"{header}\r\nMüller GmbH;Ada <ada@m.example>;enterprise;standard-annual;30.06.2027;5\r\n"
+    )
+    file = write(desk, f"\ufeff{text}", "lizenzen.csv")
+    refused = desk.run("apply", file)
+    assert (refused.code, issued(desk)) == (20, 0)
+    assert "--date-format '%d.%m.%Y'" in refused.text
+    (desk.folder / "mail").mkdir()
+    argv = ("--date-format", "%d.%m.%Y")
+    desk.ok("apply", file, *argv, "--eml", str(desk.folder / "mail"))
+    [draft] = (desk.folder / "mail").iterdir()
+    assert "To: Ada <ada@m.example>" in draft.read_text()
+    customer = desk.ok("customer", "show", "Müller GmbH", "--json").json
+    assert customer["customer"]["contacts"] == ["Ada <ada@m.example>"]
+    assert [each["last_full_day"] for each in customer["licenses"]] == ["2027-06-30"]
+    assert desk.ok("apply", file, *argv).text == "nothing to do, kept 1\n"
+    other = write(desk, text.replace("ada@", "bob@").replace(";5", ";6"), "more.csv")
+    assert (
+        "polygent-issue customer edit muller-gmbh --contact" in desk.ok("apply", other, *argv).text
+    )
+    assert desk.run("apply", file, "--date-format", "%d.%m.%y").code == 3
+
+
 def test_a_missing_file_is_named(desk: Desk) -> None:
     """A missing file is exit 3 and named."""
     outcome = desk.run("apply", "absent.csv")
