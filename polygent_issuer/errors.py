@@ -9,7 +9,10 @@ errors (`polygent_issuer.verifier.errors`), because servers import it without th
 from collections.abc import Sequence
 from enum import IntEnum
 from pathlib import PurePath
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
+
+_MOST_NAMED: Final = 20
+"""The number of problems that the message of one error names; it has all of them as data."""
 
 
 class ExitCode(IntEnum):
@@ -86,7 +89,9 @@ class SeveralProblems(IssuerError):
     def __init__(self, problems: Sequence[IssuerError]) -> None:
         """Combine at least one error."""
         first = problems[0]
-        message = "; ".join(problem.message for problem in problems)
+        message = "; ".join(problem.message for problem in problems[:_MOST_NAMED])
+        if len(problems) > _MOST_NAMED:
+            message = f"{message}; and {len(problems) - _MOST_NAMED:,} more problems"
         super().__init__(message, hint=first.hint, code=first.code)
         self.exit_code = first.exit_code
         self.problems = tuple(problems)

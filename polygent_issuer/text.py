@@ -33,6 +33,7 @@ _LINE: Final = re.compile(r"\(at line ([0-9]{1,9}),")
 # The position before a character that starts a formula (also a full-width one), with or without
 # white space and quotes in between.
 _RUN: Final = re.compile(r"(^|;)(?=[\s'\"]*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])")
+_QUOTED_RUN: Final = re.compile(_RUN.pattern.replace("(?=", "'(?="))
 APOSTROPHES: Final = str.maketrans("", "", "'`\u00b4\u2018\u2019\u02bc")
 
 
@@ -54,6 +55,11 @@ def for_spreadsheet(text: str) -> str:
     the decimal separator, a spreadsheet splits cells at semicolons.
     """
     return _RUN.sub(r"\1'", escape(text))
+
+
+def from_spreadsheet(text: str) -> str:
+    """Undo `for_spreadsheet`: remove its apostrophes, which also Excel puts before a text."""
+    return _QUOTED_RUN.sub(r"\1", text)
 
 
 def for_toml(text: str) -> str:

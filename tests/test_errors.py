@@ -28,6 +28,7 @@ from polygent_issuer.errors import (
     OutputExists,
     OutputProblem,
     RegistryChanged,
+    SeveralProblems,
     UnreadableInput,
     UsageProblem,
 )
@@ -139,6 +140,17 @@ def test_a_subclass_keeps_its_parents_exit() -> None:
         for parent in error.__mro__[1:]:
             if issubclass(parent, IssuerError) and parent is not IssuerError:
                 assert error.exit_code is parent.exit_code, error
+
+
+def test_several_problems_are_one_error() -> None:
+    """It has the code of the first and names the first twenty; a single one stays as it is."""
+    with pytest.raises(InputRefused, match=r"^0$"):
+        SeveralProblems.raise_for([InputRefused("0")])
+    with pytest.raises(SeveralProblems) as caught:
+        SeveralProblems.raise_for([InputRefused(str(number), hint="x") for number in range(25)])
+    assert (caught.value.code, caught.value.exit_code) == ("input_refused", 3)
+    assert caught.value.message.endswith("; 18; 19; and 5 more problems")
+    assert len(caught.value.problems) == 25
 
 
 def test_every_error_reaches_another_process() -> None:

@@ -36,7 +36,7 @@ class Job:
 
     Attributes:
         place: its name in messages: a customer, a license, a row of a file.
-        subject: the customer and machine, for the digest; it does not depend on line numbers.
+        subject: the customer, machine and contacts, for the digest; without line numbers.
         decide: makes the decision in the open transaction; an `IssuerError` is the outcome.
         consent: the accepted findings, and the reason.
         own: the consent in the item itself, such as a row of a file. It is a part of the digest,

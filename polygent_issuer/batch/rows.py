@@ -33,7 +33,7 @@ from polygent_issuer.terms.parsing import (
     parse_term,
     parse_tier,
 )
-from polygent_issuer.text import escape, escape_short, nearest, nfc
+from polygent_issuer.text import escape, escape_short, nearest
 from polygent_issuer.verifier import AllowedDomain, Tier
 
 
@@ -110,9 +110,13 @@ def _texts(value: object) -> Sequence[str]:
     return [_text(item) for item in value]
 
 
+def plain_spaces(text: str) -> str:
+    """Return a text with plain spaces in place of no-break spaces."""
+    return _NO_BREAK.sub(" ", text)
+
+
 def _customer(cell: str) -> str:
-    """Read a name, with plain spaces in place of no-break spaces."""
-    return parse_name(_NO_BREAK.sub(" ", cell))
+    return parse_name(plain_spaces(cell))
 
 
 def _path(written: str) -> str:
@@ -161,7 +165,15 @@ def _reason(written: str) -> str | None:
 
 
 def _contacts(written: Sequence[str]) -> tuple[str, ...]:
-    return require_contacts(dict.fromkeys(map(nfc, written)))
+    return require_contacts(dict.fromkeys(written))
+
+
+def _contact_cell(cell: str) -> tuple[str, ...]:
+    try:
+        return _contacts(split_contacts(cell))
+    except InputRefused as refused:
+        hint = f"{refused.hint}; separate contacts with semicolons"
+        raise InputRefused(refused.message, hint=hint) from None
 
 
 FIELDS: Final[Mapping[str, Field]] = {
@@ -180,7 +192,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     "features": Field(toml=lambda value: parse_features(_texts(value)), cell=_features),
     "contact": Field(
         toml=lambda value: _contacts([value] if isinstance(value, str) else _texts(value)),
-        cell=lambda cell: _contacts(split_contacts(cell)),
+        cell=_contact_cell,
     ),
     "accept": Field(
         toml=lambda value: _codes(_texts(value)), cell=lambda cell: _codes(_SPACES.split(cell))

@@ -166,7 +166,7 @@ class CustomerUpdate:
     def changes(self) -> dict[str, tuple[str | None, str | None]]:
         """Old and new value by name; empty if nothing changes."""
         changes = {
-            name: (_text(getattr(self.customer, name)), _text(new))
+            name: (value_text(getattr(self.customer, name)), value_text(new))
             for name, new in self.columns.items()
         }
         return changes if self.relabelled is None else {**changes, "machine": self.relabelled}
@@ -234,7 +234,8 @@ def record_update(
     return edited
 
 
-def _text(value: object) -> str | None:
+def value_text(value: object) -> str | None:
+    """Return the value of a column as text; several contacts in one line."""
     if isinstance(value, tuple):
         return ", ".join(value) or None
     return None if value is None else str(value)

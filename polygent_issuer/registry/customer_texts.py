@@ -5,10 +5,21 @@ from collections.abc import Iterable
 from typing import Final
 
 from polygent_issuer.errors import InputRefused
-from polygent_issuer.text import escape, one_line
+from polygent_issuer.text import escape, escape_short, one_line
 
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 _LONGEST_NOTES: Final = 1_000
+
+
+def require_slug(slug: str) -> None:
+    """Refuse a slug that violates FORMAT §1: `input_refused`."""
+    from polygent_issuer.verifier.license import is_slug  # noqa: PLC0415 - the verifier loads cryptography (30 ms)
+
+    if not is_slug(slug):
+        raise InputRefused(
+            f"{escape_short(slug)} is not a slug",
+            hint="use lower-case letters, digits and inner hyphens",
+        )
 
 
 def require_contacts(contacts: Iterable[str]) -> tuple[str, ...]:

@@ -8,12 +8,17 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 
-from polygent_issuer.errors import Ambiguous, InputRefused, NotFound
+from polygent_issuer.errors import Ambiguous, NotFound
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import customer_names
 from polygent_issuer.registry.connection import Params
 from polygent_issuer.registry.customer_names import text_range
-from polygent_issuer.registry.customer_texts import require_contacts, require_notes, require_text
+from polygent_issuer.registry.customer_texts import (
+    require_contacts,
+    require_notes,
+    require_slug,
+    require_text,
+)
 from polygent_issuer.registry.errors import Taken
 from polygent_issuer.registry.name_keys import name_keys
 from polygent_issuer.registry.records import (
@@ -194,13 +199,7 @@ def _give_one_of(names: Sequence[str]) -> str:
 
 def require_free_slug(db: Reading, slug: str) -> None:
     """Refuse a slug that violates FORMAT §1 (`input_refused`), or that is used (`taken`)."""
-    # Imported here: the verifier loads cryptography (30 ms), which most commands do not need.
-    from polygent_issuer.verifier.license import is_slug  # noqa: PLC0415
-
-    if not is_slug(slug):
-        raise InputRefused(
-            f"{escape(slug)} is not a slug", hint="use lower-case letters, digits and inner hyphens"
-        )
+    require_slug(slug)
     other = by_slug(db, slug)
     if other is not None:
         raise Taken(

@@ -290,6 +290,17 @@ def test_an_invalid_row_does_not_affect_the_others() -> None:
     assert five.message == "a cell has no column header: note"
 
 
+def test_contacts_have_two_names() -> None:
+    """`contact` and `contacts` are one field, in both formats."""
+    for name in ("contact", "contacts"):
+        [row] = rows(f"customer,{name}\na,ops@a.example\n")
+        [table] = rows(f'[[license]]\ncustomer = "a"\n{name} = ["ops@a.example"]\n')
+        assert row.contact == table.contact == ("ops@a.example",)
+    both = '[[license]]\ncustomer = "a"\ncontact = "b"\ncontacts = ["c"]\n'
+    assert "contact has two values" in refused(both).message
+    assert "two columns have the name contact" in refused("customer,contact,contacts\n").message
+
+
 def test_every_problem_of_a_csv_file_is_named() -> None:
     """Encoding, each column, each cell, and a row without its quotes, each with its line."""
     content = (

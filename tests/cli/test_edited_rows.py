@@ -47,6 +47,7 @@ COMMANDS = (
     "license export 00000001 -o out/x.lic --eml mail",
     "customer list",
     "customer list --csv",
+    "customer export",
     "customer show c1",
     "expiring",
     "expiring --csv",

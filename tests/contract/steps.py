@@ -145,6 +145,14 @@ STEPS = (
     step("key backup third --check --json"),
     step("key passphrase third --json"),
     step("key passphrase third --new-passphrase-file {folder}/new-passphrase --json"),
+    step("customer export --output {folder}/customers.csv --json"),
+    step("customer export --json"),
+    step("customer import {folder}/customers.csv --json"),
+    step("customer import {folder}/rows.csv --json"),
+    step(
+        "customer import {folder}/rows.csv --map customer=name --map tier= --map plan="
+        " --map expires= --map users= --accept similar-customer --reason trial --yes --json"
+    ),
 )
 
 ROWS = (

@@ -60,6 +60,7 @@ def worked_once(made_desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> De
     desk.ok("key", "generate", "second", "--store", second, "--no-backup")
     desk.ok("registry", "backup", str(desk.folder / "backup.db"))
     desk.ok("journal", "verify", "--note", str(desk.folder / "heads"))
+    (desk.folder / "customers.csv").write_text("slug,name,crm\nacme,,9\n,Newest,\n")
     (desk.folder / "rows.csv").write_text("customer,users\nacme,30\nglobex,40\nNewer,5\n")
     return desk
 
@@ -107,6 +108,8 @@ def commands(desk: Desk) -> list[Sequence[str]]:
         ("customer", "add", "Hooli"),
         ("customer", "edit", "acme", "--contact", "x@y.example"),
         ("customer", "archive", "globex", "--reason", "x", "--yes"),
+        ("customer", "import", f"{folder}/customers.csv"),
+        ("customer", "export", "--json"),
         MERGE,
         ("expiring", "--within", "999d"),
         ("expiring", "--within", "999d", "--json"),

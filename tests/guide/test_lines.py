@@ -75,6 +75,7 @@ def office(made_desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Desk:
     desk.ok("license", "export", license_["id"], "-o", str(desk.folder / "x.lic"))
     (desk.folder / "licenses.csv").write_text("customer,users\nacme,30\n")
     desk.ok("key", "backup", "main", str(desk.folder / "main.backup"))
+    (desk.folder / "customers.csv").write_text("name,contacts\nacme,ops@acme.example\n")
     desk.ok("journal", "verify", "--note", str(desk.folder / "heads.txt"))
     return desk
 

@@ -40,6 +40,8 @@ _CUSTOMER = _group(
     _command("edit", "customer.edit:edit", "Change a customer's name, contacts or other details."),
     _command("merge", "customer.merge:merge", "Merge a customer into another."),
     _command("archive", "customer.archive:archive", "Archive or unarchive a customer."),
+    _command("import", "customer.import_:import_file", "Add and change customers from a CSV file."),
+    _command("export", "customer.export:export", "Export customers as CSV for customer import."),
 )
 _LICENSE = _group(
     "license",

@@ -156,6 +156,8 @@ def test_a_german_spreadsheet_makes_addressed_drafts(desk: Desk) -> None:
     assert "--date-format '%d.%m.%Y'" in refused.text
     (desk.folder / "mail").mkdir()
     argv = ("--date-format", "%d.%m.%Y")
+    other = write(desk, text.replace("ada@", "bob@"), "other.csv")
+    assert digest(desk, file, *argv) != digest(desk, other, *argv)
     desk.ok("apply", file, *argv, "--eml", str(desk.folder / "mail"))
     [draft] = (desk.folder / "mail").iterdir()
     assert "To: Ada <ada@m.example>" in draft.read_text()

@@ -35,10 +35,11 @@ REST = "-0000-4000-8000-000000000000"
 # Free text without candidates: new names, numbers, dates, texts.
 FREE = frozenset(
     {
-        "--against", "--allowed-domain", "--at", "--contact", "--crm", "--deploy-hosts",
+        "--against", "--allowed-domain", "--at", "--contact", "--crm", "--date-format",
+        "--deploy-hosts",
         "--due-within", "--expect", "--expires", "--expires-before", "--fingerprint", "--host",
-        "--issuer", "--label", "--mail-from",
-        "--name", "--operator", "--passphrase-command", "--passphrase-fd", "--port",
+        "--issuer", "--label", "--mail-from", "--map",
+        "--name", "--notes", "--operator", "--passphrase-command", "--passphrase-fd", "--port",
         "--product-version",
         "--reason", "--session-hosts", "--since", "--slug", "--term", "--time-zone", "--until",
         "--upload-window", "--users", "--within", "LABEL", "NAME",
