@@ -25,6 +25,7 @@ class FindingCode(StrEnum):
     LONG_TERM = "long-term"
     SIMILAR_CUSTOMER = "similar-customer"
     NOT_DUE = "not-due"
+    ON_HOLD = "on-hold"
     WEAK_PASSPHRASE = "weak-passphrase"  # noqa: S105 - a code, not a password
     CLOCK_BEHIND = "clock-behind"
     KEY_ROLLOUT = "key-rollout"
@@ -51,6 +52,8 @@ MEANINGS: Final[Mapping[FindingCode, str]] = {
     "numbers are not similar (topic `customers`)",
     FindingCode.NOT_DUE: "a renewal more than 90 days before the expiry (setting `not_due`); "
     "converting a trial is never too early",
+    FindingCode.ON_HOLD: "the customer is on hold (`customer hold`); batches skip its licenses and "
+    "take no consent to that",
     FindingCode.WEAK_PASSPHRASE: "a new passphrase has fewer than 12 characters",
     FindingCode.CLOCK_BEHIND: "this machine's clock is behind the newest row of the journal",
     FindingCode.KEY_ROLLOUT: "servers need the new public key before files signed with the new key",

@@ -19,14 +19,15 @@ _HEAD: Final = """\
 # A row's key is customer + machine; without a machine it is an enterprise license.
 # `expires` is the last day that is covered to its end, UTC, or an instant where the license ends
 # within a day. It is reached once and then kept; in its place `term = "1y"` renews year after year.
+# `order_id` and `note` are recorded with the next license of a row; a change of them issues none.
 """
 
 
 def rows(db: Reading) -> Iterator[dict[str, Any]]:
     """Yield a row for each current license, by customer and machine, from its verified file.
 
-    A merge of customers may leave equal licenses. They give one row, since `apply` refuses two
-    equal rows.
+    A merge of customers may leave equal licenses. They give one row, with the order id and note of
+    the first, since `apply` refuses two equal rows.
 
     Raises:
         RegistryDamaged: (`registry_damaged`) a stored file is not what was issued.
@@ -37,7 +38,8 @@ def rows(db: Reading) -> Iterator[dict[str, Any]]:
             row = _row(record, load_license(db, record))
             if row not in exported:
                 exported.append(row)
-                yield row
+                order = {"order_id": record.order_id, "note": record.note}
+                yield row | {name: text for name, text in order.items() if text is not None}
 
 
 def toml(

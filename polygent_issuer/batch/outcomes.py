@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from polygent_issuer.errors import IssuerError
-from polygent_issuer.findings import Consent
+from polygent_issuer.findings import Consent, FindingCode
 from polygent_issuer.issuing.proposal import Proposal
 from polygent_issuer.issuing.signing import Issued
 from polygent_issuer.registry import LicenseRecord, Reading, licenses
@@ -23,11 +23,13 @@ class Decision:
         proposals: the licenses to issue; empty if nothing has to change.
         note: the reason for an empty decision, or additional information for the operator.
         kept: the license that stays as it is.
+        on_hold: licenses would be issued, but the customer is on hold.
     """
 
     proposals: tuple[Proposal, ...] = ()
     note: str | None = None
     kept: LicenseRecord | None = None
+    on_hold: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +54,19 @@ class Job:
     license_id: str | None = None
 
 
+def decide_job(db: Reading, job: Job) -> Decision:
+    """Make the decision on a job; licenses of a customer on hold are kept back, whatever consent.
+
+    Raises:
+        IssuerError: that of the job.
+    """
+    decision = job.decide(db)
+    for finding in (each for proposal in decision.proposals for each in proposal.findings):
+        if finding.code is FindingCode.ON_HOLD:
+            return Decision(note=f"{finding.message}; {finding.hint}", on_hold=True)
+    return decision
+
+
 def read_ahead(db: Reading, jobs: Iterable[Job]) -> None:
     """Read the licenses of many jobs in a few queries, as far as they are known."""
     licenses.read_ahead(db, [job.license_id for job in jobs if job.license_id is not None])
@@ -68,10 +83,15 @@ class Done:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kept:
-    """An item that needs no change."""
+    """An item that needs no change, or is skipped because the customer is on hold."""
 
     job: Job
     decision: Decision
+
+    @property
+    def word(self) -> str:
+        """The name of the outcome: `kept` or `skipped`."""
+        return "skipped" if self.decision.on_hold else "kept"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,7 +12,7 @@ from hashlib import sha256
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from polygent_issuer.batch.outcomes import OF_ALL, Decision, Job, read_ahead
+from polygent_issuer.batch.outcomes import OF_ALL, Decision, Job, decide_job, read_ahead
 from polygent_issuer.errors import IssuerError
 from polygent_issuer.findings import Consent, Finding
 from polygent_issuer.issuing.proposal import Proposal
@@ -37,7 +37,7 @@ def digest(job: Job, decision: Decision | str) -> bytes:
     elif decision.proposals:
         members = [_members(proposal, job.own) for proposal in decision.proposals]
     else:
-        members = ["keep"]
+        members = ["skip" if decision.on_hold else "keep"]
     text = json.dumps([job.subject, *members], sort_keys=True, separators=(",", ":"))
     return sha256(text.encode()).digest()
 
@@ -48,7 +48,10 @@ def shortened(digest: bytes) -> int:
 
 
 def _members(proposal: Proposal, own: Consent) -> Sequence[object]:
-    """Return the new terms, the replaced licenses, and the findings that `own` would accept."""
+    """Return the new terms, the replaced licenses, and the findings that `own` would accept.
+
+    A license with neither order id nor note has the digest that it had before there were any.
+    """
     claims = proposal.license.to_claims()
     accepted = [str(code) for code in own.used(proposal.findings)]
     return [
@@ -62,6 +65,7 @@ def _members(proposal: Proposal, own: Consent) -> Sequence[object]:
         [(change.key, change.old, change.new) for change in proposal.differences],
         sorted({str(finding.code) for finding in proposal.findings}),
         [accepted, own.reason] if accepted else [],
+        *([proposal.order_id, proposal.note] if proposal.order_id or proposal.note else []),
     ]
 
 
@@ -109,7 +113,7 @@ def preview(
             read_ahead(db, chunk)
             for job in chunk:
                 try:
-                    decision = job.decide(db)
+                    decision = decide_job(db, job)
                 except OF_ALL:
                     raise
                 except IssuerError as error:
@@ -154,7 +158,7 @@ class Preview:
     """The counts and the digest of the items of `preview`.
 
     Attributes:
-        actions: the number of licenses to issue by action, of kept items and of refused items.
+        actions: the number of licenses to issue by action, of kept, skipped and refused items.
         missing: the number of items that each finding stops, by its code.
         ready: the number of licenses that can be issued with the present consent.
         keys: the keys that would sign them, by kid.
@@ -175,7 +179,7 @@ class Preview:
         if item.error is not None:
             self.actions["refused"] += 1
         elif not item.decision.proposals:
-            self.actions["keep"] += 1
+            self.actions["skip" if item.decision.on_hold else "keep"] += 1
         for proposal in item.decision.proposals:
             self.actions[str(proposal.action)] += 1
         self.missing.update({str(finding.code) for finding in item.missing})
@@ -186,7 +190,7 @@ class Preview:
     @property
     def issues(self) -> int:
         """The number of licenses to issue, if all findings were accepted."""
-        return sum(n for word, n in self.actions.items() if word not in ("keep", "refused"))
+        return sum(n for word, n in self.actions.items() if word not in ("keep", "skip", "refused"))
 
     @property
     def digest(self) -> str:

@@ -2,7 +2,8 @@
 
 The decision depends on the content of the files and of the registry, never on the order of the
 files. License files do not contain labels, hosts, contacts, time zones, references, plans, terms,
-sent marks, retirements and their reasons, documents, and the past journal. These stay empty.
+sent marks, retirements and their reasons, order ids, notes, holds, documents, and the past journal.
+These stay empty.
 
 The bytes of a file are compared in the form in which this tool writes them. So a line end that a
 mail program changed does not count as a difference, but another signature of the same license does.
@@ -127,7 +128,8 @@ def _rejected(file: LicenseFile, code: str, message: str, hint: str | None) -> R
 _EVENT = "registry-imported"
 LOST = (
     "machine labels and host names, contacts, time zones, CRM references, notes, plans and terms, "
-    "sent marks, retirements and reasons, machine-info documents, earlier journal rows"
+    "sent marks, retirements and reasons, order ids and notes, holds, machine-info documents, "
+    "earlier journal rows"
 )
 """The data that license files do not contain, for messages."""
 
@@ -361,6 +363,8 @@ def _add(db: Writing, each: ImportedLicense, decided: ImportPlan) -> Customer:
         expires_at=issued.expires_at,
         term=None,
         plan=None,
+        order_id=None,
+        note=None,
         document_id=None,
     )
     if issued.jti in decided.replaced:

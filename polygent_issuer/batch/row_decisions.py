@@ -261,7 +261,7 @@ def _contact_note(row: Row, match: RowMatch) -> str | None:
 
 
 def _changes(row: Row) -> Changes:
-    """Return the terms of the row, without its plan, which is for first licenses only."""
+    """Return what the row states, without its plan, which is for first licenses only."""
     return Changes(
         tier=row.tier,
         users=row.users,
@@ -269,6 +269,8 @@ def _changes(row: Row) -> Changes:
         deploy_hosts=row.deploy_hosts,
         allowed_domain=row.allowed_domain,
         features=row.features,
+        order_id=row.order_id,
+        note=row.note,
     )
 
 

@@ -29,6 +29,8 @@ from polygent_issuer.terms.parsing import (
     parse_domain,
     parse_features,
     parse_name,
+    parse_note,
+    parse_order_id,
     parse_plan_name,
     parse_term,
     parse_tier,
@@ -198,6 +200,8 @@ FIELDS: Final[Mapping[str, Field]] = {
         toml=lambda value: _codes(_texts(value)), cell=lambda cell: _codes(_SPACES.split(cell))
     ),
     "reason": _text_field(_reason),
+    "order_id": _text_field(parse_order_id),
+    "note": _text_field(parse_note),
 }
 """The fields by name, which is that of the long option with underscores."""
 
@@ -244,6 +248,7 @@ class Row:
         features: exactly these features; empty for no features.
         contact: the contacts of a new customer.
         accept: the findings that the row accepts; the operator decides whether that counts.
+        order_id, note: recorded with a license that is issued; a change of them issues nothing.
     """
 
     place: str
@@ -263,6 +268,8 @@ class Row:
     contact: tuple[str, ...] = ()
     accept: tuple[FindingCode, ...] = ()
     reason: str | None = None
+    order_id: str | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -34,6 +34,7 @@ from polygent_issuer.batch.outcomes import (
     Job,
     Kept,
     Outcome,
+    decide_job,
     read_ahead,
 )
 from polygent_issuer.batch.preview import REVIEW, digest, shortened
@@ -168,7 +169,7 @@ class BatchRunner:
             IssuerError: an error that affects all items (`OF_ALL`).
         """
         try:
-            decision = job.decide(db)
+            decision = decide_job(db, job)
             if not decision.proposals:
                 return Kept(job=job, decision=decision)
             if self._shown is not None and shortened(digest(job, decision)) not in self._shown:

@@ -46,6 +46,7 @@ SETTINGS: Final = (
     "mail_from",
     "default_plan",
     "features",
+    "require_order_id",
 )
 """The settings with a single value that a backup takes along, in addition to all plans."""
 PLANS: Final = "plans"

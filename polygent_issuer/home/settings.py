@@ -17,6 +17,7 @@ from polygent_issuer.home.setting_types import (
     DURATION,
     FEATURES,
     FILES,
+    FLAG,
     FOLDER,
     KINDS,
     MAILBOX,
@@ -89,6 +90,7 @@ KEYS: Final[Mapping[str, SettingSpec]] = {
     ),
     "default_plan": SettingSpec(PLAN_NAME, "the plan of a first license without --plan"),
     "features": SettingSpec(FEATURES, "additional features, of modules newer than this tool"),
+    "require_order_id": SettingSpec(FLAG, "whether first licenses and renewals need --order-id"),
     "keyring_timeout": SettingSpec(WAIT, "the longest time to wait for a keyring or a token"),
 }
 """The settings with a single value, by name; the tables are `stores`, `backups` and `plans`."""
@@ -131,6 +133,7 @@ class Settings:
     default_plan: str = "standard-annual"
     plans: Mapping[str, Plan] = field(default_factory=lambda: SHIPPED_PLANS)
     features: tuple[str, ...] = ()
+    require_order_id: bool = False
     keyring_timeout: timedelta = timedelta(seconds=20)
 
     @property

@@ -8,6 +8,7 @@ from typing import Any
 from polygent_issuer.errors import InputRefused, InvalidTerms
 from polygent_issuer.findings import Consent, Finding, require
 from polygent_issuer.hints import Hint, run
+from polygent_issuer.issuing.customer_hold import hold_members
 from polygent_issuer.issuing.proposal import load_license, similar_customer
 from polygent_issuer.registry import (
     Customer,
@@ -287,7 +288,7 @@ def plan_merge(db: Reading, typed_gone: str, typed_kept: str, *, now: datetime) 
             hint=Hint("unarchive it first: ", run("customer", "archive", kept.slug, "--undo")),
             code="customer_archived",
         )
-    merger = merging.decide(db, gone, kept)
+    merger = merging.decide(db, gone, kept, now=now)
     labels = {machine.id: label for machine, label in merger.moved}
     labels |= {gone.id: kept.label for gone, kept in merger.same}
     moving = licenses.of(db, gone)
@@ -353,7 +354,9 @@ def _merge_details(decided: MergePlan) -> dict[str, Any]:
     """Return the old row of `gone`, and the new labels of its machines."""
     merger = decided.merger
     gone = merger.gone
+    hold = {} if merger.hold is None else {"hold": hold_members(merger.hold)}
     return {
+        **hold,
         "from": {
             "slug": gone.slug,
             "name": gone.name,

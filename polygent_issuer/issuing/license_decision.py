@@ -13,6 +13,8 @@ from polygent_issuer.errors import InvalidTerms
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import expiry, machines
+from polygent_issuer.issuing.customer_hold import hold_finding
+from polygent_issuer.issuing.order import next_order
 from polygent_issuer.issuing.proposal import (
     Action,
     MachineChoice,
@@ -151,6 +153,7 @@ def _propose(
         expires_at=expires_at,
         replaces=tuple(record.id for record in records),
     )
+    order_id, note = next_order(action, request.changes, records, settings)
     return Proposal(
         action=action,
         license=new,
@@ -159,6 +162,8 @@ def _propose(
         key=choose_key(db, request.key),
         term=term,
         plan=plan,
+        order_id=order_id,
+        note=note,
         replaced=records,
         document=request.document,
         differences=license_differences(old, new) if old else decision.differences((), terms),
@@ -169,6 +174,7 @@ def _propose(
     ).with_findings(
         *machines.document_findings(db, customer, request.document, settings, now),
         machines.additional_machine_finding(db, customer, choice),
+        hold_finding(customer, now),
     )
 
 

@@ -75,6 +75,7 @@ class Proposal:
     Attributes:
         replaced: the licenses that it supersedes; usually one.
         term, plan: recorded with the license for the next renewal.
+        order_id, note: recorded with the license, for the operator.
         findings: risks that need consent.
         differences: old → new, or all terms of a first license.
         notes: information for the operator that needs no consent.
@@ -87,6 +88,8 @@ class Proposal:
     key: KeyRecord
     term: str | None
     plan: str | None
+    order_id: str | None = None
+    note: str | None = None
     replaced: tuple[LicenseRecord, ...] = ()
     document: "ReceivedDocument | None" = None
     findings: tuple[Finding, ...] = ()

@@ -196,6 +196,8 @@ def record_issue(
         expires_at=issued.expires_at,
         term=proposal.term,
         plan=proposal.plan,
+        order_id=proposal.order_id,
+        note=proposal.note,
         document_id=document.id if document else None,
     )
     for record in proposal.replaced:
@@ -245,6 +247,11 @@ def _details(proposal: Proposal) -> dict[str, Any]:
         ids = [old.id for old in proposal.replaced]
         details["replaces"] = ids[0] if len(ids) == 1 else ids
         details["expired_at"] = dates.instant(max(old.expires_at for old in proposal.replaced))
+    details |= {
+        name: text
+        for name, text in (("order_id", proposal.order_id), ("note", proposal.note))
+        if text is not None
+    }
     if proposal.document is not None:
         details["machine_info"] = proposal.document.sha256
     return details

@@ -25,7 +25,9 @@ from polygent_issuer.registry.transactions import Reading, Writing
 from polygent_issuer.text import escape, escape_short, nearest
 
 _SELECT: Final = """SELECT id, customer_id,
-    (SELECT slug FROM customers WHERE customers.id = customer_id) AS customer_slug, machine_id,
+    (SELECT slug FROM customers WHERE customers.id = customer_id) AS customer_slug,
+    (SELECT held_at FROM customers WHERE customers.id = customer_id) AS held_at,
+    (SELECT held_until FROM customers WHERE customers.id = customer_id) AS held_until, machine_id,
     (SELECT label FROM machines WHERE machines.id = machine_id) AS machine_label, kid, file,
     sha256, tier, issued_at, expires_at, term, plan, document_id, replaced_by, retired_at,
     retired_reason, sent_at, order_id, note
@@ -51,8 +53,9 @@ def by_id(db: Reading, license_id: str) -> LicenseRecord | None:
     customer = db.recorded("customers", as_int(row["customer_id"])) or {}
     machine_id = as_optional_int(row["machine_id"])
     machine = (machine_id is not None and db.recorded("machines", machine_id)) or {}
-    names = {"customer_slug": customer.get("slug"), "machine_label": machine.get("label")}
-    return db.build(_license, "licenses", {**row, **names})
+    others = {"customer_slug": customer.get("slug"), "machine_label": machine.get("label")}
+    others |= {name: customer.get(name) for name in ("held_at", "held_until")}
+    return db.build(_license, "licenses", {**row, **others})
 
 
 def read_ahead(db: Reading, license_ids: Iterable[str]) -> None:
@@ -83,6 +86,8 @@ def select(
     unsent: bool | None = None,
     expires_before: datetime | None = None,
     archived: bool | None = None,
+    order_id: str | None = None,
+    note: str | None = None,
     after: LicenseRecord | None = None,
 ) -> Iterator[LicenseRecord]:
     """Stream the licenses that match all given filters, earliest expiry first.
@@ -90,17 +95,20 @@ def select(
     Args:
         unsent, archived: False selects licenses that were sent, or of customers who are not
             archived; None selects all.
+        order_id, note: texts that these contain, without regard to the case of ASCII letters.
         after: only the licenses after this one in the order.
     """
-    conditions: list[tuple[str, Params]] = []
-    if customer is not None:
-        conditions.append(("customer_id = ?", (customer.id,)))
-    if tier is not None:
-        conditions.append(("tier = ?", (tier,)))
-    if kid is not None:
-        conditions.append(("kid = ?", (kid,)))
-    if expires_before is not None:
-        conditions.append(("expires_at < ?", (whole_seconds(expires_before),)))
+    filters: tuple[tuple[str, Value], ...] = (
+        ("customer_id = ?", None if customer is None else customer.id),
+        ("tier = ?", tier),
+        ("kid = ?", kid),
+        ("expires_at < ?", None if expires_before is None else whole_seconds(expires_before)),
+        ("instr(lower(order_id), lower(?)) > 0", order_id),
+        ("instr(lower(note), lower(?)) > 0", note),
+    )
+    conditions: list[tuple[str, Params]] = [
+        (sql, (value,)) for sql, value in filters if value is not None
+    ]
     if status is not None:
         conditions.append((STATUS[status], ()))
     if unsent is not None:
@@ -252,6 +260,12 @@ def retire(db: Writing, license_id: str, reason: str) -> LicenseRecord:
 def mark_sent(db: Writing, license_id: str, *, undo: bool = False) -> LicenseRecord:
     """Mark a license as sent to the customer now, or undo that."""
     db.update("licenses", get(db, license_id).id, sent_at=None if undo else db.at)
+    return get(db, license_id)
+
+
+def edit(db: Writing, license_id: str, **columns: str | None) -> LicenseRecord:
+    """Change the order id or the note of a license; None removes it."""
+    db.update("licenses", license_id, **columns)
     return get(db, license_id)
 
 

@@ -1,9 +1,11 @@
 """Merge two customers: one gets everything of the other, whose slug becomes an alias."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from polygent_issuer.registry import customer_names
 from polygent_issuer.registry.customers import by_id
+from polygent_issuer.registry.holds import Hold, columns_of, merged_hold
 from polygent_issuer.registry.machines import numbered, of, remember
 from polygent_issuer.registry.records import Customer, Machine, Value, as_int, canonical, text
 from polygent_issuer.registry.schema import JOURNALED
@@ -18,6 +20,7 @@ class Merger:
         moved: machines that move to `kept`, each with an unused label.
         same: machines that both customers have: the first of each pair is merged into the second.
         contacts, time_zone, crm, notes: those of `kept`, then those of `gone`.
+        hold: a hold of either stays (`merged_hold`).
     """
 
     gone: Customer
@@ -28,10 +31,11 @@ class Merger:
     time_zone: str | None
     crm: str | None
     notes: str | None
+    hold: Hold | None
 
 
-def decide(db: Reading, gone: Customer, kept: Customer) -> Merger:
-    """Plan a merger; nothing is written."""
+def decide(db: Reading, gone: Customer, kept: Customer, *, now: datetime) -> Merger:
+    """Plan a merger; nothing is written. A hold counts only if it has not ended at `now`."""
     theirs, ours = of(db, gone), of(db, kept)
     present = {machine.fingerprint: machine for machine in ours}
     moving = [machine for machine in theirs if machine.fingerprint not in present]
@@ -55,6 +59,7 @@ def decide(db: Reading, gone: Customer, kept: Customer) -> Merger:
         time_zone=kept.time_zone or gone.time_zone,
         crm=kept.crm or gone.crm,
         notes=kept.notes or gone.notes,
+        hold=merged_hold((kept, gone), now),
     )
 
 
@@ -83,6 +88,7 @@ def merge(db: Writing, merger: Merger) -> Customer:
         time_zone=merger.time_zone,
         crm=merger.crm,
         notes=merger.notes,
+        **columns_of(merger.hold),
     )
     return by_id(db, kept.id)
 

@@ -270,12 +270,14 @@ class LicenseRecord:
     """An issued license: `id` is its `jti`, `file` has the exact bytes of its `.lic`.
 
     `term` and `plan` are the defaults of the next renewal. `order_id` and `note` are only kept in
-    the registry.
+    the registry. `held_at` and `held_until` are those of the customer.
     """
 
     id: str
     customer_id: int
     customer_slug: str
+    held_at: datetime | None
+    held_until: datetime | None
     machine_id: int | None
     machine_label: str | None
     kid: str

@@ -93,6 +93,14 @@ def midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
+def end_of_day(day: date, zone: "ZoneInfo | None" = None) -> datetime:
+    """Return the end of a day in UTC or in a customer's zone; `invalid_terms` after 9999."""
+    try:
+        return in_utc(datetime.combine(day + _DAY, time(), zone or UTC))
+    except OverflowError:
+        raise InvalidTerms(f"{day} is too late", hint="give an earlier day") from None
+
+
 def last_full_day(expires: datetime, zone: "ZoneInfo | None" = None) -> date:
     """Return the last day that a license covers completely, in UTC or in a customer's zone.
 

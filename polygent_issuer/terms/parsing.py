@@ -40,6 +40,8 @@ _INSTANT: Final = re.compile(
 _TERM: Final = re.compile(r"([1-9][0-9]{0,6})(y|mo|d)")
 _COUNT: Final = re.compile(r"-?[0-9]{1,18}")
 _LARGEST_BITS: Final = 63  # the largest integers of TOML; Python cannot print much larger ones
+MAX_NOTE: Final = 1_000
+"""The number of characters that a note may have."""
 LIMITS = ("users", "session_hosts", "deploy_hosts")
 """The names of the limits, in the order of the command line."""
 
@@ -88,6 +90,7 @@ class Changes:
         add_features, remove_features: changes of the current set.
         term, expires: the duration, or the expiry in UTC; only one of the two.
         basis: the start of the term: `expiry` (the current one), `now`, or an instant in UTC.
+        order_id, note: kept in the registry; they change no term.
     """
 
     plan: Plan | None = None
@@ -103,11 +106,14 @@ class Changes:
     term: Term | None = None
     expires: datetime | None = None
     basis: str | datetime | None = None
+    order_id: str | None = None
+    note: str | None = None
 
     @property
     def named(self) -> tuple[str, ...]:
-        """The given options by name, in the order of the command line."""
+        """The given options for terms by name, in the order of the command line."""
         named = [f.name for f in fields(self) if getattr(self, f.name) != f.default]
+        named = [name for name in named if name not in ("order_id", "note")]
         return tuple(_OPTIONS.get(name, f"--{name.replace('_', '-')}") for name in named)
 
     @property
@@ -228,6 +234,19 @@ def parse_name(text: str) -> str:
     return name
 
 
+def parse_order_id(text: str) -> str:
+    """Parse an order id as `parse_name` does."""
+    return parse_name(text)
+
+
+def parse_note(text: str) -> str:
+    """Parse a note: a display name (FORMAT §1) of up to 1,000 characters."""
+    note = nfc(text)
+    if problem := display_name_problem(note, MAX_NOTE):
+        raise InvalidTerms(problem, hint=f"use 1 to {MAX_NOTE:,} visible characters in one line")
+    return note
+
+
 def parse_plan_name(text: str) -> str:
     """Parse the name of a plan, which need not exist."""
     if is_slug(text):
@@ -327,6 +346,14 @@ def parse_date_or_instant(text: str) -> datetime:
     """Parse an instant, or a date, which means its 00:00 UTC."""
     day = _calendar_date(text)
     return parse_instant(text) if day is None else midnight(day)
+
+
+def parse_day(text: str) -> date:
+    """Parse an ISO date."""
+    day = _calendar_date(text)
+    if day is None:
+        raise InvalidTerms(f"not a date: {escape_short(text)}", hint="write it as 2027-11-30")
+    return day
 
 
 def parse_instant(text: str) -> datetime:

@@ -203,12 +203,15 @@ _FINGERPRINT = re.compile(r"[!-~]{8,256}")
 _HEXADECIMAL = re.compile(r"(?:sha256:)?[0-9a-f]+", re.ASCII | re.IGNORECASE)
 
 
-def display_name_problem(text: str) -> str | None:
-    """Return why a text is not a display name (FORMAT §1), or None if it is one."""
+def display_name_problem(text: str, most: int = MAX_DISPLAY_NAME) -> str | None:
+    """Return why a text is not a display name (FORMAT §1), or None if it is one.
+
+    `most` is the number of code points that it may have.
+    """
     if _PLAIN.fullmatch(text):
         return None
-    if not 1 <= len(text) <= MAX_DISPLAY_NAME:
-        return f"must have 1 to {MAX_DISPLAY_NAME} characters, has {len(text)}"
+    if not 1 <= len(text) <= most:
+        return f"must have 1 to {most:,} characters, has {len(text):,}"
     if match := _FORBIDDEN.search(text):
         return f"character U+{ord(match[0]):04X} is not allowed"
     for character in (text[0], text[-1]):

@@ -16,9 +16,9 @@ VERBS = {
     *("Accept", "Add", "Allow", "Append", "Archive", "Back", "Bring", "Change", "Check"),
     *("Clear", "Compare", "Create", "Disable", "Evaluate", "Export", "Generate", "Honour"),
     *("Import", "Include", "Install", "Issue", "List", "Listen", "Manage", "Mark", "Merge"),
-    *("Print", "Read", "Rebuild", "Record", "Reissue", "Remove", "Renew", "Replace", "Restore"),
-    *("Retire", "Run", "Select", "Set", "Show", "Sign", "Skip", "Start", "Suppress", "Trust"),
-    *("Try", "Unarchive", "Use", "Verify", "Write"),
+    *("Print", "Put", "Read", "Rebuild", "Record", "Reissue", "Release", "Remove", "Renew"),
+    *("Replace", "Restore", "Retire", "Run", "Select", "Set", "Show", "Sign", "Skip", "Start"),
+    *("Suppress", "Trust", "Try", "Unarchive", "Use", "Verify", "Write"),
 }
 #: Columns for a summary in the list of commands, and for two lines of an option's help.
 SUMMARY, OPTION = 60, 80

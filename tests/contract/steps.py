@@ -153,6 +153,17 @@ STEPS = (
         "customer import {folder}/rows.csv --map customer=name --map tier= --map plan="
         " --map expires= --map users= --accept similar-customer --reason trial --yes --json"
     ),
+    step("customer hold globex --json"),
+    step("customer hold globex --reason unpaid --until 2027-01-01 --json"),
+    step("customer hold globex --reason unpaid --until 2028-12-31 --json"),
+    step("customer list --json"),
+    step("renew globex --json"),
+    step("renew globex acme-gmbh --json"),
+    step("customer hold globex --release --json"),
+    step("license edit 00000005 --json"),
+    step("license edit 00000005 --order-id PO-1 --note first~order --json"),
+    step("license edit 00000005 --no-order-id --json"),
+    step("license list --note first --json"),
 )
 
 ROWS = (

@@ -26,6 +26,7 @@ VALUES = {
     "lapsed": "14d",
     "mail_from": "Licenses <l@a.example>",
     "features": "quantum,warp",
+    "require_order_id": "true",
     "plans.gold": "trial",
     "plans.gold.users": "77",
     "plans.gold.features": "bots,warp",

@@ -197,6 +197,7 @@ def test_every_entry_has_a_source(tmp_path: Path) -> None:
         "mail_from",
         "default_plan",
         "features",
+        "require_order_id",
         "keyring_timeout",
         f"stores.{KID}",
         "plans.gold.tier",

@@ -47,7 +47,7 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
 def merged(registry: Registry) -> tuple[Merger, Customer]:
     """Merge the sister into Acme; return the plan and the remaining customer."""
     with writing(registry, now=LATER) as db:
-        decided = decide(db, customers.get(db, "sister"), customers.get(db, "acme"))
+        decided = decide(db, customers.get(db, "sister"), customers.get(db, "acme"), now=LATER)
         return decided, merge(db, decided)
 
 
@@ -85,7 +85,7 @@ def test_aliases_move(registry: Registry) -> None:
     """A customer who was merged into the sister before is found as Acme."""
     with writing(registry) as db:
         older = customers.add(db, slug="older", name="Older")
-        merge(db, decide(db, older, customers.get(db, "sister")))
+        merge(db, decide(db, older, customers.get(db, "sister"), now=NOW))
     _, kept = merged(registry)
     assert kept.aliases == ("older", "sister")
 
@@ -145,5 +145,7 @@ def test_equal_rows_give_equal_plans(registry: Registry) -> None:
     """A plan is different after a change, so that only the previewed one is carried out."""
     with registry.reading() as db:
         acme, sister = customers.get(db, "acme"), customers.get(db, "sister")
-        assert decide(db, sister, acme) == decide(db, sister, acme)
-        assert decide(db, sister, acme) != decide(db, sister, replace(acme, crm="A-1"))
+        assert decide(db, sister, acme, now=NOW) == decide(db, sister, acme, now=NOW)
+        assert decide(db, sister, acme, now=NOW) != decide(
+            db, sister, replace(acme, crm="A-1"), now=NOW
+        )

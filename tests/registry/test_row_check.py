@@ -403,7 +403,7 @@ def test_a_merged_customer_is_as_recorded(filled: Path, registry: Registry) -> N
     assert filled.is_file()
     with registry.writing(now=NOW, actor=ACTOR) as db:
         gone, kept = customers.get(db, "acme"), customers.get(db, "globex")
-        merging.merge(db, merging.decide(db, gone, kept))
+        merging.merge(db, merging.decide(db, gone, kept, now=NOW))
         db.record("customer-merged", customer="globex")
     with registry.reading() as later:
         for slug in ("globex", "acme", "acne"):

@@ -19,6 +19,7 @@ from polygent_issuer.terms.dates import (
     days_left,
     describe_expiry,
     describe_instant,
+    end_of_day,
     in_utc,
     instant,
     known_zone,
@@ -294,6 +295,31 @@ def test_last_full_day_is_covered(seconds: int) -> None:
     day = last_full_day(expires)
     end = to_seconds(datetime(day.year, day.month, day.day, tzinfo=UTC)) + 86_400
     assert end <= seconds < end + 86_400
+
+
+@pytest.mark.parametrize(
+    ("day", "zone", "end"),
+    [
+        (date(2026, 12, 31), None, "2027-01-01T00:00:00Z"),
+        (date(2026, 12, 31), "Asia/Tokyo", "2026-12-31T15:00:00Z"),
+        (date(2026, 10, 25), "Europe/Berlin", "2026-10-25T23:00:00Z"),
+        # This day begins at 01:00 in summer time, and this one has 00:00 twice.
+        (date(2018, 11, 3), "America/Sao_Paulo", "2018-11-04T03:00:00Z"),
+        (date(2026, 10, 24), "Atlantic/Azores", "2026-10-25T00:00:00Z"),
+    ],
+)
+def test_a_day_ends_at_midnight_in_a_zone(day: date, zone: str | None, end: str) -> None:
+    """The end of a day is the first instant of the next one; the day is then fully covered."""
+    there = known_zone(zone)
+    moment = end_of_day(day, there)
+    assert instant(moment) == end
+    assert last_full_day(moment, there) == day
+
+
+def test_a_day_that_ends_after_the_calendar() -> None:
+    """The last day of the year 9999 ends in a year that does not exist."""
+    with pytest.raises(InvalidTerms, match="9999-12-31 is too late"):
+        end_of_day(date(9999, 12, 31))
 
 
 def test_last_full_day_of_a_date_is_that_date() -> None:

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import option
 from polygent_issuer.cli.output.csv_text import CsvOptions
+from polygent_issuer.cli.output.customer import hold_line
 from polygent_issuer.cli.output.expiry_chart import ExpiryChart
 from polygent_issuer.cli.output.files import STDOUT, write
+from polygent_issuer.cli.output.layout import cut
+from polygent_issuer.cli.output.license import ORDER
 from polygent_issuer.cli.output.model import Block, Line, Style, Table
 from polygent_issuer.cli.output.result import Report, Result
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.expiry import lapsed_beyond_limit, renewable, renewable_in_batch
 from polygent_issuer.registry import LicenseRecord, Reading, customers, licenses, summaries
+from polygent_issuer.registry.holds import on_hold
 from polygent_issuer.terms import dates
 from polygent_issuer.terms.parsing import parse_term
 
@@ -26,7 +30,7 @@ _DAY = timedelta(days=1)
 
 COLUMNS = (
     *("id", "customer", "machine", "tier", "expires_at", "last_full_day"),
-    *("days_left", "expired", "alert_days"),
+    *("days_left", "expired", "alert_days", "order_id", "note", "on_hold"),
 )
 """JSON members of a due license, which are the columns of the CSV."""
 
@@ -55,7 +59,7 @@ def expiring(
 
     Expired licenses that were not renewed are included; archived customers are not. The column
     alert is the product's latest warning: 30, 14, 7 or 1 days before the expiry. On a terminal a
-    chart of the next twelve months is shown above the list.
+    chart of the next twelve months is shown above the list. Customers on hold are named below it.
 
     The calendar of --ics also moves or cancels the events of an earlier one when a license was
     replaced or retired, or its customer archived.
@@ -67,6 +71,8 @@ def expiring(
     until = dates.term_end(now, parse_term(within))
     with invocation.registry.reading(checked=False) as db:
         due = tuple(_due(db, settings, now=now, until=until))
+        held = {record.customer_id for record, _ in due if on_hold(record, now)}
+        held_customers = [customers.by_id(db, each) for each in sorted(held)]
         endings = () if ics is None else tuple(_endings(db, settings, due, now=now, until=until))
         outlook = None if as_csv or invocation.as_json else ExpiryChart.on_stdout(db, now)
     items = [_item(record, now) for record, _ in due]
@@ -87,7 +93,8 @@ def expiring(
     if isinstance(file, Path):
         text.append(Line(f"calendar: {file}", "good"))
     if due:
-        text += [_table(items), *_renewals(due, within)]
+        free = tuple(each for each in due if each[0].customer_id not in held)
+        text += [_table(items), *_renewals(free, within), *map(hold_line, held_customers)]
     else:
         text.append(Line(f"nothing expires before {dates.instant(until)}", "good"))
     return Report(members, text, text_to_stderr=file == STDOUT)
@@ -95,6 +102,7 @@ def expiring(
 
 def _table(items: list[dict[str, Any]]) -> Table:
     headers = ("customer", "machine", "license", "last full day", "left", "alert")
+    more = ("order",) if any(item["order_id"] for item in items) else ()
     rows = tuple(
         (
             item["customer"],
@@ -103,11 +111,12 @@ def _table(items: list[dict[str, Any]]) -> Table:
             item["last_full_day"],
             "expired" if item["expired"] else f"{item['days_left']}d",
             "none" if item["alert_days"] is None else f"{item['alert_days']}d",
+            *((cut(item["order_id"] or "", ORDER),) if more else ()),
         )
         for item in items
     )
     styles = tuple(map(_style, items))
-    return Table(headers, rows, styles)
+    return Table((*headers, *more), rows, styles)
 
 
 def _style(item: Mapping[str, Any]) -> Style:
@@ -137,6 +146,9 @@ def _item(record: LicenseRecord, now: datetime) -> dict[str, Any]:
         "days_left": dates.days_left(record.expires_at, now),
         "expired": record.expires_at <= now,
         "alert_days": milestone(record.expires_at, now),
+        "order_id": record.order_id,
+        "note": record.note,
+        "on_hold": on_hold(record, now),
     }
 
 

@@ -12,6 +12,7 @@ from polygent_issuer.errors import InvalidTerms, UsageProblem
 from polygent_issuer.text import nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from polygent_issuer.home.settings import Settings
@@ -67,6 +68,12 @@ class TermsOptions(OptionGroup):
         str | None,
         _option("--allowed-domain", "HOST", "Allow only this host or *.DOMAIN (enterprise)."),
     ] = None
+    order_id: Annotated[
+        str | None, option("--order-id", "TEXT", "Record this order id in the registry.")
+    ] = None
+    note: Annotated[str | None, option("--note", "TEXT", "Record this note in the registry.")] = (
+        None
+    )
 
 
 _AddFeature = Annotated[
@@ -114,6 +121,7 @@ def parse_changes(settings: "Settings", typed: FirstTerms | NextTerms) -> "Chang
 
     first = typed if isinstance(typed, FirstTerms) else FirstTerms()
     later = typed if isinstance(typed, NextTerms) else NextTerms()
+    order_id, note = parse_order(typed.order_id, typed.note)
     return Changes(
         plan=None if typed.plan is None else settings.plan(typed.plan),
         tier=None if typed.tier is None else _tier(typed.tier),
@@ -128,7 +136,26 @@ def parse_changes(settings: "Settings", typed: FirstTerms | NextTerms) -> "Chang
         features=tuple(first.feature) if first.feature else None,
         add_features=tuple(typed.add_feature or ()),
         remove_features=tuple(later.remove_feature or ()),
+        order_id=order_id,
+        note=note,
     )
+
+
+def parse_order(order_id: str | None, note: str | None) -> tuple[str | None, str | None]:
+    """Parse `--order-id` and `--note`; an absent option stays absent.
+
+    Raises:
+        InvalidTerms: (`invalid_terms`) a text is too long, or has characters that do not print.
+    """
+    from polygent_issuer.terms.parsing import parse_note, parse_order_id
+
+    def parse(what: str, text: str | None, parse_text: "Callable[[str], str]") -> str | None:
+        try:
+            return None if text is None else parse_text(text)
+        except InvalidTerms as refused:
+            raise InvalidTerms(f"invalid {what}: {refused.message}", hint=refused.hint) from None
+
+    return parse("order id", order_id, parse_order_id), parse("note", note, parse_note)
 
 
 def _tier(text: str) -> "Tier":

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 from polygent_issuer.cli.output.json_text import hint_json
 from polygent_issuer.cli.output.model import Block, Line
+from polygent_issuer.registry.holds import on_hold
 from polygent_issuer.terms import dates
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from zoneinfo import ZoneInfo
 
     from polygent_issuer.issuing.customer_changes import OutdatedLicense
@@ -26,11 +28,16 @@ def customer_json(customer: "Customer") -> dict[str, Any]:
         "created_at": dates.instant(customer.created_at),
         "archived_at": dates.optional_instant(customer.archived_at),
         "notes": customer.notes,
+        "held_at": dates.optional_instant(customer.held_at),
+        "held_until": dates.optional_instant(customer.held_until),
+        "held_reason": customer.held_reason,
     }
 
 
-def customer_rows(customer: "Customer") -> Iterable[tuple[str, str | None]]:
-    """Yield the fields of a customer for people."""
+def customer_rows(
+    customer: "Customer", now: "datetime | None" = None
+) -> Iterable[tuple[str, str | None]]:
+    """Yield the fields of a customer for people, and its hold unless `now` is after its end."""
     yield "name", customer.name
     yield "slug", customer.slug
     yield "aliases", ", ".join(customer.aliases) or None
@@ -40,6 +47,28 @@ def customer_rows(customer: "Customer") -> Iterable[tuple[str, str | None]]:
     yield "notes", customer.notes
     yield "since", dates.instant(customer.created_at)
     yield "archived", dates.optional_instant(customer.archived_at)
+    if customer.held_at is not None and (now is None or on_hold(customer, now)):
+        yield "on hold", hold_text(customer)
+
+
+def hold_end(customer: "Customer") -> str:
+    """Return the last day of a hold in the customer's time zone; empty if the hold has no end."""
+    until = customer.held_until
+    return "" if until is None else dates.last_full_day(until, zone_of(customer)).isoformat()
+
+
+def hold_text(customer: "Customer") -> str:
+    """Return beginning, end and reason of a hold."""
+    end = hold_end(customer)
+    since = dates.optional_instant(customer.held_at)
+    return f"since {since}{end and f', until {end}'}: {customer.held_reason}"
+
+
+def hold_line(customer: "Customer") -> Line:
+    """Return a hold and the command that ends it as one line, for lists of licenses."""
+    end, slug = hold_end(customer), customer.slug
+    state = f"{slug} is on hold{end and f' until {end}'}: {customer.held_reason}"
+    return Line(f"{state}; to release it: polygent-issue customer hold {slug} --release", "warn")
 
 
 def zone_of(customer: "Customer") -> "ZoneInfo | None":

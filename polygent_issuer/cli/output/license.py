@@ -4,8 +4,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from polygent_issuer.cli.output.layout import cut
 from polygent_issuer.cli.output.model import Style, Table
 from polygent_issuer.hints import Hint, run
+from polygent_issuer.registry.holds import on_hold
 from polygent_issuer.terms import dates
 from polygent_issuer.text import escape
 
@@ -18,8 +20,13 @@ if TYPE_CHECKING:
 COLUMNS: Final = (
     *("id", "customer", "machine", "tier", "status", "expired"),
     *("issued_at", "expires_at", "last_full_day", "kid", "replaced_by", "sent_at"),
+    *("order_id", "note", "on_hold"),
 )
 """The members of a license, as the columns of its CSV."""
+
+
+ORDER: Final = 24
+"""The number of columns of an order id in a table; `show` and `--json` have all of it."""
 
 
 def license_json(record: "LicenseRecord", now: datetime) -> dict[str, Any]:
@@ -37,6 +44,9 @@ def license_json(record: "LicenseRecord", now: datetime) -> dict[str, Any]:
         "kid": record.kid,
         "replaced_by": record.replaced_by,
         "sent_at": dates.optional_instant(record.sent_at),
+        "order_id": record.order_id,
+        "note": record.note,
+        "on_hold": on_hold(record, now),
     }
 
 
@@ -44,17 +54,24 @@ def license_table(records: "Sequence[LicenseRecord]", now: datetime) -> Table:
     """Return licenses as a table. Those that are not current are dim, expired ones are red."""
     headers = ("license", "customer", "machine", "tier", "status", "sent", "last full day")
     rows = tuple(_row(record, now) for record in records)
+    if any(record.order_id for record in records):
+        with_order = zip(rows, records, strict=True)
+        rows = tuple((*row, cut(record.order_id or "", ORDER)) for row, record in with_order)
+        return Table((*headers, "order"), rows, tuple(_style(record, now) for record in records))
     return Table(headers, rows, tuple(_style(record, now) for record in records))
 
 
 def _row(record: "LicenseRecord", now: datetime) -> tuple[str, ...]:
-    expired = ", expired" if record.is_current and record.expires_at <= now else ""
+    state = str(record.status)
+    if record.is_current:
+        state += ", expired" if record.expires_at <= now else ""
+        state += ", on hold" if on_hold(record, now) else ""
     return (
         record.id[:8],
         record.customer_slug,
         record.machine_label or "any",
         record.tier,
-        f"{record.status}{expired}",
+        state,
         "" if record.sent_at is None else record.sent_at.date().isoformat(),
         dates.last_full_day(record.expires_at).isoformat(),
     )

@@ -48,6 +48,8 @@ def fields(
             *same,
             ("expires", _expiry(proposal)),
             *_replaced(proposal),
+            ("order", proposal.order_id),
+            ("note", proposal.note),
             ("key", f"{proposal.key.label} ({proposal.key.kid[:8]})"),
             ("file", file),
             *(("mail draft", str(draft)) for draft in drafts),
@@ -161,4 +163,6 @@ def proposal_json(proposal: Proposal, settings: Settings) -> dict[str, Any]:
         ],
         "findings": [finding_json(finding) for finding in proposal.findings],
         "notes": list(proposal.notes),
+        "order_id": proposal.order_id,
+        "note": proposal.note,
     }

@@ -73,7 +73,7 @@ def test_json_has_every_action(desk: Desk) -> None:
     assert items[0]["licenses"][0]["customer"] == "globex"
     assert items[4]["error"]["code"] == "invalid_row"
     assert items[4]["item"] == "plan.toml, license 5 (c9)"
-    counts = {"issued": 1, "renewed": 1, "reissued": 1, "kept": 1, "failed": 1}
+    counts = {"issued": 1, "renewed": 1, "reissued": 1, "kept": 1, "skipped": 0, "failed": 1}
     assert last["summary"] == {
         "dry_run": False,
         "complete": True,

@@ -39,8 +39,8 @@ FREE = frozenset(
         "--deploy-hosts",
         "--due-within", "--expect", "--expires", "--expires-before", "--fingerprint", "--host",
         "--issuer", "--label", "--mail-from", "--map",
-        "--name", "--notes", "--operator", "--passphrase-command", "--passphrase-fd", "--port",
-        "--product-version",
+        "--name", "--note", "--notes", "--operator", "--order-id", "--passphrase-command",
+        "--passphrase-fd", "--port", "--product-version",
         "--reason", "--session-hosts", "--since", "--slug", "--term", "--time-zone", "--until",
         "--upload-window", "--users", "--within", "LABEL", "NAME",
     }

@@ -69,6 +69,7 @@ def test_json_has_a_line_for_each_item(desk: Desk) -> None:
             "renewed": 2,
             "reissued": 0,
             "kept": 0,
+            "skipped": 0,
             "failed": 1,
             "archive": None,
             "unnamed": [],

@@ -37,7 +37,7 @@ def merge(
 
     Machines, licenses and history of FROM move to INTO. This cannot be undone. The slug of FROM
     becomes an alias, so commands and the journal still find it. INTO gets the contacts of both,
-    and keeps its own time zone, CRM reference and notes if it has them.
+    and keeps its own time zone, CRM reference and notes if it has them. A hold of either stays.
     """
     typed, now = consent.parse_consent(consents), invocation.now
     slugs = [invocation.customer(text).slug for text in (gone, kept)]
@@ -95,6 +95,8 @@ def _consequences(plan: MergePlan) -> Iterable[Block]:
             yield Line(f"{name}: {merged}, from {gone.slug}", indent=1)
         else:
             yield Line(f"{name}: {ours} is kept; {gone.slug} had {theirs}", "warn", 1)
+    if merger.hold is not None:
+        yield Line(f"on hold: {merger.hold.reason}", "warn", 1)
     if gone.archived_at is not None:
         yield Line(f"{gone.slug} was archived; its licenses become renewable again", "warn", 1)
     for rival in plan.rivals:

@@ -13,6 +13,7 @@ from polygent_issuer.cli.output.license import license_json, license_table
 from polygent_issuer.cli.output.model import Block, Fields, Line, Table
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.registry import Reading, journal, licenses, machines
+from polygent_issuer.registry.holds import on_hold
 from polygent_issuer.registry.records import Customer, Identity, JournalRow, LicenseRecord, Machine
 from polygent_issuer.terms import dates
 
@@ -35,7 +36,7 @@ def show(invocation: Invocation, customer: CustomerName) -> Report:
         rows = tuple(deque(journal.rows(db, customer=owner), maxlen=_LAST_ROWS))
     local = [_local_expiry(owner, record) for record in records]
     members = {
-        "customer": customer_json(owner),
+        "customer": {**customer_json(owner), "on_hold": on_hold(owner, now)},
         "machines": [members for members, _, _ in shown],
         "licenses": [
             {**license_json(record, now), "expires_at_local": there}
@@ -44,14 +45,18 @@ def show(invocation: Invocation, customer: CustomerName) -> Report:
         "journal": [journal_json(row) for row in rows],
     }
     table = license_table(records, now).without_repeated("customer")
-    return Report(members, _text(owner, shown, table, rows))
+    return Report(members, _text(owner, now, shown, table, rows))
 
 
 def _text(
-    customer: Customer, shown: list[_Shown], table: Table, rows: tuple[JournalRow, ...]
+    customer: Customer,
+    now: datetime,
+    shown: list[_Shown],
+    table: Table,
+    rows: tuple[JournalRow, ...],
 ) -> Iterable[Block]:
     yield Line(customer.name, "title")
-    yield Fields(tuple(customer_rows(customer))[1:])
+    yield Fields(tuple(customer_rows(customer, now))[1:])
     yield Line()
     if shown:
         headers = ("machine", "hostname", "fingerprint", "since", "until")

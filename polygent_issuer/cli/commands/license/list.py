@@ -37,6 +37,13 @@ def list_all(
         str | None,
         option("--expires-before", "DATE", "List only licenses that expire before this date."),
     ] = None,
+    order_id: Annotated[
+        str | None,
+        option("--order-id", "TEXT", "List only licenses with this text in the order id."),
+    ] = None,
+    note: Annotated[
+        str | None, option("--note", "TEXT", "List only licenses with this text in the note.")
+    ] = None,
     form: CsvOptions,
 ) -> Result:
     """List licenses.
@@ -65,6 +72,8 @@ def list_all(
                 expires_before=until,
                 # No files are sent to archived customers.
                 archived=False if unsent else None,
+                order_id=order_id,
+                note=note,
             )
         )
     items = (license_json(each, invocation.now) for each in records)

@@ -5,13 +5,14 @@ from datetime import datetime
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import LicenseId
-from polygent_issuer.cli.output.customer import zone_of
+from polygent_issuer.cli.output.customer import hold_text, zone_of
 from polygent_issuer.cli.output.journal_rows import journal_json, journal_table
 from polygent_issuer.cli.output.license import claim_rows, license_json
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.issuing.proposal import load_license
 from polygent_issuer.registry import customers, journal, keys, licenses, machines
+from polygent_issuer.registry.holds import on_hold
 from polygent_issuer.registry.records import Document, JournalRow, LicenseRecord
 from polygent_issuer.terms import dates
 
@@ -58,6 +59,9 @@ def show(invocation: Invocation, license_id: LicenseId) -> Report:
                 ("plan", record.plan),
                 ("term", record.term),
                 ("key", f"{key.label} ({key.kid})"),
+                ("order", record.order_id),
+                ("note", record.note),
+                ("on hold", hold_text(customer) if on_hold(customer, now) else None),
                 ("sent", dates.optional_instant(record.sent_at)),
                 ("upload before", upload_before),
                 ("file sha256", record.sha256),

@@ -58,7 +58,8 @@ def import_files(
     Customers, machines and licenses are imported from files whose signature verifies with a public
     key of the registry that is not compromised. If a file is refused, the others are still
     imported (exit 20). Without a registry, --public-key creates a new one. Data that is not in the
-    files is lost: labels, contacts, terms, sent marks, and retired licenses with their reasons.
+    files is lost: labels, contacts, terms, sent marks, order ids, notes, holds, and retired
+    licenses with their reasons.
 
     In a folder, license files are recognised by the ending .lic or by their content; other files
     are skipped and reported.

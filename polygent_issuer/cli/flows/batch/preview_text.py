@@ -44,6 +44,7 @@ class PreviewText:
     _old_files: list[OldFileNote] = field(default_factory=list)
     _notes: list[_Message] = field(default_factory=list)
     _kept: list[_Message] = field(default_factory=list)
+    _on_hold: list[_Message] = field(default_factory=list)
     _refused: list[_Message] = field(default_factory=list)
     _findings: dict[tuple[FindingCode, bool], list[_Message]] = field(default_factory=dict)
     _own: set[str] = field(default_factory=set)
@@ -54,8 +55,8 @@ class PreviewText:
         if item.error is not None:
             self._refused.append(_Message(place, item.error.message, item.error.hint))
         elif note is not None:
-            kept = not item.decision.proposals
-            (self._kept if kept else self._notes).append(_Message(place, note))
+            kept = self._on_hold if item.decision.on_hold else self._kept
+            (self._notes if item.decision.proposals else kept).append(_Message(place, note))
         missing = {finding.code for finding in item.missing}
         for proposal in item.decision.proposals:
             self._rows.append(_row(proposal))
@@ -79,6 +80,7 @@ class PreviewText:
         yield from (Line(text, "dim") for text in old_file_notes(self._old_files))
         yield from self._messages(self._notes, "dim", "{places}: {text}")
         yield from self._messages(self._kept, "dim", "keep {places}: {text}")
+        yield from self._messages(self._on_hold, "warn", "skip {places}: {text}")
         for (code, is_missing), messages in sorted(self._findings.items()):
             accepted = "" if is_missing else " (accepted)"
             form = f"{code}{accepted} for {{places}}: {{text}}"

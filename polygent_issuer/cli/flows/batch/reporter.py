@@ -29,7 +29,7 @@ Drafts = Mapping[str, tuple[Path, ...]]
 
 COLUMNS: Final = (
     *("item", "outcome", "action", "customer", "machine", "license", "last_full_day"),
-    *("upload_before", "file", "code", "why", "hint"),
+    *("upload_before", "file", "code", "why", "hint", "order_id", "note"),
 )
 """The columns of a report as CSV."""
 
@@ -37,14 +37,17 @@ _ELSEWHERE: Final = "choose another file with --report"
 
 
 def preview_json(item: PreviewItem, settings: Settings) -> dict[str, Any]:
-    """Return the preview for programs; `decision` is in `DECISIONS`, or `keep` or `refused`."""
+    """Return the preview for programs.
+
+    `decision` is in `DECISIONS`, or `keep`, `skip` or `refused`.
+    """
     if item.error is not None:
         error = error_json(item.error)
         return {"item": item.job.place, "decision": "refused", "licenses": [], "error": error}
     words = [DECISIONS[proposal.action] for proposal in item.decision.proposals]
     return {
         "item": item.job.place,
-        "decision": words[0] if words else "keep",
+        "decision": words[0] if words else "skip" if item.decision.on_hold else "keep",
         "licenses": [proposal_json(each, settings) for each in item.decision.proposals],
         "missing": sorted({str(finding.code) for finding in item.missing}),
         "note": item.decision.note,
@@ -59,7 +62,8 @@ def outcome_blocks(outcome: Outcome, drafts: Drafts) -> Iterable[Block]:
     """
     if isinstance(outcome, Kept):
         if outcome.decision.note is not None:
-            yield Line(f"kept {outcome.job.place}: {outcome.decision.note}", "dim")
+            note = f"{outcome.word} {outcome.job.place}: {outcome.decision.note}"
+            yield Line(note, "warn" if outcome.decision.on_hold else "dim")
         return
     for each in outcome.issued:
         word = DONE[each.proposal.action]
@@ -74,8 +78,9 @@ def outcome_blocks(outcome: Outcome, drafts: Drafts) -> Iterable[Block]:
 
 
 def outcome_json(outcome: Outcome, settings: Settings, drafts: Drafts) -> dict[str, Any]:
-    """Return the outcome for programs; `outcome` is `done`, `kept` or `failed`."""
-    members: dict[str, Any] = {"outcome": type(outcome).__name__.lower(), "item": outcome.job.place}
+    """Return the outcome for programs; `outcome` is `done`, `kept`, `skipped` or `failed`."""
+    word = outcome.word if isinstance(outcome, Kept) else type(outcome).__name__.lower()
+    members: dict[str, Any] = {"outcome": word, "item": outcome.job.place}
     if isinstance(outcome, Kept):
         return {**members, "licenses": [], "note": outcome.decision.note}
     members["licenses"] = [
@@ -182,6 +187,8 @@ def _rows(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
             "code": error.get("code"),
             "why": error.get("message") or stopped or item.get("note"),
             "hint": error.get("hint"),
+            "order_id": license_.get("order_id"),
+            "note": license_.get("note"),
         }
 
 

@@ -28,7 +28,7 @@ DONE: Final = {Action.SIGN: "issued", Action.RENEW: "renewed", Action.REISSUE: "
 DECISIONS: Final = {Action.SIGN: "issue", Action.RENEW: "renew", Action.REISSUE: "reissue"}
 """The name of each action in a preview."""
 
-WORDS: Final = (*DONE.values(), "kept", "failed")
+WORDS: Final = (*DONE.values(), "kept", "skipped", "failed")
 """The names of the counts."""
 
 MOST_MISSING_CUSTOMERS: Final = 20
@@ -40,7 +40,7 @@ class BatchCounts:
     """Counts of acknowledged items.
 
     Attributes:
-        done: licenses by `issued`, `renewed`, `reissued`; items by `kept` and `failed`.
+        done: licenses by `issued`, `renewed`, `reissued`; items by `kept`, `skipped`, `failed`.
         failures: the first failures, for the table.
         last: the last license that was issued.
     """
@@ -52,7 +52,7 @@ class BatchCounts:
     def add(self, outcome: Outcome) -> None:
         """Count one outcome."""
         if isinstance(outcome, Kept):
-            self.done["kept"] += 1
+            self.done[outcome.word] += 1
             return
         for each in outcome.issued:
             self.done[DONE[each.proposal.action]] += 1
@@ -244,7 +244,7 @@ def total_blocks(total: Preview) -> Iterable[Block]:
 def _decisions(total: Preview) -> dict[str, int]:
     """Return the counts in the order of a summary, without zeros."""
     counts = {word: total.actions[action] for action, word in DECISIONS.items()}
-    counts |= {word: total.actions[word] for word in ("keep", "refused")}
+    counts |= {word: total.actions[word] for word in ("keep", "skip", "refused")}
     return {word: count for word, count in counts.items() if count}
 
 

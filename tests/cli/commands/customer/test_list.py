@@ -45,8 +45,12 @@ def test_json_carries_every_member(books: Books) -> None:
         "created_at": "2026-11-30T09:30:00Z",
         "archived_at": None,
         "notes": None,
+        "held_at": None,
+        "held_until": None,
+        "held_reason": None,
         "current_licenses": 0,
         "next_expiry": None,
+        "on_hold": False,
     }
     books.license(books.customer("Globex", "globex"), expires_at=books.desk.now + timedelta(days=1))
     _, globex = books.desk.ok("customer", "list", "--json").json["customers"]

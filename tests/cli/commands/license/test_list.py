@@ -96,6 +96,9 @@ def test_json_carries_every_member(filled: Books) -> None:
             "kid": filled.signer.kid,
             "replaced_by": IDS[1],
             "sent_at": None,
+            "order_id": None,
+            "note": None,
+            "on_hold": False,
         }
     ]
 

@@ -54,6 +54,7 @@ def test_a_registry_is_rebuilt_from_files_and_the_public_key(new: Desk) -> None:
     assert "new machines     2\n" in outcome.text
     assert "replaced         1\n" in outcome.text
     assert "not in any file, so restore by hand: machine labels and host names" in outcome.text
+    assert "retirements and reasons, order ids and notes, holds" in outcome.text
     assert "polygent-issue key import FILE" in outcome.text
     assert settings.load(new.home, {}).settings.issuer == "Polygent Ltd"
     listed = new.ok("license", "list", "--json").json["licenses"]

@@ -1,0 +1,108 @@
+"""Put a customer on hold, and release it: batches keep back its licenses meanwhile."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from polygent_issuer.errors import InvalidTerms
+from polygent_issuer.findings import Consent, Finding, FindingCode, require
+from polygent_issuer.hints import Hint, option, run
+from polygent_issuer.registry import Customer, Reading, Writing, change, customers
+from polygent_issuer.registry.change import Decided
+from polygent_issuer.registry.holds import Hold, hold_of, on_hold, set_hold
+from polygent_issuer.terms import dates
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HoldPlan:
+    """A hold, or a release without `hold`; plans of the same facts are equal.
+
+    `before` is the present hold.
+    """
+
+    customer: Customer
+    before: Hold | None
+    hold: Hold | None
+
+    @property
+    def needed(self) -> bool:
+        """False if the customer is in that state already."""
+        return self.hold != self.before
+
+
+def plan_hold(
+    db: Reading, slug: str, *, reason: str, last_day: date | None, now: datetime
+) -> HoldPlan:
+    """Plan to put a customer on hold, or to change the hold; nothing is written.
+
+    A changed hold keeps its beginning.
+
+    Args:
+        last_day: the last day of the hold in the customer's time zone, else in UTC. None: the hold
+            has no end.
+
+    Raises:
+        InvalidTerms: (`invalid_terms`) that day is over.
+    """
+    customer = customers.get(db, slug)
+    before = hold_of(customer, now)
+    zone = dates.known_zone(customer.time_zone)
+    until = None if last_day is None else dates.end_of_day(last_day, zone)
+    if until is not None and until <= now:
+        raise InvalidTerms(
+            f"the hold would already be over: {last_day} is in the past",
+            hint=Hint("give a later day with ", option("--until", "DATE")),
+        )
+    hold = Hold(since=before.since if before else now, until=until, reason=reason)
+    return HoldPlan(customer=customer, before=before, hold=hold)
+
+
+def plan_release(db: Reading, slug: str, *, now: datetime) -> HoldPlan:
+    """Plan to release a customer; nothing is written."""
+    customer = customers.get(db, slug)
+    return HoldPlan(customer=customer, before=hold_of(customer, now), hold=None)
+
+
+def carry_out(decided: Decided[HoldPlan], *, reason: str | None, consent: Consent) -> Customer:
+    """Carry out the plan, record old and new in the journal, and return the customer.
+
+    Raises:
+        ConsentNeeded: (`consent_needed`) a finding was not accepted.
+        RegistryChanged: (`registry_changed`) the plan would be different now.
+    """
+    require(decided.behind, consent)
+    plan = decided.decision
+
+    def write(db: Writing) -> Customer:
+        customer = set_hold(db, plan.customer, plan.hold)
+        db.record(
+            "customer-released" if plan.hold is None else "customer-held",
+            customer=customer.slug,
+            accepted=consent.used(decided.behind),
+            reason=reason,
+            details={"hold": [hold_members(plan.before), hold_members(plan.hold)]},
+        )
+        return customer
+
+    return change.carry_out(decided, write)
+
+
+def hold_members(hold: Hold | None) -> dict[str, str | None] | None:
+    """Return a hold for the journal and for programs."""
+    if hold is None:
+        return None
+    until = dates.optional_instant(hold.until)
+    return {"since": dates.instant(hold.since), "until": until, "reason": hold.reason}
+
+
+def hold_finding(customer: object, now: datetime) -> Finding | None:
+    """Return `on-hold` for a customer on hold; None for another or a new one."""
+    if not isinstance(customer, Customer) or not on_hold(customer, now):
+        return None
+    zone = dates.known_zone(customer.time_zone)
+    until = customer.held_until
+    end = "" if until is None else f" until {dates.last_full_day(until, zone)}"
+    return Finding(
+        code=FindingCode.ON_HOLD,
+        message=f"{customer.name} is on hold{end}: {customer.held_reason}",
+        hint=Hint("to release it: ", run("customer", "hold", customer.slug, "--release")),
+    )
