@@ -71,10 +71,9 @@ def test_sign_and_apply_find_a_customer_before_they_add_one(desk: Desk) -> None:
     assert "Initech (initech, NEW)" in desk.ok(*argv).text
     assert desk.ok(*argv, "--json").json["licenses"][0]["new_customer"] is True
     file = rows(desk, "Initech", "GLOBEX LTD", "Glob")
-    first, second, third, *_ = desk.ok("apply", file, "--dry-run").text.splitlines()
-    assert first.startswith("issue rows.csv, line 2 (Initech): NEW customer Initech (initech), ")
-    assert second.startswith("issue rows.csv, line 3 (GLOBEX LTD): enterprise, ")
-    assert "NEW customer Glob (glob)" in third, "a beginning never counts"
+    preview = desk.ok("apply", file, "--dry-run").text.splitlines()
+    new = {line.split()[0] for line in preview if "NEW" in line}
+    assert new == {"initech", "glob"}, "a beginning never counts"
     lines = desk.ok("apply", file, "--dry-run", "--json").json_lines[:3]
     assert [line["licenses"][0]["new_customer"] for line in lines] == [True, False, True]
     desk.ok("apply", file)

@@ -103,7 +103,7 @@ def test_commands_have_their_summaries(books: Books) -> None:
     assert complete(books, "").values == [entry.name for entry in COMMANDS.entries]
     assert complete(books, "re").help == {
         "renew": "Renew licenses of one or more customers.",
-        "reissue": "Reissue a license with the same expiry date.",
+        "reissue": "Reissue licenses with the same expiry dates.",
         "registry": "Back up, restore, export or rebuild the...",
     }
     assert ask("fish", "--json", "customer", "s").values == ["show"]

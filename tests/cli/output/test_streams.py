@@ -14,10 +14,13 @@ from support.licenses import Books
 from support.pty import spawn
 from support.screen import at_terminal, finish
 
+from polygent_issuer.registry import customer_names
+
 ESCAPE = "\x1b"
 # An unbuffered stdout fails early; the usual one fails when it is flushed.
 ENVIRON = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 NAME = "[/red][b]x \x1b[2J\x1b]0;x\x07\u202e:bell:"
+SIMILAR = "red b x 2J 0 x bella"
 SHOWN = r"[/red][b]x \x1b[2J\x1b]0;x\x07\u202e:bell:"
 
 
@@ -179,6 +182,8 @@ def _named(books: Books, name: str) -> None:
     books.customer()
     with books.writing() as db:
         db.update("customers", 1, name=name)
+        customer_names.delete(db, 1)
+        customer_names.write(db, 1, name)
         db.record("test", customer="acme")
 
 
@@ -191,7 +196,7 @@ def test_names_are_shown_literally_off_a_terminal(books: Books) -> None:
         assert ESCAPE not in text
     outcome = books.desk.run("customer", "show", "[/red]\x1b[2J")
     assert "[/red]\\x1b[2J\n" in outcome.err
-    outcome = books.desk.run("customer", "add", "Acme GmbX")
+    outcome = books.desk.run("customer", "add", SIMILAR)
     assert SHOWN in outcome.err
     assert ESCAPE not in outcome.err
 
@@ -210,7 +215,7 @@ def test_names_are_shown_literally_in_colour(books: Books) -> None:
     code, screen = finish(at_terminal(books.desk.home, "customer", "show", "[/red]\x1b[2J"))
     assert code == 5
     assert "[/red]\\x1b[2J" in screen
-    risky = ("customer", "add", "Acme GmbX", "--no-input")
+    risky = ("customer", "add", SIMILAR, "--no-input")
     code, screen = finish(at_terminal(books.desk.home, *risky, COLUMNS="200"))
     assert code == 4
     assert SHOWN in screen

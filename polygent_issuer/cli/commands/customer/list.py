@@ -83,9 +83,10 @@ def _hold(listed: CustomerSummary, now: datetime) -> str:
 
 
 def _customer_json(listed: CustomerSummary, now: datetime) -> dict[str, Any]:
-    return {
+    members = {
         **customer_json(listed.customer),
         "current_licenses": listed.current,
         "next_expiry": dates.optional_instant(listed.first),
         "on_hold": on_hold(listed.customer, now),
     }
+    return {name: members[name] for name in COLUMNS}

@@ -28,7 +28,6 @@ def test_all_problems_are_named_at_once(desk: Desk, dry_run: tuple[str, ...]) ->
         f"  output_exists: {report[1]} already exists; files are never overwritten",
         "    hint: choose another file with --report",
         f"  output_failed: the folder {missing} does not exist",
-        f"    hint: mkdir -p {missing}",
         f"  no_such_key: the key main is not in its key store, file:{desk.folder}/main.key",
         "    hint: check it: polygent-issue doctor",
     ]
