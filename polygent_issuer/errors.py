@@ -27,6 +27,7 @@ class ExitCode(IntEnum):
     KEY = 6
     REGISTRY = 7
     OUTPUT = 8
+    DUE = 9
     NOT_AUTHENTIC = 10
     NOT_ACCEPTED = 11
     BATCH = 20

@@ -91,6 +91,7 @@ def test_exit_codes_are_those_of_the_design() -> None:
         "KEY": 6,
         "REGISTRY": 7,
         "OUTPUT": 8,
+        "DUE": 9,
         "NOT_AUTHENTIC": 10,
         "NOT_ACCEPTED": 11,
         "BATCH": 20,

@@ -1,6 +1,6 @@
 """The journal: an append-only log of all changes, whose rows form a hash chain."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -39,12 +39,16 @@ def rows(
     customer: Customer | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
+    after: int = 0,
+    events: Sequence[str] = (),
 ) -> Iterator[JournalRow]:
     """Stream the journal rows, oldest first.
 
     Args:
         customer: only rows about this customer, by slug or by a present alias.
         since, until: aware instants; rows from `since` on and before `until`.
+        after: only rows with a higher number.
+        events: only rows with one of these events, if any are given.
     """
     conditions: list[tuple[str, Params]] = []
     if customer is not None:
@@ -54,6 +58,10 @@ def rows(
         conditions.append(("at >= ?", (moment_text(since),)))
     if until is not None:
         conditions.append(("at < ?", (moment_text(until),)))
+    if after:
+        conditions.append(("seq > ?", (after,)))
+    if events:
+        conditions.append((f"event IN ({marks(events)})", tuple(events)))
     clause, params = where_clause(conditions)
     return db.each(_journal_row, f"{_SELECT} {clause}ORDER BY seq", params)
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from polygent_issuer.errors import NotFound, RegistryChanged
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.registry.connection import Params, where_clause
+from polygent_issuer.registry.connection import Params, in_chunks, where_clause
 from polygent_issuer.registry.customer_names import text_range
 from polygent_issuer.registry.customers import NAMED, ambiguous, not_found
 from polygent_issuer.registry.records import (
@@ -19,6 +19,7 @@ from polygent_issuer.registry.records import (
     as_optional_int,
     reader,
     seconds,
+    text,
     whole_seconds,
 )
 from polygent_issuer.registry.transactions import Reading, Writing
@@ -67,6 +68,22 @@ def read_ahead(db: Reading, license_ids: Iterable[str]) -> None:
         db.read_ahead(table, {each for each in ids if isinstance(each, int)})
 
 
+def read_each(db: Reading, license_ids: Iterable[str]) -> Iterator[LicenseRecord]:
+    """Stream many licenses, each checked as by `by_id`; unknown ids are left out."""
+    for some in in_chunks(license_ids):
+        read_ahead(db, some)
+        for license_id in some:
+            record = by_id(db, license_id)
+            if record is not None:
+                yield record
+
+
+def current_ids(db: Reading) -> Iterator[str]:
+    """Stream the ids of all current licenses, earliest expiry first."""
+    sql = f"SELECT id FROM licenses WHERE {CURRENT} ORDER BY expires_at, id"  # noqa: S608  # our own
+    return db.values(text, sql)
+
+
 def checked(db: Reading, record: LicenseRecord) -> LicenseRecord:
     """Return the license after a check of its row, customer and machine against the journal."""
     db.require_recorded("licenses", record.id)
@@ -85,6 +102,7 @@ def select(
     kid: str | None = None,
     unsent: bool | None = None,
     expires_before: datetime | None = None,
+    issued_by: datetime | None = None,
     archived: bool | None = None,
     order_id: str | None = None,
     note: str | None = None,
@@ -96,6 +114,7 @@ def select(
         unsent, archived: False selects licenses that were sent, or of customers who are not
             archived; None selects all.
         order_id, note: texts that these contain, without regard to the case of ASCII letters.
+        issued_by: only licenses that were issued at this instant or before.
         after: only the licenses after this one in the order.
     """
     filters: tuple[tuple[str, Value], ...] = (
@@ -103,6 +122,7 @@ def select(
         ("tier = ?", tier),
         ("kid = ?", kid),
         ("expires_at < ?", None if expires_before is None else whole_seconds(expires_before)),
+        ("issued_at <= ?", None if issued_by is None else whole_seconds(issued_by)),
         ("instr(lower(order_id), lower(?)) > 0", order_id),
         ("instr(lower(note), lower(?)) > 0", note),
     )

@@ -328,6 +328,15 @@ class KeyRecord:
         return self.retired_at is None and not self.compromised
 
     @property
+    def state(self) -> str:
+        """The state in one word: active, standby, retired or compromised."""
+        if self.compromised:
+            return "compromised"
+        if self.retired_at is not None:
+            return "retired"
+        return "active" if self.active else "standby"
+
+    @property
     def public_key(self) -> "Key":
         """The decoded public key; `registry_damaged` if it does not belong to `kid`."""
         # Imported here: most commands open the registry without cryptography (30 ms).

@@ -51,7 +51,8 @@ def doctor(
         "count": {state: count[state] for state in _MARKS},
         "settings": entries_json(examination.settings),
     }
-    return Report(members, _text(examination, count), examination.exit_code)
+    idle = not (count["fail"] or count["warn"])
+    return Report(members, _text(examination, count), examination.exit_code, is_idle=idle)
 
 
 def _text(examination: "Examination", count: Counter[str]) -> Iterator[Line]:

@@ -1,12 +1,12 @@
 """`polygent-issue expiring`: list licenses due for renewal, also as CSV or a calendar."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import option
+from polygent_issuer.cli.options.common import flag, option
 from polygent_issuer.cli.output.csv_text import CsvOptions
 from polygent_issuer.cli.output.customer import hold_line
 from polygent_issuer.cli.output.expiry_chart import ExpiryChart
@@ -14,10 +14,11 @@ from polygent_issuer.cli.output.files import STDOUT, write
 from polygent_issuer.cli.output.layout import cut
 from polygent_issuer.cli.output.license import ORDER
 from polygent_issuer.cli.output.model import Block, Line, Style, Table
-from polygent_issuer.cli.output.result import Report, Result
-from polygent_issuer.errors import UsageProblem
+from polygent_issuer.cli.output.result import Report, Result, write_bytes
+from polygent_issuer.errors import ExitCode, UsageProblem
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.expiry import lapsed_beyond_limit, renewable, renewable_in_batch
+from polygent_issuer.issuing.unsent import UnsentLicense, unsent
 from polygent_issuer.registry import LicenseRecord, Reading, customers, licenses, summaries
 from polygent_issuer.registry.holds import on_hold
 from polygent_issuer.terms import dates
@@ -37,6 +38,7 @@ COLUMNS = (
 _MAX_NAMES = 10
 """Most customers named in the suggested command; for more it uses --due-within."""
 
+_SECOND = timedelta(seconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # before any license expired; --within may be 5000y
 
 
@@ -52,7 +54,14 @@ def expiring(
     ics: Annotated[
         str | None, option("--ics", "FILE", "Write a calendar to this file (- for stdout).")
     ] = None,
+    prometheus: Annotated[
+        str | None,
+        option("--prometheus", "FILE.prom", "Write metrics to this file, and replace it."),
+    ] = None,
     *,
+    exit_code: Annotated[
+        bool, flag("--exit-code", "Use exit code 9 if a license is due, or has to be sent.")
+    ] = False,
     form: CsvOptions,
 ) -> Result:
     """List licenses due for renewal.
@@ -63,41 +72,128 @@ def expiring(
 
     The calendar of --ics also moves or cancels the events of an earlier one when a license was
     replaced or retired, or its customer archived.
+
+    A license has to be sent if it is not marked as sent and its upload deadline is less than two
+    days away, or over. --prometheus writes metrics for node_exporter's textfile collector. This is
+    the only file that is replaced, if --prometheus wrote it.
     """
     as_csv = form.asked(invocation)
-    if ics == STDOUT and as_csv:
-        raise UsageProblem("--csv and --ics - are mutually exclusive", hint="--ics FILE")
+    _require_one_document(invocation, ics, prometheus, as_csv=as_csv)
     settings, now = invocation.settings, invocation.now
     until = dates.term_end(now, parse_term(within))
     with invocation.registry.reading(checked=False) as db:
         due = tuple(_due(db, settings, now=now, until=until))
+        to_send = tuple(unsent(db, settings, now))
+        metrics = None if prometheus is None else _metrics(db, due, to_send, now)
         held = {record.customer_id for record, _ in due if on_hold(record, now)}
         held_customers = [customers.by_id(db, each) for each in sorted(held)]
         endings = () if ics is None else tuple(_endings(db, settings, due, now=now, until=until))
         outlook = None if as_csv or invocation.as_json else ExpiryChart.on_stdout(db, now)
+    measured = None if metrics is None else _write_metrics(metrics, str(prometheus))
+    file = None if ics is None else _write_calendar(invocation, endings, ics)
+    code = ExitCode.DUE if exit_code and (due or to_send) else ExitCode.DONE
     items = [_item(record, now) for record, _ in due]
-    file: Path | str | None = None
-    if ics is not None:
-        from polygent_issuer.delivery.calendar import calendar
-
-        data = b"".join(calendar(endings, alarms=dates.ALERT_DAYS, now=now))
-        file = write(invocation, data, ics, name="licenses.ics", option="--ics") or STDOUT
     if as_csv:
-        return form.table(COLUMNS, items, name="expiring.csv")
+        return form.table(COLUMNS, items, name="expiring.csv", exit_code=code)
     members = {
         "until": dates.instant(until),
         "calendar": None if file is None else str(file),
+        "metrics": None if measured is None else str(measured),
         "licenses": items,
+        "unsent": [_unsent_item(each) for each in to_send],
     }
     text: list[Block] = [] if outlook is None else list(outlook.blocks())
-    if isinstance(file, Path):
-        text.append(Line(f"calendar: {file}", "good"))
+    for what, path in (("calendar", file), ("metrics", measured)):
+        if isinstance(path, Path):
+            text.append(Line(f"{what}: {path}", "good"))
     if due:
         free = tuple(each for each in due if each[0].customer_id not in held)
         text += [_table(items), *_renewals(free, within), *map(hold_line, held_customers)]
     else:
         text.append(Line(f"nothing expires before {dates.instant(until)}", "good"))
-    return Report(members, text, text_to_stderr=file == STDOUT)
+    text += _unsent_blocks(to_send)
+    return Report(
+        members,
+        text,
+        code,
+        text_to_stderr=STDOUT in (file, measured),
+        is_idle=not due and not to_send,
+    )
+
+
+def _require_one_document(
+    invocation: Invocation, ics: str | None, prometheus: str | None, *, as_csv: bool
+) -> None:
+    """Refuse two documents on stdout."""
+    if ics == STDOUT and as_csv:
+        raise UsageProblem("--csv and --ics - are mutually exclusive", hint="--ics FILE")
+    others = {"--csv": as_csv, "--ics -": ics == STDOUT, "--json": invocation.as_json}
+    for name, is_used in others.items():
+        if is_used and prometheus == STDOUT:
+            raise UsageProblem(
+                f"{name} and --prometheus - are mutually exclusive", hint="--prometheus FILE.prom"
+            )
+
+
+def _write_calendar(invocation: Invocation, endings: Iterable["Ending"], ics: str) -> Path | str:
+    from polygent_issuer.delivery.calendar import calendar
+
+    data = b"".join(calendar(endings, alarms=dates.ALERT_DAYS, now=invocation.now))
+    return write(invocation, data, ics, name="licenses.ics", option="--ics") or STDOUT
+
+
+def _metrics(
+    db: Reading, due: Iterable[_Due], to_send: Sequence[UnsentLicense], now: datetime
+) -> bytes:
+    from polygent_issuer.cli.output.metrics import expiring_metrics
+
+    return expiring_metrics(
+        [record for record, _ in due],
+        to_send,
+        current=licenses.count_current(db),
+        expired=licenses.count_current(db, expires_before=now + _SECOND),
+    )
+
+
+def _write_metrics(data: bytes, prometheus: str) -> Path | str:
+    from polygent_issuer.cli.output.metrics import write_metrics
+
+    if prometheus != STDOUT:
+        return write_metrics(data, prometheus)
+    write_bytes(data)
+    return STDOUT
+
+
+def _unsent_item(license_: UnsentLicense) -> dict[str, Any]:
+    return {
+        "id": license_.record.id,
+        "customer": license_.record.customer_slug,
+        "machine": license_.record.machine_label,
+        "upload_before": dates.instant(license_.upload_before),
+        "late": license_.is_late,
+    }
+
+
+def _unsent_blocks(to_send: Sequence[UnsentLicense]) -> Iterator[Block]:
+    """Yield the licenses that have to be sent, and the commands for them."""
+    if not to_send:
+        return
+    yield Line()
+    yield Line("to be sent: not marked as sent, and the upload deadline is near or over", "warn")
+    rows = tuple(
+        (
+            each.record.customer_slug,
+            each.record.machine_label or "any",
+            each.record.id[:8],
+            dates.instant(each.upload_before),
+        )
+        for each in to_send
+    )
+    styles: list[Style] = ["bad" if each.is_late else "warn" for each in to_send]
+    yield Table(("customer", "machine", "license", "upload before"), rows, styles)
+    if any(each.is_late for each in to_send):
+        yield Line("for a new deadline: polygent-issue reissue CUSTOMER", "dim")
+    yield Line("once sent: polygent-issue license sent LICENSE", "dim")
 
 
 def _table(items: list[dict[str, Any]]) -> Table:

@@ -103,7 +103,10 @@ _GLOBAL: dict[str, Any] = {
         _global("--home", "DIR", "Use the settings and registry in this folder.", readable=False),
     ],
     "json": Annotated[bool, _global("--json", None, "Print only JSON on stdout.")],
-    "quiet": Annotated[bool, _global("--quiet", None, "Suppress notes and warnings.")],
+    "quiet": Annotated[
+        bool,
+        _global("--quiet", None, "Suppress notes, warnings, and a result that needs no action."),
+    ],
     "no_input": Annotated[
         bool, _global("--no-input", None, "Disable prompts (implied without a terminal).")
     ],

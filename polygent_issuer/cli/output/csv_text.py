@@ -22,7 +22,7 @@ from polygent_issuer.cli.options.common import OptionGroup
 from polygent_issuer.cli.output.files import STDOUT
 from polygent_issuer.cli.output.model import Line
 from polygent_issuer.cli.output.result import Report, Result
-from polygent_issuer.errors import OutputExists, UsageProblem
+from polygent_issuer.errors import ExitCode, OutputExists, UsageProblem
 from polygent_issuer.files import disk
 from polygent_issuer.text import for_spreadsheet
 
@@ -56,14 +56,19 @@ class CsvOptions(OptionGroup):
         return self.csv
 
     def table(
-        self, columns: tuple[str, ...], items: Iterable[Mapping[str, Any]], *, name: str
+        self,
+        columns: tuple[str, ...],
+        items: Iterable[Mapping[str, Any]],
+        *,
+        name: str,
+        exit_code: ExitCode = ExitCode.DONE,
     ) -> Result:
         """Return the table for stdout, or write it to the file of `--output`, or `name` in there.
 
         Raises:
             OutputProblem: (`output_exists`, `output_failed`) when it cannot be written.
         """
-        table = CsvTable(columns=columns, items=items)
+        table = CsvTable(columns=columns, items=items, exit_code=exit_code)
         if self.to in (None, STDOUT):
             return table
         target = Path(str(self.to)).absolute()
@@ -73,7 +78,7 @@ class CsvOptions(OptionGroup):
             files.prepare_with(table.write_file, path).publish(path.name)
         except OutputExists as exists:
             raise OutputExists(exists.message, hint=_ELSEWHERE) from None
-        return Report({"file": str(path)}, (Line(f"wrote {path}"),))
+        return Report({"file": str(path)}, (Line(f"wrote {path}"),), exit_code)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +87,7 @@ class CsvTable(Result):
 
     columns: tuple[str, ...]
     items: Iterable[Mapping[str, Any]]
+    exit_code: ExitCode = ExitCode.DONE
 
     writes_itself = True
 

@@ -178,6 +178,11 @@ class Result:
         return False
 
     @property
+    def is_idle(self) -> bool:
+        """True if it needs no action, so that `--quiet` prints no text."""
+        return False
+
+    @property
     def in_lines(self) -> bool:
         """True if its JSON is one of several lines."""
         return False
@@ -204,6 +209,7 @@ class Report(Result):
     exit_code: ExitCode = ExitCode.DONE
     text_to_stderr: bool = False
     in_lines: bool = False
+    is_idle: bool = False
 
     def to_json(self) -> Mapping[str, Any]:
         """Return the members."""
@@ -214,6 +220,21 @@ class Report(Result):
         return self.text
 
 
+@dataclass(frozen=True, slots=True)
+class JsonLines(Result):
+    """A list with an object of JSON on each line, for programs that read lines."""
+
+    items: Iterable[Mapping[str, Any]]
+
+    writes_itself = True
+    in_lines = True
+
+    def write(self, stream: TextIO) -> None:
+        """Write a line for each item."""
+        stream.writelines(f"{json_text.line(item)}\n" for item in self.items)
+        stream.flush()
+
+
 def write_result(result: Result, *, as_json: bool, quiet: bool) -> None:
     """Write the result of a command; `StdoutError` when stdout cannot be written."""
     with _stdout():
@@ -222,6 +243,8 @@ def write_result(result: Result, *, as_json: bool, quiet: bool) -> None:
             result.write(sys.stdout)
         elif as_json:
             write_json(result.to_json(), in_line=result.in_lines)
+        elif quiet and result.is_idle:
+            return
         elif not result.text_to_stderr:
             write_blocks(result.blocks(), sys.stdout)
         elif not quiet:

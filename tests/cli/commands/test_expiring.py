@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from icalendar import Calendar
+from prometheus_client.parser import text_string_to_metric_families
 from support.cli import Desk
 from support.licenses import Books
 from support.registries import tampering
@@ -305,3 +306,103 @@ def test_a_circle_of_replacements_ends(books: Books) -> None:
         for old, new in ((one, two), (two, one)):
             raw.execute("UPDATE licenses SET replaced_by = ? WHERE id = ?", (new.id, old.id))
     assert [status for _, status, _ in events(books.desk).values()] == ["CANCELLED"] * 2
+
+
+def test_the_exit_code_reports_what_has_to_be_done(desk: Desk) -> None:
+    """Exit 9 is for a license that is due, or unsent with an upload deadline that is near."""
+    desk.ok("sign", "--machine-info", desk.machine_info())
+    [signed] = desk.ok("license", "list", "--json").json["licenses"]
+    assert desk.run("expiring", "--exit-code", after=timedelta(days=5, seconds=-1)).code == 0
+    near = desk.run("expiring", "--exit-code", "--json", after=timedelta(seconds=1))
+    assert near.code == 9
+    [unsent] = near.json["unsent"]
+    assert (unsent["id"], unsent["late"]) == (signed["id"], False)
+    assert unsent["upload_before"] == "2026-12-07T09:30:00Z"
+    assert "reissue CUSTOMER" not in desk.ok("expiring").text
+    late = desk.run("expiring", "--exit-code", after=timedelta(days=3))
+    assert late.code == 9
+    assert "acme-gmbh  prod-1   " in late.text
+    assert "for a new deadline: polygent-issue reissue CUSTOMER" in late.text
+    desk.ok("license", "sent", signed["id"])
+    assert desk.run("expiring", "--exit-code").code == 0
+    for form in ((), ("--csv",), ("--json",), ("--csv", "-o", str(desk.folder / "x.csv"))):
+        assert desk.run("expiring", "--exit-code", "--within", "2y", *form).code == 9
+    desk.ok("expiring", "--within", "2y")
+
+
+def test_quiet_is_silent_when_nothing_has_to_be_done(desk: Desk) -> None:
+    """With something to do, the same command prints it; data are printed all the same."""
+    desk.ok("sign", "--machine-info", desk.machine_info())
+    desk.ok("license", "sent", desk.ok("license", "list", "--json").json["licenses"][0]["id"])
+    rows = desk.folder / "rows.csv"
+    rows.write_text("customer,machine,users\nacme-gmbh,prod-1,25\n")
+    calm = (
+        ("expiring",),
+        ("renew", "--due-within", "30d"),
+        ("renew", "--due-within", "30d", "--dry-run"),
+        ("apply", str(rows)),
+        ("license", "list", "--unsent"),
+        ("journal", "show", "--customer", "acme-gmbh", "--since", "2030-01-01"),
+        ("journal", "verify"),
+    )
+    for argv in calm:
+        assert desk.ok("--quiet", *argv).text == "", argv
+        assert desk.ok(*argv).text, argv
+    assert desk.ok("--quiet", "expiring", "--csv").text.startswith('"id"')
+    assert desk.ok("--quiet", "expiring", "--json").json["licenses"] == []
+    desk.now += timedelta(days=350)
+    assert "acme-gmbh" in desk.ok("--quiet", "expiring").text
+    assert "would" not in desk.ok("--quiet", "renew", "--due-within", "30d", "--dry-run").err
+    assert "renewed 1" in desk.ok("--quiet", "renew", "--due-within", "30d").text
+    desk.now += timedelta(days=700)
+    for argv in (calm[1], calm[2]):  # it expired too long ago for a batch
+        assert "to renew it anyway" in desk.ok(*argv).text
+        assert desk.ok("--quiet", *argv).text == ""
+    lapsed = desk.ok("--quiet", "expiring", "--json").json
+    assert (len(lapsed["licenses"]), lapsed["unsent"]) == (1, [])
+
+
+def test_metrics_are_read_by_a_parser_and_replaced(books: Books) -> None:
+    """The file has each due license with its labels; only this file is replaced, as a whole."""
+    due = books.license(books.customer(), expires_at=books.desk.now + timedelta(days=9))
+    books.license(books.customer("Globex", "globex"))
+    books.desk.now += timedelta(days=5)
+    file = books.desk.folder / "polygent.prom"
+    argv = ("expiring", "--prometheus", str(file))
+    assert books.desk.ok(*argv, "--json").json["metrics"] == str(file)
+    assert file.stat().st_mode & 0o777 == 0o644
+    families = {each.name: each for each in text_string_to_metric_families(file.read_text())}
+    assert {each.type for each in families.values()} == {"gauge"}
+    assert all(each.documentation.endswith(".") for each in families.values())
+    seen = {
+        name: [(sample.labels, sample.value) for sample in each.samples]
+        for name, each in families.items()
+    }
+    labels = {"license": due.id, "customer": "acme", "machine": "any", "tier": "enterprise"}
+    expiry = [(labels, due.expires_at.timestamp())]
+    assert seen["polygent_license_expiry_timestamp_seconds"] == expiry
+    assert len(seen["polygent_license_upload_deadline_timestamp_seconds"]) == 2
+    counts = {"current": 2, "due": 1, "expired": 0, "unsent": 2}
+    for name, count in counts.items():
+        assert seen[f"polygent_licenses_{name}"] == [({}, count)]
+    books.desk.now += timedelta(days=30)
+    books.desk.ok(*argv)
+    assert "polygent_licenses_expired 1\n" in file.read_text()
+    assert sorted(books.desk.folder.glob("*.prom*")) == [file]
+    assert books.desk.ok("expiring", "--prometheus", "-").out == file.read_bytes()
+
+
+def test_a_file_of_others_is_not_replaced(books: Books) -> None:
+    """Nor is a name that node_exporter does not read accepted, or a second document on stdout."""
+    foreign = books.desk.folder / "node.prom"
+    foreign.write_text("# HELP node_load1 1m load average.\n")
+    refused = books.desk.run("expiring", "--prometheus", str(foreign))
+    assert refused.code == 8
+    assert "was not written by --prometheus" in refused.err
+    assert foreign.read_text().startswith("# HELP node_load1")
+    wrong = books.desk.run("expiring", "--prometheus", str(books.desk.folder / "x.txt"))
+    assert (wrong.code, "end in .prom" in wrong.err) == (2, True)
+    missing = books.desk.run("expiring", "--prometheus", "missing/x.prom")
+    assert (missing.code, "does not exist" in missing.err) == (8, True)
+    for other in (("--csv",), ("--ics", "-"), ("--json",)):
+        assert books.desk.run("expiring", "--prometheus", "-", *other).code == 2

@@ -82,7 +82,8 @@ def verify(
     else:
         advice = _ADVICE if against is None and noted is None else ()
         text = [Line("journal and registry are intact", "good"), fields, *advice]
-    return Report(members, text, ExitCode.REGISTRY if check.problems else ExitCode.DONE)
+    code = ExitCode.REGISTRY if check.problems else ExitCode.DONE
+    return Report(members, text, code, is_idle=not check.problems)
 
 
 def _place(invocation: Invocation, note: str) -> Path:

@@ -236,6 +236,8 @@ class BatchReporter:
         members = outcome_json(outcome, self._invocation.settings, drafts) if has_members else {}
         if self._report is not None:
             self._report.add(members)
+        if self._invocation.quiet and isinstance(outcome, Kept) and not as_json:
+            return
         if self.bundle is not None:
             blocks, width = outcome_blocks(outcome, drafts), result.width_of(sys.stdout)
             lines = [json_text.line(members)] if as_json else result.plain_lines(blocks, width)

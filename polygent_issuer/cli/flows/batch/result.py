@@ -123,6 +123,11 @@ class BatchResult(Result):
         return ExitCode.INTERRUPTED if self.interrupted else self.counts.exit_code
 
     @property
+    def is_idle(self) -> bool:
+        """True if a complete batch issued nothing and no item failed."""
+        return self.complete and not self.counts.issued and not self.counts.done["failed"]
+
+    @property
     def complete(self) -> bool:
         """True if the batch was not ended early."""
         return not (self.interrupted or self.stopped)
@@ -189,6 +194,11 @@ class PreviewResult(Result):
         if not self.preview.issues:
             return None
         return repeated(self.argv, "--expect", self.preview.digest)
+
+    @property
+    def is_idle(self) -> bool:
+        """True if nothing would be issued, and no item is refused."""
+        return not self.preview.issues and not self.preview.actions["refused"]
 
     def to_json(self) -> Mapping[str, Any]:
         """Return `summary`, with the digest and the command that issues this preview."""

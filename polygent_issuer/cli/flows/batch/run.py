@@ -198,7 +198,7 @@ def _dry_run(
         if invocation.as_json:
             invocation.in_lines = True
             streams.write_json_now(preview_json(item, invocation.settings))
-        else:
+        elif not invocation.quiet or item.decision.proposals or item.error:
             text.add(item)
 
     total = _preview(invocation, batch, consent, expect, show)

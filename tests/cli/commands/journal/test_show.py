@@ -133,3 +133,20 @@ def test_the_actor_is_the_setting_or_the_variable(books: Books) -> None:
     books.desk.environ["POLYGENT_ISSUER_OPERATOR"] = "Grace"
     books.desk.ok("customer", "add", "Initech", after=timedelta(hours=1))
     assert books.last_row().operator == "Grace"
+
+
+def test_a_log_shipper_gets_each_row_once(filled: Books) -> None:
+    """Each row is an object on a line, oldest first; `--after` leaves out the rows before it."""
+    lines = filled.desk.ok("journal", "show", "--ndjson").json_lines
+    rows = filled.desk.ok("journal", "show", "--json").json["rows"]
+    assert lines == [{"schema": "polygent-issue/1", **row} for row in rows]
+    assert [row["seq"] for row in rows] == [*range(1, len(rows) + 1)]
+    argv = ("journal", "show", "--ndjson", "--after", "5")
+    assert filled.desk.ok(*argv).json_lines == lines[5:]
+    assert filled.desk.ok("journal", "show", "--after", "5", "--json").json["rows"] == rows[5:]
+    assert filled.desk.ok("journal", "show", "--ndjson", "--after", str(len(rows))).out == b""
+    shorter = filled.desk.run("journal", "show", "--ndjson", "--after", str(len(rows) + 1))
+    assert shorter.code == 5
+    assert f"and no row {len(rows) + 1}; a restored" in shorter.err
+    for other in ("--json", "--csv"):
+        assert filled.desk.run("journal", "show", "--ndjson", other).code == 2

@@ -1,0 +1,85 @@
+"""The metrics of `expiring`, and the file for node_exporter, which alone is replaced."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from polygent_issuer import files
+from polygent_issuer.delivery.metrics import FIRST_LINE, Gauge, exposition
+from polygent_issuer.errors import OutputExists, UsageProblem
+from polygent_issuer.files import disk
+from polygent_issuer.terms import dates
+from polygent_issuer.text import escape
+
+if TYPE_CHECKING:
+    from polygent_issuer.issuing.unsent import UnsentLicense
+    from polygent_issuer.registry import LicenseRecord
+
+_READABLE: Final = 0o644
+"""The mode of the file, which node_exporter reads as another user."""
+
+
+def expiring_metrics(
+    due: "Sequence[LicenseRecord]", unsent: "Sequence[UnsentLicense]", *, current: int, expired: int
+) -> bytes:
+    """Return the metrics; `current` and `expired` count the licenses of the whole registry."""
+    expiries = [(_labels(each), dates.to_seconds(each.expires_at)) for each in due]
+    deadlines = [(_labels(each.record), dates.to_seconds(each.upload_before)) for each in unsent]
+    gauges = (
+        _count("polygent_licenses_current", "Current licenses, expired ones included.", current),
+        _count("polygent_licenses_expired", "Current licenses that have expired.", expired),
+        _count("polygent_licenses_due", "Current licenses that expire soon or have.", len(due)),
+        _count("polygent_licenses_unsent", "Licenses that have to be sent now.", len(unsent)),
+        Gauge(
+            name="polygent_license_expiry_timestamp_seconds",
+            help="When a license that is due expires.",
+            samples=expiries,
+        ),
+        Gauge(
+            name="polygent_license_upload_deadline_timestamp_seconds",
+            help="Until when a server accepts the file of a license that has to be sent.",
+            samples=deadlines,
+        ),
+    )
+    return exposition(gauges).encode()
+
+
+def write_metrics(data: bytes, target: str) -> Path:
+    """Write a file as a whole, and replace an earlier one of this tool.
+
+    Raises:
+        UsageProblem: (`usage`) the name does not end in `.prom`.
+        OutputExists: (`output_exists`) the file has another content.
+        OutputProblem: (`output_failed`) it cannot be written.
+    """
+    path = Path(target).absolute()
+    if path.suffix != ".prom":
+        raise UsageProblem(
+            f"node_exporter reads only files that end in .prom, not {escape(path.name)}",
+            hint="--prometheus FILE.prom",
+        )
+    elsewhere = "choose another file with --prometheus"
+    files.require_folder(path.parent, elsewhere)
+    known = FIRST_LINE.encode()
+    present = disk.content(path, limit=len(known)) or b""
+    if os.path.lexists(path) and not present.startswith(known):
+        raise OutputExists(
+            f"{escape(str(path))} already exists, and was not written by --prometheus",
+            hint=elsewhere,
+        )
+    files.replace(data, path, mode=_READABLE)
+    return path
+
+
+def _count(name: str, about: str, count: int) -> Gauge:
+    return Gauge(name=name, help=about, samples=(({}, count),))
+
+
+def _labels(record: "LicenseRecord") -> dict[str, str]:
+    return {
+        "license": record.id,
+        "customer": record.customer_slug,
+        "machine": record.machine_label or "any",
+        "tier": record.tier,
+    }
