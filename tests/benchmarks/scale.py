@@ -171,6 +171,8 @@ def everything(folder: Path) -> dict[str, tuple[str, ...]]:
         "`customer list`": ("customer", "list"),
         "`customer list --json`": ("customer", "list", "--json"),
         "`expiring --within 2y`": ("expiring", "--within", "2y"),
+        "`report`": ("report",),
+        "`report --format html`": ("report", "--format", "html"),
         "`journal show --csv`": ("journal", "show", "--csv"),
         "`journal show --json`": ("journal", "show", "--json"),
         "`journal verify`": ("journal", "verify"),

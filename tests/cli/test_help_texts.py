@@ -17,7 +17,19 @@ VERBS = {
     *("Clear", "Compare", "Create", "Disable", "Evaluate", "Export", "Generate", "Honour"),
     *("Import", "Include", "Install", "Issue", "List", "Listen", "Manage", "Mark", "Merge"),
     *("Print", "Put", "Read", "Rebuild", "Record", "Reissue", "Release", "Remove", "Renew"),
-    *("Replace", "Restore", "Retire", "Run", "Select", "Set", "Show", "Sign", "Skip", "Start"),
+    *(
+        "Replace",
+        "Report",
+        "Restore",
+        "Retire",
+        "Run",
+        "Select",
+        "Set",
+        "Show",
+        "Sign",
+        "Skip",
+        "Start",
+    ),
     *("Suppress", "Trust", "Try", "Unarchive", "Use", "Verify", "Write"),
 }
 #: Columns for a summary in the list of commands, and for two lines of an option's help.

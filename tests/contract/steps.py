@@ -164,6 +164,12 @@ STEPS = (
     step("license edit 00000005 --order-id PO-1 --note first~order --json"),
     step("license edit 00000005 --no-order-id --json"),
     step("license list --note first --json"),
+    step("report --json"),
+    step("report --since 2020-01-01 --format csv"),
+    step("expiring --exit-code --json"),
+    step("expiring --prometheus {folder}/polygent.prom --json"),
+    step("journal show --ndjson --after 3"),
+    step("journal show --ndjson --after 9999"),
 )
 
 ROWS = (

@@ -119,6 +119,7 @@ COMMANDS = Entry(
         _command("inspect", "inspect:inspect", "Show the content of a license file.", _CHECK),
         _command("sandbox", "sandbox:sandbox", "Try a license in a simulated server.", _CHECK),
         _command("expiring", "expiring:expiring", "List licenses due for renewal.", _CHECK),
+        _command("report", "report:report", "Report what runs now and what changed.", _CHECK),
         _CUSTOMER,
         _LICENSE,
         _MACHINE_INFO,

@@ -41,11 +41,7 @@ def key_json(key: KeyRecord, store: str) -> dict[str, Any]:
 
 def key_state(key: KeyRecord) -> str:
     """Return the state of a key in one word."""
-    if key.compromised:
-        return "compromised"
-    if key.retired_at is not None:
-        return "retired"
-    return "active" if key.active else "standby"
+    return key.state
 
 
 def backup_state(key: KeyRecord) -> str:

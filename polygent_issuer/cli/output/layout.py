@@ -209,12 +209,12 @@ def _table(table: Table, width: int | None, *, boxes: bool) -> Iterator[Row]:
     texts = [table.headers, *(tuple(map(escape, row)) for row in table.rows)]
     columns = list(zip(*texts, strict=True))
     widths = [max(map(cells, column)) for column in columns]
-    total = _span(widths)
+    total, is_narrowed = _span(widths), False
     if width is not None and total > width:
-        widths, total = _narrowed(columns, widths, width), width
+        widths, total, is_narrowed = _narrowed(columns, widths, width), width, True
     styles = chain(_HEADER, table.styles, _PLAIN)
     for number, (values, style) in enumerate(zip(texts, styles, strict=False)):
-        for text in _row(values, widths, total):
+        for text in _row(values, widths, total) if is_narrowed else (_line(values, widths),):
             yield ((text, style),)
         if boxes and number == 0:
             yield (("─" * min(total, _span(widths)), "rule"),)
@@ -257,6 +257,15 @@ def _longest_piece(text: str) -> int:
     if " " not in text:
         return cells(escape(text))
     return max((cells(piece.lstrip()) for piece in pieces(text)), default=0)
+
+
+def _line(values: Sequence[str], widths: Sequence[int]) -> str:
+    """Return a row whose cells all fit into their columns."""
+    gap = " " * GAP
+    padded = (
+        text + " " * (width - cells(text)) for text, width in zip(values, widths, strict=True)
+    )
+    return gap.join(padded).rstrip()
 
 
 def _row(values: Sequence[str], widths: Sequence[int], total: int) -> Iterator[str]:

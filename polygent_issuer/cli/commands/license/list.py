@@ -1,18 +1,32 @@
 """`polygent-issue license list`: list licenses, filtered by their properties."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Final
 
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import flag, option
 from polygent_issuer.cli.output.csv_text import CsvOptions
-from polygent_issuer.cli.output.license import COLUMNS, license_json, license_table
+from polygent_issuer.cli.output.license import COLUMNS as OWN
+from polygent_issuer.cli.output.license import license_json, license_table
 from polygent_issuer.cli.output.model import Line
+from polygent_issuer.cli.output.report import DETAILS, details_json
 from polygent_issuer.cli.output.result import Report, Result
 from polygent_issuer.errors import UsageProblem
-from polygent_issuer.registry import LicenseStatus, keys, licenses
+from polygent_issuer.registry import (
+    Customer,
+    LicenseRecord,
+    LicenseStatus,
+    customers,
+    keys,
+    licenses,
+)
 from polygent_issuer.terms.parsing import parse_date_or_instant
 from polygent_issuer.verifier.license import Tier
+
+COLUMNS: Final = (*OWN, *DETAILS)
+"""The JSON members of a license, which are the columns of the CSV."""
 
 
 def list_all(
@@ -76,8 +90,18 @@ def list_all(
                 note=note,
             )
         )
-    items = (license_json(each, invocation.now) for each in records)
+        listed = customers.every(db, archived=True) if owner is None else (owner,)
+        owners = {each.id: each for each in listed}
+    items = (_item(each, owners[each.customer_id], invocation.now) for each in records)
     if as_csv:
         return form.table(COLUMNS, items, name="licenses.csv")
     text = license_table(records, invocation.now) if records else Line("no licenses match", "dim")
-    return Report({"licenses": items}, [text])
+    return Report({"licenses": items}, [text], is_idle=not records)
+
+
+def _item(record: LicenseRecord, customer: Customer, now: datetime) -> Mapping[str, Any]:
+    """Return a license as JSON, with the terms in its file."""
+    from polygent_issuer.delivery.report import ReportedLicense
+
+    details = details_json(ReportedLicense.of(record, customer, now))
+    return {**license_json(record, now), **details}

@@ -96,9 +96,17 @@ def test_json_carries_every_member(filled: Books) -> None:
             "kid": filled.signer.kid,
             "replaced_by": IDS[1],
             "sent_at": None,
+            "name": "Acme GmbH",
+            "plan": "standard-annual",
+            "users": 25,
+            "session_hosts": 2,
+            "deploy_hosts": 1,
+            "allowed_domain": None,
             "order_id": None,
             "note": None,
             "on_hold": False,
+            "held_until": None,
+            "held_reason": None,
         }
     ]
 
