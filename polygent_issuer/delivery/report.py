@@ -27,8 +27,11 @@ from polygent_issuer.terms import dates
 from polygent_issuer.verifier import License, jws
 from polygent_issuer.verifier.errors import LicenseError
 
-MONTHS: Final = 12
-"""The number of months with a total of their own; later expiries are counted together."""
+MONTHS: Final = 16
+"""The number of months with a total of their own; later expiries are counted together.
+
+A license for a year, renewed up to 90 days before its expiry, expires within them.
+"""
 
 ACTIONS: Final = {
     "license-signed": "issued",
