@@ -76,7 +76,7 @@ def drafts(folder: Path) -> dict[str, str]:
 
 
 def test_a_year_takes_eight_commands(person: Person) -> None:
-    """Import, corrected once; issue with drafts; before the expiry renew all with drafts; report."""
+    """Import, corrected once; issue with drafts; renew all with drafts; report."""
     desk, folder = person.desk, person.desk.folder
 
     wrong = person.types(

@@ -43,7 +43,7 @@ def test_expired_licenses_are_listed_and_not_counted(books: Books) -> None:
 
 
 def test_a_license_belongs_to_the_month_of_the_last_second_that_it_covers(books: Books) -> None:
-    """The sixteen months begin with the present one; what expires after them is counted together."""
+    """The sixteen months begin with the present one; later expiries are counted together."""
     now = books.desk.now
     assert f"{now:%Y-%m}" == "2026-11"
     acme = books.customer()

@@ -59,9 +59,7 @@ def apply(
 
     The accept and reason fields of a row count only with --expect or --accept-from-file.
     Customers that are missing from the file are listed but not changed.
-
-    Dates are ISO dates (2027-11-30), unless --date-format names another form: %d, %m and %Y, with
-    -, . or / between them.
+    Dates are ISO dates (2027-11-30), or in the form of --date-format: %d, %m, %Y with -, . or /.
     """
     dated = None if date_format is None else parse_date_format(date_format)
     row_file = RowFile.read(file, fields=fields_with(dated))

@@ -74,8 +74,7 @@ def expiring(
     replaced or retired, or its customer archived.
 
     A license has to be sent if it is not marked as sent and its upload deadline is less than two
-    days away, or over. --prometheus writes metrics for node_exporter's textfile collector. This is
-    the only file that is replaced, if --prometheus wrote it.
+    days away, or over. --prometheus writes metrics for node_exporter and replaces its own file.
     """
     as_csv = form.asked(invocation)
     _require_one_document(invocation, ics, prometheus, as_csv=as_csv)
@@ -95,30 +94,29 @@ def expiring(
     items = [_item(record, now) for record, _ in due]
     if as_csv:
         return form.table(COLUMNS, items, name="expiring.csv", exit_code=code)
-    members = {
-        "until": dates.instant(until),
-        "calendar": None if file is None else str(file),
-        "metrics": None if measured is None else str(measured),
-        "licenses": items,
-        "unsent": [_unsent_item(each) for each in to_send],
-    }
-    text: list[Block] = [] if outlook is None else list(outlook.blocks())
-    for what, path in (("calendar", file), ("metrics", measured)):
-        if isinstance(path, Path):
-            text.append(Line(f"{what}: {path}", "good"))
+    members: dict[str, Any] = {"until": dates.instant(until), "calendar": file and str(file)}
+    members |= {"metrics": measured and str(measured), "licenses": items}
+    members |= {"unsent": [_unsent_item(each) for each in to_send]}
+    text = list(_head(outlook, file, measured))
     if due:
         free = tuple(each for each in due if each[0].customer_id not in held)
         text += [_table(items), *_renewals(free, within), *map(hold_line, held_customers)]
     else:
         text.append(Line(f"nothing expires before {dates.instant(until)}", "good"))
     text += _unsent_blocks(to_send)
-    return Report(
-        members,
-        text,
-        code,
-        text_to_stderr=STDOUT in (file, measured),
-        is_idle=not due and not to_send,
-    )
+    to_stderr, is_idle = STDOUT in (file, measured), not due and not to_send
+    return Report(members, text, code, text_to_stderr=to_stderr, is_idle=is_idle)
+
+
+def _head(
+    outlook: ExpiryChart | None, calendar: Path | str | None, metrics: Path | str | None
+) -> Iterator[Block]:
+    """Yield the chart, and the paths of written files."""
+    if outlook is not None:
+        yield from outlook.blocks()
+    for what, path in (("calendar", calendar), ("metrics", metrics)):
+        if isinstance(path, Path):
+            yield Line(f"{what}: {path}", "good")
 
 
 def _require_one_document(

@@ -35,7 +35,7 @@ REST = "-0000-4000-8000-000000000000"
 # Free text without candidates: new names, numbers, dates, texts.
 FREE = frozenset(
     {
-        "--against", "--allowed-domain", "--at", "--contact", "--crm", "--date-format",
+        "--after", "--against", "--allowed-domain", "--at", "--contact", "--crm", "--date-format",
         "--deploy-hosts",
         "--due-within", "--expect", "--expires", "--expires-before", "--fingerprint", "--host",
         "--issuer", "--label", "--mail-from", "--map",
@@ -46,7 +46,7 @@ FREE = frozenset(
     }
 )  # fmt: skip
 # Metavars of paths, which the shell itself completes.
-PATHS = frozenset({"FILE", "FILE|DIR", "DIR"})
+PATHS = frozenset({"FILE", "FILE.prom", "FILE|DIR", "DIR"})
 VALUE = r"[A-Za-z0-9._:@-]+"
 HELP = r"[^\W]|[ .,:()/@+-]"  # letters and digits of any script, and what no shell reads
 
@@ -105,6 +105,7 @@ def test_commands_have_their_summaries(books: Books) -> None:
         "renew": "Renew licenses of one or more customers.",
         "reissue": "Reissue licenses with the same expiry dates.",
         "registry": "Back up, restore, export or rebuild the...",
+        "report": "Report what runs now and what changed.",
     }
     assert ask("fish", "--json", "customer", "s").values == ["show"]
     assert ask("fish", "xyzzy", "").text == ""

@@ -65,11 +65,9 @@ def import_private(
 
     FILE is a key in PKCS#8, SEC1 or OpenSSH form, such as a backup. It is not changed. If it is
     encrypted, a passphrase from an option also encrypts the new key file; on a terminal there is
-    a second prompt. A new passphrase of fewer than 12 characters needs consent (weak-passphrase).
-    A key that is already in the registry keeps its label.
-
-    A pkcs11: or file: URI registers a key that stays in place: in a token, or in a file that is
-    mounted into a container.
+    a second prompt. A short new passphrase needs consent (weak-passphrase). A known key keeps its
+    label. A pkcs11: or file: URI registers a key that stays in place: in a token, or in a mounted
+    file.
     """
     passphrase, consent = passphrase_source(invocation, passphrases), parse_consent(consents)
     if store_uri.is_token_uri(key_file) or key_file.startswith(store_uri.FILE):

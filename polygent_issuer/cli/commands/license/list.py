@@ -52,8 +52,7 @@ def list_all(
         option("--expires-before", "DATE", "List only licenses that expire before this date."),
     ] = None,
     order_id: Annotated[
-        str | None,
-        option("--order-id", "TEXT", "List only licenses with this text in the order id."),
+        str | None, option("--order-id", "TEXT", "List only licenses with this in the order id.")
     ] = None,
     note: Annotated[
         str | None, option("--note", "TEXT", "List only licenses with this text in the note.")
@@ -66,37 +65,38 @@ def list_all(
     until it is replaced or retired, even if it has expired.
     """
     as_csv = form.asked(invocation)
-    if unsent and status not in (None, LicenseStatus.CURRENT):
-        raise UsageProblem(
-            f"--unsent lists only current licenses, so --status {status} does not apply",
-            hint="leave out --status",
-        )
+    _require_current(status, unsent=unsent)
     until = None if expires_before is None else parse_date_or_instant(expires_before)
     owner = None if customer is None else invocation.customer(customer, checked=False)
     with invocation.registry.reading(checked=False) as db:
-        kid = None if key is None else keys.find(db, key).kid
-        records = tuple(
-            licenses.select(
-                db,
-                customer=owner,
-                tier=tier,
-                status=LicenseStatus.CURRENT if unsent else status,
-                kid=kid,
-                unsent=True if unsent else None,
-                expires_before=until,
-                # No files are sent to archived customers.
-                archived=False if unsent else None,
-                order_id=order_id,
-                note=note,
-            )
+        matching = licenses.select(
+            db,
+            customer=owner,
+            tier=tier,
+            status=LicenseStatus.CURRENT if unsent else status,
+            kid=None if key is None else keys.find(db, key).kid,
+            unsent=True if unsent else None,
+            expires_before=until,
+            archived=False if unsent else None,  # no files are sent to archived customers
+            order_id=order_id,
+            note=note,
         )
-        listed = customers.every(db, archived=True) if owner is None else (owner,)
-        owners = {each.id: each for each in listed}
+        records = tuple(matching)
+        every = customers.every(db, archived=True) if owner is None else (owner,)
+        owners = {each.id: each for each in every}
     items = (_item(each, owners[each.customer_id], invocation.now) for each in records)
     if as_csv:
         return form.table(COLUMNS, items, name="licenses.csv")
     text = license_table(records, invocation.now) if records else Line("no licenses match", "dim")
     return Report({"licenses": items}, [text], is_idle=not records)
+
+
+def _require_current(status: LicenseStatus | None, *, unsent: bool) -> None:
+    if unsent and status not in (None, LicenseStatus.CURRENT):
+        raise UsageProblem(
+            f"--unsent lists only current licenses, so --status {status} does not apply",
+            hint="leave out --status",
+        )
 
 
 def _item(record: LicenseRecord, customer: Customer, now: datetime) -> Mapping[str, Any]:

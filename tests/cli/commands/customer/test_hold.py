@@ -111,9 +111,8 @@ def test_lists_show_a_hold(due: Desk) -> None:
     assert "current, on hold" in shown
     assert due.ok("customer", "show", "c1", "--json").json["customer"]["on_hold"] is True
     assert due.ok("license", "list").text.count("current, on hold") == 1
-    header, *rows = csv.reader(due.ok("license", "list", "--csv").text.splitlines())
-    assert header[-3:] == ["order_id", "note", "on_hold"]
-    assert [row[-1] for row in rows] == ["true", "false"]
+    rows = csv.DictReader(due.ok("license", "list", "--csv").text.splitlines())
+    assert [row["on_hold"] for row in rows] == ["true", "false"]
     text = due.ok("expiring").text
     assert text.endswith(f"to renew: polygent-issue renew c2\n{OF_SLUG}; {RELEASE}\n")
     listed = due.ok("expiring", "--json").json["licenses"]
