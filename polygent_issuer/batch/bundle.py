@@ -199,7 +199,8 @@ def licenses_in(path: Path) -> tuple[str, ...]:
             if archive.getinfo(MANIFEST).file_size <= _MANIFEST_LIMIT:
                 text = archive.read(MANIFEST).decode("utf-8-sig")
                 rows = csv.DictReader(text.splitlines())
-                return tuple(row[COLUMNS[3]] for row in rows)
+                # A row without this cell is a TypeError.
+                return tuple(str.strip(row[COLUMNS[3]]) for row in rows)
             reason = "its manifest is too large"
     except OSError as problem:
         reason = (problem.strerror or str(problem)).lower()
