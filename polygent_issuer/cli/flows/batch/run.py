@@ -128,7 +128,9 @@ def run_batch(
 
     total, expect = None, batch_options.expect
     if expect is not None or invocation.interactive:
-        total, consent = _confirm(invocation, batch, consent, expect, yes=issue_options.yes)
+        total, consent = _confirm(
+            invocation, batch, consent, expect, unlock=unlock, yes=issue_options.yes
+        )
         if total.ready:
             unlock()  # a bar would hide the prompt for a passphrase
     interruption = Interruption()
@@ -237,7 +239,13 @@ def _preview(
 
 
 def _confirm(
-    invocation: Invocation, batch: Batch, consent: Consent, expect: str | None, *, yes: bool
+    invocation: Invocation,
+    batch: Batch,
+    consent: Consent,
+    expect: str | None,
+    *,
+    unlock: Callable[[], object],
+    yes: bool,
 ) -> tuple[Preview, Consent]:
     """Preview the batch, compare it with the digest that was expected, and on a terminal ask."""
     text = PreviewText(most=_MOST_SHOWN)
@@ -251,6 +259,8 @@ def _confirm(
     if not invocation.interactive or not (total.ready or total.missing):
         return total, consent  # without a prompt the result reports the rest
     streams.write_blocks([*text.blocks(), *total_blocks(total)], sys.stderr)
+    if total.missing:  # a wrong passphrase would lose the reason
+        unlock()
     agreed = obtain_for_many(total.missing, consent)
     if agreed != consent:
         # The items on the screen count, though other commands may have written since.

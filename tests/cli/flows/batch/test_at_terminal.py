@@ -108,6 +108,18 @@ def test_each_code_has_one_prompt_for_consent(today: Desk) -> None:
     assert reasons == ["agreed with sales"] * 3
 
 
+def test_a_wrong_passphrase_comes_before_the_reason(today: Desk) -> None:
+    """Three wrong ones end the batch before anything else is typed."""
+    terminal = begin(today, "renew", "c1", "c2", "--term", "5y")
+    for left in ("2 tries left", "1 try left", "try again with the passphrase"):
+        terminal.expect_exact(UNLOCK)
+        terminal.sendline("wrong")
+        terminal.expect_exact(left)
+    code, screen = finish(terminal)
+    assert (code, "accept long-term" in screen) == (6, False)
+    assert issued(today) == 0
+
+
 def test_an_item_that_changes_during_the_prompt_is_not_issued(today: Desk) -> None:
     """Another command writes meanwhile, so the decision differs from the preview."""
     terminal = begin(today, "renew", "c1", "c2", "c3", "--term", "5y", **unlocked(today))
