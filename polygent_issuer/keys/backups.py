@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from polygent_issuer import store_uri
-from polygent_issuer.errors import IssuerError
+from polygent_issuer.errors import InputRefused, IssuerError
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.home import settings as home_settings
 from polygent_issuer.home import settings_editing
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys.file_store import FileStore
 from polygent_issuer.keys.passphrases import NoPassphrase, Passphrase
+from polygent_issuer.keys.rotation import label_words
 from polygent_issuer.keys.signer import Presence
 from polygent_issuer.keys.signing import place_of
 from polygent_issuer.registry import KeyRecord
@@ -75,6 +77,23 @@ def store(
     """Return the file of a backup as a key store, which can be opened but not signed with."""
     place = FileLocation(path=path, folder=False)
     return FileStore(place, passphrase=passphrase, warn=warn, backup=True)
+
+
+def require_another_file(settings: Settings, key: KeyRecord, path: Path) -> None:
+    """Check that a file is not the key file, which cannot be its own backup.
+
+    Raises:
+        InputRefused: (`input_refused`) it is, by this name or another one.
+    """
+    place = store_uri.parse(place_of(settings, key.kid))
+    if not isinstance(place, FileLocation):
+        return
+    key_file = FileStore(place, passphrase=NoPassphrase(), warn=lambda _: None)
+    if key_file.has_file(key.kid, path):
+        raise InputRefused(
+            f"{escape(str(path))} is the key file of {escape(key.label)}, not a backup",
+            hint=Hint("write one: ", run("key", "backup", *label_words(key.label), "FILE")),
+        )
 
 
 def remember(home: Path, kid: str, path: Path) -> None:

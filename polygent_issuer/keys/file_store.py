@@ -188,6 +188,13 @@ class FileStore:
             return Presence.ABSENT if problem.code == "no_such_key" else Presence.UNAVAILABLE
         return Presence.PRESENT if stored == kid else Presence.ABSENT
 
+    def has_file(self, kid: str, path: Path) -> bool:
+        """Return whether a path is the file of a key, or a link to it; never raises."""
+        try:
+            return os.path.samefile(self._path(kid), path)  # noqa: PTH121 -- as for every kind of path
+        except (OSError, ValueError, IssuerError):
+            return False
+
     def require_replaceable(self, kid: str) -> None:
         """Check without a prompt that the file of a key can be replaced.
 

@@ -62,6 +62,8 @@ def backup(
     path = None if to is None else location(to).path if check else backup_file(to)
     with invocation.registry.reading() as db:
         record = keys.find(db, key)
+    if path is not None and check:
+        backups.require_another_file(invocation.settings, record, path)
     if path is None or check:
         return _check(invocation, record, path, source)
     written = of_existing_home(invocation, source, consent).back_up(record, path)

@@ -168,6 +168,18 @@ def test_a_checked_file_is_recorded(desk: Desk) -> None:
     assert desk.ok(*check, "--json").json["backups"][0]["file"] == str(path)
 
 
+def test_the_key_file_is_not_its_own_backup(desk: Desk) -> None:
+    """It opens, but it is lost with the key; neither it nor a link to it is recorded."""
+    link = desk.folder / "link"
+    link.symlink_to(desk.folder / "main.key")
+    before = tree(desk.home)
+    for path in (desk.folder / "main.key", link):
+        outcome = desk.run("key", "backup", "--check", "main", str(path))
+        assert (outcome.code, outcome.text) == (3, "")
+        assert f"{path} is the key file of main, not a backup\n" in outcome.err
+    assert tree(desk.home) == before
+
+
 @pytest.mark.parametrize(("argv", "code"), [((), 2), (("--check", "-"), 3), (("--check", ""), 3)])
 def test_a_file_or_check_is_needed(desk: Desk, argv: tuple[str, ...], code: int) -> None:
     """Without FILE and --check nothing is to do; stdin is not a backup."""
