@@ -6,7 +6,7 @@ terms and the key, and servers still accept its file.
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import chain, islice
 
@@ -134,7 +134,16 @@ class Renewals:
         if not due and self.action is Action.REISSUE:
             return Decision(note=_expired_note(records[0]))
         groups = grouped(db, self.changes, due) if due else ()
-        return self._decided([self._next(db, request, group) for group in groups], records)
+        decision = self._decided([self._next(db, request, group) for group in groups], records)
+        if self.action is Action.RENEW:
+            return decision
+        left_out = (
+            f"license {record.id[:8]} {_expired_note(record)}"
+            for record in records
+            if record not in due
+        )
+        notes = filter(None, (decision.note, *left_out))
+        return replace(decision, note="; ".join(notes) or None)
 
     def _of_license(self, record: LicenseRecord) -> Job:
         label = record.machine_label or record.tier

@@ -156,3 +156,18 @@ def test_a_customer_with_several_licenses_fails_alone(desk: Desk) -> None:
         "reissued 2, kept 1"
         in desk.ok("reissue", "c1", "c2", "--users", "30", "--all-machines").text
     )
+
+
+def test_an_expired_license_of_a_customer_is_named(desk: Desk) -> None:
+    """A reissue of all of the customer's licenses leaves it out, and states why."""
+    add_customers_at(desk, range(1, 2), ends_in=-30)
+    document = desk.machine_info(hostname="prod-2", customer=None)
+    more = ("--accept", "additional-machine", "--reason", "second server")
+    desk.ok("sign", "--customer", "c1", "--machine-info", document, *more)
+    argv = ("reissue", "c1", "--all-machines", "--users", "30")
+    why = f"license {old_id(1)[:8]} expired at 2026-10-31T09:30:00Z, and a reissue keeps the expiry"
+    preview = desk.ok(*argv, "--report", str(desk.folder / "preview.csv"), "--dry-run")
+    assert why in " ".join(preview.text.split())
+    assert why in desk.ok(*argv, "--report", str(desk.folder / "done.json")).text
+    kept = desk.ok(*argv, "--report", str(desk.folder / "kept.json")).text
+    assert f"kept c1: up to date: servers accept its file until 2026-12-07T09:30:00Z; {why}" in kept
