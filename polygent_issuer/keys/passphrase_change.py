@@ -83,6 +83,9 @@ def change_passphrase(
     _replace(lifecycle, key, replacement)
     changed, unchanged = [], []
     for path in lifecycle.settings.backups.get(key.kid, ()):
+        if store.has_file(key.kid, path):
+            changed.append(path)
+            continue
         try:
             _reseal_backup(lifecycle, path, signer, _OldPassphrase(secret), new)
         except IssuerError as problem:

@@ -70,6 +70,16 @@ def test_backups_in_reach_follow_and_others_are_named(desk: Desk) -> None:
     assert f"  backup    {paths['same']}\n" in text
 
 
+def test_a_backup_that_became_the_key_file_has_the_new_passphrase(desk: Desk) -> None:
+    """A key that is used from its backup's place has no other file that keeps the old one."""
+    path = desk.folder / "b"
+    desk.ok("key", "backup", "main", str(path))
+    desk.ok("key", "import", f"file:{path}")
+    changed = desk.ok("key", "passphrase", *new_file(desk), "--json").json
+    assert (changed["file"], changed["backups"]) == (str(path), [str(path)])
+    assert changed["unchanged_backups"] == []
+
+
 def test_a_backup_without_a_place_is_named(desk: Desk) -> None:
     """The registry has its day, which is all that is known of it."""
     made = desk.ok("key", "backup", "main", str(desk.folder / "b"), "--json").json
