@@ -189,7 +189,18 @@ class Renewals:
         if self.action is Action.RENEW:
             return Decision(note=_not_due(records), kept=newest)
         until = dates.instant(self._upload_deadline(newest))
-        return Decision(note=f"up to date: servers accept its file until {until}", kept=newest)
+        note = f"up to date: servers accept its file until {until}"
+        if edit := self._edit(records):
+            note = f"{note}; to change its order id or note alone: {edit}"
+        return Decision(note=note, kept=newest)
+
+    def _edit(self, records: Iterable[LicenseRecord]) -> str | None:
+        """Return the command to record an order id or a note, which is not a reason to reissue."""
+        order_id, note = self.changes.order_id, self.changes.note
+        for record in records:
+            if order_id not in (None, record.order_id) or note not in (None, record.note):
+                return run("license", "edit", record.id[:8])
+        return None
 
     def _is_needed(self, proposal: Proposal) -> bool:
         """Return whether a license differs; a reissue also for its key or upload deadline."""

@@ -171,3 +171,15 @@ def test_an_expired_license_of_a_customer_is_named(desk: Desk) -> None:
     assert why in desk.ok(*argv, "--report", str(desk.folder / "done.json")).text
     kept = desk.ok(*argv, "--report", str(desk.folder / "kept.json")).text
     assert f"kept c1: up to date: servers accept its file until 2026-12-07T09:30:00Z; {why}" in kept
+
+
+def test_an_order_id_alone_reissues_nothing_and_is_not_lost(desk: Desk) -> None:
+    """The kept license is named with the command that changes its order id."""
+    add_customers_at(desk, range(1, 3), ends_in=200)
+    order = ("--order-id", "PO-7")
+    assert "license edit" not in desk.ok("reissue", "c1", "c2", "--users", "30", *order).text
+    same = desk.ok("reissue", "c1", "c2", "--users", "30", *order).text
+    assert ("nothing to do, kept 2" in same, "license edit" in same) == (True, False)
+    other = desk.ok("reissue", "--all", "--users", "30", "--order-id", "PO-8").text
+    assert other.count("to change its order id or note alone: polygent-issue license edit ") == 2
+    assert "nothing to do, kept 2" in other
