@@ -24,6 +24,7 @@ from polygent_issuer.registry import (
     LicenseStatus,
     Reading,
     Registry,
+    customers,
     licenses,
 )
 from polygent_issuer.terms import dates
@@ -110,7 +111,8 @@ class Renewals:
                             status=LicenseStatus.CURRENT,
                             expires_before=expires_before,
                             kid=kid,
-                            archived=False,
+                            # Licenses of a lost key are named even if nothing renews them.
+                            archived=None if kid is not None else False,
                             after=last,
                         ),
                         _CHUNK,
@@ -157,7 +159,7 @@ class Renewals:
 
         def decide(db: Reading) -> Decision:
             present = licenses.get(db, record.id)
-            note = self._skip_note(present)
+            note = self._skip_note(db, present)
             if note is not None:
                 return Decision(note=note, kept=licenses.successor(db, present))
             return self._decided([self._next(db, request, (present,))], (present,))
@@ -215,10 +217,13 @@ class Renewals:
     def _upload_deadline(self, record: LicenseRecord) -> datetime:
         return dates.upload_deadline(record.issued_at, self.settings.upload_window_or_assumed)
 
-    def _skip_note(self, record: LicenseRecord) -> str | None:
+    def _skip_note(self, db: Reading, record: LicenseRecord) -> str | None:
         """Return the reason why an item is left as it is, if there is one."""
         if not record.is_current:
             return "another command has replaced or retired it"
+        if customers.by_id(db, record.customer_id).archived_at is not None:
+            undo = run("customer", "archive", record.customer_slug, "--undo")
+            return f"the customer is archived; to unarchive it: {undo}"
         if self.action is Action.REISSUE:
             return None if self._is_due(record) else _expired_note(record)
         if expiry.lapsed_beyond_limit(record, self.settings, self.now):

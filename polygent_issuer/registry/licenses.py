@@ -151,12 +151,14 @@ def due(db: Reading, expires_before: datetime) -> Iterator[LicenseRecord]:
 def count_current(
     db: Reading, *, expires_before: datetime | None = None, kid: str | None = None
 ) -> int:
-    """Count the current licenses that match, without those of archived customers."""
-    conditions: list[tuple[str, Params]] = [(CURRENT, ()), (f"NOT {_ARCHIVED}", ())]
+    """Count the current licenses that match; without a key not those of archived customers."""
+    conditions: list[tuple[str, Params]] = [(CURRENT, ())]
     if expires_before is not None:
         conditions.append(("expires_at < ?", (whole_seconds(expires_before),)))
     if kid is not None:
         conditions.append(("kid = ?", (kid,)))
+    else:
+        conditions.append((f"NOT {_ARCHIVED}", ()))
     clause, params = where_clause(conditions)
     sql = f"SELECT count(*) FROM licenses {clause}"  # noqa: S608  # conditions of our own
     return db.value(as_int, sql, params) or 0

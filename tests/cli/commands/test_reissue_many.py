@@ -41,6 +41,16 @@ def test_every_license_of_a_key_is_reissued_once(desk: Desk) -> None:
     assert read_state(desk).problems == ()
 
 
+def test_licenses_of_a_key_and_an_archived_customer_are_named(desk: Desk) -> None:
+    """They are kept with the reason; nothing of a lost key is left out silently."""
+    add_customers_at(desk, range(1, 3))
+    desk.ok("customer", "archive", "c1", "--reason", "left")
+    use_second_key(desk)
+    text = desk.ok("reissue", "--signed-with", "main").text
+    assert "kept c1, prod-1: the customer is archived; to unarchive it: polygent-issue" in text
+    assert "\nreissued 1, kept 1\n" in text
+
+
 def test_a_new_file_is_reissued_for_another_key(desk: Desk) -> None:
     """The key decides, even while servers would accept the file."""
     add_customers_at(desk, range(1, 3), ends_in=200)
