@@ -22,6 +22,7 @@ from polygent_issuer.delivery import template
 from polygent_issuer.errors import InputRefused, OutputProblem
 from polygent_issuer.files import disk
 from polygent_issuer.hints import Hint, option
+from polygent_issuer.home.folder import settings_text
 from polygent_issuer.home.setting_types import FEATURES, invalid, plan_texts, plan_toml
 from polygent_issuer.home.settings import (
     Loaded,
@@ -29,7 +30,6 @@ from polygent_issuer.home.settings import (
     kind_of,
     load_text,
     settings_path,
-    settings_text,
 )
 from polygent_issuer.home.settings_editing import changed_text, settings_lock
 from polygent_issuer.registry.backup import stamp

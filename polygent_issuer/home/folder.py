@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from polygent_issuer.errors import HomeMissing, HomeProblem
-from polygent_issuer.files import disk, reading
+from polygent_issuer.errors import HomeMissing, HomeProblem, InvalidSettings, UnreadableInput
+from polygent_issuer.files import NotUtf8, disk, read_text, reading
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.text import escape, for_shell
 
@@ -147,3 +147,34 @@ def _failed(home: Path, verb: str, problem: OSError | ValueError) -> HomeProblem
         f"cannot {verb} the home {escape(str(home))}: {reason.lower()}",
         hint="choose another folder with --home DIR",
     )
+
+
+LIMIT = 64 * 1024
+"""The largest settings file, in bytes."""
+
+
+def settings_text(path: Path) -> str:
+    """Read a settings file; a missing one is empty. A byte order mark is dropped.
+
+    Raises:
+        UnsafeFile: (`unsafe_file`) when another user owns it or may write to it.
+        InvalidSettings: (`invalid_settings`) when it cannot be read, is too large or not UTF-8.
+    """
+    if _is_missing(path):
+        return ""
+    try:
+        return read_text(str(path), limit=LIMIT, what="settings file", trusted=True)
+    except NotUtf8 as refused:
+        raise InvalidSettings(refused.message, hint=refused.hint) from None
+    except UnreadableInput as refused:
+        raise InvalidSettings(refused.message, hint="check the file and its permissions") from None
+
+
+def _is_missing(path: Path) -> bool:
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        pass  # reading it reports the problem
+    return False

@@ -10,9 +10,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from polygent_issuer.errors import InvalidSettings, NotFound, UnreadableInput
-from polygent_issuer.files import NotUtf8, read_text
+from polygent_issuer.errors import InvalidSettings, NotFound
 from polygent_issuer.hints import Hint, option, run
+from polygent_issuer.home.folder import settings_text
 from polygent_issuer.home.setting_types import (
     DURATION,
     FEATURES,
@@ -270,9 +270,6 @@ class Loaded:
         )
 
 
-LIMIT = 64 * 1024
-"""The largest settings file, in bytes."""
-
 _EDIT = Hint("edit the settings file; ", run("config", "path"), " prints its path")
 
 
@@ -314,33 +311,6 @@ def load_text(text: str, path: Path) -> Loaded:
         settings = interpret(table)
     entries = {entry.key: entry for entry in _entries(settings, table, path)}
     return Loaded(settings=settings, entries=entries)
-
-
-def settings_text(path: Path) -> str:
-    """Read a settings file; a missing one is empty. A byte order mark is dropped.
-
-    Raises:
-        UnsafeFile: (`unsafe_file`) when another user owns it or may write to it.
-        InvalidSettings: (`invalid_settings`) when it cannot be read, is too large or not UTF-8.
-    """
-    if _is_missing(path):
-        return ""
-    try:
-        return read_text(str(path), limit=LIMIT, what="settings file", trusted=True)
-    except NotUtf8 as refused:
-        raise InvalidSettings(refused.message, hint=refused.hint) from None
-    except UnreadableInput as refused:
-        raise InvalidSettings(refused.message, hint="check the file and its permissions") from None
-
-
-def _is_missing(path: Path) -> bool:
-    try:
-        path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except (OSError, ValueError):
-        pass  # reading it reports the problem
-    return False
 
 
 def parse(text: str) -> dict[str, Any]:

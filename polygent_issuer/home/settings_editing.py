@@ -14,6 +14,7 @@ from typing import Any
 from polygent_issuer import files
 from polygent_issuer.errors import InvalidSettings
 from polygent_issuer.hints import Hint, run
+from polygent_issuer.home.folder import LIMIT, settings_text
 from polygent_issuer.home.setting_types import (
     FEATURES,
     SHIPPED_PLANS,
@@ -26,7 +27,6 @@ from polygent_issuer.home.setting_types import (
 from polygent_issuer.home.settings import (
     BACKUPS,
     KEYS,
-    LIMIT,
     PLAN_KEYS,
     Settings,
     interpret,
@@ -34,7 +34,6 @@ from polygent_issuer.home.settings import (
     load,
     parse,
     settings_path,
-    settings_text,
 )
 from polygent_issuer.text import escape, for_toml, nearest
 
