@@ -100,7 +100,7 @@ FOR: Mapping[CheckCode, Advice] = {
     CheckCode.DOMAIN_MISMATCH: Advice(
         sees='under this host name, pages show "License domain mismatch", and the API answers 503 '
         f'"{_OTHER_HOST}"; requests under the allowed domain keep working',
-        do="use a host name that the license allows (* matches exactly one label), or reissue it "
+        do="use a host name that the license allows (* matches exactly one level), or reissue it "
         "for the right domain",
         fix=(*_REISSUE, "DOMAIN"),
     ),

@@ -71,7 +71,7 @@ def test_advice_is_one_line(code: CheckCode) -> None:
         ("not_yet_valid", "clock"),
         ("stale_issue_date", "same expiry"),
         ("machine_mismatch", "Download machine info"),
-        ("domain_mismatch", "exactly one label"),
+        ("domain_mismatch", "exactly one level"),
         ("clock_tampered", "issued now ends it"),
     ],
 )

@@ -21,7 +21,7 @@ from polygent_issuer.cli.options.input_files import (
 from polygent_issuer.cli.output import json_text, verification
 from polygent_issuer.cli.output.model import Block, Line, Style
 from polygent_issuer.cli.output.result import Result, write_blocks
-from polygent_issuer.errors import ExitCode, NotFound
+from polygent_issuer.errors import ExitCode, NotFound, UsageProblem
 from polygent_issuer.files import names_folder
 from polygent_issuer.hints import run
 from polygent_issuer.issuing.verification import (
@@ -35,6 +35,7 @@ from polygent_issuer.issuing.verification import (
     verify_files,
 )
 from polygent_issuer.terms import dates
+from polygent_issuer.text import escape
 from polygent_issuer.verifier import Key, KeySet
 
 MANY: Final[dict[processes.Method, int]] = {"fork": 1_000, "spawn": 5_000}
@@ -207,7 +208,7 @@ def run_verify(invocation: Invocation, options: VerifyOptions) -> Result:
     server = ServerContext(
         now=_instant(invocation, options),
         fingerprint=document.info.fingerprint if document else options.fingerprint,
-        hosts=tuple(options.host or ()),
+        hosts=tuple(map(_parse_host, options.host or ())),
         window=window.span if options.install else None,
     )
     if not several:
@@ -276,3 +277,13 @@ def _instant(invocation: Invocation, options: VerifyOptions) -> datetime:
     from polygent_issuer.terms.parsing import parse_date_or_instant
 
     return parse_date_or_instant(options.at)
+
+
+def _parse_host(text: str) -> str:
+    """Return a Host header; a URL is refused, since no pattern would cover it."""
+    if "/" in text:
+        raise UsageProblem(
+            f"not a host name: {escape(text)}",
+            hint="give --host only the name, such as api.acme.internal, without scheme and path",
+        )
+    return text

@@ -119,7 +119,7 @@ def _which_key(result: VerificationResult) -> Hint:
 
 
 _NO_PATTERN = (
-    "use host names that differ in the first label only, so that one pattern covers them, or "
+    "use host names that differ only before the first dot, so that one pattern covers them, or "
     "reissue the license for any host"
 )
 _NO_NAME = (

@@ -138,7 +138,16 @@ def test_a_mismatch_names_the_pattern_that_covers_all_hosts(
     row = check(desk.run("verify", issued["file"], *given, "--json"), "domain_mismatch")
     assert row["hosts"] == hosts
     assert row["patterns"] == [word for word in text.split() if word.endswith(".internal")]
-    assert ("in the first label only" in row["do"]) is (text.startswith("no single pattern"))
+    assert ("only before the first dot" in row["do"]) is (text.startswith("no single pattern"))
+
+
+def test_a_url_is_not_a_host(desk: Desk) -> None:
+    """It is wrong usage, and not a mismatch whose fix drops the allowed domain."""
+    argv = ("sign", "--customer", "Globex", "--tier", "enterprise", "--allowed-domain")
+    [issued] = desk.ok(*argv, "*.acme.internal", "--json").json["licenses"]
+    outcome = desk.run("verify", issued["file"], "--host", "https://api.acme.internal/")
+    assert outcome.code == 2
+    assert "not a host name: https://api.acme.internal/" in outcome.err
 
 
 def test_each_of_several_hosts_is_checked(desk: Desk) -> None:
