@@ -59,7 +59,7 @@ def import_file(
         lambda db: customer_import.carry_out(db, plan.rows, decided.behind, agreed),
         undone="nothing was imported",
     )
-    return _report(plan, agreed, agreed, done=True)
+    return _report(plan, agreed, agreed, done=True, shown=invocation.interactive)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,14 +97,17 @@ def _obtain(
     """Return the consent to all findings; a terminal shows the rows and asks once for each code."""
     if not invocation.interactive:
         return consent.obtain(invocation, findings, typed)
-    write_blocks([*_row_lines(plan.needed, _MOST_SHOWN), *_totals(plan)], sys.stderr)
+    write_blocks([*_row_lines(plan.needed, _MOST_SHOWN), *_totals(plan, done=False)], sys.stderr)
     missing = Counter(str(finding.code) for finding in typed.missing(findings))
     agreed = consent.obtain_for_many(missing, typed)
     require(findings, agreed)
     return agreed
 
 
-def _report(plan: _Plan, agreed: Consent, typed: Consent, *, done: bool) -> Report:
+def _report(
+    plan: _Plan, agreed: Consent, typed: Consent, *, done: bool, shown: bool = False
+) -> Report:
+    """Report the rows, unless the question has `shown` them."""
     members = {
         "done": done,
         **plan.counts,
@@ -112,25 +115,27 @@ def _report(plan: _Plan, agreed: Consent, typed: Consent, *, done: bool) -> Repo
         "still_named": [outdated_json(each) for each in plan.outdated],
         "accepted": [str(code) for code in agreed.used(plan.findings)],
     }
-    return Report(members, _text(plan, typed, done=done))
+    return Report(members, _text(plan, typed, done=done, shown=shown))
 
 
-def _text(plan: _Plan, typed: Consent, *, done: bool) -> Iterable[Block]:
-    yield from _row_lines(plan.needed, _MOST_SHOWN if done else len(plan.rows))
-    yield from _totals(plan)
+def _text(plan: _Plan, typed: Consent, *, done: bool, shown: bool) -> Iterable[Block]:
+    if not shown:
+        yield from _row_lines(plan.needed, _MOST_SHOWN if done else len(plan.rows))
+    yield from _totals(plan, done=done)
     if not plan.needed:
         yield Line("nothing to do", "dim")
     elif not done:
         missing = typed.missing(plan.findings)
         for code in dict.fromkeys(finding.code for finding in missing):
             yield Line(f"consent needed: --accept {code} --reason TEXT", "warn")
-        yield Line("nothing was written", "dim")
+        yield Line("dry run: nothing was written", "dim")
     if done:
         yield from outdated_lines(plan.outdated, "the old name")
 
 
-def _totals(plan: _Plan) -> Iterable[Block]:
-    words = (f"{name} {count:,}" for name, count in plan.counts.items() if count)
+def _totals(plan: _Plan, *, done: bool) -> Iterable[Block]:
+    names = {} if done else {"added": "add", "changed": "change"}
+    words = (f"{names.get(name, name)} {count:,}" for name, count in plan.counts.items() if count)
     yield Line(", ".join(words) or "the file has no rows", "title")
 
 

@@ -153,7 +153,10 @@ def test_similar_names_need_consent(books: Books) -> None:
     ]
     preview = books.desk.ok("customer", "import", file, "--dry-run").text
     assert "line 2: NEW Acme Inc (acme-inc)\n  similar-customer: the name Acme Inc is" in preview
-    assert "consent needed: --accept similar-customer --reason TEXT\nnothing was written" in preview
+    assert (
+        "consent needed: --accept similar-customer --reason TEXT\ndry run: nothing was written"
+        in preview
+    )
     argv = ("--accept", "similar-customer")
     assert books.desk.run("customer", "import", file, *argv).code == 4
     result = books.desk.ok("customer", "import", file, *argv, "--reason", "checked", "--json").json
@@ -187,7 +190,7 @@ def test_a_dry_run_and_an_empty_file_write_nothing(books: Books) -> None:
     before = books.last_row()
     preview = books.desk.ok("customer", "import", file, "--dry-run").text
     assert preview.count("NEW Store") == 30
-    assert "added 30\nnothing was written\n" in preview
+    assert "add 30\ndry run: nothing was written\n" in preview
     assert books.desk.ok("customer", "import", write(books, HEADER, "e.csv")).text == (
         "the file has no rows\nnothing to do\n"
     )
@@ -234,7 +237,7 @@ def test_a_terminal_shows_the_rows_and_asks(books: Books) -> None:
     terminal.expect("import these?")
     terminal.sendline("y")
     code, screen = finish(terminal)
-    assert (code, "added 2" in screen) == (0, True)
+    assert (code, "added 2" in screen, "NEW" in screen) == (0, True, False)
     assert books.last_row().reason == "three firms"
     terminal = at_terminal(
         books.desk.home, "customer", "import", write(books, "name\nZeta\n"), *CLOCK
