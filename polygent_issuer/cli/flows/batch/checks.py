@@ -140,9 +140,12 @@ def folder_of(invocation: Invocation, option: str | None) -> Destination:
         )
     if destination.name is not None:
         place = str(destination.folder / destination.name)
+        if not os.path.lexists(place):
+            missing = f"the folder {escape(place)} does not exist"
+            raise UsageProblem(missing, hint=f"mkdir -p {for_shell(place)}")
         raise UsageProblem(
             f"a batch writes many files, and {escape(place)} is not a folder",
-            hint="--output FOLDER" if os.path.lexists(place) else f"mkdir -p {for_shell(place)}",
+            hint="--output FOLDER",
         )
     destination.check(())
     return destination

@@ -155,8 +155,8 @@ class BatchResult(Result):
         if self.report is not None:
             yield Line(f"report: {self.report}", "dim")
         if not self.complete:
-            ended = "interrupted" if self.interrupted else "stopped by an error"
-            yield Line(f"{ended}; run the same command again to continue", "warn")
+            ended = "interrupted;" if self.interrupted else "stopped by an error; fix it, and"
+            yield Line(f"{ended} run the same command again to continue", "warn")
         elif self.counts.issued:
             sent = run("license", "sent", "--all")
             if self.bundle is not None:

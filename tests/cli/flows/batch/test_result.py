@@ -47,7 +47,7 @@ def test_a_batch_with_nothing_to_do_exits_0() -> None:
     broken = BatchResult(counts=counts(), settings=Settings(), stopped=True)
     assert lines(broken) == [
         "nothing was issued",
-        "stopped by an error; run the same command again to continue",
+        "stopped by an error; fix it, and run the same command again to continue",
     ]
 
 
