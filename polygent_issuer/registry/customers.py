@@ -184,7 +184,7 @@ def not_found(
     """
     if not suggestion:
         return NotFound(message, hint=otherwise or every)
-    return NotFound(message, hint=Hint(f"did you mean `{suggestion}`? — or `", every, "`"))
+    return NotFound(message, hint=Hint(f"did you mean {suggestion}? or ", every))
 
 
 def ambiguous(message: str, names: Sequence[str]) -> Ambiguous:
@@ -315,7 +315,7 @@ def _not_found(db: Reading, typed: str) -> NotFound:
     """Return the error for an unknown name, with those that begin like it, or the nearest one."""
     message, every = f"unknown customer {escape(typed)}", run("customer", "list")
     if not typed.strip():
-        return not_found(message, None, every)
+        return not_found("the customer name is empty", None, every)
     beginning = _beginning_with(db, typed)
     if len(beginning) > 1:
         return NotFound(message, hint=_give_one_of(list(map(_title, beginning))))

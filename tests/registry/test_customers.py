@@ -170,7 +170,7 @@ def test_another_legal_form_is_another_customer(db: Writing) -> None:
     """Acme Inc is not Acme GmbH, but Globex, which has no legal form, is Globex Inc."""
     with pytest.raises(NotFound) as caught:
         customers.find(db, "Acme Inc")
-    assert caught.value.hint == "did you mean `acme`? \u2014 or `polygent-issue customer list`"
+    assert caught.value.hint == "did you mean acme? or polygent-issue customer list"
     assert customers.find(db, "Globex Inc").slug == "globex"
 
 
@@ -201,7 +201,7 @@ def test_a_mistyped_customer_gets_a_suggestion(db: Writing, typed: str, near: st
     for search in (customers.find, customers.get, customers.find_by_beginning):
         with pytest.raises(NotFound) as caught:
             search(db, typed)
-        assert caught.value.hint == f"did you mean `{near}`? — or `polygent-issue customer list`"
+        assert caught.value.hint == f"did you mean {near}? or polygent-issue customer list"
 
 
 def test_an_unknown_customer_gets_the_list(db: Writing) -> None:
@@ -231,7 +231,7 @@ def test_an_unambiguous_beginning_is_enough(db: Writing, typed: str, slug: str) 
     assert customers.find_by_beginning(db, typed).slug == slug
     with pytest.raises(NotFound) as caught:
         customers.find(db, typed)
-    assert str(caught.value.hint).startswith(f"did you mean `{slug}`?")
+    assert str(caught.value.hint).startswith(f"did you mean {slug}?")
 
 
 def test_the_hint_for_an_ambiguous_beginning_names_five(db: Writing) -> None:

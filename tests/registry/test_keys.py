@@ -93,7 +93,7 @@ def test_a_key_is_found_by_label_kid_or_its_beginning(db: Writing) -> None:
         assert keys.find(db, typed) == added
     with pytest.raises(NotFound) as caught:
         keys.find(db, "spair")
-    assert caught.value.hint == "did you mean `spare`? — or `polygent-issue key list`"
+    assert caught.value.hint == "did you mean spare? or polygent-issue key list"
     with pytest.raises(NotFound):
         keys.find(db, "")
     assert keys.find(db, other.kid) == other

@@ -147,4 +147,4 @@ def test_an_unknown_key_is_refused(desk: Desk) -> None:
     """An unknown key is exit 5 with the nearest label."""
     outcome = desk.run("key", "show", "mian")
     assert outcome.code == 5
-    assert "did you mean `main`?" in outcome.err
+    assert "did you mean main?" in outcome.err
