@@ -29,6 +29,7 @@ from polygent_issuer.verifier.license import (
 )
 from polygent_issuer.verifier.tables import ENTERPRISE_FEATURES, FEATURES
 
+_ENDS: Final = ", and no space at either end"
 _DATE_HINT: Final = "write a date as 2027-11-30, an instant as 2027-11-30T18:00:00Z"
 _DATE: Final = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
 _DATE_FORMAT: Final = re.compile("%([dmY])([-./])%([dmY])([-./])%([dmY])")
@@ -230,7 +231,7 @@ def parse_name(text: str) -> str:
     """Parse a display name, and normalize it to NFC (FORMAT §1)."""
     name = nfc(text)
     if problem := display_name_problem(name):
-        raise InvalidTerms(problem, hint="use 1 to 200 visible characters")
+        raise InvalidTerms(problem, hint=f"use 1 to 200 visible characters{_ENDS}")
     return name
 
 
@@ -243,7 +244,8 @@ def parse_note(text: str) -> str:
     """Parse a note: a display name (FORMAT §1) of up to 1,000 characters."""
     note = nfc(text)
     if problem := display_name_problem(note, MAX_NOTE):
-        raise InvalidTerms(problem, hint=f"use 1 to {MAX_NOTE:,} visible characters in one line")
+        line = f"use 1 to {MAX_NOTE:,} visible characters in one line"
+        raise InvalidTerms(problem, hint=line + _ENDS)
     return note
 
 
@@ -303,6 +305,7 @@ class DateFormat:
         try:
             return date(int(match["Y"]), int(match["m"]), int(match["d"]))
         except ValueError:
+            hint = f"check day and month; the form is {self.text}, as --date-format states"
             raise InvalidTerms(f"no such day: {escape_short(text)}", hint=hint) from None
 
 
