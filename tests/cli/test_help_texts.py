@@ -78,6 +78,14 @@ def test_the_help_of_a_command_begins_with_its_summary(path: str) -> None:
     assert command.help.split("\n\n")[0] == ENTRIES[path].help
 
 
+@pytest.mark.parametrize("path", ENTRIES)
+def test_the_help_breaks_no_word(path: str) -> None:
+    """At 80 columns (help leaves two free), an option is in one line, so that it can be copied."""
+    command: Any = load(ENTRIES[path], None)
+    context = command.context_class(command, info_name=path, terminal_width=78)
+    assert [line for line in command.get_help(context).splitlines() if line.endswith("-")] == []
+
+
 def test_each_verb_is_used() -> None:
     """`VERBS` is no longer than it need be."""
     texts = [entry.help for entry in ENTRIES.values()]

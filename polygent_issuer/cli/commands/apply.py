@@ -57,7 +57,7 @@ def apply(
     the current value. Licenses are issued, renewed or reissued as needed. If a row fails, the
     others are still processed (exit 20). Applying the same file again does only what is missing.
 
-    The accept and reason fields of a row count only with --expect or --accept-from-file.
+    The accept and reason fields of a row count only with --accept-from-file or --expect.
     Customers that are missing from the file are listed but not changed.
     Dates are ISO dates (2027-11-30), or in the form of --date-format: %d, %m, %Y with -, . or /.
     """

@@ -40,10 +40,10 @@ def reissue(
 ) -> Result:
     """Reissue licenses with the same expiry dates.
 
-    Use it after a change of machine or domain (--machine-info, --allowed-domain), to correct a
-    number, or to get a new file after the upload window has passed. Machine and terms stay as
-    they are except for the options given. If several licenses become enterprise, one license
-    replaces them, with the latest of their expiry dates.
+    Use it after a change of machine or domain, to correct a number, or to get a new file after the
+    upload window has passed. Machine and terms stay as they are except for the options given. If
+    several licenses become enterprise, one license replaces them, with the latest of their expiry
+    dates.
 
     Several customers, -, --signed-with, --all and --due-within make a batch, as in renew. A license
     that has the terms and the key is kept while servers accept its file.
