@@ -13,7 +13,7 @@ from itertools import chain, repeat
 from typing import Final, Literal
 
 from polygent_issuer.cli.output.model import Block, Fields, Line, Style, Table
-from polygent_issuer.hints import PROGRAM, Command, Hint
+from polygent_issuer.hints import PROGRAM, Command, Hint, Option
 from polygent_issuer.text import escape
 
 CUT: Final = "..."
@@ -129,11 +129,11 @@ def pieces(text: str) -> list[str]:
 
 
 def _commands(hint: Hint) -> list[tuple[int, int]]:
-    """Return where the commands of a hint begin and end in its text."""
+    """Return where commands, and options with quotes, begin and end in the text of a hint."""
     spans, at = list[tuple[int, int]](), 0
     for part in hint.parts:
         end = at + len(escape(str(part)))
-        if isinstance(part, Command):
+        if isinstance(part, Command) or (isinstance(part, Option) and "'" in str(part)):
             spans.append((at, end))
         at = end
     return spans

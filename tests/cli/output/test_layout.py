@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from polygent_issuer.cli.output.layout import cells, pieces, rows
 from polygent_issuer.cli.output.model import Block, Fields, Line, Table
-from polygent_issuer.hints import Hint, run
+from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.text import escape
 
 FILE = "/home/ada/Documents/licenses of 2026/customers/acme-gmbh-prod-1-2027-11-30-1f3a9c2e.lic"
@@ -56,6 +56,8 @@ def test_a_hint_knows_where_its_commands_end() -> None:
     assert parts[1:3] == ["polygent-issue key import BACKUP", "takes"]
     assert parts[-1] == "polygent-issue key list."
     assert "".join(pieces(hint)) == str(hint)
+    option_hint = Hint("columns are name: ", option("--map", "Acme GmbH=COLUMN"), "; or not")
+    assert [each.strip() for each in pieces(option_hint)][3] == "--map 'Acme GmbH=COLUMN';"
 
 
 def test_options_in_a_row_are_one_piece() -> None:
