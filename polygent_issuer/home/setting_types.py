@@ -167,7 +167,7 @@ def _parse_mailbox(text: str) -> str:
     if email_address.parse_address(text) is None:
         raise InvalidSettings(
             f"not an email address: {escape(text)}",
-            hint="licenses@polygent.example, or Polygent <licenses@polygent.example>",
+            hint="write it as licenses@polygent.example, or Polygent <licenses@polygent.example>",
         )
     return text
 
