@@ -147,11 +147,7 @@ class Actor:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Customer:
-    """A customer; `slug` is the `sub` of its licenses, `aliases` are slugs of merged customers.
-
-    Batches keep back the licenses of a customer on hold: since `held_at`, until the instant
-    `held_until`, or without end if that is empty.
-    """
+    """A customer; `slug` is the `sub` of its licenses, `aliases` are slugs of merged customers."""
 
     id: int
     slug: str
@@ -269,8 +265,7 @@ def reader(
 class LicenseRecord:
     """An issued license: `id` is its `jti`, `file` has the exact bytes of its `.lic`.
 
-    `term` and `plan` are the defaults of the next renewal. `order_id` and `note` are only kept in
-    the registry. `held_at` and `held_until` are those of the customer.
+    `term` and `plan` are the defaults of the next renewal. The hold is that of the customer.
     """
 
     id: str
