@@ -111,8 +111,14 @@ def halves(letters: str) -> tuple[str, str]:
 
 
 def rows_of_name(name: object) -> str:
-    """Return the keys of a name as JSON, for a migration in SQL; none for a damaged value."""
-    keys = name_keys(name) if isinstance(name, str) else ()
+    """Return the keys of a name in UTF-8 as JSON, for a migration in SQL.
+
+    A damaged name has none. SQLite passes bytes, since it cannot pass text that is not UTF-8.
+    """
+    try:
+        keys = name_keys(name.decode()) if isinstance(name, bytes) else ()
+    except UnicodeDecodeError:
+        keys = ()
     rows = ((key.words, key.legal_form, key.letters, key.letters[::-1]) for key in keys)
     return json.dumps(list(rows))
 

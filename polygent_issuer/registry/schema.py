@@ -239,7 +239,7 @@ _DESK: Final = (
     """INSERT INTO customer_names (customer_id, words, legal_form, letters, letters_reversed)
         SELECT customers.id, json_extract(key.value, '$[0]'), json_extract(key.value, '$[1]'),
             json_extract(key.value, '$[2]'), json_extract(key.value, '$[3]')
-        FROM customers, json_each(rows_of_name(name)) AS key ORDER BY customers.id""",
+        FROM customers, json_each(rows_of_name(CAST(name AS BLOB))) AS key ORDER BY customers.id""",
     "ALTER TABLE customers ADD COLUMN notes TEXT",
     "ALTER TABLE customers ADD COLUMN held_at TEXT",
     "ALTER TABLE customers ADD COLUMN held_until TEXT",

@@ -330,6 +330,23 @@ def test_an_unreadable_journal_row_does_not_stop_a_migration(
         assert "journal row 2 cannot be read" in journal_check.verify(db).problems
 
 
+def test_a_name_that_is_not_utf_8_does_not_stop_a_migration(path: Path, registry: Registry) -> None:
+    """Only that customer cannot be used; the others are found by their names as before."""
+    fill(registry)
+    with registry.writing(now=NOW, actor=ACTOR) as db:
+        customers.add(db, slug="zorro", name="Zorro")
+        db.record("customer-added")
+    registry.close()
+    with closing(sqlite3.connect(path)) as raw:
+        raw.executescript(older_tables(3))
+        raw.execute("UPDATE customers SET name = CAST(x'ff41' AS TEXT) WHERE slug = 'acme'")
+        raw.commit()
+    with Registry.open(path) as opened, opened.reading() as db:
+        assert customers.find(db, "ZORRO").slug == "zorro"
+        with pytest.raises(RegistryDamaged):
+            customers.get(db, "acme")
+
+
 def test_a_later_migration_keeps_rows_and_their_digests(
     path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
