@@ -10,7 +10,7 @@ files are kept.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -108,7 +108,7 @@ def restore(
     Args:
         home, rows: the home, and the rows of the backup.
         now: the instant in the names of the kept files.
-        keep_old: False if the present files are the defaults of a new home.
+        keep_old: False if the present settings file has the defaults of a new home.
 
     Raises:
         InvalidSettings: as `compare`; then nothing was changed.
@@ -118,7 +118,10 @@ def restore(
         files.sweep(home, _TEMPORARY)
         for path in (template.template_path(home), settings_path(home)):
             files.sweep_replacements(path)
-        return _replace(_decide(home, rows).contents, now if keep_old else None)
+        contents = _decide(home, rows).contents
+        # A template is never a default: a home without a settings file may have an edited one.
+        keep = [path for path in contents if keep_old or path != settings_path(home)]
+        return _replace(contents, now, keep)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -200,16 +203,18 @@ def _plan_texts(settings: Settings) -> Iterator[tuple[str, str]]:
             yield f"{PLANS}.{plan.name}.{key}", text
 
 
-def _replace(contents: Mapping[Path, bytes | None], now: datetime | None) -> tuple[Path, ...]:
+def _replace(
+    contents: Mapping[Path, bytes | None], now: datetime, keep: Collection[Path]
+) -> tuple[Path, ...]:
     """Replace the files one after the other, and put the old ones back on failure.
 
-    The old ones are kept under a name with this instant, if there is one.
+    The old ones of `keep` are kept under a name with this instant.
     """
     old = {path: _read(path) for path in contents}
     kept = list[Path]()
     try:
         for path, data in old.items():
-            if data is not None and now is not None:
+            if data is not None and path in keep:
                 copy = free_name(path.with_name(f"{path.name}.before-restore-{stamp(now)}"))
                 temp_name = f"{_TEMPORARY}{os.getpid()}.tmp"
                 prepared = files.prepare(data, copy.parent, temp_name=temp_name, private=True)

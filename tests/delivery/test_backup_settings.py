@@ -121,6 +121,13 @@ def test_unset_values_and_the_default_template_come_back(ada: Path, grace: Path)
     assert kept.read_text() == SUBJECT
 
 
+def test_a_template_without_a_settings_file_is_kept(ada: Path, grace: Path) -> None:
+    """Only the defaults of a new settings file are not kept: a template is never a default."""
+    backup_settings.restore(ada, collect(grace), NOW, keep_old=False)
+    (kept,) = ada.glob("*.before-restore-*")
+    assert kept.read_text() == SUBJECT
+
+
 def test_settings_in_another_layout_are_changed_in_place(ada: Path, tmp_path: Path) -> None:
     """Comments of a file that was written by hand stay, and a missing file is created."""
     (tmp_path / "new").mkdir()
