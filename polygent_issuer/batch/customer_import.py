@@ -1,7 +1,8 @@
 """Import of customers: match each row of a file, decide what changes, write all of it or nothing.
 
 A row means the customer with its slug, else the one that its name means (`customers.matches`), else
-a new customer. The slug of a customer never changes. A name changes only in a row with the slug.
+a new customer. The slug of a customer never changes. A name changes only in a row with the slug,
+not with an alias.
 """
 
 from collections.abc import Mapping, Sequence
@@ -207,7 +208,8 @@ def _changes(row: CustomerRow, customer: Customer) -> dict[str, Any]:
     if changes["contacts"] == tuple(dict.fromkeys(customer.contacts)):
         del changes["contacts"]
     name = changes.get("name")
-    if row.slug is None or name == plain_spaces(customer.name):
+    # An older file still names a merged customer, with its slug: now an alias of this customer.
+    if row.slug != customer.slug or name == plain_spaces(customer.name):
         changes.pop("name", None)
     return changes
 

@@ -167,6 +167,17 @@ def test_similar_names_need_consent(books: Books) -> None:
     assert {row.reason for row in rows} == {"checked"}
 
 
+def test_the_slug_of_a_merged_customer_changes_no_name(books: Books) -> None:
+    """An export from before the merger has the old name with the slug that is now an alias."""
+    books.customer()
+    books.customer("Globex AG", "globex")
+    books.desk.ok("customer", "merge", "globex", "acme", "--yes", "--reason", "same", *CLOCK)
+    result = imported(books, "globex,Globex AG,,,G-1,\n", *CLOCK)
+    [row] = result["customers"]
+    assert (row["slug"], row["changes"]) == ("acme", [{"name": "crm", "old": None, "new": "G-1"}])
+    assert shown(books, "acme")["name"] == "Acme GmbH"
+
+
 def test_new_slugs_do_not_collide(books: Books) -> None:
     """A slug that is made avoids those of the registry and of every row, also of later ones."""
     books.customer("Something", "acme")
