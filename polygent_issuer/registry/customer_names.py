@@ -12,7 +12,7 @@ from polygent_issuer.registry.name_keys import (
     NameKey,
     beginnings,
     compare,
-    halves,
+    divisions,
     name_keys,
     one_letter_apart,
 )
@@ -20,6 +20,8 @@ from polygent_issuer.registry.records import Row, Value, as_int, text
 from polygent_issuer.registry.transactions import Reading, Writing
 
 _COLUMNS: Final = ("customer_id", "words", "legal_form", "letters", "letters_reversed")
+_MOST_COUNTED: Final = 500
+"""Enough to compare two ranges of names; more would take as long as a search."""
 
 
 def write(db: Writing, customer_id: int, name: str) -> None:
@@ -60,7 +62,7 @@ def similar(db: Reading, name: str) -> set[int]:
     """Return the ids of the customers whose names match or are similar (`name_keys`)."""
     candidates: set[int] = set()
     for key in name_keys(name):
-        first, last = halves(key.letters)
+        first, last = _narrowest(db, key.letters)
         candidates |= _one_letter_apart(db, "letters", key.letters, first)
         candidates |= _one_letter_apart(db, "letters_reversed", key.letters[::-1], last[::-1])
         for words in beginnings(key.words):
@@ -104,6 +106,26 @@ def _confirmed(
         row = db.recorded("customers", customer_id)
         if row is not None and compare(text(row["name"]), name, rule):
             yield customer_id
+
+
+def _narrowest(db: Reading, letters: str) -> tuple[str, str]:
+    """Return the beginning and the end that the fewest names have: many begin with one word."""
+    return min(divisions(letters), key=lambda parts: _count(db, *parts))
+
+
+def _count(db: Reading, first: str, last: str) -> int:
+    """Count the names with this beginning or this end, up to a maximum."""
+    ends = (("letters", first), ("letters_reversed", last[::-1]))
+    return sum(
+        db.value(
+            as_int,
+            f"""SELECT count(*) FROM (SELECT 1 FROM customer_names
+            WHERE {column} >= ? AND {column} < ? LIMIT {_MOST_COUNTED})""",  # noqa: S608
+            text_range(prefix),
+        )
+        or 0
+        for column, prefix in ends
+    )
 
 
 def _one_letter_apart(db: Reading, column: str, letters: str, prefix: str) -> set[int]:

@@ -98,16 +98,19 @@ def one_letter_apart(one: str, other: str) -> bool:
     return not (added and _is_digit(short[at - 1]) and _is_digit(short[at]))
 
 
-def halves(letters: str) -> tuple[str, str]:
-    """Return a beginning and an end; each text that is one letter apart has one of them.
+def divisions(letters: str) -> Iterator[tuple[str, str]]:
+    """Yield beginnings and ends; a text that is one letter apart has one of each pair.
 
-    A number is never divided, and it is in both: many stores differ only in their number.
+    A number is never divided, and it is in both: many stores differ only in their number. The first
+    pair divides at the longest number, or in the middle.
     """
-    numbers = _NUMBER.finditer(letters)
-    start, end = max((match.span() for match in numbers), key=_length, default=(0, 0))
-    if start == end:
-        start = end = len(letters) // 2
-    return letters[:end], letters[start:]
+    numbers = [match.span() for match in _NUMBER.finditer(letters)]
+    start, end = max(numbers, key=_length, default=(len(letters) // 2,) * 2)
+    yield letters[:end], letters[start:]
+    for at in (len(letters) * eighths // 8 for eighths in (7, 6, 2, 1)):
+        around = ((first, last) for first, last in numbers if first <= at <= last)
+        start, end = next(around, (at, at))
+        yield letters[:end], letters[start:]
 
 
 def rows_of_name(name: object) -> str:

@@ -6,8 +6,9 @@ from contextlib import closing
 import pytest
 from support.registries import writing
 
-from polygent_issuer.registry import Reading, Registry, Writing, customers
+from polygent_issuer.registry import Reading, Registry, Writing, customer_names, customers
 from polygent_issuer.registry.customers import similar
+from polygent_issuer.registry.name_keys import one_letter_apart
 from polygent_issuer.text import slugify
 
 
@@ -138,6 +139,27 @@ def test_a_search_reads_few_rows_of_many(registry: Registry) -> None:
     assert steps
     assert [step for step in steps if step.startswith("SCAN")] == []
     assert len(compared) < 20
+
+
+@pytest.mark.parametrize("form", ["Municipality {}", "{} Waterworks", "Works {} 1"])
+def test_names_with_a_common_word_are_divided_elsewhere(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """A search compares a few letters of many names, not each name with that word."""
+    places = [f"{a}{b}{c}o" for a in "bdgkl" for b in "aeiou" for c in "mnprstvz"]
+    with writing(registry) as db:
+        for place in places:
+            customers.add(db, slug=place, name=form.format(place))
+    compared: list[str] = []
+
+    def noted(one: str, other: str) -> bool:
+        compared.append(one)
+        return one_letter_apart(one, other)
+
+    monkeypatch.setattr(customer_names, "one_letter_apart", noted)
+    with registry.reading() as read:
+        assert "bamo" in {one.slug for one in similar(read, form.format("bamoo"))}
+    assert len(compared) < len(places) / 2
 
 
 def watch(db: Reading) -> tuple[list[str], list[str]]:
