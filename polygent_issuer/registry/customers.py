@@ -266,9 +266,10 @@ def _columns(**columns: Any) -> dict[str, Value]:  # noqa: ANN401  # as in `add`
 def similar(db: Reading, name: str, *, besides: Customer | None = None) -> tuple[Customer, ...]:
     """Return the customers with a matching or similar name (`name_keys`), by slug.
 
-    A customer whose slug or alias is made of this name counts, too. `besides` is left out.
+    A customer whose slug or alias is made of this name counts, too; an alias also if only the legal
+    form differs. `besides` is left out.
     """
-    ids, slug = customer_names.similar(db, name), slugify(name)
+    ids, slug = customer_names.similar(db, name) | _merged(db, name), slugify(name)
     plain = slug.replace("-", "")
     # Otherwise the slug is shortened, or made of another script.
     if any(plain.startswith(key.letters.replace(".", "")) for key in name_keys(name)):
@@ -277,6 +278,21 @@ def similar(db: Reading, name: str, *, besides: Customer | None = None) -> tuple
     if besides is not None:
         ids.discard(besides.id)
     return _by_ids(db, ids)
+
+
+def _merged(db: Reading, name: str) -> set[int]:
+    """Return the ids of the customers with an alias of these letters: its own name is gone."""
+    keys = name_keys(name)
+    letters = {key.letters for key in keys}
+    sql = "SELECT slug FROM aliases WHERE slug >= ? AND slug < ?"
+    aliases = {
+        alias for key in keys for alias in db.values(text, sql, text_range(slugify(key.words)))
+    }
+    return {
+        get(db, alias).id
+        for alias in aliases
+        if letters & {key.letters for key in name_keys(alias.replace("-", " "))}
+    }
 
 
 def _by_ids(db: Reading, ids: Iterable[int]) -> tuple[Customer, ...]:

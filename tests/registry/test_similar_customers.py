@@ -111,6 +111,16 @@ def test_an_alias_is_found(db: Writing) -> None:
     assert similar(db, "!!!") == ()
 
 
+@pytest.mark.parametrize("name", ["Bücher Labs", "Buecher Labs AG", "bucher labs, inc."])
+def test_an_alias_is_found_without_its_legal_form(db: Writing, name: str) -> None:
+    """As names are that differ only in the legal form; a number still means another customer."""
+    globex = customers.get(db, "globex")
+    for slug in ("bucher-labs-gmbh", "buecher-labs-kg", "bucher-labs-gmbh-2"):
+        db.insert("aliases", slug=slug, customer_id=globex.id, created_at=db.at)
+    assert [one.slug for one in similar(db, name)] == ["globex"]
+    assert similar(db, f"{name} 3") == ()
+
+
 def test_names_without_a_latin_slug_are_compared_as_names(db: Writing) -> None:
     """Two Chinese names are not similar because of similar slugs."""
     name = "\u6771\u4eac\u96fb\u529b"
