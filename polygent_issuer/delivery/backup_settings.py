@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from polygent_issuer import files
 from polygent_issuer.delivery import template
-from polygent_issuer.errors import InputRefused, OutputProblem
+from polygent_issuer.errors import InputRefused
 from polygent_issuer.files import disk
 from polygent_issuer.hints import Hint, option
 from polygent_issuer.home.folder import settings_text
@@ -221,7 +221,7 @@ def _replace(
                 kept.append(prepared.publish(copy.name))
         for path, data in contents.items():
             _write(path, data)
-    except OutputProblem:
+    except BaseException:  # Ctrl-C, too
         for path, data in old.items():
             if _read(path) != data:
                 _write(path, data)
