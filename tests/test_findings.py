@@ -36,6 +36,7 @@ def test_the_codes_are_those_of_the_design() -> None:
         "long-term",
         "similar-customer",
         "not-due",
+        "on-hold",
         "weak-passphrase",
         "clock-behind",
         "key-rollout",

@@ -1,5 +1,6 @@
 """Export of stored license files: the members of each, and the export of many at once."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +12,7 @@ from polygent_issuer.batch.file_export import StoredFile
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.batch.checks import Problems, bundle_of, folder_of
 from polygent_issuer.cli.flows.mail_drafts import drafter
-from polygent_issuer.cli.output.license import send_warnings
+from polygent_issuer.cli.output.license import reissue_all_command, send_warnings
 from polygent_issuer.cli.output.model import Block, Line, Table
 from polygent_issuer.cli.output.proposal import deadline
 from polygent_issuer.cli.output.result import Report
@@ -19,6 +20,7 @@ from polygent_issuer.home.settings import Settings
 from polygent_issuer.registry import KeyRecord, LicenseRecord, Reading
 from polygent_issuer.registry.change import Decided
 from polygent_issuer.terms import dates
+from polygent_issuer.text import escape
 
 _MOST_WARNINGS: Final = 20
 Select = Callable[[Reading], tuple[LicenseRecord, ...]]
@@ -61,11 +63,23 @@ def exported_json(
 def warn_before_sending(
     invocation: Invocation, stored: Iterable[tuple[LicenseRecord, KeyRecord]]
 ) -> None:
-    """Warn of each license that should not be sent now, up to a number that can be read."""
+    """Warn of each license that should not be sent now, up to a number that can be read.
+
+    Several licenses of one compromised key have one warning.
+    """
     window = invocation.settings.upload_window_or_assumed
+    stored = tuple(stored)
+    lost = Counter(key.label for record, key in stored if record.is_current and key.compromised)
     warnings = [
+        f"{count:,} of these licenses were signed with {escape(label)}, which is compromised: "
+        f"servers must refuse them; for new licenses: {reissue_all_command(label)}"
+        for label, count in lost.items()
+        if count > 1
+    ]
+    warnings += [
         warning
         for record, key in stored
+        if not record.is_current or lost[key.label] <= 1
         for warning in send_warnings(
             record,
             key,

@@ -121,6 +121,10 @@ def test_a_license_of_a_compromised_key_is_warned_of(two: Books) -> None:
     exported = two.desk.ok("license", "export", FIRST, "--json")
     assert result in exported.err
     assert exported.json["compromised_key"] == "main"
+    warning, *others = two.desk.ok("license", "sent", FIRST, SECOND).err.splitlines()
+    assert "2 of these licenses were signed with main, which is compromised" in warning
+    assert warning.endswith("for new licenses: polygent-issue reissue --signed-with main")
+    assert others == []
     two.desk.now += timedelta(days=800)  # an expired one cannot be reissued
     outcome = two.desk.ok("license", "sent", FIRST)
     assert "polygent-issue renew acme --license 0000000a\n" in outcome.err
