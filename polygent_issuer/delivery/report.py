@@ -84,11 +84,12 @@ class ReportedLicense:
 
     @property
     def hold(self) -> str:
-        """The end of the customer's hold and its reason: `until 2026-12-31: unpaid`, or nothing."""
+        """The last day of the hold, in the customer's time zone, and its reason, or nothing."""
         if not self.on_hold:
             return ""
         until, reason = self.customer.held_until, self.customer.held_reason
-        end = "on hold" if until is None else f"until {dates.last_full_day(until)}"
+        zone = dates.known_zone(self.customer.time_zone)
+        end = "on hold" if until is None else f"until {dates.last_full_day(until, zone)}"
         return f"{end}: {reason}" if reason else end
 
 
@@ -144,7 +145,7 @@ class LicenseReport:
     Attributes:
         licenses: the current ones, by customer; expired ones only if the customer is not archived.
         total: of those that run, as in `by_plan`, `by_tier`, `months` and `later`.
-        months: this month and the eleven after it (UTC), by the last second that is covered.
+        months: this month and the fifteen after it (UTC), by the last second that is covered.
         later: the expiries after these months.
     """
 

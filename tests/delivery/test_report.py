@@ -102,19 +102,23 @@ def test_keys_have_the_customers_whose_running_licenses_they_signed(books: Books
 
 
 @pytest.mark.parametrize(
-    ("held_until", "hold"),
+    ("held_until", "zone", "hold"),
     [
-        (None, "on hold: unpaid"),
-        ("2026-12-01T00:00:00.000000Z", "until 2026-11-30: unpaid"),
-        ("2026-11-30T09:30:00.000000Z", ""),
+        (None, None, "on hold: unpaid"),
+        ("2026-12-01T00:00:00.000000Z", None, "until 2026-11-30: unpaid"),
+        ("2026-12-01T15:00:00.000000Z", "Asia/Tokyo", "until 2026-12-01: unpaid"),
+        ("2026-11-30T09:30:00.000000Z", None, ""),
     ],
 )
-def test_a_hold_is_shown_until_it_ends(books: Books, held_until: str | None, hold: str) -> None:
-    """A hold ends at its instant, and without one it does not end."""
+def test_a_hold_is_shown_until_it_ends(
+    books: Books, held_until: str | None, zone: str | None, hold: str
+) -> None:
+    """It ends with the customer's day that the operator chose, and without one it does not end."""
     acme = books.customer()
     books.license(acme)
     with books.writing() as db:
-        db.update("customers", acme.id, held_at=db.at, held_until=held_until, held_reason="unpaid")
+        held = {"held_at": db.at, "held_until": held_until, "held_reason": "unpaid"}
+        db.update("customers", acme.id, time_zone=zone, **held)
         db.record("customer-held", customer="acme")
     assert [each.hold for each in made(books).licenses] == [hold]
 
