@@ -1,6 +1,6 @@
 """`polygent-issue report`: what runs now and what changed, as text, CSV, JSON or a page."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from importlib.util import find_spec
 from io import StringIO
@@ -72,7 +72,7 @@ def report(
     if chosen is Format.HTML:
         _require_extra()
     start, end = period(since, until)
-    first = start or (end or invocation.now) - _DEFAULT_PERIOD
+    first = start or _days_before(end or invocation.now)
     if first >= (end or invocation.now):
         raise UsageProblem("the period of the report is empty", hint="give an earlier --since")
     from polygent_issuer.delivery.report import license_report
@@ -87,6 +87,14 @@ def report(
         return Report(report_json(made) if invocation.as_json else {}, report_blocks(made))
     write_bytes(_data(invocation, made, chosen))
     return Report({}, ())
+
+
+def _days_before(end: datetime) -> datetime:
+    """Return the beginning of the default period."""
+    try:
+        return end - _DEFAULT_PERIOD
+    except OverflowError:  # in January of the year 1
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def _format(invocation: Invocation, form: Format | None, output: str | None) -> Format:

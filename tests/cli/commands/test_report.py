@@ -48,6 +48,7 @@ def test_the_period_ends_with_its_last_day(office: Desk) -> None:
     assert changed("--since", "2026-11-30") == ["issued 0 25", "issued 0 300", "renewed 25 30"]
     assert changed("--since", "2026-12-05", "--until", "2026-12-05") == ["issued 0 300"]
     assert changed("--until", "2026-12-04") == ["issued 0 25"]
+    assert changed("--until", "0001-01-02") == []
 
 
 def test_each_format_goes_to_stdout_and_to_a_file(office: Desk) -> None:
