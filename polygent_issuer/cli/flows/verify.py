@@ -280,10 +280,15 @@ def _instant(invocation: Invocation, options: VerifyOptions) -> datetime:
 
 
 def _parse_host(text: str) -> str:
-    """Return a Host header; a URL is refused, since no pattern would cover it."""
-    if "/" in text:
+    """Return a Host header; what no browser sends is refused, since no pattern would cover it."""
+    if not text.isascii():
+        raise UsageProblem(
+            f"not a host name as browsers send it: {escape(text)}",
+            hint="write an international name as A-labels, such as xn--bcher-kva.example",
+        )
+    if "/" in text or "*" in text:
         raise UsageProblem(
             f"not a host name: {escape(text)}",
-            hint="give --host only the name, such as api.acme.internal, without scheme and path",
+            hint="give --host only the name, such as api.acme.internal, without scheme, path and *",
         )
     return text

@@ -141,13 +141,21 @@ def test_a_mismatch_names_the_pattern_that_covers_all_hosts(
     assert ("only before the first dot" in row["do"]) is (text.startswith("no single pattern"))
 
 
-def test_a_url_is_not_a_host(desk: Desk) -> None:
+@pytest.mark.parametrize(
+    ("host", "message"),
+    [
+        ("https://api.acme.internal/", "not a host name: https://api.acme.internal/"),
+        ("*.new.internal", "not a host name: *.new.internal"),
+        ("bücher.example", "xn--bcher-kva.example"),
+    ],
+)
+def test_a_text_that_no_browser_sends_is_not_a_host(desk: Desk, host: str, message: str) -> None:
     """It is wrong usage, and not a mismatch whose fix drops the allowed domain."""
     argv = ("sign", "--customer", "Globex", "--tier", "enterprise", "--allowed-domain")
     [issued] = desk.ok(*argv, "*.acme.internal", "--json").json["licenses"]
-    outcome = desk.run("verify", issued["file"], "--host", "https://api.acme.internal/")
+    outcome = desk.run("verify", issued["file"], "--host", host)
     assert outcome.code == 2
-    assert "not a host name: https://api.acme.internal/" in outcome.err
+    assert message in outcome.err
 
 
 def test_each_of_several_hosts_is_checked(desk: Desk) -> None:
