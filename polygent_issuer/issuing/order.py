@@ -30,12 +30,18 @@ def next_order(
     if action is Action.REISSUE:
         order_id = order_id or _joined("order ids", (each.order_id for each in replaced))
         note = note or _joined("notes", (each.note for each in replaced))
-    elif order_id is None and settings.require_order_id:
+    else:
+        require_order_id(changes, settings)
+    return order_id, note
+
+
+def require_order_id(changes: Changes, settings: Settings) -> None:
+    """Refuse a first license or a renewal without the order id that the settings ask for."""
+    if changes.order_id is None and settings.require_order_id:
         raise MissingInput(
             "an order id is required (setting require_order_id)",
             hint=Hint("add ", option("--order-id", "TEXT")),
         )
-    return order_id, note
 
 
 def _joined(what: str, texts: Iterable[str | None]) -> str | None:

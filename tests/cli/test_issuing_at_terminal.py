@@ -104,6 +104,15 @@ def test_a_missing_key_is_an_error_before_any_prompt(today: Desk) -> None:
     assert "customer [" not in screen
 
 
+def test_a_missing_order_id_is_an_error_before_any_prompt(today: Desk) -> None:
+    """No answer is lost because a setting asks for an option."""
+    today.ok("config", "set", "require_order_id", "true")
+    code, screen = finish(begin(today, "sign"))
+    assert code == 3
+    assert "add --order-id TEXT" in screen
+    assert "machine-info file" not in screen
+
+
 @pytest.mark.parametrize("answer", ["n", "\x03", "\x04"])
 def test_a_no_ctrl_c_and_end_of_input_issue_nothing(today: Desk, answer: str) -> None:
     """At the last prompt each of them is exit 130, without a row or a file."""

@@ -29,6 +29,7 @@ from polygent_issuer.issuing.license_decision import (
     propose_first,
     propose_renewals,
 )
+from polygent_issuer.issuing.order import require_order_id
 from polygent_issuer.issuing.proposal import Action, Proposal
 from polygent_issuer.issuing.selection import (
     RenewalRequest,
@@ -182,6 +183,7 @@ def issue_first(
 ) -> Report:
     """Sign a first license; prompt for missing values at a terminal."""
     changes = parse_changes(invocation.settings, terms)
+    require_order_id(changes, invocation.settings)  # before any question
     document = read_document(machine_info)
     passphrase = passphrase_source(invocation, passphrases)
     known = _owner(invocation, document, customer, slug, issue_options.key)
