@@ -82,7 +82,8 @@ def test_the_help_of_a_command_begins_with_its_summary(path: str) -> None:
 def test_the_help_breaks_no_word(path: str) -> None:
     """At 80 columns (help leaves two free), an option is in one line, so that it can be copied."""
     command: Any = load(ENTRIES[path], None)
-    context = command.context_class(command, info_name=path, terminal_width=78)
+    settings = {**command.context_settings, "terminal_width": 78}
+    context = command.context_class(command, info_name=path, **settings)
     assert [line for line in command.get_help(context).splitlines() if line.endswith("-")] == []
 
 
