@@ -1,6 +1,7 @@
 """`polygent-issue license list`: list licenses, filtered by their properties."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -22,6 +23,7 @@ from polygent_issuer.registry import (
     keys,
     licenses,
 )
+from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.terms.parsing import parse_date_or_instant
 from polygent_issuer.verifier.license import Tier
 
@@ -100,8 +102,10 @@ def _require_current(status: LicenseStatus | None, *, unsent: bool) -> None:
 
 
 def _item(record: LicenseRecord, customer: Customer, now: datetime) -> Mapping[str, Any]:
-    """Return a license as JSON, with the terms in its file."""
+    """Return a license as JSON, with the terms in its file; without them if that is damaged."""
     from polygent_issuer.delivery.report import ReportedLicense
 
-    details = details_json(ReportedLicense.of(record, customer, now))
+    details: dict[str, Any] = {**dict.fromkeys(DETAILS), "name": customer.name, "plan": record.plan}
+    with suppress(RegistryDamaged):  # `journal verify` reports it
+        details = details_json(ReportedLicense.of(record, customer, now))
     return {**license_json(record, now), **details}

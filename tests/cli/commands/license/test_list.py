@@ -1,5 +1,7 @@
 """`polygent-issue license list`."""
 
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
@@ -109,6 +111,18 @@ def test_json_carries_every_member(filled: Books) -> None:
             "held_reason": None,
         }
     ]
+
+
+def test_a_damaged_file_does_not_stop_the_list(filled: Books) -> None:
+    """Its terms are null; the others have theirs."""
+    with closing(sqlite3.connect(filled.desk.home / "registry.db")) as raw:
+        raw.execute("UPDATE licenses SET file = x'2e2e' WHERE id = ?", (IDS[0],))
+        raw.commit()
+    listed = filled.desk.ok("license", "list", "--json").json["licenses"]
+    users = {each["id"]: each["users"] for each in listed}
+    assert users.pop(IDS[0]) is None
+    assert len(users) == len(IDS) - 1
+    assert None not in users.values()
 
 
 def test_the_very_second_of_the_expiry_counts_as_expired(books: Books) -> None:
