@@ -20,13 +20,13 @@ _UNLOCK = ("passphrase for the key file main.key: ", PASSPHRASE)
 # Command lines with their prompts and answers; the customer `acme-gmbh` has the license LICENSE.
 DIALOGUES: dict[str, Dialogue] = {
     "sign --machine-info old.json": (
+        _UNLOCK,
         ("customer [Initech]: ", ""),
         ("[standard-annual]: ", ""),
         *_ACCEPT,
         _GO_AHEAD,
-        _UNLOCK,
     ),
-    "renew acme-gmbh": (*_ACCEPT, _GO_AHEAD, _UNLOCK),
+    "renew acme-gmbh": (_UNLOCK, *_ACCEPT, _GO_AHEAD),
     "reissue acme-gmbh": (_GO_AHEAD, _UNLOCK),
     "license retire LICENSE": (
         ("reason for the journal: ", "asked for"),
@@ -38,17 +38,19 @@ DIALOGUES: dict[str, Dialogue] = {
         ("repeat the passphrase: ", PASSPHRASE),
     ),
     "key backup main main.backup": (
+        _UNLOCK,
         ("passphrase for the new backup main.backup: ", PASSPHRASE),
         ("repeat the passphrase: ", PASSPHRASE),
-        _UNLOCK,
     ),
     "customer add Acme-GmbH": _ACCEPT,
     "init --home another": (
         ("[polygent-operator]: ", "Polygent Ltd"),
+        ("account's name) [none]: ", "Ada"),
         ("or unknown) [unknown]: ", "7d"),
         ("/keys/]: ", ""),
         ("(or none) [~/polygent-key-backup]: ", ""),
         ("[~/licenses]: ", ""),
+        ("mail program's) [none]: ", ""),
     ),
 }
 
