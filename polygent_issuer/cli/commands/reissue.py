@@ -3,16 +3,9 @@
 from typing import Annotated
 
 from polygent_issuer.cli.completion import candidates
-from polygent_issuer.cli.consent import ConsentOptions
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import CustomerNames, PassphraseOptions, flag, option
-from polygent_issuer.cli.options.issue import (
-    BatchOptions,
-    IssueOptions,
-    LicenseSelection,
-    Targets,
-)
-from polygent_issuer.cli.options.terms import NextTerms
+from polygent_issuer.cli.options.common import CustomerNames, flag, option
+from polygent_issuer.cli.options.renewal import NextOptions, Targets
 from polygent_issuer.cli.output.result import Result
 
 
@@ -31,12 +24,7 @@ def reissue(
         option("--due-within", "TERM", "Select every license that expires within this term."),
     ] = None,
     *,
-    selection: LicenseSelection,
-    terms: NextTerms,
-    issue_options: IssueOptions,
-    batch_options: BatchOptions,
-    consents: ConsentOptions,
-    passphrases: PassphraseOptions,
+    options: NextOptions,
 ) -> Result:
     """Reissue licenses with the same expiry dates.
 
@@ -55,10 +43,5 @@ def reissue(
         invocation,
         Action.REISSUE,
         Targets(names=customers or (), due_within=due_within, signed_with=signed_with, every=every),
-        selection=selection,
-        terms=terms,
-        issue_options=issue_options,
-        batch_options=batch_options,
-        consents=consents,
-        passphrases=passphrases,
+        options,
     )

@@ -2,16 +2,9 @@
 
 from typing import Annotated
 
-from polygent_issuer.cli.consent import ConsentOptions
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import CustomerNames, PassphraseOptions, option
-from polygent_issuer.cli.options.issue import (
-    BatchOptions,
-    IssueOptions,
-    LicenseSelection,
-    Targets,
-)
-from polygent_issuer.cli.options.terms import NextTerms
+from polygent_issuer.cli.options.common import CustomerNames, option
+from polygent_issuer.cli.options.renewal import NextOptions, Targets
 from polygent_issuer.cli.output.result import Result
 
 
@@ -23,12 +16,7 @@ def renew(
         option("--due-within", "TERM", "Select every license that expires within this term."),
     ] = None,
     *,
-    selection: LicenseSelection,
-    terms: NextTerms,
-    issue_options: IssueOptions,
-    batch_options: BatchOptions,
-    consents: ConsentOptions,
-    passphrases: PassphraseOptions,
+    options: NextOptions,
 ) -> Result:
     """Renew licenses of one or more customers.
 
@@ -46,10 +34,5 @@ def renew(
         invocation,
         Action.RENEW,
         Targets(names=customers or (), due_within=due_within),
-        selection=selection,
-        terms=terms,
-        issue_options=issue_options,
-        batch_options=batch_options,
-        consents=consents,
-        passphrases=passphrases,
+        options,
     )

@@ -15,8 +15,9 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.mail_drafts import drafter
 from polygent_issuer.cli.options.common import PassphraseOptions, passphrase_source
 from polygent_issuer.cli.options.input_files import read_document
-from polygent_issuer.cli.options.issue import IssueOptions, LicenseSelection
-from polygent_issuer.cli.options.terms import FirstTerms, NextTerms, parse_changes
+from polygent_issuer.cli.options.issue import IssueOptions
+from polygent_issuer.cli.options.renewal import NextOptions
+from polygent_issuer.cli.options.terms import FirstTerms, parse_changes
 from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.cli.output.proposal import fields, issued_json, preview, proposal_json, written
@@ -294,16 +295,12 @@ def issue_next(
     invocation: Invocation,
     action: Action,
     name: str,
-    *,
-    selection: LicenseSelection,
-    terms: NextTerms,
-    issue_options: IssueOptions,
-    consents: ConsentOptions,
-    passphrases: PassphraseOptions,
+    options: NextOptions,
 ) -> Report:
     """Renew or reissue licenses of one customer, all or nothing."""
-    settings, now = invocation.settings, invocation.now
-    changes, document = parse_changes(settings, terms), read_document(selection.machine_info)
+    settings, now, selection = invocation.settings, invocation.now, options.selection
+    changes = parse_changes(settings, options.terms)
+    document = read_document(selection.machine_info)
     customer = invocation.customer(name)
     selection.check(1)
     request = RenewalRequest(
@@ -314,7 +311,7 @@ def issue_next(
         all_machines=selection.all_machines,
         document=document,
         changes=changes,
-        key=issue_options.key,
+        key=options.issue.key,
     )
 
     @cache  # a second decision has the same IDs
@@ -324,5 +321,5 @@ def issue_next(
     def decide(db: Reading) -> tuple[Proposal, ...]:
         return propose_renewals(db, request, settings=settings, now=now, id_after=id_after)
 
-    passphrase = passphrase_source(invocation, passphrases)
-    return _issue(invocation, decide, issue_options, consents, passphrase=passphrase)
+    passphrase = passphrase_source(invocation, options.passphrases)
+    return _issue(invocation, decide, options.issue, options.consents, passphrase=passphrase)

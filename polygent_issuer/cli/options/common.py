@@ -3,12 +3,13 @@
 Global options work before and after the command. They are added to the signature of every command
 and group, and their callbacks store the values in the `Invocation` that Typer passes as `ctx.obj`.
 An `OptionGroup` is a frozen dataclass whose fields are options with defaults. A command that has a
-parameter of such a type gets all of these options and receives them as one object.
+parameter of such a type gets all of these options and receives them as one object. A field may be
+a group, too.
 """
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -119,17 +120,10 @@ _GLOBAL: dict[str, Any] = {
 def typer_command(body: Callable[..., Any]) -> Callable[..., Any]:
     """Return `body(invocation, …)` in Typer's form: groups expanded, global options last."""
     _, *own = inspect.signature(body, eval_str=True).parameters.values()
-    groups: dict[str, Any] = {
-        p.name: p.annotation
-        for p in own
-        if isinstance(p.annotation, type) and issubclass(p.annotation, OptionGroup)
-    }
 
     @functools.wraps(body)
     def command(*, context: typer.Context, **arguments: Any) -> Any:  # noqa: ANN401 - the body's
-        values = {p.name: arguments[p.name] for p in own if p.name not in groups}
-        for name, group in groups.items():
-            values[name] = group(**{field.name: arguments[field.name] for field in fields(group)})
+        values = {p.name: _value(p.name, p.annotation, arguments) for p in own}
         try:
             return body(context.obj, **values)
         except (OSError, KeyboardInterrupt) as problem:
@@ -138,18 +132,32 @@ def typer_command(body: Callable[..., Any]) -> Callable[..., Any]:
 
     parameters = [_parameter("context", annotation=typer.Context)]
     for p in own:
-        if p.name not in groups:
-            parameters.append(p.replace(kind=inspect.Parameter.KEYWORD_ONLY))
-            continue
-        hints = get_type_hints(p.annotation, include_extras=True)
-        for field in fields(p.annotation):
-            annotation = hints[field.name]
-            parameters.append(_parameter(field.name, default=field.default, annotation=annotation))
+        parameters += _expanded(p.name, p.default, p.annotation)
     for name, annotation in _GLOBAL.items():
         default = None if name == "home" else False
         parameters.append(_parameter(name, default=default, annotation=annotation))
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return command
+
+
+def _is_group(annotation: object) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, OptionGroup)
+
+
+def _expanded(name: str, default: object, annotation: Any) -> Iterator[inspect.Parameter]:  # noqa: ANN401 - of any option
+    if not _is_group(annotation):
+        yield _parameter(name, default=default, annotation=annotation)
+        return
+    hints = get_type_hints(annotation, include_extras=True)
+    for field in fields(annotation):
+        yield from _expanded(field.name, field.default, hints[field.name])
+
+
+def _value(name: str, annotation: Any, arguments: Mapping[str, Any]) -> Any:  # noqa: ANN401 - of any option
+    if not _is_group(annotation):
+        return arguments[name]
+    values = {each.name: _value(each.name, each.type, arguments) for each in fields(annotation)}
+    return annotation(**values)
 
 
 # access(2) would refuse a file that the shell opened for another user: `… | sudo -u ada …`.

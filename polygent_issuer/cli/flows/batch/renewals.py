@@ -7,17 +7,13 @@ from typing import Final
 from polygent_issuer import files
 from polygent_issuer.batch.outcomes import Job
 from polygent_issuer.batch.renewals import Renewals
-from polygent_issuer.cli.consent import ConsentOptions, parse_consent
+from polygent_issuer.cli.consent import parse_consent
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.batch.run import Batch, run_batch
 from polygent_issuer.cli.flows.issue import signers_of
-from polygent_issuer.cli.options.common import PassphraseOptions, passphrase_source
-from polygent_issuer.cli.options.issue import (
-    BatchOptions,
-    IssueOptions,
-    LicenseSelection,
-    Targets,
-)
+from polygent_issuer.cli.options.common import passphrase_source
+from polygent_issuer.cli.options.issue import LicenseSelection
+from polygent_issuer.cli.options.renewal import NextOptions, Targets
 from polygent_issuer.cli.options.terms import NextTerms, parse_changes
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.errors import Ambiguous, NotFound, UsageProblem
@@ -41,25 +37,19 @@ def renew_or_reissue_many(
     invocation: Invocation,
     action: Action,
     targets: Targets,
-    *,
-    selection: LicenseSelection,
-    terms: NextTerms,
-    issue_options: IssueOptions,
-    batch_options: BatchOptions,
-    consents: ConsentOptions,
-    passphrases: PassphraseOptions,
+    options: NextOptions,
 ) -> Result:
     """Renew or reissue for each customer or license, independently of the others.
 
     Raises:
         IssuerError: the whole batch cannot run.
     """
-    _check_options(action, targets, selection)
+    _check_options(action, targets, options.selection)
     settings, now = invocation.settings, invocation.now
     until = None
     if targets.due_within is not None:
         until = dates.term_end(now, parse_term(targets.due_within))
-    changes = _parse_changes(settings, terms, action)
+    changes = _parse_changes(settings, options.terms, action)
     slugs = None if targets.filters else _slugs(invocation, targets.names)
     with invocation.registry.reading() as db:
         behind = clock_behind_finding(db, now)
@@ -72,10 +62,10 @@ def renew_or_reissue_many(
         now=now,
         within=settings.not_due if until is None else until - now,
         changes=changes,
-        key=issue_options.key,
+        key=options.issue.key,
         consent=Consent(),
         new_id=invocation.new_id,
-        all_machines=selection.all_machines,
+        all_machines=options.selection.all_machines,
         behind=behind,
         action=action,
     )
@@ -85,18 +75,20 @@ def renew_or_reissue_many(
         if slugs is not None:
             return agreed.of_customers(slugs)
         return agreed.of_licenses(
-            invocation.registry, expires_before=until, kid=kid, resumed=batch_options.expect
+            invocation.registry, expires_before=until, kid=kid, resumed=options.batch.expect
         )
 
     def unlock() -> Mapping[str, Signer]:
         with invocation.registry.reading() as db:
-            key = choose_key(db, issue_options.key)
+            key = choose_key(db, options.issue.key)
         return signers_of(invocation, [key], secret)
 
-    secret = passphrase_source(invocation, passphrases)
+    secret = passphrase_source(invocation, options.passphrases)
     activity = "renewing" if action is Action.RENEW else "reissuing"
     batch = Batch(activity=activity, jobs=jobs, unlock=unlock, total=total)
-    return run_batch(invocation, batch, issue_options, batch_options, parse_consent(consents))
+    return run_batch(
+        invocation, batch, options.issue, options.batch, parse_consent(options.consents)
+    )
 
 
 def _check_options(action: Action, targets: Targets, selection: LicenseSelection) -> None:
