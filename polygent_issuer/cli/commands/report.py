@@ -13,11 +13,11 @@ from polygent_issuer.cli.options.common import option
 from polygent_issuer.cli.options.period import period
 from polygent_issuer.cli.output import json_text
 from polygent_issuer.cli.output.csv_text import BOM, CsvTable
-from polygent_issuer.cli.output.files import STDOUT, OutputFile
+from polygent_issuer.cli.output.files import STDOUT, OutputFile, new_file
 from polygent_issuer.cli.output.model import Line
 from polygent_issuer.cli.output.report import COLUMNS, licenses_json, report_blocks, report_json
 from polygent_issuer.cli.output.result import Report, Result, plain_lines, write_bytes
-from polygent_issuer.errors import OutputExists, UsageProblem
+from polygent_issuer.errors import UsageProblem
 from polygent_issuer.files import disk
 from polygent_issuer.hints import Hint
 from polygent_issuer.hints import option as option_hint
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 _DEFAULT_PERIOD: Final = timedelta(days=30)
 _NEEDED: Final = ("jinja2", "pygal")
-_ELSEWHERE: Final = "choose another file with --output"
 
 
 class Format(StrEnum):
@@ -80,8 +79,11 @@ def report(
     with invocation.registry.reading() as db:
         made = license_report(db, now=invocation.now, since=first, until=end)
     if output not in (None, STDOUT):
-        data = BOM.encode() if chosen is Format.CSV else b""
-        path = _write_file(data + _data(invocation, made, chosen), Path(str(output)), chosen)
+        bom = BOM.encode() if chosen is Format.CSV else b""
+        ending = "txt" if chosen is Format.TEXT else chosen
+        with new_file(str(output), f"report.{ending}") as path:
+            # Only this user can read it, because it names customers.
+            files.write_private(bom + _data(invocation, made, chosen), path)
         return Report({"file": str(path)}, (Line(f"wrote {path}"),))
     if chosen is Format.TEXT or invocation.as_json:
         return Report(report_json(made) if invocation.as_json else {}, report_blocks(made))
@@ -139,15 +141,3 @@ def _data(invocation: Invocation, made: "LicenseReport", form: Format) -> bytes:
         CsvTable(columns=COLUMNS, items=licenses_json(made)).write(stream)
         return stream.getvalue().encode()
     return "".join(f"{line}\n" for line in plain_lines(report_blocks(made))).encode()
-
-
-def _write_file(data: bytes, target: Path, form: Format) -> Path:
-    """Write a new file that only this user can read, because it names customers."""
-    target = target.absolute()
-    suffix = "txt" if form is Format.TEXT else form
-    path = target / f"report.{suffix}" if disk.is_folder(target) else target
-    files.require_folder(path.parent, _ELSEWHERE)
-    try:
-        return files.write_private(data, path)
-    except OutputExists as exists:
-        raise OutputExists(exists.message, hint=_ELSEWHERE) from None

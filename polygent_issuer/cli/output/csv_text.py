@@ -19,15 +19,13 @@ import typer
 from polygent_issuer import files
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import OptionGroup
-from polygent_issuer.cli.output.files import STDOUT
+from polygent_issuer.cli.output.files import STDOUT, new_file
 from polygent_issuer.cli.output.model import Line
 from polygent_issuer.cli.output.result import Report, Result
-from polygent_issuer.errors import ExitCode, OutputExists, UsageProblem
-from polygent_issuer.files import disk
+from polygent_issuer.errors import ExitCode, UsageProblem
 from polygent_issuer.text import for_spreadsheet
 
 BOM: Final = "\ufeff"
-_ELSEWHERE: Final = "choose another file with --output"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,13 +69,8 @@ class CsvOptions(OptionGroup):
         table = CsvTable(columns=columns, items=items, exit_code=exit_code)
         if self.to in (None, STDOUT):
             return table
-        target = Path(str(self.to)).absolute()
-        path = target / name if disk.is_folder(target) else target
-        files.require_folder(path.parent, _ELSEWHERE)
-        try:
+        with new_file(str(self.to), name) as path:
             files.prepare_with(table.write_file, path).publish(path.name)
-        except OutputExists as exists:
-            raise OutputExists(exists.message, hint=_ELSEWHERE) from None
         return Report({"file": str(path)}, (Line(f"wrote {path}"),), exit_code)
 
 

@@ -1,5 +1,7 @@
 """Public documents, written to a file or to stdout."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -41,10 +43,22 @@ def write(
     if to in (None, STDOUT):
         result.write_bytes(data)
         return None
-    target = Path(str(to)).absolute()
-    file = target / name if disk.is_folder(target) else target
-    files.require_folder(file.parent, f"choose another file or folder with {option}")
+    with new_file(str(to), name, option) as path:
+        return files.publish(data, path)
+
+
+@contextmanager
+def new_file(to: str, name: str, option: str = "--output") -> Iterator[Path]:
+    """Yield the path of a new file, which is `name` in a folder; errors suggest another `option`.
+
+    Raises:
+        OutputProblem: (`output_exists`, `output_failed`) the folder is missing, or the file exists.
+    """
+    target = Path(to).absolute()
+    path = target / name if disk.is_folder(target) else target
+    elsewhere = f"choose another file with {option}"
+    files.require_folder(path.parent, elsewhere)
     try:
-        return files.publish(data, file)
+        yield path
     except OutputExists as exists:
-        raise OutputExists(exists.message, hint=f"choose another file with {option}") from None
+        raise OutputExists(exists.message, hint=elsewhere) from None
