@@ -13,8 +13,9 @@ from polygent_issuer.cli.output.expiry_chart import ExpiryChart
 from polygent_issuer.cli.output.files import STDOUT, write
 from polygent_issuer.cli.output.layout import cut
 from polygent_issuer.cli.output.license import ORDER
+from polygent_issuer.cli.output.metrics import expiring_metrics, write_metrics
 from polygent_issuer.cli.output.model import Block, Line, Style, Table
-from polygent_issuer.cli.output.result import Report, Result, write_bytes
+from polygent_issuer.cli.output.result import Report, Result
 from polygent_issuer.errors import ExitCode, UsageProblem
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.expiry import lapsed_beyond_limit, renewable, renewable_in_batch
@@ -38,7 +39,6 @@ COLUMNS = (
 _MAX_NAMES = 10
 """Most customers named in the suggested command; for more it uses --due-within."""
 
-_SECOND = timedelta(seconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # before any license expired; --within may be 5000y
 
 
@@ -83,29 +83,35 @@ def expiring(
     with invocation.registry.reading(checked=False) as db:
         due = tuple(_due(db, settings, now=now, until=until))
         to_send = tuple(unsent(db, settings, now))
-        metrics = None if prometheus is None else _metrics(db, due, to_send, now)
+        measured = b""
+        if prometheus is not None:
+            measured = expiring_metrics(db, [record for record, _ in due], to_send, now)
         held = {record.customer_id for record, _ in due if on_hold(record, now)}
         held_customers = [customers.by_id(db, each) for each in sorted(held)]
         endings = () if ics is None else tuple(_endings(db, settings, due, now=now, until=until))
         outlook = None if as_csv or invocation.as_json else ExpiryChart.on_stdout(db, now)
-    measured = None if metrics is None else _write_metrics(metrics, str(prometheus))
+    metrics = None if prometheus is None else write_metrics(measured, prometheus)
     file = None if ics is None else _write_calendar(invocation, endings, ics)
     code = ExitCode.DUE if exit_code and (due or to_send) else ExitCode.DONE
     items = [_item(record, now) for record, _ in due]
     if as_csv:
         return form.table(COLUMNS, items, name="expiring.csv", exit_code=code)
-    members: dict[str, Any] = {"until": dates.instant(until), "calendar": file and str(file)}
-    members |= {"metrics": measured and str(measured), "licenses": items}
-    members |= {"unsent": [_unsent_item(each) for each in to_send]}
-    text = list(_head(outlook, file, measured))
+    members = {
+        "until": dates.instant(until),
+        "calendar": file and str(file),
+        "metrics": metrics and str(metrics),
+        "licenses": items,
+        "unsent": [_unsent_item(each) for each in to_send],
+    }
+    text = list(_head(outlook, file, metrics))
     if due:
         free = tuple(each for each in due if each[0].customer_id not in held)
         text += [_table(items), *_renewals(free, within), *map(hold_line, held_customers)]
     else:
         text.append(Line(f"nothing expires before {dates.instant(until)}", "good"))
     text += _unsent_blocks(to_send)
-    to_stderr, is_idle = STDOUT in (file, measured), not due and not to_send
-    return Report(members, text, code, text_to_stderr=to_stderr, is_idle=is_idle)
+    is_idle = not due and not to_send
+    return Report(members, text, code, text_to_stderr=STDOUT in (file, metrics), is_idle=is_idle)
 
 
 def _head(
@@ -138,28 +144,6 @@ def _write_calendar(invocation: Invocation, endings: Iterable["Ending"], ics: st
 
     data = b"".join(calendar(endings, alarms=dates.ALERT_DAYS, now=invocation.now))
     return write(invocation, data, ics, name="licenses.ics", option="--ics") or STDOUT
-
-
-def _metrics(
-    db: Reading, due: Iterable[_Due], to_send: Sequence[UnsentLicense], now: datetime
-) -> bytes:
-    from polygent_issuer.cli.output.metrics import expiring_metrics
-
-    return expiring_metrics(
-        [record for record, _ in due],
-        to_send,
-        current=licenses.count_current(db),
-        expired=licenses.count_current(db, expires_before=now + _SECOND),
-    )
-
-
-def _write_metrics(data: bytes, prometheus: str) -> Path | str:
-    from polygent_issuer.cli.output.metrics import write_metrics
-
-    if prometheus != STDOUT:
-        return write_metrics(data, prometheus)
-    write_bytes(data)
-    return STDOUT
 
 
 def _unsent_item(license_: UnsentLicense) -> dict[str, Any]:

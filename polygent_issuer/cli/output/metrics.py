@@ -2,28 +2,40 @@
 
 import os
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from polygent_issuer import files
+from polygent_issuer.cli.output.files import STDOUT
+from polygent_issuer.cli.output.result import write_bytes
 from polygent_issuer.delivery.metrics import FIRST_LINE, Gauge, exposition
 from polygent_issuer.errors import OutputExists, UsageProblem
 from polygent_issuer.files import disk
+from polygent_issuer.registry import licenses
 from polygent_issuer.terms import dates
 from polygent_issuer.text import escape
 
 if TYPE_CHECKING:
-    from polygent_issuer.issuing.unsent import UnsentLicense
-    from polygent_issuer.registry import LicenseRecord
+    from datetime import datetime
 
+    from polygent_issuer.issuing.unsent import UnsentLicense
+    from polygent_issuer.registry import LicenseRecord, Reading
+
+_SECOND: Final = timedelta(seconds=1)
 _READABLE: Final = 0o644
 """The mode of the file, which node_exporter reads as another user."""
 
 
 def expiring_metrics(
-    due: "Sequence[LicenseRecord]", unsent: "Sequence[UnsentLicense]", *, current: int, expired: int
+    db: "Reading",
+    due: "Sequence[LicenseRecord]",
+    unsent: "Sequence[UnsentLicense]",
+    now: "datetime",
 ) -> bytes:
-    """Return the metrics; `current` and `expired` count the licenses of the whole registry."""
+    """Return the metrics of due and unsent licenses, and the counts of the whole registry."""
+    current = licenses.count_current(db)
+    expired = licenses.count_current(db, expires_before=now + _SECOND)
     expiries = [(_labels(each), dates.to_seconds(each.expires_at)) for each in due]
     deadlines = [(_labels(each.record), dates.to_seconds(each.upload_before)) for each in unsent]
     gauges = (
@@ -45,14 +57,17 @@ def expiring_metrics(
     return exposition(gauges).encode()
 
 
-def write_metrics(data: bytes, target: str) -> Path:
-    """Write a file as a whole, and replace an earlier one of this tool.
+def write_metrics(data: bytes, target: str) -> Path | str:
+    """Write to stdout (`-`), or a file as a whole, which replaces an earlier one of this tool.
 
     Raises:
         UsageProblem: (`usage`) the name does not end in `.prom`.
         OutputExists: (`output_exists`) the file has another content.
         OutputProblem: (`output_failed`) it cannot be written.
     """
+    if target == STDOUT:
+        write_bytes(data)
+        return STDOUT
     path = Path(target).absolute()
     if path.suffix != ".prom":
         raise UsageProblem(
