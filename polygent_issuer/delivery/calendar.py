@@ -6,12 +6,23 @@ newer file moves or cancels the event.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from polygent_issuer.home.settings import Settings
+from polygent_issuer.issuing import expiry
+from polygent_issuer.registry import (
+    LicenseRecord,
+    Reading,
+    customers,
+    journal,
+    licenses,
+    summaries,
+)
 from polygent_issuer.terms import dates
 from polygent_issuer.text import escape
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)  # before any license expired
 _OCTETS: Final = 75  # RFC 5545 §3.1: of a line, without its CRLF
 _ESCAPES: Final = str.maketrans({"\\": r"\\", ";": r"\;", ",": r"\,"})
 
@@ -35,6 +46,55 @@ class Ending:
     expires_at: datetime
     note: str
     cancelled: bool = False
+
+
+def endings(
+    db: Reading,
+    settings: Settings,
+    due: Iterable[LicenseRecord],
+    *,
+    now: datetime,
+    until: datetime,
+) -> Iterator[Ending]:
+    """Yield an event for each due license, and for each that an earlier calendar may contain.
+
+    The latter are replaced, retired or archived. They expire before `until`, and not longer ago.
+    """
+    chains = summaries.Chains(db)
+    seen: set[str] = set()
+    for record in due:
+        chain = chains.of(record.id)
+        seen.add(chain.first_id)
+        yield _ending(db, settings, chain, record)
+    expires_from = now - min(until - now, now - _EPOCH)
+    for record in licenses.no_longer_due(db, expires_from, until):
+        chain = chains.of(record.id)
+        if chain.first_id not in seen:
+            seen.add(chain.first_id)
+            yield _ending(db, settings, chain, licenses.get(db, chain.last_id))
+
+
+def _ending(
+    db: Reading, settings: Settings, chain: summaries.Chain, record: LicenseRecord
+) -> Ending:
+    owner = customers.by_id(db, record.customer_id)
+    cancelled = None if record.is_current else str(record.status)
+    if record.replaced_by is not None:
+        cancelled = f"merged with another license into {record.replaced_by}"
+    sequence = (
+        chain.replacements + (cancelled is not None) + journal.customer_status_changes(db, owner)
+    )
+    if cancelled is None and owner.archived_at is not None:
+        cancelled = "the customer is archived"
+    return Ending(
+        license_id=record.id,
+        first_id=chain.first_id,
+        sequence=sequence,
+        whose=f"{owner.name} ({record.machine_label or 'any machine'})",
+        expires_at=record.expires_at,
+        note=cancelled or expiry.renew_command(record, settings),
+        cancelled=cancelled is not None,
+    )
 
 
 def calendar(endings: Iterable[Ending], *, alarms: Iterable[int], now: datetime) -> Iterator[bytes]:

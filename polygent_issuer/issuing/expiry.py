@@ -4,7 +4,7 @@ A license usually replaces one. If it replaces several, the term counts from the
 that no day is lost, and the recorded term is used only if all have the same.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 
@@ -13,11 +13,14 @@ from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.proposal import Action
-from polygent_issuer.registry import LicenseRecord
+from polygent_issuer.registry import LicenseRecord, Reading, customers, licenses
 from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.terms import dates
 from polygent_issuer.terms.dates import Term, term_end
 from polygent_issuer.terms.parsing import Changes, Plan, parse_term
+
+Due = tuple[LicenseRecord, str | None]
+"""A due license, and its renewal command if `renew CUSTOMER` alone does not renew it."""
 
 
 def first_expiry(changes: Changes, plan: Plan, now: datetime) -> datetime:
@@ -188,6 +191,24 @@ def renewable_in_batch(
         )
         for record in records
     )
+
+
+def due(db: Reading, settings: Settings, *, now: datetime, until: datetime) -> Iterator[Due]:
+    """Yield each license that expires before `until` and was not replaced, the first one first."""
+    for record in licenses.due(db, until):
+        owner = customers.by_id(db, record.customer_id)
+        by_customer = (
+            renewable(record, settings)
+            and not lapsed_beyond_limit(record, settings, now)
+            and renewable_in_batch(licenses.current(db, owner), settings, now, until=until)
+        )
+        yield record, None if by_customer else renew_command(record, settings)
+
+
+def renew_command(record: LicenseRecord, settings: Settings) -> str:
+    """Return the command that renews only this license; a trial also needs a plan."""
+    plan = () if renewable(record, settings) else ("--plan", "PLAN")
+    return run("renew", *_this(record), *plan)
 
 
 def long_term(now: datetime, expires_at: datetime, settings: Settings) -> Finding | None:

@@ -1,9 +1,9 @@
 """`polygent-issue expiring`: list licenses due for renewal, also as CSV or a calendar."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import flag, option
@@ -18,15 +18,12 @@ from polygent_issuer.cli.output.model import Block, Line, Style, Table
 from polygent_issuer.cli.output.result import Report, Result
 from polygent_issuer.errors import ExitCode, UsageProblem
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.issuing.expiry import lapsed_beyond_limit, renewable, renewable_in_batch
+from polygent_issuer.issuing import expiry
 from polygent_issuer.issuing.unsent import UnsentLicense, unsent
-from polygent_issuer.registry import LicenseRecord, Reading, customers, licenses, summaries
+from polygent_issuer.registry import LicenseRecord, Reading, customers
 from polygent_issuer.registry.holds import on_hold
 from polygent_issuer.terms import dates
 from polygent_issuer.terms.parsing import parse_term
-
-if TYPE_CHECKING:
-    from polygent_issuer.delivery.calendar import Ending
 
 _DAY = timedelta(days=1)
 
@@ -38,12 +35,6 @@ COLUMNS = (
 
 _MAX_NAMES = 10
 """Most customers named in the suggested command; for more it uses --due-within."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # before any license expired; --within may be 5000y
-
-
-_Due = tuple[LicenseRecord, str | None]
-"""A due license, and its renewal command if `renew CUSTOMER` alone does not renew it."""
 
 
 def expiring(
@@ -81,19 +72,20 @@ def expiring(
     settings, now = invocation.settings, invocation.now
     until = dates.term_end(now, parse_term(within))
     with invocation.registry.reading(checked=False) as db:
-        due = tuple(_due(db, settings, now=now, until=until))
+        due = tuple(expiry.due(db, settings, now=now, until=until))
+        records = [record for record, _ in due]
         to_send = tuple(unsent(db, settings, now))
-        measured = b""
-        if prometheus is not None:
-            measured = expiring_metrics(db, [record for record, _ in due], to_send, now)
-        held = {record.customer_id for record, _ in due if on_hold(record, now)}
+        measured = b"" if prometheus is None else expiring_metrics(db, records, to_send, now)
+        held = {record.customer_id for record in records if on_hold(record, now)}
         held_customers = [customers.by_id(db, each) for each in sorted(held)]
-        endings = () if ics is None else tuple(_endings(db, settings, due, now=now, until=until))
+        events = b"" if ics is None else _events(db, settings, records, now=now, until=until)
         outlook = None if as_csv or invocation.as_json else ExpiryChart.on_stdout(db, now)
     metrics = None if prometheus is None else write_metrics(measured, prometheus)
-    file = None if ics is None else _write_calendar(invocation, endings, ics)
+    file = None
+    if ics is not None:
+        file = write(invocation, events, ics, name="licenses.ics", option="--ics") or STDOUT
     code = ExitCode.DUE if exit_code and (due or to_send) else ExitCode.DONE
-    items = [_item(record, now) for record, _ in due]
+    items = [_item(record, now) for record in records]
     if as_csv:
         return form.table(COLUMNS, items, name="expiring.csv", exit_code=code)
     members = {
@@ -139,11 +131,18 @@ def _require_one_document(
             )
 
 
-def _write_calendar(invocation: Invocation, endings: Iterable["Ending"], ics: str) -> Path | str:
-    from polygent_issuer.delivery.calendar import calendar
+def _events(
+    db: Reading,
+    settings: Settings,
+    due: Iterable[LicenseRecord],
+    *,
+    now: datetime,
+    until: datetime,
+) -> bytes:
+    from polygent_issuer.delivery.calendar import calendar, endings
 
-    data = b"".join(calendar(endings, alarms=dates.ALERT_DAYS, now=invocation.now))
-    return write(invocation, data, ics, name="licenses.ics", option="--ics") or STDOUT
+    events = endings(db, settings, due, now=now, until=until)
+    return b"".join(calendar(events, alarms=dates.ALERT_DAYS, now=now))
 
 
 def _unsent_item(license_: UnsentLicense) -> dict[str, Any]:
@@ -203,7 +202,7 @@ def _style(item: Mapping[str, Any]) -> Style:
     return "warn" if item["days_left"] <= dates.ALERT_DAYS[1] else "plain"
 
 
-def _renewals(due: tuple[_Due, ...], within: str) -> Iterator[Line]:
+def _renewals(due: tuple[expiry.Due, ...], within: str) -> Iterator[Line]:
     """Yield the renewal commands; `within` is as typed."""
     if slugs := dict.fromkeys(record.customer_slug for record, command in due if command is None):
         selection = " ".join(slugs) if len(slugs) <= _MAX_NAMES else f"--due-within {within}"
@@ -233,67 +232,3 @@ def _item(record: LicenseRecord, now: datetime) -> dict[str, Any]:
 def milestone(expires_at: datetime, now: datetime) -> int | None:
     """Return the latest milestone passed, in days before the expiry; None before the first."""
     return next((days for days in dates.ALERT_DAYS if expires_at - now <= days * _DAY), None)
-
-
-def _due(db: Reading, settings: Settings, *, now: datetime, until: datetime) -> Iterator[_Due]:
-    for record in licenses.due(db, until):
-        owner = customers.by_id(db, record.customer_id)
-        by_customer = (
-            renewable(record, settings)
-            and not lapsed_beyond_limit(record, settings, now)
-            and renewable_in_batch(licenses.current(db, owner), settings, now, until=until)
-        )
-        yield record, None if by_customer else _renew_command(record, settings)
-
-
-def _renew_command(record: LicenseRecord, settings: Settings) -> str:
-    """Return the command that renews only this license; a trial also needs a plan."""
-    plan = "" if renewable(record, settings) else " --plan PLAN"
-    return f"polygent-issue renew {record.customer_slug} --license {record.id[:8]}{plan}"
-
-
-def _endings(
-    db: Reading, settings: Settings, due: Iterable[_Due], *, now: datetime, until: datetime
-) -> Iterator["Ending"]:
-    """Yield an event for each due license, and for each that an earlier calendar may contain.
-
-    The latter are replaced, retired or archived, and expire at most --within before or after now.
-    """
-    chains = summaries.Chains(db)
-    seen: set[str] = set()
-    for record, _ in due:
-        chain = chains.of(record.id)
-        seen.add(chain.first_id)
-        yield _ending(db, settings, chain, record)
-    expires_from = now - min(until - now, now - _EPOCH)
-    for record in licenses.no_longer_due(db, expires_from, until):
-        chain = chains.of(record.id)
-        if chain.first_id not in seen:
-            seen.add(chain.first_id)
-            yield _ending(db, settings, chain, licenses.get(db, chain.last_id))
-
-
-def _ending(
-    db: Reading, settings: Settings, chain: summaries.Chain, record: LicenseRecord
-) -> "Ending":
-    from polygent_issuer.delivery.calendar import Ending
-    from polygent_issuer.registry import journal
-
-    owner = customers.by_id(db, record.customer_id)
-    cancelled = None if record.is_current else str(record.status)
-    if record.replaced_by is not None:
-        cancelled = f"merged with another license into {record.replaced_by}"
-    sequence = (
-        chain.replacements + (cancelled is not None) + journal.customer_status_changes(db, owner)
-    )
-    if cancelled is None and owner.archived_at is not None:
-        cancelled = "the customer is archived"
-    return Ending(
-        license_id=record.id,
-        first_id=chain.first_id,
-        sequence=sequence,
-        whose=f"{owner.name} ({record.machine_label or 'any machine'})",
-        expires_at=record.expires_at,
-        note=cancelled or _renew_command(record, settings),
-        cancelled=cancelled is not None,
-    )
