@@ -122,10 +122,10 @@ def slugify(name: str) -> str:
     return slug or _NAMELESS
 
 
-def list_first(names: Sequence[str], *, most: int = 3) -> str:
+def list_first(names: Sequence[str], *, most: int = 3, separator: str = ", ") -> str:
     """List the first names and count the rest: `a, b, c and 297 more`."""
     rest = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return f"{', '.join(names[:most])}{rest}"
+    return f"{separator.join(names[:most])}{rest}"
 
 
 def backslash_hint(toml: str, problem: str) -> str | None:

@@ -33,13 +33,11 @@ from polygent_issuer.registry import (
     outbox,
 )
 from polygent_issuer.registry.change import Decided
-from polygent_issuer.text import escape
+from polygent_issuer.text import escape, list_first
 from polygent_issuer.verifier import License
 
 _GROUP: Final = 256
 """The maximum number of files that one transaction writes into a folder."""
-_MOST_NAMED: Final = 3
-"""The number of files that an error names."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,10 +106,8 @@ def check_free(stored: Iterable[StoredFile], folder: Path) -> None:
         not in (None, each.record.file)
     ]
     if taken:
-        first, more = ", ".join(taken[:_MOST_NAMED]), len(taken) - _MOST_NAMED
         raise OutputExists(
-            f"{escape(str(folder))} has other files with these names: {first}"
-            f"{f' and {more:,} more' if more > 0 else ''}",
+            f"{escape(str(folder))} has other files with these names: {list_first(taken)}",
             hint="choose another folder with --output",
         )
 

@@ -13,12 +13,11 @@ from polygent_issuer.hints import Hint
 from polygent_issuer.issuing.proposal import NewCustomer, OldFileNote, Proposal, old_file_notes
 from polygent_issuer.terms import dates
 from polygent_issuer.terms.decision import Difference
+from polygent_issuer.text import list_first
 
 HEADERS: Final = ("customer", "machine", "action", "last full day", "users", "changes")
 NEW: Final = "NEW"
 """The mark of a customer that the batch adds."""
-_NAMED: Final = 3
-"""The items that a shared note names."""
 _FINGERPRINT: Final = 20
 """The number of columns of a fingerprint; `--json` and the license have all of it."""
 
@@ -113,10 +112,7 @@ class PreviewText:
 
 def _list_places(places: Iterable[str]) -> str:
     """List the first places of some, with semicolons, since a place may have a comma."""
-    distinct = sorted(set(places))
-    more = len(distinct) - _NAMED
-    first = "; ".join(distinct[:_NAMED])
-    return f"{first} and {more:,} more" if more > 0 else first
+    return list_first(sorted(set(places)), separator="; ")
 
 
 def _row(proposal: Proposal) -> tuple[str, ...]:
