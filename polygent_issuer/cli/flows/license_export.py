@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -10,7 +9,7 @@ from typing import Any, Final
 from polygent_issuer.batch import file_export
 from polygent_issuer.batch.file_export import StoredFile
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.flows.batch.checks import Problems, bundle_of, folder_of
+from polygent_issuer.cli.flows.batch.checks import Problems, check_place
 from polygent_issuer.cli.flows.mail_drafts import drafter
 from polygent_issuer.cli.output.license import reissue_all_command, send_warnings
 from polygent_issuer.cli.output.model import Block, Line, Table
@@ -24,15 +23,6 @@ from polygent_issuer.text import escape
 
 _MOST_WARNINGS: Final = 20
 Select = Callable[[Reading], tuple[LicenseRecord, ...]]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outputs:
-    """Where many files go, as typed: a folder or an archive, and a folder for mail drafts."""
-
-    output: str | None
-    bundle: Path | None
-    eml: str | None
 
 
 def upload_before(stored: StoredFile, settings: Settings) -> datetime:
@@ -93,44 +83,48 @@ def warn_before_sending(
         invocation.warn(f"{more:,} more like these")
 
 
-def export_many(invocation: Invocation, select: Select, outputs: Outputs) -> Report:
+def export_many(
+    invocation: Invocation,
+    select: Select,
+    *,
+    output: str | None,
+    bundle: Path | None,
+    eml: str | None,
+) -> Report:
     """Write the files of many licenses into a folder or an archive, and their mail drafts.
 
     Args:
         select: returns the licenses in the open transaction.
+        output, bundle, eml: a folder or an archive, and a folder for mail drafts, as typed.
 
     Raises:
         IssuerError: every problem with the places, before the first file.
     """
-    problems, option = Problems(), outputs.eml
-    bundle = problems.attempt(lambda: bundle_of(invocation, outputs.bundle, outputs.output))
-    place: Path | None = None
-    if bundle is not None:
-        problems.attempt(bundle.require_free)
-        place = bundle.target
-    elif outputs.bundle is None:
-        folder = problems.attempt(lambda: folder_of(invocation, outputs.output))
-        place = None if folder is None else folder.folder
-    mail = None if option is None else problems.attempt(lambda: drafter(invocation, option))
+    problems = Problems()
+    archive, destination = check_place(invocation, problems, bundle, output)
+    if archive is not None:
+        problems.attempt(archive.require_free)
+    mail = None if eml is None else problems.attempt(lambda: drafter(invocation, eml))
     problems.require_none()
 
     def read(db: Reading) -> tuple[StoredFile, ...]:
         return tuple(file_export.read_file(db, record) for record in select(db))
 
     decided = invocation.decide(read)
+    place = None if destination is None else destination.folder
     if place is None or not decided.decision:
         return Report(
             {"licenses": [], "archive": None}, [Line("no current licenses to export", "dim")]
         )
-    if bundle is not None:
+    if archive is not None:
         window = invocation.settings.upload_window_or_assumed
-        file_export.export_into_archive(decided, bundle.target, window=window)
+        file_export.export_into_archive(decided, archive.target, window=window)
     else:
         _into_folder(invocation, decided, place)
     warn_before_sending(invocation, [(each.record, each.key) for each in decided.decision])
     ids = [each.record.id for each in decided.decision]
     drafts = {} if mail is None else mail.write(ids)
-    return _report(invocation, decided.decision, place, drafts, archive=bundle is not None)
+    return _report(invocation, decided.decision, place, drafts, archive=archive is not None)
 
 
 def _into_folder(

@@ -9,7 +9,6 @@ from polygent_issuer.batch.file_export import StoredFile
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.license_export import (
-    Outputs,
     export_many,
     exported_json,
     upload_before,
@@ -67,7 +66,7 @@ def export(
     def select(db: Reading) -> tuple[LicenseRecord, ...]:
         return file_export.select(db, ids, customer=slug, every=every)
 
-    return export_many(invocation, select, Outputs(output=to, bundle=bundle, eml=eml))
+    return export_many(invocation, select, output=to, bundle=bundle, eml=eml)
 
 
 def _export_one(invocation: Invocation, license_id: str, to: str | None, eml: str | None) -> Report:

@@ -39,7 +39,7 @@ class Problems:
     def require_none(self) -> None:
         """Raise the error, or `SeveralProblems` for several errors."""
         if self.found:
-            raise self.found[0] if len(self.found) == 1 else SeveralProblems(self.found)
+            SeveralProblems.raise_for(self.found)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,12 +72,9 @@ def check_outputs(
     """
     problems = Problems()
     option, report_path = issue_options.eml, batch_options.report
-    bundle = problems.attempt(
-        lambda: bundle_of(invocation, batch_options.bundle, issue_options.output)
+    bundle, destination = check_place(
+        invocation, problems, batch_options.bundle, issue_options.output
     )
-    destination = None if bundle is None else bundle.destination
-    if batch_options.bundle is None:
-        destination = problems.attempt(lambda: folder_of(invocation, issue_options.output))
     report = None if report_path is None else problems.attempt(lambda: ReportFile(report_path))
     mail = None if option is None else problems.attempt(lambda: drafter(invocation, option))
     key = None
@@ -91,6 +88,16 @@ def check_outputs(
     return Outputs(destination=destination, bundle=bundle, mail=mail, report=report)
 
 
+def check_place(
+    invocation: Invocation, problems: Problems, bundle: Path | None, output: str | None
+) -> tuple[Bundle | None, Destination | None]:
+    """Return the archive of `--bundle` if it is given, and where files go; None after a problem."""
+    if bundle is None:
+        return None, problems.attempt(lambda: _folder(invocation, output))
+    archive = problems.attempt(lambda: _archive(invocation, bundle, output))
+    return archive, None if archive is None else archive.destination
+
+
 def check_signing(
     invocation: Invocation, problems: Problems, keys: Iterable[KeyRecord], bundle: Bundle | None
 ) -> None:
@@ -101,15 +108,13 @@ def check_signing(
         problems.attempt(bundle.require_free)
 
 
-def bundle_of(invocation: Invocation, path: Path | None, output: str | None) -> Bundle | None:
+def _archive(invocation: Invocation, path: Path, output: str | None) -> Bundle:
     """Return the archive of `--bundle`, after checking that it can be written.
 
     Raises:
         UsageProblem: (`usage`) there is an `output`, too.
         OutputProblem: (`output_failed`) as `Bundle.check`.
     """
-    if path is None:
-        return None
     if output is not None:
         raise UsageProblem("--bundle and --output are mutually exclusive", hint="give one of them")
     window = invocation.settings.upload_window_or_assumed
@@ -125,7 +130,7 @@ def bundle_of(invocation: Invocation, path: Path | None, output: str | None) -> 
     return bundle
 
 
-def folder_of(invocation: Invocation, option: str | None) -> Destination:
+def _folder(invocation: Invocation, option: str | None) -> Destination:
     """Return the folder of many files; a file or stdout is refused.
 
     Raises:
