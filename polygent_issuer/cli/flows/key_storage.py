@@ -16,7 +16,7 @@ from polygent_issuer.cli.consent import ConsentOptions, obtain
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.home_setup import ensure_home
 from polygent_issuer.cli.options.common import OptionGroup, PassphraseOptions, flag, option
-from polygent_issuer.cli.output.key import EXPORT_ALL, backup_state, key_json, key_state
+from polygent_issuer.cli.output.key import EXPORT_ALL, backup_state, key_json
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report, note
 from polygent_issuer.errors import (
@@ -317,7 +317,7 @@ def _blocks(stored: StoredKey, verb: str, origin_as_backup: str | None) -> Itera
             ("kid", key.kid),
             ("private key", stored.uri),
             ("backup", backup_state(key) if backup is None else str(backup)),
-            ("state", "active (used for signing)" if key.active else key_state(key)),
+            ("state", "active (used for signing)" if key.active else key.state),
         )
     )
     if not stored.is_new:

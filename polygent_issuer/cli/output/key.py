@@ -39,11 +39,6 @@ def key_json(key: KeyRecord, store: str) -> dict[str, Any]:
     }
 
 
-def key_state(key: KeyRecord) -> str:
-    """Return the state of a key in one word."""
-    return key.state
-
-
 def backup_state(key: KeyRecord) -> str:
     """Return the time of the last backup."""
     return dates.optional_instant(key.backed_up_at) or "none"

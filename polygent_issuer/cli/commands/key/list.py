@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.output.key import brief_place, key_json, key_state
+from polygent_issuer.cli.output.key import brief_place, key_json
 from polygent_issuer.cli.output.license import list_command
 from polygent_issuer.cli.output.model import Line, Style, Table
 from polygent_issuer.cli.output.result import Report
@@ -33,7 +33,7 @@ def list_all(invocation: Invocation) -> Report:
                     "compromised_since": dates.optional_instant(since if key.compromised else None),
                 }
             )
-            state = key_state(key)
+            state = key.state
             ended = "" if since is None else f" since {since.date().isoformat()}"
             rows.append(
                 (

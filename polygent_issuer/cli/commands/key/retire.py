@@ -15,7 +15,6 @@ from polygent_issuer.cli.output.key import (
     EXPORT_ALL,
     backup_state,
     key_json,
-    key_state,
     no_server_needs,
     whereabouts,
 )
@@ -111,7 +110,7 @@ def _report(
             for record in retirement.licenses
         ),
     }
-    state = key_state(key)
+    state = key.state
     done = (
         Line(f"the key {key.label} is {state} and no longer signs", "good")
         if changed

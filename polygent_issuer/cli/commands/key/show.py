@@ -7,7 +7,6 @@ from polygent_issuer.cli.output.key import (
     backup_lines,
     backup_state,
     key_json,
-    key_state,
     no_server_needs,
     whereabouts,
 )
@@ -48,7 +47,7 @@ def show(invocation: Invocation, key: KeyName) -> Report:
     fields = Fields(
         (
             ("kid", record.kid),
-            ("state", key_state(record)),
+            ("state", record.state),
             ("private key", whereabouts(record, store, present)),
             ("backup", backup_state(record)),
             *(("backup file", str(copy.path)) for copy in copies),
