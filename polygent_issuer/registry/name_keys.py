@@ -105,7 +105,7 @@ def divisions(letters: str) -> Iterator[tuple[str, str]]:
     pair divides at the longest number, or in the middle.
     """
     numbers = [match.span() for match in _NUMBER.finditer(letters)]
-    start, end = max(numbers, key=_length, default=(len(letters) // 2,) * 2)
+    start, end = max(numbers, key=lambda span: span[1] - span[0], default=(len(letters) // 2,) * 2)
     yield letters[:end], letters[start:]
     for at in (len(letters) * eighths // 8 for eighths in (7, 6, 2, 1)):
         around = ((first, last) for first, last in numbers if first <= at <= last)
@@ -178,10 +178,6 @@ def _one_left_out(letters: str) -> Iterator[str]:
 
 def _is_digit(character: str) -> bool:
     return character.isnumeric() or character == "."
-
-
-def _length(span: tuple[int, int]) -> int:
-    return span[1] - span[0]
 
 
 def _key(folded: str) -> NameKey:

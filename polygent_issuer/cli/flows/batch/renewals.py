@@ -23,7 +23,7 @@ from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.proposal import Action
 from polygent_issuer.issuing.signing import choose_key
 from polygent_issuer.keys.signer import Signer
-from polygent_issuer.registry import Reading, keys, licenses
+from polygent_issuer.registry import keys, licenses
 from polygent_issuer.registry.journal import clock_behind_finding
 from polygent_issuer.terms import dates
 from polygent_issuer.terms.decision import contradiction
@@ -53,7 +53,7 @@ def renew_or_reissue_many(
     slugs = None if targets.filters else _slugs(invocation, targets.names)
     with invocation.registry.reading() as db:
         behind = clock_behind_finding(db, now)
-        kid = _kid(db, targets.signed_with)
+        kid = None if targets.signed_with is None else keys.find(db, targets.signed_with).kid
         total = len(slugs or ())
         if slugs is None:
             total = licenses.count_current(db, expires_before=until, kid=kid)
@@ -127,10 +127,6 @@ def _parse_changes(settings: Settings, terms: NextTerms, action: Action) -> Chan
             hint=Hint("use renew, or give ", option("--expires", "DATE"), " or --from now"),
         )
     return changes
-
-
-def _kid(db: Reading, name: str | None) -> str | None:
-    return None if name is None else keys.find(db, name).kid
 
 
 def _slugs(invocation: Invocation, names: Sequence[str]) -> tuple[str, ...]:
