@@ -87,9 +87,8 @@ class ReportedLicense:
         """The last day of the hold, in the customer's time zone, and its reason, or nothing."""
         if not self.on_hold:
             return ""
-        until, reason = self.customer.held_until, self.customer.held_reason
-        zone = dates.known_zone(self.customer.time_zone)
-        end = "on hold" if until is None else f"until {dates.last_full_day(until, zone)}"
+        last_day, reason = holds.hold_end(self.customer), self.customer.held_reason
+        end = f"until {last_day}" if last_day else "on hold"
         return f"{end}: {reason}" if reason else end
 
 

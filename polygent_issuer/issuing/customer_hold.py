@@ -8,7 +8,7 @@ from polygent_issuer.findings import Consent, Finding, FindingCode, require
 from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.registry import Customer, Reading, Writing, change, customers
 from polygent_issuer.registry.change import Decided
-from polygent_issuer.registry.holds import Hold, hold_of, on_hold, set_hold
+from polygent_issuer.registry.holds import Hold, hold_end, hold_of, on_hold, set_hold
 from polygent_issuer.terms import dates
 
 
@@ -98,11 +98,9 @@ def hold_finding(customer: object, now: datetime) -> Finding | None:
     """Return `on-hold` for a customer on hold; None for another or a new one."""
     if not isinstance(customer, Customer) or not on_hold(customer, now):
         return None
-    zone = dates.known_zone(customer.time_zone)
-    until = customer.held_until
-    end = "" if until is None else f" until {dates.last_full_day(until, zone)}"
+    end = hold_end(customer)
     return Finding(
         code=FindingCode.ON_HOLD,
-        message=f"{customer.name} is on hold{end}: {customer.held_reason}",
+        message=f"{customer.name} is on hold{end and f' until {end}'}: {customer.held_reason}",
         hint=Hint("to release it: ", run("customer", "hold", customer.slug, "--release")),
     )

@@ -10,6 +10,7 @@ from datetime import datetime
 from polygent_issuer.registry.customers import edit
 from polygent_issuer.registry.records import Customer, LicenseRecord, Value, moment_text
 from polygent_issuer.registry.transactions import Writing
+from polygent_issuer.terms import dates
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +25,12 @@ class Hold:
 def on_hold(row: Customer | LicenseRecord, now: datetime) -> bool:
     """Return whether the customer, or that of the license, is on hold at an instant."""
     return row.held_at is not None and (row.held_until is None or now < row.held_until)
+
+
+def hold_end(customer: Customer) -> str:
+    """Return the last day of a hold in the customer's time zone; empty if the hold has no end."""
+    until, zone = customer.held_until, dates.known_zone(customer.time_zone)
+    return "" if until is None else dates.last_full_day(until, zone).isoformat()
 
 
 def hold_of(customer: Customer, now: datetime) -> Hold | None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from polygent_issuer.cli.output.json_text import hint_json
 from polygent_issuer.cli.output.model import Block, Line
-from polygent_issuer.registry.holds import on_hold
+from polygent_issuer.registry.holds import hold_end, on_hold
 from polygent_issuer.terms import dates
 
 if TYPE_CHECKING:
@@ -49,12 +49,6 @@ def customer_rows(
     yield "archived", dates.optional_instant(customer.archived_at)
     if customer.held_at is not None and (now is None or on_hold(customer, now)):
         yield "on hold", hold_text(customer)
-
-
-def hold_end(customer: "Customer") -> str:
-    """Return the last day of a hold in the customer's time zone; empty if the hold has no end."""
-    until = customer.held_until
-    return "" if until is None else dates.last_full_day(until, zone_of(customer)).isoformat()
 
 
 def hold_text(customer: "Customer") -> str:

@@ -6,13 +6,14 @@ from typing import Annotated
 from polygent_issuer.cli import consent
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import CustomerName, flag, option
-from polygent_issuer.cli.output.customer import customer_json, hold_end
+from polygent_issuer.cli.output.customer import customer_json
 from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.issuing import customer_hold
 from polygent_issuer.issuing.customer_hold import HoldPlan
 from polygent_issuer.registry import Customer
+from polygent_issuer.registry.holds import hold_end
 from polygent_issuer.terms.parsing import parse_day
 
 

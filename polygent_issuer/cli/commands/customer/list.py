@@ -7,11 +7,11 @@ from typing import Annotated, Any, Final
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import flag
 from polygent_issuer.cli.output.csv_text import CsvOptions
-from polygent_issuer.cli.output.customer import customer_json, hold_end
+from polygent_issuer.cli.output.customer import customer_json
 from polygent_issuer.cli.output.model import Block, Line, Table
 from polygent_issuer.cli.output.result import Report, Result
 from polygent_issuer.registry import customers, summaries
-from polygent_issuer.registry.holds import on_hold
+from polygent_issuer.registry.holds import hold_end, on_hold
 from polygent_issuer.registry.summaries import CustomerSummary
 from polygent_issuer.terms import dates
 
