@@ -122,6 +122,11 @@ def slugify(name: str) -> str:
     return slug or _NAMELESS
 
 
+def counted(count: int, noun: str) -> str:
+    """Return `1 license`, `2,000 licenses`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def list_first(names: Sequence[str], *, most: int = 3, separator: str = ", ") -> str:
     """List the first names and count the rest: `a, b, c and 297 more`."""
     rest = f" and {len(names) - most:,} more" if len(names) > most else ""

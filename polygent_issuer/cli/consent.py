@@ -11,7 +11,7 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import OptionGroup, flag, option
 from polygent_issuer.cli.output.result import note, write_blocks
 from polygent_issuer.errors import InputRefused, MissingInput, UsageProblem
-from polygent_issuer.text import escape, nearest
+from polygent_issuer.text import counted, escape, nearest
 
 if TYPE_CHECKING:
     from polygent_issuer.cli.output.model import Block
@@ -82,7 +82,7 @@ def obtain_for_many(missing: Mapping[str, int], consent: "Consent") -> "Consent"
     codes = {
         FindingCode(code)
         for code, count in sorted(missing.items())
-        if prompts.confirm(f"accept {code} for {count:,} item{'' if count == 1 else 's'}?")
+        if prompts.confirm(f"accept {code} for {counted(count, 'item')}?")
     }
     if not codes:
         return consent

@@ -35,6 +35,7 @@ from polygent_issuer.registry.journal_check import head_text
 from polygent_issuer.registry.records import Actor, as_bytes, moment, text
 from polygent_issuer.registry.transactions import Reading
 from polygent_issuer.terms import dates
+from polygent_issuer.text import counted
 
 _LICENSES: Final = "SELECT id FROM licenses"
 _BACK_UP: Final = Hint("back up the current registry first: ", run("registry", "backup", "FILE"))
@@ -127,25 +128,20 @@ def rollback_finding(compared: CurrentRegistry | None) -> Finding | None:
 def _loss(compared: CurrentRegistry) -> str:
     if not compared.readable:
         return "the current registry cannot be read, so the rows that the backup lacks are unknown"
-    counted = " and ".join(
-        (number(compared.licenses_lost, "license"), number(compared.rows_lost, "journal row"))
+    lost = " and ".join(
+        (counted(compared.licenses_lost, "license"), counted(compared.rows_lost, "journal row"))
     )
     since = "" if compared.since is None else f", since {dates.instant(compared.since)}"
     if not compared.same:
         return (
             f"the backup was not made from the current registry ({compared.registry_id}), which "
-            f"contains {counted} that the backup lacks{since}"
+            f"contains {lost} that the backup lacks{since}"
         )
-    message = f"the current registry contains {counted} that the backup lacks{since}"
+    message = f"the current registry contains {lost} that the backup lacks{since}"
     if not compared.rows_gained:
         return message
-    gained = number(compared.rows_gained, "row")
+    gained = counted(compared.rows_gained, "row")
     return f"{message}; the backup has {gained} that the registry lacks, so both were changed"
-
-
-def number(count: int, noun: str) -> str:
-    """Return `1 license`, `2 licenses`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _shared(db: Reading, copy: Reading, most: int) -> int:

@@ -9,6 +9,7 @@ from polygent_issuer.cli.options.common import flag
 from polygent_issuer.cli.output.json_text import at_home, hint_json
 from polygent_issuer.cli.output.model import Line, Style
 from polygent_issuer.cli.output.result import Report
+from polygent_issuer.text import counted
 
 if TYPE_CHECKING:
     from polygent_issuer.doctor import Examination
@@ -66,8 +67,8 @@ def _text(examination: "Examination", count: Counter[str]) -> Iterator[Line]:
             yield Line(f"fix: {at_home(row.fix)}", indent=3)
     parts = [
         f"{count['ok']} ok",
-        f"{count['warn']} warning{'' if count['warn'] == 1 else 's'}",
-        f"{count['fail']} failure{'' if count['fail'] == 1 else 's'}",
+        counted(count["warn"], "warning"),
+        counted(count["fail"], "failure"),
     ]
     if count["not_checked"]:
         parts.append(f"{count['not_checked']} not checked")

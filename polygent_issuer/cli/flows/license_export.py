@@ -19,7 +19,7 @@ from polygent_issuer.home.settings import Settings
 from polygent_issuer.registry import KeyRecord, LicenseRecord, Reading
 from polygent_issuer.registry.change import Decided
 from polygent_issuer.terms import dates
-from polygent_issuer.text import escape
+from polygent_issuer.text import counted, escape
 
 _MOST_WARNINGS: Final = 20
 Select = Callable[[Reading], tuple[LicenseRecord, ...]]
@@ -169,7 +169,7 @@ def _report(
         )
         for each in sorted(stored, key=lambda each: each.name)
     )
-    count = "1 license" if len(stored) == 1 else f"{len(stored):,} licenses"
+    count = counted(len(stored), "license")
     blocks: list[Block] = [
         Table(("license", "customer", "machine", "last full day"), rows),
         Line(f"exported {count} into {place}", "good"),

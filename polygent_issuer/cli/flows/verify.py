@@ -35,7 +35,7 @@ from polygent_issuer.issuing.verification import (
     verify_files,
 )
 from polygent_issuer.terms import dates
-from polygent_issuer.text import escape
+from polygent_issuer.text import counted, escape
 from polygent_issuer.verifier import Key, KeySet
 
 MANY: Final[dict[processes.Method, int]] = {"fork": 1_000, "spawn": 5_000}
@@ -166,7 +166,7 @@ class ManyVerifications(Result):
             stream.flush()
             return
         words = (f"{self.counts[each]:,} {each.replace('_', ' ')}" for each in Verdict)
-        files = "1 file" if total == 1 else f"{total:,} files"
+        files = counted(total, "file")
         write_blocks(skipped_blocks(self.listing.skipped), stream)
         write_blocks([Line(f"{files}: {', '.join(words)}", "title")], stream)
 

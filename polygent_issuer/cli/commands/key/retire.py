@@ -31,7 +31,7 @@ from polygent_issuer.keys.rotation import Retirement, decide_retirement, retire
 from polygent_issuer.keys.signer import Presence
 from polygent_issuer.keys.signing import place_of, presence
 from polygent_issuer.terms import dates
-from polygent_issuer.text import for_shell
+from polygent_issuer.text import counted, for_shell
 
 _SHOWN: Final = 20
 
@@ -98,7 +98,9 @@ def _report(
         "to_sign": retirement.signing_command,
         "last_end": dates.optional_instant(retirement.last_end),
         "current_licenses": len(retirement.licenses),
-        "reissue": hint_json(_reissue(retirement), "next") if retirement.licenses else None,
+        "reissue": hint_json(reissue_all_command(key.label), "next")
+        if retirement.licenses
+        else None,
         "licenses": (
             {
                 "id": record.id,
@@ -110,11 +112,10 @@ def _report(
             for record in retirement.licenses
         ),
     }
-    state = key.state
     done = (
-        Line(f"the key {key.label} is {state} and no longer signs", "good")
+        Line(f"the key {key.label} is {key.state} and no longer signs", "good")
         if changed
-        else Line(f"the key {key.label} is already {state}; nothing was changed", "dim")
+        else Line(f"the key {key.label} is already {key.state}; nothing was changed", "dim")
     )
     after = () if previewed else _consequences(retirement, store, present, now)
     return Report(members, [done, *after, *_next_step(retirement)])
@@ -186,8 +187,7 @@ def _license_lines(retirement: Retirement, now: datetime) -> Iterable[Block]:
     if not retirement.licenses:
         return
     customers = len({record.customer_slug for record in retirement.licenses})
-    owners = f"{customers} customer{'' if customers == 1 else 's'}"
-    yield Line(f"current licenses signed with it ({owners}):", "title")
+    yield Line(f"current licenses signed with it ({counted(customers, 'customer')}):", "title")
     for record in retirement.licenses[:_SHOWN]:
         day = dates.last_full_day(record.expires_at).isoformat()
         license_ = f"{record.customer_slug}, {record.machine_label or 'any machine'}, until {day}"
@@ -198,12 +198,8 @@ def _license_lines(retirement: Retirement, now: datetime) -> Iterable[Block]:
         yield Line(f"and {more} more: {list_command(retirement.key.label)}", "dim")
 
 
-def _reissue(retirement: Retirement) -> Hint:
-    return reissue_all_command(retirement.key.label)
-
-
 def _next_step(retirement: Retirement) -> Iterable[Block]:
     """Yield the command that reissues all licenses; it is necessary if the key is compromised."""
     if retirement.licenses:
         label = "next" if retirement.compromised else "to reissue them now"
-        yield Line(Hint(f"{label}: ", _reissue(retirement)))
+        yield Line(Hint(f"{label}: ", reissue_all_command(retirement.key.label)))

@@ -13,7 +13,7 @@ from polygent_issuer.cli.output.model import Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import OutputExists, UsageProblem
 from polygent_issuer.files import disk
-from polygent_issuer.registry.restore import number
+from polygent_issuer.text import counted
 
 _NAME = "licenses.toml"
 
@@ -49,7 +49,7 @@ def export(invocation: Invocation, *, to: OutputFile = None) -> Report:
             )
     count, where = len(rows), "stdout" if path is None else str(path)
     members: dict[str, Any] = {"licenses": iter(rows)} if in_json else {"file": where}
-    done = Line(f"exported {number(count, 'current license')} to {where}", "good")
+    done = Line(f"exported {counted(count, 'current license')} to {where}", "good")
     return Report({**members, "count": count}, [done], text_to_stderr=path is None)
 
 

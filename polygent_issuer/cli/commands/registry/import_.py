@@ -25,8 +25,7 @@ from polygent_issuer.files import disk
 from polygent_issuer.home import create
 from polygent_issuer.registry import REGISTRY_FILE, Registry, change
 from polygent_issuer.registry.errors import RegistryMissing
-from polygent_issuer.registry.restore import number
-from polygent_issuer.text import escape
+from polygent_issuer.text import counted, escape
 from polygent_issuer.verifier import Key
 
 _MOST = 20
@@ -113,12 +112,12 @@ def _report(plan: ImportPlan, skipped: Sequence[Skipped], *, done: bool) -> Repo
 def _text(plan: ImportPlan, skipped: Sequence[Skipped], *, done: bool) -> Iterable[Block]:
     if not plan.new:
         existing = _count_existing(plan)
-        why = f"; {number(existing, 'file')} already in the registry" if existing else ""
+        why = f"; {counted(existing, 'file')} already in the registry" if existing else ""
         yield Line(f"nothing to import{why}")
     elif done:
-        yield Line(f"imported {number(len(plan.new), 'license')}", "good")
+        yield Line(f"imported {counted(len(plan.new), 'license')}", "good")
     else:
-        yield Line(f"would import {number(len(plan.new), 'license')}; nothing was written", "dim")
+        yield Line(f"would import {counted(len(plan.new), 'license')}; nothing was written", "dim")
     yield from _plan_blocks(plan)
     yield from input_files.skipped_blocks(skipped)
     if done and plan.new:
@@ -129,7 +128,7 @@ def _text(plan: ImportPlan, skipped: Sequence[Skipped], *, done: bool) -> Iterab
 
 
 def _preview(plan: ImportPlan, skipped: Sequence[Skipped]) -> Iterable[Block]:
-    yield Line(f"to import: {number(len(plan.new), 'license')}", "title")
+    yield Line(f"to import: {counted(len(plan.new), 'license')}", "title")
     yield from _plan_blocks(plan)
     yield from input_files.skipped_blocks(skipped)
     yield Line(f"not in any file: {registry_import.LOST}", "dim")

@@ -22,7 +22,8 @@ from polygent_issuer.registry import restore as restoring
 from polygent_issuer.registry.backup import CheckedBackup, open_backup
 from polygent_issuer.registry.journal import clock_behind_finding
 from polygent_issuer.registry.journal_check import head_text
-from polygent_issuer.registry.restore import CurrentRegistry, number
+from polygent_issuer.registry.restore import CurrentRegistry
+from polygent_issuer.text import counted
 
 
 def restore(
@@ -133,9 +134,9 @@ def _preview(backup: CheckedBackup, present: CurrentRegistry | None, path: Path)
     if not present.readable:
         yield Line("the registry cannot be read", "bad", 1)
     else:
-        lost = number(present.rows_lost, "journal row") if present.rows_lost else "nothing"
+        lost = counted(present.rows_lost, "journal row") if present.rows_lost else "nothing"
         if present.acts_lost:
-            lost = f"{lost}, {number(present.licenses_lost, 'license')}"
+            lost = f"{lost}, {counted(present.licenses_lost, 'license')}"
         elif present.rows_lost:
             lost = f"nothing but {lost} about copies of the registry"
         yield Fields(

@@ -17,7 +17,7 @@ from polygent_issuer.errors import ExitCode
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.proposal import Action, Proposal
-from polygent_issuer.text import list_first
+from polygent_issuer.text import counted, list_first
 
 MOST_FAILURES: Final = 50
 """The maximum number of failures in the table; `--report` has all of them."""
@@ -150,7 +150,7 @@ class BatchResult(Result):
         if self.counts.last is not None:
             yield Line(f"upload before {upload_before(self.counts.last.license, self.settings)}")
         if self.bundle is not None and self.bundle.written:
-            count = "1 license" if self.bundle.written == 1 else f"{self.bundle.written:,} licenses"
+            count = counted(self.bundle.written, "license")
             yield Line(f"archive: {self.bundle.target}, {count}", "good")
         if self.report is not None:
             yield Line(f"report: {self.report}", "dim")
@@ -247,7 +247,7 @@ def total_blocks(total: Preview) -> Iterable[Block]:
         words.insert(0, "nothing to do")
     yield Line(", ".join(words), "title")
     for code, count in sorted(total.missing.items()):
-        items = "1 item" if count == 1 else f"{count:,} items"
+        items = counted(count, "item")
         yield Line(f"consent needed for {items}: --accept {code} --reason TEXT", "warn")
 
 
