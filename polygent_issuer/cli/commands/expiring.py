@@ -20,7 +20,7 @@ from polygent_issuer.errors import ExitCode, UsageProblem
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import expiry
 from polygent_issuer.issuing.unsent import UnsentLicense, unsent
-from polygent_issuer.registry import LicenseRecord, Reading, customers
+from polygent_issuer.registry import Customer, LicenseRecord, Reading, customers
 from polygent_issuer.registry.holds import on_hold
 from polygent_issuer.terms import dates
 from polygent_issuer.terms.parsing import parse_term
@@ -63,7 +63,6 @@ def expiring(
 
     The calendar of --ics also moves or cancels the events of an earlier one when a license was
     replaced or retired, or its customer archived.
-
     A license has to be sent if it is not marked as sent and its upload deadline is less than two
     days away, or over. --prometheus writes metrics for node_exporter and replaces its own file.
     """
@@ -76,14 +75,12 @@ def expiring(
         records = [record for record, _ in due]
         to_send = tuple(unsent(db, settings, now))
         measured = b"" if prometheus is None else expiring_metrics(db, records, to_send, now)
-        held = {record.customer_id for record in records if on_hold(record, now)}
-        held_customers = [customers.by_id(db, each) for each in sorted(held)]
+        held_ids = sorted({record.customer_id for record in records if on_hold(record, now)})
+        held = [customers.by_id(db, each) for each in held_ids]
         events = b"" if ics is None else _events(db, settings, records, now=now, until=until)
         outlook = None if as_csv or invocation.as_json else ExpiryChart.on_stdout(db, now)
     metrics = None if prometheus is None else write_metrics(measured, prometheus)
-    file = None
-    if ics is not None:
-        file = write(invocation, events, ics, name="licenses.ics", option="--ics") or STDOUT
+    file = None if ics is None else _write_calendar(invocation, events, ics)
     code = ExitCode.DUE if exit_code and (due or to_send) else ExitCode.DONE
     items = [_item(record, now) for record in records]
     if as_csv:
@@ -95,15 +92,24 @@ def expiring(
         "licenses": items,
         "unsent": [_unsent_item(each) for each in to_send],
     }
-    text = list(_head(outlook, file, metrics))
-    if due:
-        free = tuple(each for each in due if each[0].customer_id not in held)
-        text += [_table(items), *_renewals(free, within), *map(hold_line, held_customers)]
-    else:
-        text.append(Line(f"nothing expires before {dates.instant(until)}", "good"))
-    text += _unsent_blocks(to_send)
+    nothing = Line(f"nothing expires before {dates.instant(until)}", "good")
+    listed = [_table(items), *_next_steps(due, held, within)] if due else [nothing]
+    text = [*_head(outlook, file, metrics), *listed, *_unsent_blocks(to_send)]
     is_idle = not due and not to_send
     return Report(members, text, code, text_to_stderr=STDOUT in (file, metrics), is_idle=is_idle)
+
+
+def _write_calendar(invocation: Invocation, events: bytes, ics: str) -> Path | str:
+    return write(invocation, events, ics, name="licenses.ics", option="--ics") or STDOUT
+
+
+def _next_steps(
+    due: Sequence[expiry.Due], held: Sequence[Customer], within: str
+) -> Iterator[Block]:
+    """Yield the commands that renew what is not on hold, and a line for each hold."""
+    held_ids = {customer.id for customer in held}
+    yield from _renewals(tuple(one for one in due if one[0].customer_id not in held_ids), within)
+    yield from map(hold_line, held)
 
 
 def _head(
