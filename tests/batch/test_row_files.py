@@ -61,9 +61,9 @@ def refused(content: str | bytes) -> IssuerError:
     assert caught.value.code == "invalid_apply_file"
     assert caught.value.exit_code == 3
     for error in getattr(caught.value, "problems", (caught.value,)):
-        for told in (error.message, error.hint or ""):
-            assert told.isprintable()
-            assert len(told) < 400
+        for message in (error.message, error.hint or ""):
+            assert message.isprintable()
+            assert len(message) < 400
     return caught.value
 
 
@@ -575,8 +575,8 @@ def test_each_license_of_a_document_is_a_row(text: str) -> None:
     except IssuerError:
         return
     assert document is not None
-    told = [row.customer for row in given]
-    assert told == [table.get("customer") for table in document.get("license", [])]
+    names = [row.customer for row in given]
+    assert names == [table.get("customer") for table in document.get("license", [])]
 
 
 # Both

@@ -35,9 +35,9 @@ def refused(given: dict[str, Any], *, cells: bool = False) -> RefusedRow:
     found = read(given, cells=cells)
     assert isinstance(found, RefusedRow), found
     assert found.hint
-    for told in (found.message, found.hint, found.customer or ""):
-        assert told.isprintable()
-        assert len(told) < 400
+    for message in (found.message, found.hint, found.customer or ""):
+        assert message.isprintable()
+        assert len(message) < 400
     return found
 
 

@@ -169,11 +169,11 @@ def test_a_missing_passphrase_leaves_no_key_behind(
 ) -> None:
     """The passphrase of the backup is read before the keyring gets a key."""
     saved: list[object] = []
-    nobody = dataclasses.replace(key_lifecycle, passphrase=new(passphrases.NoPassphrase()))
+    unattended = dataclasses.replace(key_lifecycle, passphrase=new(passphrases.NoPassphrase()))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(KeyringStore, "save", lambda *_, **__: saved.append(1))
         with pytest.raises(KeyUnavailable) as raised:
-            nobody.generate(label="Main", store_uri=None, backup=tmp_path / "backup.key")
+            unattended.generate(label="Main", store_uri=None, backup=tmp_path / "backup.key")
     assert raised.value.code == "passphrase_needed"
     assert saved == []
     assert nothing_recorded(key_lifecycle)

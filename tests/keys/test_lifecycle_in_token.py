@@ -71,9 +71,9 @@ def test_a_key_in_a_token_has_no_backup(
     assert raised.value.code == "not_extractable"
     assert hsm.objects() == []
     stored = token_lifecycle.generate(label="Main", store_uri=None, backup=None)
-    nobody = dataclasses.replace(token_lifecycle, passphrase=new(passphrases.NoPassphrase()))
+    unattended = dataclasses.replace(token_lifecycle, passphrase=new(passphrases.NoPassphrase()))
     with pytest.raises(IssuerError) as raised:
-        nobody.back_up(stored.key, tmp_path / "b")
+        unattended.back_up(stored.key, tmp_path / "b")
     assert raised.value.code == "not_extractable"
     assert not (tmp_path / "b").exists()
 
