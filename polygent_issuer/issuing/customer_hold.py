@@ -6,6 +6,7 @@ from datetime import date, datetime
 from polygent_issuer.errors import InvalidTerms
 from polygent_issuer.findings import Consent, Finding, FindingCode, require
 from polygent_issuer.hints import Hint, option, run
+from polygent_issuer.issuing.proposal import NewCustomer
 from polygent_issuer.registry import Customer, Reading, Writing, change, customers
 from polygent_issuer.registry.change import Decided
 from polygent_issuer.registry.holds import Hold, hold_end, hold_of, on_hold, set_hold
@@ -94,9 +95,9 @@ def hold_members(hold: Hold | None) -> dict[str, str | None] | None:
     return {"since": dates.instant(hold.since), "until": until, "reason": hold.reason}
 
 
-def hold_finding(customer: object, now: datetime) -> Finding | None:
+def hold_finding(customer: Customer | NewCustomer, now: datetime) -> Finding | None:
     """Return `on-hold` for a customer on hold; None for another or a new one."""
-    if not isinstance(customer, Customer) or not on_hold(customer, now):
+    if isinstance(customer, NewCustomer) or not on_hold(customer, now):
         return None
     end = hold_end(customer)
     return Finding(
