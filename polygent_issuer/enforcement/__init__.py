@@ -38,9 +38,10 @@ sent milestones are lost. An older license can then be installed again within it
 
 from .alerts import Admin, Alert, AlertRun, Banner, Level, next_run
 from .asgi import LicenseMiddleware
+from .claims import Claims
 from .hosts import Connection, HostCaps, HostKind
 from .paths import DEFAULT_ROUTES, WEBSOCKET, Route
-from .refusals import InstallRefused, Refusal, Standing, State
+from .refusals import InstallRefused, Refusal, Refused, Standing, State
 from .server_license import ServerLicense
 from .services import Pausable
 from .sqlite_store import SqliteStore
@@ -54,6 +55,7 @@ __all__ = [
     "Alert",
     "AlertRun",
     "Banner",
+    "Claims",
     "Connection",
     "HostCaps",
     "HostKind",
@@ -65,6 +67,7 @@ __all__ = [
     "LogEntry",
     "Pausable",
     "Refusal",
+    "Refused",
     "Route",
     "ServerLicense",
     "SqliteStore",

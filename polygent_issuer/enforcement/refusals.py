@@ -84,6 +84,19 @@ class Refusal:
         return {"error": {name: text for name, text in parts if text is not None}}
 
 
+class Refused(Exception):
+    """A refusal that ends what was begun; `LicenseMiddleware` answers with `refusal`."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        """Set the refusal."""
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy with the refusal, since `args` has its message."""
+        return type(self), (self.refusal,)
+
+
 class InstallRefused(Exception):
     """A license file was not installed; the installed license stays.
 

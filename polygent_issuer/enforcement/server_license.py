@@ -1,6 +1,7 @@
 """The license of one server: its installation, its state at each instant, and its decisions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from threading import Lock
 from typing import Final, TypeVar
@@ -11,7 +12,7 @@ from . import alerts, refusals, supersession
 from .alerts import Admin, AlertRun, Banner
 from .hosts import Connection, HostCaps, HostKind
 from .paths import JUDGED, Route
-from .refusals import InstallRefused, Refusal, Standing, State, shown
+from .refusals import InstallRefused, Refusal, Refused, Standing, State, shown
 from .services import Pausable, Services
 from .state_cache import StateCache
 from .status import Status, status
@@ -194,6 +195,23 @@ class ServerLicense(ProcessBound):
         limits = licensed.limits
         cap = limits.session_hosts if kind is HostKind.SESSION else limits.deploy_hosts
         return self.hosts.connect(kind, host, cap=cap)
+
+    @contextmanager
+    def connected(
+        self, kind: HostKind, host: str, now: datetime, *, request_host: str | None = None
+    ) -> Iterator[Connection]:
+        """Count an agent host while the block runs; arguments are those of `connect`.
+
+        Raises:
+            Refused: (503) the license or its limit forbids it; the block does not run.
+        """
+        made = self.connect(kind, host, now, request_host=request_host)
+        if isinstance(made, Refusal):
+            raise Refused(made)
+        try:
+            yield made
+        finally:
+            self.hosts.disconnect(made)
 
     def alerts_due(self, now: datetime) -> bool:
         """Return whether a 09:00 in the time zone of `now` has passed since the last run."""

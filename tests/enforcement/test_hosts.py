@@ -6,7 +6,7 @@ from threading import Barrier, Thread
 import pytest
 from support.servers import DAY, Server
 
-from polygent_issuer.enforcement import Connection, HostCaps, HostKind, Refusal
+from polygent_issuer.enforcement import Connection, HostCaps, HostKind, Refusal, Refused
 from polygent_issuer.verifier import AllowedDomain, Limits
 
 SESSION, DEPLOY = HostKind.SESSION, HostKind.DEPLOY
@@ -174,4 +174,17 @@ def test_connects_race_with_installs(server: Server) -> None:
     server.upload(files[1])
     for thread in threads:
         thread.join()
+    assert server.license.hosts.connected(SESSION) == 0
+
+
+def test_a_block_counts_a_host_and_gives_it_back(server: Server) -> None:
+    """`connected` counts while its block runs, however it ends; over the limit it does not run."""
+    server.install(0, limits=Limits(users=1, session_hosts=1, deploy_hosts=0))
+    with pytest.raises(ZeroDivisionError), server.license.connected(SESSION, "a", server.now):
+        assert server.license.hosts.connected(SESSION) == 1
+        with pytest.raises(Refused, match="limit") as refused:
+            with server.license.connected(SESSION, "b", server.now):
+                raise AssertionError("the block ran")
+        raise ZeroDivisionError
+    assert refused.value.refusal.code == "host_limit"
     assert server.license.hosts.connected(SESSION) == 0

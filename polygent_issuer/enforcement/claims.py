@@ -1,0 +1,28 @@
+"""Work that one process of several does, once."""
+
+from threading import Lock
+
+from .store import ProcessBound
+
+
+class Claims(ProcessBound):
+    """What this process has begun; nothing is stored. Threads may share it."""
+
+    def __init__(self) -> None:
+        """Begin without claims."""
+        self._lock = Lock()
+        self._claimed: set[str] = set()
+
+    def claim(self, what: str) -> bool:
+        """Return whether the caller may do it: nobody has claimed it and is still alive."""
+        with self._lock:
+            new = what not in self._claimed
+            self._claimed.add(what)
+            return new
+
+    def lost(self) -> frozenset[str]:
+        """Return what was claimed by a process that ended before `done`."""
+        return frozenset()
+
+    def done(self, what: str) -> None:
+        """Keep a claim, which is never lost from now on."""
