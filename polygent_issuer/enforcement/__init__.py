@@ -28,8 +28,9 @@ callers pass `now`. Import it, or copy both folders.
 `LicenseMiddleware` adds it to any ASGI app. Call `tick` every minute, so that background services
 given to `listen` pause at an expiry even without a request. Call `alerts` whenever `alerts_due`.
 
-Each process has its own store. A worker of a cluster is a node with its own file; the same license
-is installed on each, and host limits apply to each node. An open store is locked.
+The processes of one machine open the same store: an upload to one takes effect in all within a
+second, and host limits apply to all of them together. Nodes of a cluster have a store each, and
+nothing is coordinated: the same license is installed on each.
 
 Enforcement does not protect against an administrator of the server's machine. If an older copy of
 the store is restored, or the store is deleted, the last time seen, the superseded licenses and the

@@ -6,7 +6,7 @@ from .store import ProcessBound
 
 
 class Claims(ProcessBound):
-    """What this process has begun; nothing is stored. Threads may share it."""
+    """The claims of this process; nothing is stored. Threads may share it."""
 
     def __init__(self) -> None:
         """Begin without claims."""
@@ -14,7 +14,7 @@ class Claims(ProcessBound):
         self._claimed: set[str] = set()
 
     def claim(self, what: str) -> bool:
-        """Return whether the caller may do it: nobody has claimed it and is still alive."""
+        """Return whether the caller may do it: no living process has claimed it."""
         with self._lock:
             new = what not in self._claimed
             self._claimed.add(what)

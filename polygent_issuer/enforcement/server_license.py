@@ -1,7 +1,7 @@
 """The license of one server: its installation, its state at each instant, and its decisions."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from threading import Lock
 from typing import Final, TypeVar
@@ -10,11 +10,13 @@ from ..verifier import CheckCode, License, LicenseError, Verifier
 from ..verifier.license import canonical_fingerprint
 from . import alerts, refusals, supersession
 from .alerts import Admin, AlertRun, Banner
+from .claims import Claims
+from .forks import take_part_in_forks
 from .hosts import Connection, HostCaps, HostKind
 from .paths import JUDGED, Route
 from .refusals import InstallRefused, Refusal, Refused, Standing, State, shown
 from .services import Pausable, Services
-from .state_cache import StateCache
+from .state_cache import SharedStore, StateCache
 from .status import Status, status
 from .store import INSTALLED, Installation, LogEntry, ProcessBound, Store, StoreFailed, utc
 
@@ -65,10 +67,15 @@ class ServerLicense(ProcessBound):
         self._services = Services()
         self._memory = StateCache(verifier, store)
         self._memory.read()
+        self._seen: datetime | None = None
         # Active from and until (excluded), and the machine; the guard need not be stored meanwhile.
         self._cached: tuple[datetime, datetime, str, License] | None = None
         self._why_not: Refusal | None = refusals.OF_STATE[State.NONE]
-        self.hosts = HostCaps()
+        self.hosts, self._claims = HostCaps(), Claims()
+        take_part_in_forks(self)
+        if isinstance(store, SharedStore):
+            self.hosts, self._claims = store.hosts, store.claims
+            store.watch(self._read_again)
 
     def install(self, data: bytes, *, now: datetime, by: str) -> License:
         """Install a license file, effective at once; after a failure the previous license stays.
@@ -97,6 +104,7 @@ class ServerLicense(ProcessBound):
         """Return the license and its state; services pause or resume if that has changed."""
         at = utc(now)
         with self._lock:
+            self._seen = at
             before = self._why_not
             result = self._judged(at)
             if isinstance(result, StoreFailed):
@@ -279,7 +287,7 @@ class ServerLicense(ProcessBound):
         return Standing(state=State.ACTIVE, license=installed, message="the license is active")
 
     def _admit(self, data: bytes, now: datetime, by: str) -> License:
-        guard = self._memory.observe(now)
+        self._memory.observe(now)
         try:
             uploaded = self._verifier.verify(
                 data,
@@ -291,21 +299,48 @@ class ServerLicense(ProcessBound):
             raise InstallRefused(
                 str(error.code), error.message, hint=error.hint, license=error.license
             ) from error
-        stored, _ = self._memory.read()
-        supersession.require_not_superseded(uploaded, stored.installations)
-        guard = supersession.guard_after(uploaded, stored.installations, guard, now)
-        installation = Installation(
-            license_id=uploaded.jti,
-            file=data,
-            sub=uploaded.sub,
-            scope=supersession.scope(uploaded),
-            iat=uploaded.iat,
-            replaces=uploaded.replaces,
-            at=now,
-            by=by,
-        )
-        self._memory.install(installation, guard, _log_entry(now, by, uploaded, INSTALLED))
+        with self._memory.deciding() as (stored, _):
+            supersession.require_not_superseded(uploaded, stored.installations)
+            guard = stored.guard.observe(now)
+            guard = supersession.guard_after(uploaded, stored.installations, guard, now)
+            installation = Installation(
+                license_id=uploaded.jti,
+                file=data,
+                sub=uploaded.sub,
+                scope=supersession.scope(uploaded),
+                iat=uploaded.iat,
+                replaces=uploaded.replaces,
+                at=now,
+                by=by,
+            )
+            self._memory.install(installation, guard, _log_entry(now, by, uploaded, INSTALLED))
         return uploaded
+
+    def _read_again(self) -> None:
+        """Judge what another process has stored, at the latest time that is known here."""
+        with self._lock:
+            self._memory.forget()
+            changed = None
+            with suppress(StoreFailed):  # as `tick` finds, too
+                changed = self._memory.last_change()
+        if at := max(filter(None, (self._seen, changed)), default=None):
+            with suppress(StoreFailed):
+                self.tick(at)
+
+    def stop_before_fork(self) -> None:
+        """Nothing runs here."""
+
+    def lock_before_fork(self) -> None:
+        """Let no other thread hold the locks."""
+        self._services.lock.acquire()
+        self._lock.acquire()
+
+    def go_on_after_fork(self, *, child: bool) -> None:
+        """Release the locks; the child reads the store again."""
+        if child:
+            self._memory.forget()
+        self._lock.release()
+        self._services.lock.release()
 
 
 def _log_entry(at: datetime, by: str, uploaded: License | None, outcome: str) -> LogEntry:

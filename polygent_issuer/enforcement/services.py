@@ -28,13 +28,13 @@ class Services:
 
     def __init__(self) -> None:
         """Begin without services."""
-        self._lock = RLock()  # a service may use the license meanwhile
+        self.lock = RLock()  # a service may use the license meanwhile
         self._services: list[Pausable] = []
         self._running: list[bool | None] = []
 
     def add(self, service: Pausable) -> None:
         """Add a service, from the next `notify` on."""
-        with self._lock:
+        with self.lock:
             self._services.append(service)
             self._running.append(None)
 
@@ -45,7 +45,7 @@ class Services:
         reason. A service that raises is called again by the next `notify`. It does not affect the
         others.
         """
-        with self._lock:
+        with self.lock:
             for number, service in enumerate(self._services):
                 reason = why_not()
                 if self._running[number] == (reason is None):

@@ -1,43 +1,35 @@
-"""The store as one SQLite file.
+"""The store as one SQLite file, shared by the processes of one machine.
 
-One process owns the file and keeps it locked while it is open, since a second process would not
-see a license that the first one installs. `synchronous=EXTRA` makes a commit durable before it
-returns. Times are microseconds since 1970 UTC.
+`synchronous=EXTRA` makes a commit durable before it returns. A thread notices the writes of other
+processes, so that no request has to read the file.
 """
 
-import os
-import sqlite3
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from threading import Lock
-from typing import Any, Final
+from typing import Final
+from weakref import WeakMethod
 
 from ..verifier import ClockGuard
 from ..verifier.license import MAX_EXP
 from ..verifier.policy import moment
-from .refusals import shown
-from .store import (
-    FIRST,
-    INSTALLED,
-    LAST,
-    REFUSALS_KEPT,
-    Installation,
-    Kept,
-    LogEntry,
-    ProcessBound,
-    StoreFailed,
-    from_moment,
+from .live import Live, SharedClaims, SharedHosts
+from .sqlite_file import (
+    Content,
+    DamagedStore,
+    Reader,
+    SqliteFile,
+    an_instant,
+    exact,
+    optional,
+    whole,
 )
+from .store import INSTALLED, REFUSALS_KEPT, Installation, Kept, LogEntry, StoreFailed
+from .watch import Watch
 
 APPLICATION_ID: Final = 0x50474C53
 """`PGLS` in the file's header, to recognise files of other applications."""
 SCHEMA_VERSION: Final = 1
-_OLDEST_SQLITE: Final = (3, 37)
-"""The oldest version with STRICT tables."""
-_SMALLEST: Final = 512
-"""Bytes of the smallest database; SQLite would overwrite a smaller file."""
 
 PRAGMAS: Final = (
     "trusted_schema = OFF",
@@ -78,114 +70,98 @@ _SCHEMA: Final = (
         outcome TEXT NOT NULL
     ) STRICT""",
     "INSERT INTO kept VALUES (1, NULL, NULL, 0, NULL)",
-    f"PRAGMA application_id = {APPLICATION_ID}",
-    f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
 
 
-class DamagedStore(Exception):
-    """The file has a value that this server never writes. The text names table, row and column."""
-
-
-_Reader = Callable[[object], Any]
-"""Returns the value of a column; `ValueError` for one of another type, or out of range."""
-
-
-def _exact(kind: type, allowed: Callable[[Any], bool] = lambda _: True) -> _Reader:
-    def read(value: object) -> object:
-        if isinstance(value, kind) and allowed(value):
-            return value
-        raise ValueError
-
-    return read
-
-
-def _whole(least: int, most: int) -> _Reader:
-    return _exact(int, lambda value: least <= value <= most)
-
-
-def _optional(read: _Reader) -> _Reader:
-    return lambda value: None if value is None else read(value)
-
-
-def _moment(value: object) -> datetime:
-    return from_moment(_whole(FIRST, LAST)(value))
-
-
-# In a damaged file any column may have any type.
-_TEXT: Final = _exact(str)
-_INSTALLATION: Final[dict[str, _Reader]] = {
+_TEXT: Final = exact(str)
+_INSTALLATION: Final[dict[str, Reader]] = {
     "license_id": _TEXT,
-    "file": _exact(bytes),
+    "file": exact(bytes),
     "sub": _TEXT,
     "scope": _TEXT,
-    "iat": _whole(0, MAX_EXP),
+    "iat": whole(0, MAX_EXP),
     "replaces": lambda value: tuple(_TEXT(value).split()),
-    "at": _moment,
+    "at": an_instant,
     "by": _TEXT,
 }
-_KEPT: Final[dict[str, _Reader]] = {
-    "in_force": _optional(_TEXT),
-    "last_seen": _optional(_moment),
-    "tampered": _whole(0, 1),
-    "last_run": _optional(_moment),
+_KEPT: Final[dict[str, Reader]] = {
+    "in_force": optional(_TEXT),
+    "last_seen": optional(an_instant),
+    "tampered": whole(0, 1),
+    "last_run": optional(an_instant),
 }
-_SENT: Final[dict[str, _Reader]] = {"license_id": _TEXT, "days": _whole(0, MAX_EXP)}
-_LOG_ENTRY: Final[dict[str, _Reader]] = {
-    "at": _moment,
+_SENT: Final[dict[str, Reader]] = {"license_id": _TEXT, "days": whole(0, MAX_EXP)}
+_LOG_ENTRY: Final[dict[str, Reader]] = {
+    "at": an_instant,
     "by": _TEXT,
-    "license_id": _optional(_TEXT),
-    "customer": _optional(_TEXT),
+    "license_id": optional(_TEXT),
+    "customer": optional(_TEXT),
     "outcome": _TEXT,
 }
-_DAMAGED: Final = frozenset(
-    {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR}
-)
-_DAMAGED_HINT: Final = "restore a backup of this file, or move it away and upload the license again"
 
 
-class SqliteStore(ProcessBound):
-    """A `Store` in one file, which is created if it is missing; usable from many threads."""
+class SqliteStore(SqliteFile):
+    """A `Store` in one file, which is created if it is missing.
+
+    Any number of processes and threads may open it. `hosts` and `claims` are those of all processes
+    that have it open; they live in a second file, `NAME-live`, which may be deleted
+    while no server runs.
+    """
 
     def __init__(self, path: Path, *, patience: timedelta = timedelta(seconds=5)) -> None:
         """Open or create the file, in an existing folder on a local disk.
 
-        `patience` is the time to wait for another process to release it.
+        `patience` is the time to wait for another process that is writing.
 
         Raises:
-            StoreFailed: (`license_store_failed`) it belongs to another application, is in use by
+            StoreFailed: (`license_store_failed`) it belongs to another application, is locked by
                 another process, is damaged, was created by a newer version, or cannot be opened.
         """
-        self._path = path
-        self._lock = Lock()
-        self._owner = os.getpid()
-        if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
-            raise StoreFailed(
-                f"this Python has SQLite {sqlite3.sqlite_version}; the license store needs 3.37",
-                hint="use a Python built with a newer SQLite: see python3 -m sqlite3 --version",
-            )
-        with self._failures():
-            self._make()
-            self._sqlite = sqlite3.connect(
-                path,
-                timeout=patience.total_seconds(),
-                isolation_level=None,
-                check_same_thread=False,
-            )
-            try:
-                self._take()
-            except BaseException:
-                self._sqlite.close()
-                raise
+        super().__init__(path, _content(), patience=patience)
+        self._live = Live(path.with_name(f"{path.name}-live"), patience=patience)
+        self.hosts = SharedHosts(self._live)
+        self.claims = SharedClaims(self._live)
+        self._watch = Watch(self._look)
+        self._listeners: list[WeakMethod[Callable[[], None]]] = []
+        self._looked: tuple[int, int] | None = None
+        self._looked = self.version()
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Call a bound method within a second of another process's write, in a thread."""
+        self._listeners.append(WeakMethod(changed))
+        self._watch.start()
 
     def close(self) -> None:
-        """Close the file and release its lock."""
-        with self._lock:
-            self._sqlite.close()
+        """Close the file, and give back the hosts of this process."""
+        self._watch.stop()
+        self._live.close()
+        super().close()
+
+    def _look(self) -> None:
+        self._live.look()
+        try:
+            version = self.version()
+        except StoreFailed:  # those who read it see why
+            version = None
+        if version is None or version != self._looked:
+            self._looked = version
+            for listener in self._listeners:
+                if (changed := listener()) is not None:
+                    changed()
+
+    def stop_before_fork(self) -> None:
+        """End the thread."""
+        self._watches = self._watch.stop()
+
+    def go_on_after_fork(self, *, child: bool) -> None:
+        """Release the lock, and watch again."""
+        super().go_on_after_fork(child=child)
+        if self._watches:
+            self._watch.start()
 
     def load(self) -> Kept:
         """See `Store.load`."""
-        with self._transaction():
+        with self._begun("BEGIN"):
             rows = self._read("kept", _KEPT)
             if len(rows) != 1:
                 raise DamagedStore(f"its table kept has {len(rows)} rows instead of 1")
@@ -206,13 +182,13 @@ class SqliteStore(ProcessBound):
 
     def keep_guard(self, guard: ClockGuard) -> None:
         """See `Store.keep_guard`."""
-        with self._transaction():
+        with self.transaction():
             self._keep_guard(guard)
 
     def install(self, installation: Installation, guard: ClockGuard, entry: LogEntry) -> None:
         """See `Store.install`."""
         made = installation
-        with self._transaction():
+        with self.transaction():
             # A license that was signed again with its ID keeps what it replaced before.
             before = self._read("installation", _INSTALLATION)
             own = (each["replaces"] for each in before if each["license_id"] == made.license_id)
@@ -231,7 +207,7 @@ class SqliteStore(ProcessBound):
 
     def log_refusal(self, entry: LogEntry) -> None:
         """See `Store.log_refusal`."""
-        with self._transaction():
+        with self.transaction():
             self._log(entry)
             self._rows(
                 "DELETE FROM install_log WHERE outcome <> ? AND number NOT IN"
@@ -242,16 +218,16 @@ class SqliteStore(ProcessBound):
 
     def install_log(self) -> tuple[LogEntry, ...]:
         """See `Store.install_log`."""
-        with self._transaction():
+        with self._begun("BEGIN"):
             rows = self._read("install_log", _LOG_ENTRY)
             return tuple(LogEntry(**row) for row in reversed(rows))
 
     def keep_run(self, at: datetime, sent: tuple[str, int] | None) -> None:
         """See `Store.keep_run`."""
-        with self._transaction():
+        with self.transaction():
             self._rows("UPDATE kept SET last_run = ?", moment(at))
             if sent is not None:
-                self._rows("INSERT INTO sent_milestone VALUES (?, ?)", *sent)
+                self._rows("INSERT OR IGNORE INTO sent_milestone VALUES (?, ?)", *sent)
 
     def _keep_guard(self, guard: ClockGuard) -> None:
         seen = None if guard.last_seen is None else moment(guard.last_seen)
@@ -264,107 +240,8 @@ class SqliteStore(ProcessBound):
             *(moment(entry.at), entry.by, entry.license_id, entry.customer, entry.outcome),
         )
 
-    def _read(self, table: str, columns: Mapping[str, _Reader]) -> list[dict[str, Any]]:
-        """Return the rows of a table in the order of their numbers."""
-        names = ", ".join(("rowid", *columns))
-        rows = self._rows(f"SELECT {names} FROM {table} ORDER BY rowid")  # noqa: S608 - our own
-        return [_row(table, columns, *row) for row in rows]
 
-    def _rows(self, statement: str, *values: object) -> list[Any]:
-        return self._sqlite.execute(statement, values).fetchall()
-
-    def _pragma(self, name: str) -> int:
-        return int(self._rows(f"PRAGMA {name}")[0][0])
-
-    def _make(self) -> None:
-        # The file gets its mode before its content.
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            size = os.fstat(file).st_size
-        finally:
-            os.close(file)
-        if 0 < size < _SMALLEST:
-            raise self._not_ours()
-
-    def _take(self) -> None:
-        """Lock a file that is a store, or is new and becomes one."""
-        for pragma in PRAGMAS:
-            self._rows(f"PRAGMA {pragma}")
-        self._require_ours()
-        self._rows("PRAGMA locking_mode = EXCLUSIVE")
-        self._rows("BEGIN EXCLUSIVE")
-        if not self._rows("SELECT 1 FROM sqlite_schema LIMIT 1"):
-            if self._pragma("user_version"):  # set by the transaction that made the tables
-                raise DamagedStore("it has no tables")
-            for statement in _SCHEMA:
-                self._rows(statement)
-        self._require_ours()
-        self._rows("COMMIT")
-
-    def _require_ours(self) -> None:
-        if not self._pragma("page_count"):
-            return
-        if self._pragma("application_id") != APPLICATION_ID:
-            raise self._not_ours()
-        version = self._pragma("user_version")
-        if version > SCHEMA_VERSION:
-            raise StoreFailed(f"{str(self._path)!a} was created by a newer version")
-        if version < SCHEMA_VERSION:
-            raise DamagedStore(f"its tables cannot be version {version}")
-
-    def _not_ours(self) -> StoreFailed:
-        return StoreFailed(
-            f"{str(self._path)!a} is another application's file",
-            hint="choose another file for the license store",
-        )
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._lock, self._failures():
-            if os.getpid() != self._owner:
-                raise StoreFailed(
-                    "the license store was opened before this process was forked",
-                    hint="open a separate store in each process",
-                )
-            self._rows("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._rows("COMMIT")
-            finally:
-                if self._sqlite.in_transaction:
-                    self._rows("ROLLBACK")
-
-    @contextmanager
-    def _failures(self) -> Iterator[None]:
-        try:
-            yield
-        except (DamagedStore, UnicodeDecodeError) as error:
-            why = str(error) if isinstance(error, DamagedStore) else "a text is not UTF-8"
-            raise StoreFailed(
-                f"{str(self._path)!a} is damaged: {why}", hint=_DAMAGED_HINT
-            ) from error
-        except (sqlite3.Error, OSError, OverflowError, LookupError, MemoryError) as error:
-            # SQLite quotes stored text.
-            why = shown(str(error)) or type(error).__name__
-            hint = _DAMAGED_HINT if _is_damage(error) else None
-            raise StoreFailed(f"{str(self._path)!a}: {why}", hint=hint) from error
-
-
-def _is_damage(error: Exception) -> bool:
-    # Without a code, the sqlite3 module could not decode a text.
-    code = getattr(error, "sqlite_errorcode", None)
-    return isinstance(error, sqlite3.Error) and (code is None or code & 0xFF in _DAMAGED)
-
-
-def _row(
-    table: str, columns: Mapping[str, _Reader], number: object, *values: object
-) -> dict[str, Any]:
-    row = {}
-    for (column, read), value in zip(columns.items(), values, strict=True):
-        try:
-            row[column] = read(value)
-        except ValueError:
-            which = f"row {number}" if isinstance(number, int) else "a row"
-            why = f"{which} of its table {table} has an impossible {column}"
-            raise DamagedStore(why) from None
-    return row
+def _content() -> Content:
+    return Content(
+        application_id=APPLICATION_ID, version=SCHEMA_VERSION, tables=_SCHEMA, pragmas=PRAGMAS
+    )

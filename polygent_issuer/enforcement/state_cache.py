@@ -1,22 +1,46 @@
-"""The state of the store in memory, always equal to what is stored.
+"""The state of the store in memory, and decisions on what is stored.
+
+A store that several processes share is read again when another one has written. What changes the
+state is decided and written in one transaction.
 
 The clock guard (FORMAT §5) is stored before it takes effect: `tampered` at once, `last_seen` after
 a minute, since a commit takes longer than a request. So a clock that is set back by at most a day
 and a minute may go unnoticed.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 from ..verifier import ClockGuard, License, LicenseError, Verifier
 from ..verifier.errors import quoted
 from ..verifier.policy import SECOND, SET_BACK, SKEW, microseconds, moment
+from .claims import Claims
+from .hosts import HostCaps
 from .refusals import Standing, State
 from .store import Installation, Kept, LogEntry, Store, from_moment
 
 _ADVANCE: Final = timedelta(seconds=60)
 """The progress of the clock after which `last_seen` is stored again."""
+
+
+@runtime_checkable
+class SharedStore(Store, Protocol):
+    """A store that several processes open; `hosts` and `claims` are those of all of them."""
+
+    hosts: HostCaps
+    claims: Claims
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Make the reads and writes of a block one transaction, all or nothing."""
+
+    def version(self) -> object:
+        """Return a value that changes when another process has written."""
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Call a bound method, in a thread, within a second of another process's write."""
 
 
 class StateCache:
@@ -30,37 +54,69 @@ class StateCache:
         """Read nothing until the first use."""
         self._verifier = verifier
         self._store = store
+        self._shared = store if isinstance(store, SharedStore) else None
         self._known: tuple[Kept, License | Standing] | None = None
+        self._version: object = None
 
     def read(self) -> tuple[Kept, License | Standing]:
         """Return the stored state, and the installed license, or the standing without one."""
         if self._known is None:
+            self._version = self._shared.version() if self._shared else None
             stored = self._store.load()
             self._known = stored, self._installed(stored)
         return self._known
 
+    def forget(self) -> None:
+        """Read the store again at the next use."""
+        self._known = None
+
+    @contextmanager
+    def deciding(self) -> Iterator[tuple[Kept, License | Standing]]:
+        """Begin a transaction, and yield what is stored now, which no other process changes."""
+        try:
+            if self._shared is None:
+                yield self.read()
+                return
+            with self._shared.transaction():
+                if self._shared.version() != self._version:
+                    self.forget()
+                yield self.read()
+        except BaseException:
+            self.forget()
+            raise
+
     def observe(self, now: datetime) -> ClockGuard:
         """Return the guard after the clock showed `now` (UTC), stored if it changed."""
-        stored, installed = self.read()
+        stored, _ = self.read()
         seen = stored.guard.observe(now)
-        if seen is stored.guard or not _worth_storing(stored.guard, seen):
+        if not _worth_storing(stored.guard, seen):
             return stored.guard
-        self._known = None
-        self._store.keep_guard(seen)
-        self._known = replace(stored, guard=seen), installed
+        with self.deciding() as (stored, installed):
+            seen = stored.guard.observe(now)
+            if not _worth_storing(stored.guard, seen):
+                return stored.guard
+            self._store.keep_guard(seen)
+            self._known = replace(stored, guard=seen), installed
         return seen
 
     def install(self, made: Installation, guard: ClockGuard, entry: LogEntry) -> None:
         """Install a license, with the resulting guard."""
-        self._known = None
         self._store.install(made, guard, entry)
+        self.forget()
 
     def keep_run(self, at: datetime, sent: tuple[str, int] | None) -> None:
-        """Store a daily run, with the milestone that it returns."""
-        (stored, installed), self._known = self.read(), None
-        self._store.keep_run(at, sent)
-        milestones = stored.sent if sent is None else stored.sent | {sent}
-        self._known = replace(stored, last_run=at, sent=milestones), installed
+        """Store a daily run, with a milestone that was sent."""
+        with self.deciding() as (stored, installed):
+            self._store.keep_run(at, sent)
+            milestones = stored.sent if sent is None else stored.sent | {sent}
+            self._known = replace(stored, last_run=at, sent=milestones), installed
+
+    def last_change(self) -> datetime | None:
+        """Return the latest instant that the store knows of, UTC."""
+        stored, _ = self.read()
+        known = [each.at for each in stored.installations]
+        known += [] if stored.guard.last_seen is None else [stored.guard.last_seen]
+        return max(known, default=None)
 
     def unchanging(self, active: License) -> tuple[datetime, datetime]:
         """Return the interval, end excluded, without a change of state or a stored guard."""
@@ -84,6 +140,8 @@ class StateCache:
 
 
 def _worth_storing(old: ClockGuard, new: ClockGuard) -> bool:
+    if new is old:
+        return False
     if old.tampered != new.tampered or old.last_seen is None or new.last_seen is None:
         return True
     return new.last_seen - old.last_seen >= _ADVANCE

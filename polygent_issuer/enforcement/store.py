@@ -110,7 +110,7 @@ class Kept:
 
 
 class Store(Protocol):
-    """The storage of a server; one process at a time, any number of threads.
+    """The storage of a server; any number of threads.
 
     Each method raises `StoreFailed` if it fails. A write that raises has left either the old state
     or the new one.

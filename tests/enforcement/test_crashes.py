@@ -28,21 +28,22 @@ from polygent_issuer.verifier import KeySet, Verifier
 path, pem, write, when, now, machine = sys.argv[1:7]
 
 class Dying(SqliteStore):
-    pass
+    written = False
 
-def dying(self, *arguments):
-    if when == "after":
-        getattr(SqliteStore, write)(self, *arguments)
-        os._exit(9)
-    commit = self._rows
-    def rows(statement, *values):
-        if statement == "COMMIT":
+    def _rows(self, statement, *values):
+        ends = self.written and statement == "COMMIT"
+        if ends and when == "before":
             os._exit(9)
-        return commit(statement, *values)
-    self._rows = rows
+        rows = super()._rows(statement, *values)
+        if ends:
+            os._exit(9)
+        return rows
+
+def writing(self, *arguments):
+    self.written = True
     getattr(SqliteStore, write)(self, *arguments)
 
-setattr(Dying, write, dying)
+setattr(Dying, write, writing)
 license = ServerLicense(
     Verifier(KeySet.from_pem(Path(pem).read_bytes())), Dying(Path(path)), fingerprint=machine
 )
@@ -121,20 +122,17 @@ class Failing(SqliteStore):
 class ServerOnAFailingDisk(Server):
     """A server whose store fails on demand."""
 
-    disk: Failing
-
-    def start(self, *_: Any) -> None:
-        """Open the store."""
-        super().start()
-        self.store.close()
-        self.disk = self.store = Failing(self.path)
-        self.license._store = self.license._memory._store = self.disk
+    @property
+    def disk(self) -> Failing:
+        """The store."""
+        assert isinstance(self.store, Failing)
+        return self.store
 
 
 @pytest.fixture
 def failing(tmp_path: Path) -> ServerOnAFailingDisk:
     """A server with a license, whose next write fails on a full disk."""
-    server = ServerOnAFailingDisk(tmp_path / "license.db")
+    server = ServerOnAFailingDisk(tmp_path / "license.db", kind=Failing)
     server.install(0)
     return server
 

@@ -180,11 +180,16 @@ def test_connects_race_with_installs(server: Server) -> None:
 def test_a_block_counts_a_host_and_gives_it_back(server: Server) -> None:
     """`connected` counts while its block runs, however it ends; over the limit it does not run."""
     server.install(0, limits=Limits(users=1, session_hosts=1, deploy_hosts=0))
-    with pytest.raises(ZeroDivisionError), server.license.connected(SESSION, "a", server.now):
-        assert server.license.hosts.connected(SESSION) == 1
-        with pytest.raises(Refused, match="limit") as refused:
-            with server.license.connected(SESSION, "b", server.now):
-                raise AssertionError("the block ran")
-        raise ZeroDivisionError
-    assert refused.value.refusal.code == "host_limit"
+
+    def connected(host: str) -> None:
+        with server.license.connected(SESSION, host, server.now):
+            assert server.license.hosts.connected(SESSION) == 1
+            assert host == "a"
+            with pytest.raises(Refused, match="limit") as refused:
+                connected("b")
+            assert refused.value.refusal.code == "host_limit"
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        connected("a")
     assert server.license.hosts.connected(SESSION) == 0

@@ -16,7 +16,7 @@ from support.servers import ANOTHER_MACHINE, DAY, MACHINE, Server
 from vectors.signing import EXAMPLE
 
 from polygent_issuer import enforcement, verifier
-from polygent_issuer.enforcement import Admin, HostKind, LicenseMiddleware
+from polygent_issuer.enforcement import Admin, HostCaps, HostKind, LicenseMiddleware
 from polygent_issuer.verifier import (
     AllowedDomain,
     ClockGuard,
@@ -132,7 +132,7 @@ def test_objects_of_one_process_are_refused(server: Server, way: str) -> None:
     live = {
         "SqliteStore": server.store,
         "ServerLicense": server.license,
-        "HostCaps": server.license.hosts,
+        "HostCaps": HostCaps(),
         "LicenseMiddleware": LicenseMiddleware(print, license=server.license, now=lambda: NOW),  # type: ignore[arg-type]
     }
     assert set(live) == LIVE

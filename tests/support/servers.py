@@ -30,6 +30,7 @@ class Server:
     Attributes:
         now: the server's clock.
         fingerprint: the present fingerprint of the server's machine.
+        kind: a class of stores, which may fail on purpose.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class Server:
     now: datetime = ISSUED + timedelta(hours=1)
     fingerprint: str = MACHINE
     freshness_window: timedelta = timedelta(days=14)
+    kind: type[SqliteStore] = SqliteStore
     store: SqliteStore = field(init=False)
     license: ServerLicense = field(init=False)
 
@@ -46,7 +48,7 @@ class Server:
 
     def start(self, verifier: Verifier | None = None) -> None:
         """Open the store."""
-        self.store = SqliteStore(self.path, patience=timedelta())
+        self.store = self.kind(self.path, patience=timedelta())
         self.license = ServerLicense(
             verifier or Verifier(KeySet(self.issuer.signer.public_key)),
             self.store,

@@ -1,0 +1,57 @@
+"""Keep threads, locks of other threads and open SQLite files from crossing a fork.
+
+SQLite's locks belong to a process, but its notes of them are copied by a fork, so a child that went
+on with its parent's connection would write without a lock (sqlite.org/howtocorrupt.html, 2.6).
+"""
+
+import os
+from itertools import count
+from typing import Final, Protocol
+from weakref import WeakValueDictionary
+
+
+class Forked(Protocol):
+    """An object that takes part in a fork; the steps are those of `os.register_at_fork`."""
+
+    def stop_before_fork(self) -> None:
+        """End the threads of the object, which take its locks."""
+
+    def lock_before_fork(self) -> None:
+        """Take the locks of the object, and close what the child must not inherit."""
+
+    def go_on_after_fork(self, *, child: bool) -> None:
+        """Release the locks; a child forgets what belongs to its parent."""
+
+
+_numbers: Final = count()
+_objects: Final = WeakValueDictionary[int, Forked]()
+_locked: Final[list[Forked]] = []
+
+
+def take_part_in_forks(forked: Forked) -> None:
+    """Let an object take part in each fork while it lives.
+
+    An object is locked before those that took part earlier, which it may use under its own lock.
+    """
+    _objects[next(_numbers)] = forked
+
+
+def _before() -> None:
+    _locked[:] = reversed(list(_objects.values()))
+    for each in _locked:
+        each.stop_before_fork()
+    for each in _locked:
+        each.lock_before_fork()
+
+
+def _after(*, child: bool) -> None:
+    while _locked:
+        _locked.pop().go_on_after_fork(child=child)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(
+        before=_before,
+        after_in_parent=lambda: _after(child=False),
+        after_in_child=lambda: _after(child=True),
+    )

@@ -1,0 +1,257 @@
+"""Connected hosts and claims, shared by the processes of a server while they run.
+
+They are in a SQLite file next to the store. It is worth nothing once the server has stopped, so
+commits are not synced, and a damaged file is created anew. Each process keeps its own part in
+memory, too, and restores it in the file if that was lost.
+
+A process shows that it is alive by counting up a number in its row. No clock is compared: another
+process that sees no change for `_PATIENCE` of its own rounds takes it for dead.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+from .claims import Claims
+from .hosts import Connection, HostCaps, HostKind
+from .refusals import HOST_LIMIT, STORE_FAILED, Refusal
+from .sqlite_file import DAMAGED_HINT, Content, SqliteFile
+from .store import StoreFailed
+from .watch import ROUND
+
+_BEAT: Final = round(5 / ROUND)
+"""Rounds between two signs of life."""
+_PATIENCE: Final = round(40 / ROUND)
+"""Rounds without a sign of life after which a process counts as dead."""
+PRAGMAS: Final = (
+    "trusted_schema = OFF",
+    "foreign_keys = ON",
+    "synchronous = OFF",
+    "journal_mode = TRUNCATE",  # a process that is killed leaves a journal that undoes its write
+)
+_CONTENT: Final = Content(
+    application_id=0x5047_4C4C,  # PGLL
+    version=1,
+    tables=(
+        "CREATE TABLE process (id TEXT PRIMARY KEY, beats INTEGER NOT NULL) STRICT",
+        """CREATE TABLE connection (
+            process TEXT NOT NULL REFERENCES process (id) ON DELETE CASCADE,
+            number INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            host TEXT NOT NULL,
+            PRIMARY KEY (process, number)
+        ) STRICT""",
+        "CREATE INDEX connection_host ON connection (kind, host)",
+        "CREATE TABLE claim (what TEXT PRIMARY KEY, process TEXT) STRICT",
+    ),
+    pragmas=PRAGMAS,
+)
+
+
+class Live(SqliteFile):
+    """The part of this process, and the whole of all."""
+
+    _may_vanish = True
+
+    def __init__(self, path: Path, *, patience: timedelta) -> None:
+        """Make no file before the first connection or claim."""
+        super().__init__(path, _CONTENT, patience=patience)
+        self._numbers = count(1)
+        self._id = ""
+        self._connections: dict[int, Connection] = {}
+        self._ended: list[int] = []
+        self._claims: set[str] = set()
+        self._round = 0
+        self._seen: dict[str, tuple[int, int]] = {}
+
+    def close(self) -> None:
+        """Give back this process's hosts and open claims."""
+        with self._lock:
+            if self._id:
+                with suppress(StoreFailed), self.transaction():
+                    self._rows("DELETE FROM process WHERE id = ?", self._id)
+            super().close()
+
+    def connect(self, kind: HostKind, host: str, cap: int) -> Connection | Refusal:
+        """Count a connection of a host, unless all processes together have as many as allowed."""
+        with self._lock:
+            connection = Connection(kind=kind, host=host, number=next(self._numbers))
+            try:
+                with self._registered():
+                    live = "SELECT 1 FROM connection WHERE kind = ? AND host = ? LIMIT 1"
+                    if not self._rows(live, kind, host) and self._count(kind) >= cap:
+                        return HOST_LIMIT
+                    self._add(connection)
+            except BaseException:
+                self._ended.append(connection.number)  # it may have been stored after all
+                raise
+            self._connections[connection.number] = connection
+            return connection
+
+    def disconnect(self, connection: Connection) -> None:
+        """Give a connection back; one that cannot be stored now is stored by a later `look`."""
+        with self._lock:
+            if self._connections.pop(connection.number, None) is not None:
+                self._ended.append(connection.number)
+                with suppress(StoreFailed), self.transaction():
+                    self._remove_ended()
+
+    def connected(self, kind: HostKind) -> int:
+        """Return the number of distinct hosts that are connected to any process."""
+        if not self._path.exists():
+            return 0
+        with self._begun("BEGIN"):
+            return self._count(kind)
+
+    def claim(self, what: str) -> bool:
+        """Return whether this process has the claim now, which no living one had."""
+        with self._lock:
+            with self._registered():
+                held = self._rows(
+                    "SELECT 1 FROM claim LEFT JOIN process ON process = id"
+                    " WHERE what = ? AND (process IS NULL OR id IS NOT NULL)",
+                    what,
+                )
+                if not held:
+                    self._rows("INSERT OR REPLACE INTO claim VALUES (?, ?)", what, self._id)
+            if not held:
+                self._claims.add(what)
+            return not held
+
+    def done(self, what: str) -> None:
+        """Keep a claim that never ends."""
+        with self._lock:
+            with self._registered():
+                self._rows("INSERT OR REPLACE INTO claim VALUES (?, NULL)", what)
+            self._claims.discard(what)
+
+    def lost(self) -> frozenset[str]:
+        """Return the claims of processes that ended before they were done."""
+        if not self._path.exists():
+            return frozenset()
+        with self._begun("BEGIN"):
+            rows = self._rows(
+                "SELECT what FROM claim WHERE process IS NOT NULL"
+                " AND process NOT IN (SELECT id FROM process)"
+            )
+            return frozenset(what for (what,) in rows)
+
+    def look(self) -> None:
+        """Show that this process is alive, and remove those that are not; called each round."""
+        with self._lock:
+            self._round += 1
+            if self._round % _BEAT or not (self._id or self._path.exists()):
+                return
+            with suppress(StoreFailed), self._registered():
+                self._rows("UPDATE process SET beats = beats + 1 WHERE id = ?", self._id)
+                self._remove_ended()
+                self._remove_dead()
+
+    def _count(self, kind: HostKind) -> int:
+        rows = self._rows("SELECT count(DISTINCT host) FROM connection WHERE kind = ?", kind)
+        return int(rows[0][0])
+
+    def _add(self, connection: Connection) -> None:
+        made = connection
+        row = self._id, made.number, made.kind, made.host
+        self._rows("INSERT INTO connection VALUES (?, ?, ?, ?)", *row)
+
+    @contextmanager
+    def _registered(self) -> Iterator[None]:
+        """Begin a transaction in which this process has a row, with all that it holds."""
+        with self.transaction():
+            if not self._id:
+                self._id = os.urandom(16).hex()
+            if not self._rows("SELECT 1 FROM process WHERE id = ?", self._id):
+                self._rows("INSERT INTO process VALUES (?, 0)", self._id)
+                for connection in self._connections.values():
+                    self._add(connection)
+                for what in self._claims:
+                    self._rows("INSERT OR IGNORE INTO claim VALUES (?, ?)", what, self._id)
+            yield
+
+    def _remove_ended(self) -> None:
+        for number in self._ended:
+            self._rows("DELETE FROM connection WHERE process = ? AND number = ?", self._id, number)
+        self._ended.clear()
+
+    def _remove_dead(self) -> None:
+        seen = {}
+        for process, beats in self._rows("SELECT id, beats FROM process WHERE id <> ?", self._id):
+            before, since = self._seen.get(process, (None, self._round))
+            if before == beats and self._round - since >= _PATIENCE:
+                self._rows("DELETE FROM process WHERE id = ?", process)
+            else:
+                seen[process] = beats, since if before == beats else self._round
+        self._seen = seen
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        """Remove a damaged file after its error: the next use makes and fills it anew."""
+        try:
+            with super()._failures():
+                yield
+        except StoreFailed as failed:
+            if failed.hint == DAMAGED_HINT:
+                self._let_go()
+                for beside in ("", "-journal"):
+                    Path(f"{self._path}{beside}").unlink(missing_ok=True)
+            raise
+
+    def go_on_after_fork(self, *, child: bool) -> None:
+        """Release the lock; a child has no connections and claims of its own."""
+        if child:
+            self._id = ""
+            self._connections.clear()
+            self._ended.clear()
+            self._claims.clear()
+        super().go_on_after_fork(child=child)
+
+
+class SharedHosts(HostCaps):
+    """The connected hosts of all processes that have one store."""
+
+    def __init__(self, live: Live) -> None:
+        """Count in a file."""
+        super().__init__()
+        self._live_file = live
+
+    def connect(self, kind: HostKind, host: str, *, cap: int) -> Connection | Refusal:
+        """See `HostCaps.connect`; refused while the file fails."""
+        try:
+            return self._live_file.connect(kind, host, cap)
+        except StoreFailed:
+            return STORE_FAILED
+
+    def disconnect(self, connection: Connection) -> None:
+        """See `HostCaps.disconnect`."""
+        self._live_file.disconnect(connection)
+
+    def connected(self, kind: HostKind) -> int:
+        """See `HostCaps.connected`; raises `StoreFailed` while the file fails."""
+        return self._live_file.connected(kind)
+
+
+class SharedClaims(Claims):
+    """The claims of all processes that have one store; each method raises `StoreFailed`."""
+
+    def __init__(self, live: Live) -> None:
+        """Keep claims in a file."""
+        super().__init__()
+        self._live_file = live
+
+    def claim(self, what: str) -> bool:
+        """See `Claims.claim`."""
+        return self._live_file.claim(what)
+
+    def lost(self) -> frozenset[str]:
+        """See `Claims.lost`."""
+        return self._live_file.lost()
+
+    def done(self, what: str) -> None:
+        """See `Claims.done`."""
+        self._live_file.done(what)

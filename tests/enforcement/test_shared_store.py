@@ -1,0 +1,232 @@
+"""Several processes share one store: what one writes, all have; a fork shares nothing else."""
+
+import gc
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from threading import Event, get_ident
+
+import pytest
+from support.lic_files import Issuer
+from support.servers import DAY, Server, running
+
+from polygent_issuer.enforcement import Refusal, Route, SqliteStore, State, StoreFailed
+from polygent_issuer.verifier import ClockGuard
+
+SOON = 30.0
+"""Seconds until a test gives up waiting."""
+
+
+class Sync:
+    """A background service."""
+
+    def __init__(self) -> None:
+        """Begin paused."""
+        self.paused, self.resumed = Event(), Event()
+
+    def pause(self, _reason: Refusal) -> None:
+        """Pause."""
+        self.resumed.clear()
+        self.paused.set()
+
+    def resume(self) -> None:
+        """Resume."""
+        self.paused.clear()
+        self.resumed.set()
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[tuple[Server, Server]]:
+    """Two servers that share one store, as two workers of a machine do."""
+    path, issuer = tmp_path / "license.db", Issuer()
+    with running(path, issuer=issuer) as one, running(path, issuer=issuer) as other:
+        yield one, other
+
+
+def test_an_upload_takes_effect_in_the_other(two: tuple[Server, Server]) -> None:
+    """Services of the other process resume, and it judges by the new license, without a request."""
+    one, other = two
+    sync = Sync()
+    other.license.listen(sync, other.now)
+    assert other.answer().code == "license_none"
+    one.install(0)
+    assert sync.resumed.wait(SOON)
+    assert other.held() == one.held()
+
+
+def test_a_store_that_fails_pauses_the_other(two: tuple[Server, Server]) -> None:
+    """A process whose store was deleted refuses, and does not go on with a file without a name."""
+    one, _ = two
+    sync = Sync()
+    one.install(0)
+    one.license.listen(sync, one.now)
+    assert sync.resumed.is_set()
+    one.path.unlink()
+    assert sync.paused.wait(SOON)
+    assert one.answer().code == "license_store_failed"
+    with pytest.raises(StoreFailed, match="was deleted while the server was running") as failed:
+        one.install(1)
+    assert "put it back" in str(failed.value.hint)
+    assert not one.path.exists()
+
+
+def test_a_restored_file_takes_effect(two: tuple[Server, Server]) -> None:
+    """Another file of the same name is read, and written, from now on."""
+    one, other = two
+    before = one.path.read_bytes()
+    one.install(0)
+    sync = Sync()
+    other.license.listen(sync, other.now)
+    copy = one.path.with_name("copy")
+    copy.write_bytes(before)
+    copy.replace(one.path)
+    assert sync.paused.wait(SOON)
+    assert other.answer().code == "license_none"
+    other.install(0)
+    assert one.store.load().in_force == other.held().jti
+
+
+def test_what_the_other_installed_supersedes(two: tuple[Server, Server]) -> None:
+    """An upload is decided on what is stored, not on what this process read before."""
+    one, other = two
+    assert other.state() is State.NONE
+    one.now, other.now = one.now + 2 * DAY, other.now + 2 * DAY
+    one.install(2)
+    assert other.refused(one.issuer.file(1)).code == "superseded"
+    assert [each.outcome for each in one.log()] == ["superseded", "installed"]
+
+
+def test_the_time_seen_by_the_other_counts(two: tuple[Server, Server]) -> None:
+    """A clock that is set back is noticed by a process that did not see it ahead."""
+    one, other = two
+    one.install(0)
+    other.held()
+    one.now += 9 * DAY
+    one.held()
+    other.now += 3 * DAY
+    other.license.active(other.now)
+    assert one.guard() == ClockGuard(one.now, tampered=True)
+
+
+def test_judging_reads_no_file(two: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two stored times no request runs a statement."""
+    server, _ = two
+    server.install(0)
+    server.held()
+    statements, run = [], SqliteStore._rows
+
+    def noted(store: SqliteStore, statement: str, *values: object) -> list[object]:
+        if get_ident() == threading.main_thread().ident:
+            statements.append(statement)
+        return run(store, statement, *values)
+
+    monkeypatch.setattr(SqliteStore, "_rows", noted)
+    for second in range(59):
+        assert server.license.judge(Route.API, now=server.now + timedelta(seconds=second)) is None
+    assert statements == []
+
+
+def test_who_keeps_the_file_locked_is_named(server: Server) -> None:
+    """The hint names the process, and once it lets go everything works."""
+    script = (
+        "import sqlite3, sys; other = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "other.execute('BEGIN EXCLUSIVE'); print('locked', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(server.path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdin is not None
+        assert holder.stdout.readline() == b"locked\n"
+        with pytest.raises(StoreFailed, match="database is locked") as failed:
+            server.install(0)
+        assert f"process {holder.pid} " in str(failed.value.hint)
+        holder.stdin.close()
+    assert server.install(0) == server.held()
+
+
+def test_opening_twice_drops_no_lock(server: Server) -> None:
+    """A second store in a process, opened and closed in a transaction, leaves the first locked."""
+    with server.store.transaction():
+        SqliteStore(server.path).close()
+        # In a process of its own, since SQLite knows the locks of its own process without the file.
+        script = (
+            "import sqlite3, sys; other = sqlite3.connect(sys.argv[1], timeout=0)\n"
+            "other.execute('BEGIN IMMEDIATE')"
+        )
+        ran = subprocess.run(
+            [sys.executable, "-c", script, str(server.path)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert "database is locked" in ran.stderr
+
+
+FORK = """
+import os, sys, warnings
+warnings.simplefilter("error")
+from datetime import datetime, timedelta
+from pathlib import Path
+from polygent_issuer.enforcement import HostKind, ServerLicense, SqliteStore
+from polygent_issuer.verifier import KeySet, Verifier
+
+path, pem, now = sys.argv[1:]
+now = datetime.fromisoformat(now)
+store = SqliteStore(Path(path))
+license = ServerLicense(
+    Verifier(KeySet.from_pem(Path(pem).read_bytes())), store, fingerprint="sha256:" + "ab" * 32
+)
+license.install(sys.stdin.buffer.read(), now=now, by="parent")
+own = license.connect(HostKind.SESSION, "parent's", now)
+reading, writing = os.pipe()
+for child in range(2):
+    if os.fork() == 0:
+        license.connect(HostKind.SESSION, f"{child}", now)
+        store.log_refusal(store.install_log()[-1])
+        os.write(writing, b"x")
+        sys.stdin.close()
+        store.close()
+        os._exit(0)
+os.read(reading, 1), os.read(reading, 1)
+assert [os.wait()[1] for _ in range(2)] == [0, 0]
+assert len(store.install_log()) == 3
+assert license.hosts.connected(HostKind.SESSION) == 1, "those of the children are given back"
+license.hosts.disconnect(own)
+assert license.hosts.connected(HostKind.SESSION) == 0
+print(license.active(now + timedelta(minutes=2)).customer)
+store.close()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_fork_shares_the_file_alone(tmp_path: Path) -> None:
+    """Parent and children write through connections of their own, and count only their hosts."""
+    with running(tmp_path / "license.db") as server:
+        pem = tmp_path / "key.pem"
+        pem.write_bytes(server.issuer.signer.public_key.to_pem())
+        ran = subprocess.run(
+            [sys.executable, "-c", FORK, str(server.path), str(pem), server.now.isoformat()],
+            input=server.issuer.file(0),
+            capture_output=True,
+            check=False,
+            timeout=60,
+        )
+        assert (ran.stderr.decode(), ran.stdout.decode()) == ("", "Acme GmbH\n")
+        assert [each.by for each in server.log()] == ["parent"] * 3
+
+
+def test_a_store_that_is_not_closed_ends_its_thread(tmp_path: Path) -> None:
+    """A dropped store can be collected while it watches."""
+    server = Server(tmp_path / "license.db")
+    (thread,) = [each for each in threading.enumerate() if each.name == "license store"]
+    del server
+    gc.collect()
+    thread.join(SOON)
+    assert not thread.is_alive()
