@@ -58,6 +58,14 @@ def shown(text: str) -> str:
     return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text[:MAX_DISPLAY_NAME])
 
 
+def error_json(
+    code: str, message: str, hint: str | None = None, feature: str | None = None
+) -> dict[str, Any]:
+    """Return the one form of all errors for programs."""
+    parts = {"code": code, "message": message, "hint": hint, "feature": feature}
+    return {"error": {name: text for name, text in parts.items() if text is not None}}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refusal:
     """A refused request as a value: return it, or answer with it.
@@ -67,7 +75,8 @@ class Refusal:
             limit or a malformed path.
         code: stable: `license_` and the state, `license_store_failed`, `domain_mismatch`,
             `feature_missing`, `user_limit`, `host_limit`, `malformed_path`.
-        message, hint: for people: what happened and why, and the fix.
+        message, hint: for people: what happened and why, and the fix. Only a refusal of your own
+            may be without a hint.
         feature: the missing feature.
     """
 
@@ -79,9 +88,7 @@ class Refusal:
 
     def to_json(self) -> dict[str, Any]:
         """Return the reason for programs: `{"error": {"code", "message", "hint"?, "feature"?}}`."""
-        names = "code", "message", "hint", "feature"
-        parts = ((name, getattr(self, name)) for name in names)
-        return {"error": {name: text for name, text in parts if text is not None}}
+        return error_json(self.code, self.message, self.hint, self.feature)
 
 
 class Refused(Exception):
@@ -91,20 +98,35 @@ class Refused(Exception):
         """Set the refusal."""
         super().__init__(refusal.message)
         self.refusal = refusal
+        self.status = refusal.status
+        self.code = refusal.code
+        self.message = refusal.message
+        self.hint = refusal.hint
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy with the refusal, since `args` has its message."""
         return type(self), (self.refusal,)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return `Refusal.to_json` of the refusal."""
+        return self.refusal.to_json()
+
+
+_FILE_HINT: Final = "upload the license file as you received it, or ask for a reissued one"
+_FINGERPRINT_HINT: Final = "set this server's fingerprint to that of its machine info"
 
 
 class InstallRefused(Exception):
     """A license file was not installed; the installed license stays.
 
     Attributes:
+        status: 400.
         code: a `CheckCode` of FORMAT §5, or `superseded`.
         message, hint: for the admin, each in one line without control characters.
         license: the decoded license if it is authentic, else None.
     """
+
+    status = 400
 
     def __init__(
         self,
@@ -118,12 +140,18 @@ class InstallRefused(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
-        self.hint = hint
+        # The verifier gives no hint if its caller passed no valid fingerprint.
+        default = _FINGERPRINT_HINT if code == CheckCode.MACHINE_MISMATCH else _FILE_HINT
+        self.hint = hint or default
         self.license = license
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy by attributes, since `__init__` has other parameters than `args`."""
         return type(self).__new__, (type(self), *self.args), self.__dict__
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the reason for programs, in the form of `Refusal.to_json`."""
+        return error_json(self.code, self.message, self.hint)
 
 
 OF_STATE: Final = {

@@ -5,11 +5,12 @@ Every write is atomic, and durable before it returns.
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final, NoReturn, Protocol
+from typing import Any, Final, NoReturn, Protocol
 
 from ..verifier import ClockGuard
 from ..verifier.license import EPOCH
 from ..verifier.policy import moment
+from .refusals import error_json
 
 FIRST: Final = moment(datetime.min.replace(tzinfo=UTC))
 LAST: Final = moment(datetime.max.replace(tzinfo=UTC))
@@ -29,16 +30,29 @@ def utc(now: datetime) -> datetime:
     return from_moment(moment(now))
 
 
-class StoreFailed(Exception):
-    """The store cannot be read or written, or is not this server's; `hint` has the fix."""
+_HINT: Final = "check that its disk has space, and that this process may write its file and folder"
 
+
+class StoreFailed(Exception):
+    """The store cannot be read or written, or is not this server's.
+
+    Attributes:
+        status: 503.
+        message, hint: for admins: they may name files and processes.
+    """
+
+    status = 503
     code = "license_store_failed"
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        """Set the message, and the hint if there is a fix."""
+        """Set the message, and the fix if it is another than to check disk and rights."""
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = hint or _HINT
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the reason for programs, in the form of `Refusal.to_json`."""
+        return error_json(self.code, self.message, self.hint)
 
 
 class ProcessBound:

@@ -16,7 +16,14 @@ from support.servers import ANOTHER_MACHINE, DAY, MACHINE, Server
 from vectors.signing import EXAMPLE
 
 from polygent_issuer import enforcement, verifier
-from polygent_issuer.enforcement import Admin, HostCaps, HostKind, LicenseMiddleware
+from polygent_issuer.enforcement import (
+    Admin,
+    Claims,
+    HostCaps,
+    HostKind,
+    LicenseMiddleware,
+    Refused,
+)
 from polygent_issuer.verifier import (
     AllowedDomain,
     ClockGuard,
@@ -31,7 +38,7 @@ from polygent_issuer.verifier import (
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, 1, tzinfo=UTC)
 PROTOCOLS = range(2, pickle.HIGHEST_PROTOCOL + 1)
-LIVE = {"HostCaps", "LicenseMiddleware", "ServerLicense", "SqliteStore"}
+LIVE = {"Claims", "HostCaps", "LicenseMiddleware", "ServerLicense", "SqliteStore"}
 PROTOCOL_CLASSES = {"Pausable", "Store"}
 
 
@@ -92,6 +99,7 @@ def of_enforcement(server: Server) -> Iterator[object]:
     alerts = own.alerts(later, admins)
     yield from (alerts, alerts.alert, own.banner(later))
     yield from (server.store.load(), *server.store.load().installations, *server.log())
+    yield Refused(server.license.feature("sso-saml", now))  # type: ignore[arg-type]
     server.store.close()
     yield raised(server.store.load)
 
@@ -130,6 +138,7 @@ def test_every_public_value_survives(
 def test_objects_of_one_process_are_refused(server: Server, way: str) -> None:
     """An open store, and an object with a lock or connections, raises TypeError."""
     live = {
+        "Claims": Claims(),
         "SqliteStore": server.store,
         "ServerLicense": server.license,
         "HostCaps": HostCaps(),

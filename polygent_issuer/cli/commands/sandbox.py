@@ -63,8 +63,8 @@ def sandbox(
         temporary_server(keys, clock=lambda: datetime.now(UTC), first=first) as site,
     ):
         if site.attempt is not None and (refused := site.attempt.refused) is not None:
-            hint = "" if refused.hint is None else f"; {refused.hint}"
-            invocation.warn(f"license refused: {refused.code}: {refused.message}{hint}")
+            why = f"{refused.code}: {refused.message}; {refused.hint}"
+            invocation.warn(f"license refused: {why}")
         url = address(listening)
         access = Access(url)
         with suppress(KeyboardInterrupt):  # the only way to stop it
