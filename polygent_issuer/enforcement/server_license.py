@@ -91,12 +91,13 @@ class ServerLicense(ProcessBound):
         """
         at, who = utc(now), shown(by)
         with self._lock:
-            self._cached = None
             try:
                 installed = self._admit(data, at, who)
             except InstallRefused as refused:
                 self._store.log_refusal(_log_entry(at, who, refused.license, refused.code))
                 raise
+            finally:
+                self._cached = None
         self.tick(at)
         return installed
 

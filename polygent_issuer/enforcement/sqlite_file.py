@@ -101,6 +101,7 @@ class SqliteFile(ProcessBound):
         self._sqlite: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
         self._opened = 0
+        self._version = (0, 0)
         self._closed = False
         take_part_in_forks(self)
 
@@ -113,12 +114,19 @@ class SqliteFile(ProcessBound):
     def version(self) -> tuple[int, int]:
         """Return a value that changes when another process, or another connection, has written.
 
+        While another process keeps the file locked, the last value is returned: it has not written.
+
         Raises:
             StoreFailed: the file cannot be read, was deleted, or is no longer a store.
         """
         with self._lock, self._failures():
             self._forget_another_file()
-            return self._pragma("data_version"), self._opened
+            try:
+                self._version = self._pragma("data_version"), self._opened
+            except sqlite3.OperationalError as error:
+                if not _is_busy(error):
+                    raise
+            return self._version
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -282,7 +290,7 @@ class SqliteFile(ProcessBound):
         code = getattr(error, "sqlite_errorcode", None)
         if isinstance(error, sqlite3.Error) and (code is None or code & 0xFF in _DAMAGED):
             return DAMAGED_HINT
-        if code is not None and code & 0xFF == sqlite3.SQLITE_BUSY:
+        if _is_busy(error):
             holders = _holders(self._path)
             by = f"process {', '.join(holders)}" if holders else "another process"
             return f"{by} keeps the file locked: end it if it is not a server of this license"
@@ -300,6 +308,10 @@ class SqliteFile(ProcessBound):
         """Release the lock."""
         del child
         self._lock.release()
+
+
+def _is_busy(error: BaseException | None) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _holders(path: Path) -> list[str]:

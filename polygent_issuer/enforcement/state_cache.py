@@ -9,7 +9,7 @@ and a minute may go unnoticed.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol, runtime_checkable
@@ -73,16 +73,16 @@ class StateCache:
     @contextmanager
     def deciding(self) -> Iterator[tuple[Kept, License | Standing]]:
         """Begin a transaction, and yield what is stored now, which no other process changes."""
+        begun = False  # before that, an error has changed nothing
         try:
-            if self._shared is None:
-                yield self.read()
-                return
-            with self._shared.transaction():
-                if self._shared.version() != self._version:
+            with self._shared.transaction() if self._shared else nullcontext():
+                begun = True
+                if self._shared and self._shared.version() != self._version:
                     self.forget()
                 yield self.read()
         except BaseException:
-            self.forget()
+            if begun:
+                self.forget()
             raise
 
     def observe(self, now: datetime) -> ClockGuard:

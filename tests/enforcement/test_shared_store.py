@@ -15,6 +15,7 @@ from support.lic_files import Issuer
 from support.servers import DAY, Server, running
 
 from polygent_issuer.enforcement import Refusal, Route, SqliteStore, State, StoreFailed
+from polygent_issuer.enforcement.watch import Watch
 from polygent_issuer.verifier import ClockGuard
 
 SOON = 30.0
@@ -37,6 +38,21 @@ class Sync:
         """Resume."""
         self.paused.clear()
         self.resumed.set()
+
+
+class Looks:
+    """Fails twice."""
+
+    def __init__(self) -> None:
+        """Begin without a look."""
+        self.count, self.looked = 0, Event()
+
+    def look(self) -> None:
+        """Look."""
+        self.count += 1
+        if self.count < 3:
+            raise ZeroDivisionError
+        self.looked.set()
 
 
 @pytest.fixture
@@ -136,6 +152,7 @@ def test_who_keeps_the_file_locked_is_named(server: Server) -> None:
         "import sqlite3, sys; other = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
         "other.execute('BEGIN EXCLUSIVE'); print('locked', flush=True); sys.stdin.read()"
     )
+    held = server.install(0)
     with subprocess.Popen(
         [sys.executable, "-c", script, str(server.path)],
         stdin=subprocess.PIPE,
@@ -147,8 +164,22 @@ def test_who_keeps_the_file_locked_is_named(server: Server) -> None:
         with pytest.raises(StoreFailed, match="database is locked") as failed:
             server.install(0)
         assert f"process {holder.pid} " in str(failed.value.hint)
+        server.store._look()
+        assert server.held() == held, "the license in memory is as good as before"
         holder.stdin.close()
     assert server.install(0) == server.held()
+
+
+def test_an_error_does_not_end_the_watch(caplog: pytest.LogCaptureFixture) -> None:
+    """It is logged once, and the next look comes."""
+    looks = Looks()
+    watch = Watch(looks.look)
+    watch.start()
+    assert looks.looked.wait(SOON)
+    watch.stop()
+    assert [each.message for each in caplog.records] == [
+        "the license store is not watched: ZeroDivisionError"
+    ]
 
 
 def test_opening_twice_drops_no_lock(server: Server) -> None:
