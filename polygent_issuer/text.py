@@ -9,7 +9,7 @@ data.
 import re
 import shlex
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache, lru_cache
 from typing import Final
 
@@ -195,3 +195,16 @@ def _escaped(match: re.Match[str]) -> str:
     if match[0].isascii():  # the codec does not escape these
         return f"\\x{ord(match[0]):02x}"
     return match[0].encode("ascii", "backslashreplace").decode("ascii")
+
+
+def numbered(name: str, taken: Collection[str], longest: int, *, strip: str = "") -> str:
+    """Return the name, or the first one with a number that is not taken: `prod`, `prod-2`.
+
+    With a number it is cut to `longest` characters, and loses `strip` at the cut.
+    """
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        ending = f"-{number}"
+        free = name[: longest - len(ending)].rstrip(strip) + ending
+    return free

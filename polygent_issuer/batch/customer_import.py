@@ -19,6 +19,7 @@ from polygent_issuer.issuing import customer_changes
 from polygent_issuer.issuing.customer_changes import CustomerUpdate
 from polygent_issuer.issuing.proposal import NewCustomer, similar_customer
 from polygent_issuer.registry import Customer, Reading, Writing, customers
+from polygent_issuer.registry.errors import ambiguous
 from polygent_issuer.registry.name_keys import NameIndex
 from polygent_issuer.terms import dates
 from polygent_issuer.text import escape
@@ -181,7 +182,7 @@ def _match(db: Reading, row: CustomerRow) -> Customer | None:
         matches = customers.matches(db, name)
         if len(matches) > 1:
             names = [f"{each.slug} ({each.name})" for each in matches]
-            raise customers.ambiguous(f"name: several customers match {escape(name)}", names)
+            raise ambiguous(f"name: several customers match {escape(name)}", names)
         customer = matches[0] if matches else None
         if customer is not None and row.slug is not None:
             raise InputRefused(

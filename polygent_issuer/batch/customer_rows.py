@@ -19,7 +19,7 @@ from polygent_issuer.email_address import join_contacts
 from polygent_issuer.errors import InputRefused, UsageProblem
 from polygent_issuer.hints import Hint, option
 from polygent_issuer.registry import Customer
-from polygent_issuer.registry.customer_texts import require_notes, require_slug, require_text
+from polygent_issuer.registry.customers import require_notes, require_slug, require_text
 from polygent_issuer.terms import dates
 from polygent_issuer.text import escape, escape_short, from_spreadsheet, nearest, one_line
 

@@ -12,21 +12,10 @@ from polygent_issuer.errors import Ambiguous, IssuerError, UnreadableInput
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing.machines import own_machine
-from polygent_issuer.issuing.proposal import (
-    NewCustomer,
-    Proposal,
-    load_license,
-    similar_customer,
-)
+from polygent_issuer.issuing.proposal import NewCustomer, Proposal, load_license, similar_customer
 from polygent_issuer.issuing.selection import check_not_archived
-from polygent_issuer.registry import (
-    Customer,
-    LicenseRecord,
-    Reading,
-    Registry,
-    customers,
-    licenses,
-)
+from polygent_issuer.registry import Customer, LicenseRecord, Reading, Registry, customers, licenses
+from polygent_issuer.registry.errors import ambiguous
 from polygent_issuer.registry.name_keys import NameIndex
 from polygent_issuer.text import escape, nfc
 from polygent_issuer.verifier import License
@@ -242,7 +231,7 @@ class NewCustomers:
         if name not in self._names:
             same = self._index.matches(name)
             if len(same) > 1:
-                raise customers.ambiguous(f"several new customers match {escape(name)}", same)
+                raise ambiguous(f"several new customers match {escape(name)}", same)
             if not same:
                 self._first[name] = len(self._first), row.place
                 self._index.add(name)

@@ -20,7 +20,7 @@ from polygent_issuer.files import inner_parts
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.hints import Hint, Option
 from polygent_issuer.home.setting_types import type_name
-from polygent_issuer.registry.customer_texts import require_contacts
+from polygent_issuer.registry.customers import require_contacts
 from polygent_issuer.terms.dates import Term
 from polygent_issuer.terms.parsing import (
     DateFormat,

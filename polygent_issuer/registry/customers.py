@@ -1,25 +1,20 @@
-"""Customers: find them by id, slug, alias, name or similar name; add and change them.
+"""Customers: find them by id, slug, alias, name or similar name; check, add and change them.
 
 Every command finds a customer by one rule (`matches`): slug, alias, exact name, or a name that
 matches (`name_keys`).
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 
-from polygent_issuer.errors import Ambiguous, NotFound
-from polygent_issuer.hints import Hint, run
+from polygent_issuer.errors import InputRefused, NotFound
+from polygent_issuer.hints import run
 from polygent_issuer.registry import customer_names
 from polygent_issuer.registry.connection import Params
 from polygent_issuer.registry.customer_names import text_range
-from polygent_issuer.registry.customer_texts import (
-    require_contacts,
-    require_notes,
-    require_slug,
-    require_text,
-)
-from polygent_issuer.registry.errors import Taken
+from polygent_issuer.registry.errors import NAMED, Taken, ambiguous, give_one_of, not_found
 from polygent_issuer.registry.name_keys import name_keys
 from polygent_issuer.registry.records import (
     Customer,
@@ -34,11 +29,77 @@ from polygent_issuer.registry.transactions import Reading, Writing
 from polygent_issuer.text import (
     SLUG_LENGTH,
     escape,
+    escape_short,
     nearest,
     nfc,
     normalize_for_comparison,
+    numbered,
+    one_line,
     slugify,
 )
+
+_NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
+_LONGEST_NOTES: Final = 1_000
+
+
+def require_slug(slug: str) -> None:
+    """Refuse a slug that violates FORMAT §1: `input_refused`."""
+    from polygent_issuer.verifier.license import is_slug  # noqa: PLC0415 - the verifier loads cryptography (30 ms)
+
+    if not is_slug(slug):
+        raise InputRefused(
+            f"{escape_short(slug)} is not a slug",
+            hint="use lower-case letters, digits and inner hyphens",
+        )
+
+
+def require_contacts(contacts: Iterable[str]) -> tuple[str, ...]:
+    """Return the contacts, each of them a mail address or a name; else `input_refused`."""
+    from polygent_issuer import email_address  # noqa: PLC0415 - the verifier loads cryptography (30 ms)
+
+    contacts, encoded = tuple(contacts), email_address.ENCODED_WORD
+    for contact in contacts:
+        require_text("contact", contact)
+        if encoded in contact:
+            raise InputRefused(
+                f"invalid contact: {escape(contact)} contains {encoded}, the beginning of an "
+                "encoded word (RFC 2047)",
+                hint="type the name without encoding: Ada <ada@acme.example>",
+            )
+        plain = _NOT_ASCII.sub("x", contact)  # characters outside ASCII are allowed
+        if "@" in contact and email_address.parse_address(plain) is None:
+            raise InputRefused(
+                f"not an email address: {escape(contact)}",
+                hint="leave out mailto:"
+                if "mailto:" in contact.lower()
+                else "write it like ops@acme.example or Ada <ada@acme.example>; a name has no @",
+            )
+    return contacts
+
+
+def require_notes(notes: str | None) -> None:
+    """Refuse notes that are empty, too long or not printable in one line: `input_refused`."""
+    if notes is None:
+        return
+    if not 0 < len(notes) <= _LONGEST_NOTES:
+        raise InputRefused(
+            f"invalid notes: must have 1 to {_LONGEST_NOTES:,} characters, have {len(notes):,}",
+            hint="shorten them" if notes else "--no-notes removes them",
+        )
+    if escape(notes) != notes or one_line(notes) != notes:
+        raise InputRefused(
+            "invalid notes: they have unprintable characters", hint="write plain text"
+        )
+
+
+def require_text(what: str, value: str | None, *, hint: str = "write it differently") -> None:
+    """Refuse a text that is not a display name (FORMAT §1): `input_refused`."""
+    from polygent_issuer.verifier.license import display_name_problem  # noqa: PLC0415 - the verifier loads cryptography (30 ms)
+
+    problem = None if value is None else display_name_problem(value)
+    if problem is not None:
+        raise InputRefused(f"invalid {what}: {problem}", hint=hint)
+
 
 _ALIASES: Final = "group_concat(slug, ' ') FROM aliases WHERE customer_id = "
 COLUMNS: Final = f"""id, slug, name, created_at, archived_at, held_at, held_until,
@@ -50,8 +111,6 @@ of_row: Final = reader(
     Customer, aliases=lambda value: tuple(sorted((maybe_text(value) or "").split()))
 )
 _NEAR: Final = 500
-NAMED: Final = 5
-"""The number of matches that a hint names."""
 
 
 def select(db: Reading, rest: str, params: Params = ()) -> Iterator[Customer]:
@@ -150,19 +209,6 @@ def count_archived(db: Reading) -> int:
     return db.value(as_int, sql) or 0
 
 
-def numbered(name: str, taken: Collection[str], longest: int, *, strip: str = "") -> str:
-    """Return the name, or the first one with a number that is not taken: `prod`, `prod-2`.
-
-    With a number it is cut to `longest` characters, and loses `strip` at the cut.
-    """
-    number, free = 1, name
-    while free in taken:
-        number += 1
-        ending = f"-{number}"
-        free = name[: longest - len(ending)].rstrip(strip) + ending
-    return free
-
-
 def free_slug(db: Reading, name: str, *, besides: Iterable[str] = ()) -> str:
     """Make an unused slug from a name: `acme`, `acme-2`; `besides` count as used."""
     slug = slugify(name)
@@ -172,29 +218,6 @@ def free_slug(db: Reading, name: str, *, besides: Iterable[str] = ()) -> str:
         UNION SELECT slug FROM aliases WHERE slug >= ? AND slug < ?"""
     taken = {*db.values(text, sql, (*range_, *range_)), *besides}
     return numbered(slug, taken, SLUG_LENGTH, strip="-")
-
-
-def not_found(
-    message: str, suggestion: str | None, every: Hint, *, otherwise: Hint | None = None
-) -> NotFound:
-    """Return a `not_found` error; without a suggestion its hint is `otherwise`.
-
-    Args:
-        every: the command that lists everything.
-    """
-    if not suggestion:
-        return NotFound(message, hint=otherwise or every)
-    return NotFound(message, hint=Hint(f"did you mean {suggestion}? or ", every))
-
-
-def ambiguous(message: str, names: Sequence[str]) -> Ambiguous:
-    """Return an `ambiguous` error; the hint names the first matches."""
-    return Ambiguous(message, hint=_give_one_of(names))
-
-
-def _give_one_of(names: Sequence[str]) -> str:
-    more = ", …" if len(names) > NAMED else ""
-    return f"give one of {', '.join(names[:NAMED])}{more}"
 
 
 def require_free_slug(db: Reading, slug: str) -> None:
@@ -334,7 +357,7 @@ def _not_found(db: Reading, typed: str) -> NotFound:
         return not_found("the customer name is empty", None, every)
     beginning = _beginning_with(db, typed)
     if len(beginning) > 1:
-        return NotFound(message, hint=_give_one_of(list(map(_title, beginning))))
+        return NotFound(message, hint=give_one_of(list(map(_title, beginning))))
     nearest_slug = beginning[0].slug if beginning else _nearest_slug(db, typed)
     return not_found(message, nearest_slug, every)
 

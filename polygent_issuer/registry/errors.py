@@ -6,18 +6,25 @@ name is used. Result codes: https://www.sqlite.org/rescode.html.
 
 import re
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from polygent_issuer.errors import (
+    Ambiguous,
     ExitCode,
     HomeProblem,
     InputRefused,
     IssuerError,
+    NotFound,
     OutputProblem,
 )
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry.schema import KEYS
 from polygent_issuer.text import escape, escape_short
+
+NAMED: Final = 5
+"""The number of matches that a hint names."""
 
 
 class RegistryMissing(HomeProblem):
@@ -206,3 +213,27 @@ def _failed(code: int, name: str, path: Path) -> RegistryFailed:
         f"cannot read or write the registry {display_path(path)} ({name})",
         hint=_HINTS.get(code, "check the disk and the system log, then run the command again"),
     )
+
+
+def not_found(
+    message: str, suggestion: str | None, every: Hint, *, otherwise: Hint | None = None
+) -> NotFound:
+    """Return a `not_found` error; without a suggestion its hint is `otherwise`.
+
+    Args:
+        every: the command that lists everything.
+    """
+    if not suggestion:
+        return NotFound(message, hint=otherwise or every)
+    return NotFound(message, hint=Hint(f"did you mean {suggestion}? or ", every))
+
+
+def ambiguous(message: str, names: Sequence[str]) -> Ambiguous:
+    """Return an `ambiguous` error; the hint names the first matches."""
+    return Ambiguous(message, hint=give_one_of(names))
+
+
+def give_one_of(names: Sequence[str]) -> str:
+    """Return a hint that names the first of several matches."""
+    more = ", …" if len(names) > NAMED else ""
+    return f"give one of {', '.join(names[:NAMED])}{more}"

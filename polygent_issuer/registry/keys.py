@@ -5,9 +5,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from polygent_issuer.hints import Hint, option, run
-from polygent_issuer.registry.customer_texts import require_text
-from polygent_issuer.registry.customers import ambiguous, not_found
-from polygent_issuer.registry.errors import Taken
+from polygent_issuer.registry.customers import require_text
+from polygent_issuer.registry.errors import Taken, ambiguous, not_found
 from polygent_issuer.registry.licenses import CURRENT
 from polygent_issuer.registry.records import (
     KeyRecord,

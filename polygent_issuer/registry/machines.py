@@ -8,8 +8,8 @@ from typing import Any, Final
 from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.registry import customers
 from polygent_issuer.registry.connection import Params
-from polygent_issuer.registry.customer_texts import require_text
-from polygent_issuer.registry.errors import Taken
+from polygent_issuer.registry.customers import require_text
+from polygent_issuer.registry.errors import Taken, not_found
 from polygent_issuer.registry.records import (
     Customer,
     Document,
@@ -27,7 +27,7 @@ from polygent_issuer.registry.records import (
     reader,
 )
 from polygent_issuer.registry.transactions import Reading, Writing
-from polygent_issuer.text import escape, nearest, nfc
+from polygent_issuer.text import escape, nearest, nfc, numbered
 
 SELECT: Final = """SELECT id, customer_id, label, fingerprint, hostname, components, since,
     document_id FROM machines"""
@@ -131,7 +131,7 @@ def by_label(db: Reading, customer: Customer, label: str) -> Machine:
     if machine is None:
         suggestion = nearest(label, [other.label for other in of(db, customer)])
         message = f"{customer.name} has no machine {escape(label)}"
-        raise customers.not_found(message, suggestion, run("customer", "show", customer.slug))
+        raise not_found(message, suggestion, run("customer", "show", customer.slug))
     return machine
 
 
@@ -147,12 +147,12 @@ def free_label(db: Reading, customer: Customer | None, hostname: str | None) -> 
     base = _NAMELESS
     if hostname is not None and display_name_problem(hostname) is None:
         base = nfc(hostname)
-    return numbered(base, {machine.label for machine in of(db, customer)} if customer else ())
+    return numbered_label(base, {machine.label for machine in of(db, customer)} if customer else ())
 
 
-def numbered(label: str, taken: Collection[str]) -> str:
+def numbered_label(label: str, taken: Collection[str]) -> str:
     """Return the label, or the first one with a number that is not taken."""
-    return customers.numbered(label, taken, _LABEL_LENGTH)
+    return numbered(label, taken, _LABEL_LENGTH)
 
 
 def add(db: Writing, customer: Customer, *, label: str, **identity: Any) -> Machine:  # noqa: ANN401

@@ -6,7 +6,7 @@ from datetime import datetime
 from polygent_issuer.registry import customer_names
 from polygent_issuer.registry.customers import by_id
 from polygent_issuer.registry.holds import Hold, columns_of, merged_hold
-from polygent_issuer.registry.machines import numbered, of, remember
+from polygent_issuer.registry.machines import numbered_label, of, remember
 from polygent_issuer.registry.records import Customer, Machine, Value, as_int, canonical, text
 from polygent_issuer.registry.schema import JOURNALED
 from polygent_issuer.registry.transactions import Reading, Writing
@@ -43,7 +43,7 @@ def decide(db: Reading, gone: Customer, kept: Customer, *, now: datetime) -> Mer
     taken = labels | {machine.label for machine in moving}
     moved = []
     for machine in moving:  # a machine keeps its label if that is unused
-        label = numbered(machine.label, taken) if machine.label in labels else machine.label
+        label = numbered_label(machine.label, taken) if machine.label in labels else machine.label
         taken.add(label)
         moved.append((machine, label))
     return Merger(
