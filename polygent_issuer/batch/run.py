@@ -26,14 +26,17 @@ from time import monotonic
 from typing import Final
 
 from polygent_issuer import files
-from polygent_issuer.batch.group import DecidedItem, Group, SignedItem, ToIssue
 from polygent_issuer.batch.outcomes import (
     OF_ALL,
+    DecidedItem,
     Done,
     Failed,
+    Group,
     Job,
     Kept,
     Outcome,
+    SignedItem,
+    ToIssue,
     decide_job,
     read_ahead,
 )

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from polygent_issuer.errors import InvalidTerms
-from polygent_issuer.findings import Consent, Finding, FindingCode, require
-from polygent_issuer.hints import Hint, option, run
-from polygent_issuer.issuing.proposal import NewCustomer
+from polygent_issuer.findings import Consent, require
+from polygent_issuer.hints import Hint, option
 from polygent_issuer.registry import Customer, Reading, Writing, change, customers
 from polygent_issuer.registry.change import Decided
-from polygent_issuer.registry.holds import Hold, hold_end, hold_of, on_hold, set_hold
+from polygent_issuer.registry.holds import Hold, hold_of, set_hold
 from polygent_issuer.terms import dates
 
 
@@ -93,15 +92,3 @@ def hold_members(hold: Hold | None) -> dict[str, str | None] | None:
         return None
     until = dates.optional_instant(hold.until)
     return {"since": dates.instant(hold.since), "until": until, "reason": hold.reason}
-
-
-def hold_finding(customer: Customer | NewCustomer, now: datetime) -> Finding | None:
-    """Return `on-hold` for a customer on hold; None for another or a new one."""
-    if isinstance(customer, NewCustomer) or not on_hold(customer, now):
-        return None
-    end = hold_end(customer)
-    return Finding(
-        code=FindingCode.ON_HOLD,
-        message=f"{customer.name} is on hold{end and f' until {end}'}: {customer.held_reason}",
-        hint=Hint("to release it: ", run("customer", "hold", customer.slug, "--release")),
-    )

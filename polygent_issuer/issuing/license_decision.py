@@ -13,17 +13,17 @@ from polygent_issuer.errors import InvalidTerms
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import expiry, machines
-from polygent_issuer.issuing.customer_hold import hold_finding
-from polygent_issuer.issuing.order import next_order
 from polygent_issuer.issuing.proposal import (
     Action,
     MachineChoice,
     NewCustomer,
     Proposal,
     build_license,
+    hold_finding,
     license_differences,
     load_license,
     loss_finding,
+    next_order,
     replaced_note,
 )
 from polygent_issuer.issuing.selection import (

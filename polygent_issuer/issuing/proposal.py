@@ -12,14 +12,16 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Self
 
-from polygent_issuer.errors import InvalidTerms
+from polygent_issuer.errors import InvalidTerms, MissingInput
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.hints import Hint, join, option, run
+from polygent_issuer.home.settings import Settings
 from polygent_issuer.registry import Customer, KeyRecord, LicenseRecord, Machine, Reading, keys
 from polygent_issuer.registry.errors import RegistryDamaged
+from polygent_issuer.registry.holds import hold_end, on_hold
 from polygent_issuer.terms import dates, decision
 from polygent_issuer.terms.decision import Difference
-from polygent_issuer.terms.parsing import Changes, Terms
+from polygent_issuer.terms.parsing import Changes, Terms, parse_note, parse_order_id
 from polygent_issuer.text import escape, list_first, slugify
 from polygent_issuer.verifier import KeySet, License, LicenseError, Verifier, jws
 
@@ -319,3 +321,61 @@ def _machines(licenses: Sequence[License]) -> str:
     if len(bound) > 1:
         return f"of {len(bound)} machines"
     return bound[0] if bound else "any"
+
+
+def hold_finding(customer: Customer | NewCustomer, now: datetime) -> Finding | None:
+    """Return `on-hold` for a customer on hold; None for another or a new one."""
+    if isinstance(customer, NewCustomer) or not on_hold(customer, now):
+        return None
+    end = hold_end(customer)
+    return Finding(
+        code=FindingCode.ON_HOLD,
+        message=f"{customer.name} is on hold{end and f' until {end}'}: {customer.held_reason}",
+        hint=Hint("to release it: ", run("customer", "hold", customer.slug, "--release")),
+    )
+
+
+def next_order(
+    action: Action, changes: Changes, replaced: Sequence[LicenseRecord], settings: Settings
+) -> tuple[str | None, str | None]:
+    """Return the order id and the note of a license.
+
+    A reissue keeps those of the licenses that it replaces. A first license and a renewal are
+    usually another order, so they get only what was given.
+
+    Raises:
+        MissingInput: (`missing_input`) a first license or a renewal lacks the order id that the
+            setting `require_order_id` asks for.
+        InvalidTerms: (`invalid_terms`) those of several licenses are too long together.
+    """
+    order_id, note = changes.order_id, changes.note
+    if action is Action.REISSUE:
+        order_id = order_id or _joined("order ids", (each.order_id for each in replaced))
+        note = note or _joined("notes", (each.note for each in replaced))
+    else:
+        require_order_id(changes, settings)
+    return order_id, note
+
+
+def require_order_id(changes: Changes, settings: Settings) -> None:
+    """Refuse a first license or a renewal without the order id that the settings ask for."""
+    if changes.order_id is None and settings.require_order_id:
+        raise MissingInput(
+            "an order id is required (setting require_order_id)",
+            hint=Hint("add ", option("--order-id", "TEXT")),
+        )
+
+
+def _joined(what: str, texts: Iterable[str | None]) -> str | None:
+    """Return the different texts of several licenses as one, or None."""
+    joined = "; ".join(sorted(set(filter(None, texts))))
+    try:
+        if joined:
+            (parse_order_id if what == "order ids" else parse_note)(joined)
+    except InvalidTerms as refused:
+        name = "--order-id" if what == "order ids" else "--note"
+        raise InvalidTerms(
+            f"the {what} of these licenses are too long together: {refused.message}",
+            hint=Hint("give one with ", option(name, "TEXT")),
+        ) from None
+    return joined or None

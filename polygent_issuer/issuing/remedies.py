@@ -8,6 +8,7 @@ repeated here, since the import of `enforcement` takes as long as a verification
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.verifier.errors import CheckCode
@@ -26,14 +27,11 @@ class Advice:
     fix: tuple[str, ...]
 
 
-def _locked(message: str) -> str:
-    """Return the text for a server without a valid license, with the API's message."""
-    return (
-        f'every page shows the License Expired screen, the API answers 503 "{message}", and '
-        "session and deploy agents are refused"
-    )
-
-
+# What a server without a valid license does, with the API's message.
+_LOCKED: Final = (
+    'every page shows the License Expired screen, the API answers 503 "{}", and session and deploy '
+    "agents are refused"
+)
 _EXPIRED = "the license has expired"
 _BEFORE_ISSUE = "according to this server's clock, the license was issued in the future"
 _OTHER_MACHINE = "the license is bound to another machine"
@@ -44,7 +42,7 @@ _REFUSED = (
     "Upload license refuses the file with the message of this check; the installed license stays "
     "current"
 )
-_LOST = f"{_REFUSED}; if this file is the installed license: {_locked(_NOT_AUTHENTIC)}"
+_LOST = f"{_REFUSED}; if this file is the installed license: {_LOCKED.format(_NOT_AUTHENTIC)}"
 
 _REISSUE = ("reissue", "CUSTOMER")
 _EXPORT = ("license", "export", "LICENSE")
@@ -73,13 +71,13 @@ FOR: Mapping[CheckCode, Advice] = {
         fix=("inspect", "FILE"),
     ),
     CheckCode.EXPIRED: Advice(
-        sees=f"{_locked(_EXPIRED)}; an admin can still use Download machine info and Upload "
+        sees=f"{_LOCKED.format(_EXPIRED)}; an admin can still use Download machine info and Upload "
         "license",
         do="renew the license and send the new file; it works as soon as an admin uploads it",
         fix=("renew", "CUSTOMER"),
     ),
     CheckCode.NOT_YET_VALID: Advice(
-        sees=f"{_REFUSED}; if this file is the installed license: {_locked(_BEFORE_ISSUE)}",
+        sees=f"{_REFUSED}; if this file is the installed license: {_LOCKED.format(_BEFORE_ISSUE)}",
         do="the server's clock is behind, or this machine's was ahead: compare both with the true "
         "time; if this machine's was wrong, send a new file",
         fix=_REISSUE,
@@ -92,7 +90,7 @@ FOR: Mapping[CheckCode, Advice] = {
     ),
     CheckCode.MACHINE_MISMATCH: Advice(
         sees=f"{_REFUSED}; if the server's own identity has changed: "
-        f'{_locked(_OTHER_MACHINE)}; the screen has "Machine identity changed"',
+        f'{_LOCKED.format(_OTHER_MACHINE)}; the screen has "Machine identity changed"',
         do="ask an admin to use Download machine info on that server (Settings → License, or the "
         "License Expired screen), and reissue the license for that machine",
         fix=(*_REISSUE, "--machine-info", "FILE"),
@@ -105,7 +103,7 @@ FOR: Mapping[CheckCode, Advice] = {
         fix=(*_REISSUE, "DOMAIN"),
     ),
     CheckCode.CLOCK_TAMPERED: Advice(
-        sees=f"{_locked(_SET_BACK)}, because the clock went back by more than a day",
+        sees=f"{_LOCKED.format(_SET_BACK)}, because the clock went back by more than a day",
         do="correct the server's clock: the lock ends when the clock passes the last time seen; if "
         "the clock once ran far ahead, uploading a license issued now ends it at once",
         fix=_REISSUE,

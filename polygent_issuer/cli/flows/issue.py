@@ -30,8 +30,7 @@ from polygent_issuer.issuing.license_decision import (
     propose_first,
     propose_renewals,
 )
-from polygent_issuer.issuing.order import require_order_id
-from polygent_issuer.issuing.proposal import Action, Proposal
+from polygent_issuer.issuing.proposal import Action, Proposal, require_order_id
 from polygent_issuer.issuing.selection import (
     RenewalRequest,
     new_customer,

@@ -166,3 +166,10 @@ def proposal_json(proposal: Proposal, settings: Settings) -> dict[str, Any]:
         "order_id": proposal.order_id,
         "note": proposal.note,
     }
+
+
+def days_text(proposal: Proposal) -> str:
+    """Return the last full day, or old → new if it changes."""
+    new = dates.last_full_day(proposal.license.expires_at).isoformat()
+    before = [dates.last_full_day(old.expires_at).isoformat() for old in proposal.replaced]
+    return new if max(before, default=new) == new else f"{max(before)} → {new}"

@@ -11,7 +11,7 @@ from polygent_issuer.cli.output.license import license_json
 from polygent_issuer.cli.output.model import Fields, Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import UsageProblem
-from polygent_issuer.issuing import order
+from polygent_issuer.issuing import license_edit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,11 +61,11 @@ def edit(
     and the new text.
     """
     typed, columns = consent.parse_consent(consents), options.columns()
-    decided = invocation.decide(lambda db: order.plan_edit(db, license_id, columns))
+    decided = invocation.decide(lambda db: license_edit.plan_edit(db, license_id, columns))
     record, changes = decided.decision.record, decided.decision.changes
     if changes:
         agreed = consent.obtain(invocation, decided.behind, typed)
-        record = order.edit(decided, consent=agreed)
+        record = license_edit.edit(decided, consent=agreed)
     members = {
         "license": license_json(record, invocation.now),
         "changes": [{"name": name, "old": old, "new": new} for name, (old, new) in changes.items()],

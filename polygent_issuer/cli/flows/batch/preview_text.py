@@ -8,10 +8,10 @@ from polygent_issuer.batch.preview import PreviewItem
 from polygent_issuer.cli.flows.batch.result import DECISIONS
 from polygent_issuer.cli.output.layout import cut
 from polygent_issuer.cli.output.model import Block, Line, Style, Table
+from polygent_issuer.cli.output.proposal import days_text
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.hints import Hint
 from polygent_issuer.issuing.proposal import NewCustomer, OldFileNote, Proposal, old_file_notes
-from polygent_issuer.terms import dates
 from polygent_issuer.terms.decision import Difference
 from polygent_issuer.text import list_first
 
@@ -135,13 +135,6 @@ def _row(proposal: Proposal) -> tuple[str, ...]:
         users,
         ", ".join(changes),
     )
-
-
-def days_text(proposal: Proposal) -> str:
-    """Return the last full day, or old → new if it changes."""
-    new = dates.last_full_day(proposal.license.expires_at).isoformat()
-    before = [dates.last_full_day(old.expires_at).isoformat() for old in proposal.replaced]
-    return new if max(before, default=new) == new else f"{max(before)} → {new}"
 
 
 def change_text(change: Difference) -> str:
