@@ -18,7 +18,12 @@ from typer.main import get_command
 from polygent_issuer.cli.commands import COMMANDS, Entry
 from polygent_issuer.cli.completion import EARLIER, VARIABLE
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.errors_boundary import no_such_command, to_issuer_error, write_error
+from polygent_issuer.cli.errors_boundary import (
+    no_such_command,
+    to_issuer_error,
+    write_debug_report,
+    write_error,
+)
 from polygent_issuer.cli.options.common import typer_command
 from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.json_text import GLOBAL_OPTIONS
@@ -104,9 +109,7 @@ def _fail(
     as_json = invocation.as_json or "--json" in argv
     write_error(error, as_json=as_json, in_line=in_line)
     if invocation.options.get("debug") or "--debug" in argv:
-        from polygent_issuer.cli import debug
-
-        debug.write(raised)
+        write_debug_report(raised)
     return int(error.exit_code)
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from polygent_issuer import files
 from polygent_issuer.errors import UnreadableInput
-from polygent_issuer.issuing.compromised_key import CompromisedKey, find_compromised_key
 from polygent_issuer.terms import dates
 from polygent_issuer.verifier import (
     EXAMPLE_KID,
@@ -32,6 +31,7 @@ from polygent_issuer.verifier.verifier import acceptance_report
 
 if TYPE_CHECKING:
     from polygent_issuer.registry import LicenseRecord, Reading, Registry
+    from polygent_issuer.registry.keys import CompromisedKey
     from polygent_issuer.registry.summaries import LicenseState
 
 _CODES: Final = tuple(CheckCode)
@@ -150,7 +150,7 @@ class VerificationResult:
     latest: "LicenseRecord | None" = None
     fingerprint_from: str | None = None
     hosts: tuple[str, ...] = ()
-    compromised: CompromisedKey | None = None
+    compromised: "CompromisedKey | None" = None
 
     @property
     def license(self) -> License | None:
@@ -289,10 +289,12 @@ class _Judge:
 
     def _not_authentic(self, file: LicenseFile) -> VerificationResult:
         kid, db = peek_kid(file.data), self._db
-        compromised = None if db is None or kid is None else find_compromised_key(db, kid)
-        stored = None
-        if db is not None and compromised is not None:
-            stored = _of_file(db, compromised.kid, file.data)
+        compromised = stored = None
+        if db is not None and kid is not None:
+            from polygent_issuer.registry import keys  # noqa: PLC0415  # 20 ms
+
+            compromised = keys.find_compromised_key(db, kid)
+            stored = _of_file(db, kid, file.data) if compromised else None
         report = self._verifier.report(file.data, now=self._server.now)
         rows = tuple(_explained_unknown(row, compromised) for row in report.rows)
         return VerificationResult(
@@ -329,7 +331,7 @@ def _of_file(db: "Reading", kid: str, data: bytes) -> "LicenseState | None":
     return None if record is None else summaries.license_states(db, [record.id])[record.id]
 
 
-def _explained_unknown(row: CheckRow, compromised: CompromisedKey | None) -> CheckRow:
+def _explained_unknown(row: CheckRow, compromised: "CompromisedKey | None") -> CheckRow:
     """Replace a server's hint on an unknown key, which may be a forger's key."""
     if row.code is not CheckCode.UNKNOWN_KEY:
         return row

@@ -31,11 +31,13 @@ from polygent_issuer import files
 from polygent_issuer.errors import HomeProblem, OutputExists, UnreadableInput
 from polygent_issuer.files import disk
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.registry import backup_settings, database, journal, journal_check, schema
-from polygent_issuer.registry.connection import BESIDE, Connection
+from polygent_issuer.registry import database, journal, journal_check, schema
+from polygent_issuer.registry.connection import BESIDE, Change, Connection
 from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMissing
 from polygent_issuer.registry.journal_check import JournalCheck, JournalHead
+from polygent_issuer.registry.records import text
+from polygent_issuer.registry.transactions import Reading, Writing
 from polygent_issuer.text import escape
 
 
@@ -97,7 +99,7 @@ def back_up(
         size, head = journal.head(db)
         foreign = schema.differences(db.execute(schema.STATEMENTS))
         settings = {} if foreign else settings
-        then = () if foreign else backup_settings.changes(settings)
+        then = () if foreign else settings_changes(settings)
         prepared = files.prepare_with(
             lambda temp: db.copy_into(temp, named=target, then=then), target
         )
@@ -120,7 +122,7 @@ def _read_back(path: Path, written: Backup) -> None:
         with copy.reading() as db:
             is_complete = journal.head(db) == (written.size, written.head)
             if written.settings:
-                is_complete &= backup_settings.read(db) == written.settings
+                is_complete &= read_settings(db) == written.settings
             if database.sqlite_problems(db) or not is_complete:
                 raise RegistryDamaged(
                     f"the backup {escape(str(written.path))} is damaged and was removed",
@@ -192,7 +194,7 @@ def open_backup(
                 check = _validate(registry, source, tuple(against))
                 registry_id = registry.id
                 with registry.reading() as db:
-                    settings = backup_settings.read(db)
+                    settings = read_settings(db)
             yield CheckedBackup(
                 source=source,
                 copy=copy,
@@ -310,3 +312,32 @@ def _refusing() -> Iterator[None]:
         if message.endswith("is damaged"):
             message += ", or not a backup of a registry"
         raise HomeProblem(message, hint=_ANOTHER, code="backup_refused") from error
+
+
+MAX_SETTINGS: Final = 256 * 1024
+"""The largest total size of names and values, in bytes."""
+
+_ROWS: Final = "SELECT name, value FROM backup_settings ORDER BY rowid"
+_SIZE: Final = """SELECT coalesce(sum(length(CAST(name AS BLOB)) + length(CAST(value AS BLOB))), 0)
+    FROM backup_settings"""
+
+
+def settings_changes(rows: Mapping[str, str]) -> tuple[Change, ...]:
+    """Return the changes that write the rows into the copy that becomes a backup."""
+    return (
+        ("DELETE FROM backup_settings", ((),)),
+        ("INSERT INTO backup_settings (name, value) VALUES (?, ?)", tuple(rows.items())),
+    )
+
+
+def read_settings(db: Reading) -> Mapping[str, str]:
+    """Return the rows in the order in which they were written; `registry_damaged` for too many."""
+    size = next(iter(db.execute(_SIZE)))[0]
+    if not isinstance(size, int) or size > MAX_SETTINGS:
+        raise db.damaged(f"contains settings of more than {MAX_SETTINGS} bytes")
+    return {text(name): text(value) for name, value in db.execute(_ROWS)}
+
+
+def clear_settings(db: Writing) -> None:
+    """Remove the rows from a restored registry."""
+    db.execute("DELETE FROM backup_settings")

@@ -1,8 +1,9 @@
-"""Signing keys: their pinned public keys, their labels, and the active one."""
+"""Signing keys: their pinned public keys, their labels, the active one, and compromised ones."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.registry.customers import require_text
@@ -19,6 +20,7 @@ from polygent_issuer.registry.records import (
     text,
 )
 from polygent_issuer.registry.transactions import Reading, Writing
+from polygent_issuer.terms import dates
 from polygent_issuer.text import escape, escape_short, nearest
 
 if TYPE_CHECKING:
@@ -158,3 +160,38 @@ def key_set(db: Reading) -> "KeySet":
     from polygent_issuer.verifier.keys import KeySet  # noqa: PLC0415  # 30 ms
 
     return KeySet.of(*(key.public_key for key in every(db) if not key.compromised))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CompromisedKey:
+    """A key that the registry pins and marks as compromised.
+
+    Attributes:
+        since: the time of that mark; `None` if the registry has none.
+    """
+
+    kid: str
+    label: str
+    since: datetime | None
+
+    @property
+    def message(self) -> str:
+        """The reason why a file that names the key cannot be trusted."""
+        since = "" if self.since is None else f" since {dates.instant(self.since)}"
+        return (
+            f"the file names the key {escape(self.label)}, which is marked as compromised{since}: "
+            "anyone with that key can write such a file, so servers must refuse it"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the key for programs."""
+        since = None if self.since is None else dates.instant(self.since)
+        return {"kid": self.kid, "label": self.label, "since": since}
+
+
+def find_compromised_key(db: Reading, kid: str) -> CompromisedKey | None:
+    """Return the key with exactly this kid if the registry marks it as compromised."""
+    for key in every(db):
+        if key.compromised and key.kid == kid:
+            return CompromisedKey(kid=kid, label=key.label, since=compromised_since(db, key))
+    return None

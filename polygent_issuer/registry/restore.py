@@ -26,7 +26,7 @@ from polygent_issuer.errors import OutputProblem, RegistryChanged
 from polygent_issuer.files import disk
 from polygent_issuer.findings import Consent, Finding, FindingCode, require
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.registry import backup_settings, database, journal, outbox
+from polygent_issuer.registry import backup, database, journal, outbox
 from polygent_issuer.registry.backup import CheckedBackup, stamp
 from polygent_issuer.registry.connection import BESIDE, Connection, require_file
 from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry, free_name
@@ -185,7 +185,7 @@ def restore(
         aside = _kept_name(path, now)
         with candidate.registry.writing(now=now, actor=actor) as row:
             outbox.forget_places(row)
-            backup_settings.clear(row)
+            backup.clear_settings(row)
             row.record(
                 "registry-restored",
                 accepted=consent.used(findings),

@@ -14,7 +14,7 @@ from support.screen import at_terminal, finish
 from support.secret_search import forms_of, places
 
 import polygent_issuer
-from polygent_issuer.cli import debug
+from polygent_issuer.cli import errors_boundary
 from polygent_issuer.cli.commands.config import path as path_command
 from polygent_issuer.errors import HomeProblem, IssuerError
 from polygent_issuer.keys import openssh, passphrases, signer
@@ -192,7 +192,7 @@ def test_a_message_of_a_keyring_is_left_out() -> None:
 
     with pytest.raises(OSError, match="denied") as raised:
         signer.run_with_timeout(timedelta(seconds=60), call)
-    lines = list(debug.report(raised.value))
+    lines = list(errors_boundary.debug_report(raised.value))
     assert lines[-1] == "OSError: EIO (message left out)"
     assert SECRET not in "\n".join(lines)
 
@@ -200,7 +200,7 @@ def test_a_message_of_a_keyring_is_left_out() -> None:
 def test_the_message_of_a_suppressed_error_is_left_out() -> None:
     """After `from None` a report has the error's type and place, without its message."""
     lower = _chained(ValueError(SECRET), OSError(2, "x", SECRET))
-    lines = list(debug.report(_chained(lower, IssuerError("refused"), hidden=True)))
+    lines = list(errors_boundary.debug_report(_chained(lower, IssuerError("refused"), hidden=True)))
     messages = [line for line in lines if not line.startswith((" ", "Traceback", "debug"))]
     assert messages == [
         "ValueError: (message left out)",
@@ -214,7 +214,9 @@ def test_the_message_of_an_explicit_cause_is_printed() -> None:
     upper = HomeProblem("no")
     upper.__cause__ = OSError(28, "No space left on device")
     upper.__cause__.__context__ = upper
-    messages = [line for line in debug.report(upper) if not line.startswith("debug")]
+    messages = [
+        line for line in errors_boundary.debug_report(upper) if not line.startswith("debug")
+    ]
     assert "OSError: [Errno 28] No space left on device" in messages
     assert messages[-1] == "polygent_issuer.errors.HomeProblem: no"
 
@@ -232,4 +234,4 @@ def closed_stderr() -> Iterator[None]:
 @pytest.mark.usefixtures("closed_stderr")
 def test_a_closed_stderr_raises_no_further_error() -> None:
     """A report on a closed stderr is dropped silently."""
-    debug.write(RuntimeError("x"))
+    errors_boundary.write_debug_report(RuntimeError("x"))

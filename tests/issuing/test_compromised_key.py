@@ -2,8 +2,8 @@
 
 from support.licenses import Books
 
-from polygent_issuer.issuing.compromised_key import CompromisedKey, find_compromised_key
 from polygent_issuer.registry import keys
+from polygent_issuer.registry.keys import CompromisedKey, find_compromised_key
 
 
 def test_only_a_compromised_key_of_exactly_this_kid(books: Books) -> None:

@@ -17,14 +17,7 @@ from support.tools import require_tool
 
 from polygent_issuer import files
 from polygent_issuer.errors import OutputExists, OutputProblem
-from polygent_issuer.registry import (
-    Registry,
-    backup,
-    backup_settings,
-    customers,
-    journal,
-    journal_check,
-)
+from polygent_issuer.registry import Registry, backup, customers, journal, journal_check
 from polygent_issuer.registry.errors import RegistryDamaged
 
 TESTS = Path(__file__).parents[1]
@@ -108,7 +101,7 @@ def test_a_foreign_journal_file_is_not_applied_before_the_settings(
         yield "INSERT INTO backup_settings VALUES (?, ?)", tuple(rows.items())
         journal_file.unlink(missing_ok=True)
 
-    monkeypatch.setattr(backup_settings, "changes", changes)
+    monkeypatch.setattr(backup, "changes", changes)
     written = backup.back_up(registry, target, {"issuer": "Zoë"})
     assert head_of(target) == (written.size, written.head)
 
@@ -182,7 +175,7 @@ def test_settings_are_only_in_the_backup(registry: Registry, tmp_path: Path) -> 
         target = tmp_path / f"{len(settings)}.db"
         assert backup.back_up(registry, target, settings).settings == settings
         with Registry.open(target) as copy, copy.reading() as db:
-            assert [*backup_settings.read(db).items()] == [*settings.items()]
+            assert [*backup.read_settings(db).items()] == [*settings.items()]
             assert journal_check.verify(db).problems == ()
     with closing(sqlite3.connect(tmp_path / "registry.db")) as raw:
         assert raw.execute("SELECT name FROM backup_settings").fetchall() == [("old",)]
@@ -191,7 +184,7 @@ def test_settings_are_only_in_the_backup(registry: Registry, tmp_path: Path) -> 
 def test_settings_that_were_not_written_are_noticed(registry: Registry, tmp_path: Path) -> None:
     """The copy is removed when its settings are not the ones of the operator."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backup_settings, "changes", lambda _: ())
+        patch.setattr(backup, "changes", lambda _: ())
         with pytest.raises(RegistryDamaged, match="is damaged and was removed"):
             backup.back_up(registry, tmp_path / "x.db", {"issuer": "Zoë"})
     assert not (tmp_path / "x.db").exists()

@@ -38,7 +38,7 @@ from polygent_issuer.findings import Consent, ConsentNeeded, FindingCode
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.registry import (
     Registry,
-    backup_settings,
+    backup,
     customers,
     journal,
     journal_check,
@@ -342,14 +342,14 @@ def test_a_restored_one_has_no_settings(registry: Registry, path: Path, tmp_path
         assert found.settings == {"issuer": "Zoë"}
     restore(written.path, path)
     with Registry.open(path) as restored, restored.reading() as db:
-        assert backup_settings.read(db) == {}
+        assert backup.read_settings(db) == {}
         assert journal_check.verify(db).problems == ()
 
 
 def test_too_many_settings_are_refused(saved: Path, path: Path) -> None:
     """A forged backup does not fill the memory, not even behind a NUL."""
     with closing(sqlite3.connect(saved)) as raw:
-        value = "\0" + "x" * backup_settings.MAX_SIZE
+        value = "\0" + "x" * backup.MAX_SETTINGS
         raw.execute("INSERT INTO backup_settings VALUES ('issuer', ?)", (value,))
         raw.commit()
     with pytest.raises(HomeProblem, match="contains settings of more than 262144 bytes") as caught:

@@ -12,7 +12,7 @@ from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import ExitCode, HomeMissing
 
 if TYPE_CHECKING:
-    from polygent_issuer.issuing.compromised_key import CompromisedKey
+    from polygent_issuer.registry.keys import CompromisedKey
     from polygent_issuer.verifier import CheckRow, KeySet, License
 
 
@@ -92,13 +92,12 @@ def _keys(
     """Return the trusted keys, and the reason why the file's key is not trusted, if it is known."""
     if public_key:
         return read_public_keys(invocation, public_key), None, None
-    from polygent_issuer.issuing.compromised_key import find_compromised_key
     from polygent_issuer.registry import keys
     from polygent_issuer.verifier import KeySet
 
     try:
         with invocation.registry.reading() as db:
-            compromised = None if kid is None else find_compromised_key(db, kid)
+            compromised = None if kid is None else keys.find_compromised_key(db, kid)
             reason = None if compromised is None else compromised.message
             return keys.key_set(db), compromised, reason
     except HomeMissing:

@@ -6,8 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from polygent_issuer.batch import file_export
-from polygent_issuer.batch.file_export import StoredFile
+from polygent_issuer.batch import export
+from polygent_issuer.batch.export import StoredFile
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.batch.checks import Problems, check_place
 from polygent_issuer.cli.flows.mail_drafts import drafter
@@ -108,7 +108,7 @@ def export_many(
     problems.require_none()
 
     def read(db: Reading) -> tuple[StoredFile, ...]:
-        return tuple(file_export.read_file(db, record) for record in select(db))
+        return tuple(export.read_file(db, record) for record in select(db))
 
     decided = invocation.decide(read)
     place = None if destination is None else destination.folder
@@ -118,7 +118,7 @@ def export_many(
         )
     if archive is not None:
         window = invocation.settings.upload_window_or_assumed
-        file_export.export_into_archive(decided, archive.target, window=window)
+        export.export_into_archive(decided, archive.target, window=window)
     else:
         _into_folder(invocation, decided, place)
     warn_before_sending(invocation, [(each.record, each.key) for each in decided.decision])
@@ -130,15 +130,15 @@ def export_many(
 def _into_folder(
     invocation: Invocation, decided: Decided[tuple[StoredFile, ...]], folder: Path
 ) -> None:
-    file_export.check_free(decided.decision, folder)
+    export.check_free(decided.decision, folder)
 
     def decide(ids: Sequence[str]) -> Decided[tuple[StoredFile, ...]]:
         def read(db: Reading) -> tuple[StoredFile, ...]:
-            return tuple(file_export.read_file(db, each) for each in file_export.select(db, ids))
+            return tuple(export.read_file(db, each) for each in export.select(db, ids))
 
         return invocation.decide(read)
 
-    for _ in file_export.export_into_folder(
+    for _ in export.export_into_folder(
         decide, [each.record.id for each in decided.decision], folder
     ):
         pass

@@ -1,7 +1,8 @@
 """The metrics of `expiring`, and the file for node_exporter, which alone is replaced."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -9,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 from polygent_issuer import files
 from polygent_issuer.cli.output.files import STDOUT
 from polygent_issuer.cli.output.result import write_bytes
-from polygent_issuer.delivery.metrics import FIRST_LINE, Gauge, exposition
 from polygent_issuer.errors import OutputExists, UsageProblem
 from polygent_issuer.files import disk
 from polygent_issuer.registry import licenses
@@ -21,6 +21,36 @@ if TYPE_CHECKING:
 
     from polygent_issuer.issuing.unsent import UnsentLicense
     from polygent_issuer.registry import LicenseRecord, Reading
+
+FIRST_LINE: Final = "# Written by polygent-issue, which replaces this file.\n"
+"""The first line of each file, by which this tool recognises its own."""
+
+_ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gauge:
+    """A gauge: its name, a sentence about it, and its values, each with its labels."""
+
+    name: str
+    help: str
+    samples: Sequence[tuple[Mapping[str, str], int]]
+
+
+def exposition(gauges: Iterable[Gauge]) -> str:
+    """Return the file with these gauges; one without a value is described all the same."""
+    return FIRST_LINE + "".join(line for gauge in gauges for line in _lines(gauge))
+
+
+def _lines(gauge: Gauge) -> Iterator[str]:
+    yield f"# HELP {gauge.name} {gauge.help}\n"
+    yield f"# TYPE {gauge.name} gauge\n"
+    for labels, value in gauge.samples:
+        texts = (f'{name}="{escape(text).translate(_ESCAPES)}"' for name, text in labels.items())
+        yield (
+            f"{gauge.name}{{{','.join(texts)}}} {value}\n" if labels else f"{gauge.name} {value}\n"
+        )
+
 
 _SECOND: Final = timedelta(seconds=1)
 _READABLE: Final = 0o644

@@ -3,17 +3,22 @@
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from polygent_issuer.cli.output.customer import zone_of
 from polygent_issuer.cli.output.json_text import finding_json
+from polygent_issuer.cli.output.layout import cut
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal
 from polygent_issuer.issuing.signing import Issued
 from polygent_issuer.terms import dates, host_patterns
+from polygent_issuer.terms.decision import Difference
 from polygent_issuer.verifier import License, Tier
+
+_FINGERPRINT: Final = 20
+"""The number of columns of a fingerprint; `--json` and the license have all of it."""
 
 _DOMAIN = "allowed domain"
 _COVERS = "covers"
@@ -173,3 +178,11 @@ def days_text(proposal: Proposal) -> str:
     new = dates.last_full_day(proposal.license.expires_at).isoformat()
     before = [dates.last_full_day(old.expires_at).isoformat() for old in proposal.replaced]
     return new if max(before, default=new) == new else f"{max(before)} → {new}"
+
+
+def change_text(change: Difference) -> str:
+    """Return a change of a term in a few words: `users 25 → 30`."""
+    old, new = change.old, change.new
+    if change.key == "fingerprint":
+        old, new = cut(old, _FINGERPRINT), cut(new, _FINGERPRINT)
+    return f"{change.name} {old} → {new}"

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
-from polygent_issuer.batch import file_export
-from polygent_issuer.batch.file_export import StoredFile
+from polygent_issuer.batch.export import StoredFile, read_file, record_export
+from polygent_issuer.batch.export import select as select_licenses
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.license_export import (
@@ -64,7 +64,7 @@ def export(
     slug = None if customer is None else invocation.customer(customer).slug
 
     def select(db: Reading) -> tuple[LicenseRecord, ...]:
-        return file_export.select(db, ids, customer=slug, every=every)
+        return select_licenses(db, ids, customer=slug, every=every)
 
     return export_many(invocation, select, output=to, bundle=bundle, eml=eml)
 
@@ -76,8 +76,8 @@ def _export_one(invocation: Invocation, license_id: str, to: str | None, eml: st
         )
 
     def read(db: Reading) -> StoredFile:
-        (record,) = file_export.select(db, [license_id])
-        return file_export.read_file(db, record)
+        (record,) = select_licenses(db, [license_id])
+        return read_file(db, record)
 
     decided = invocation.decide(read)
     stored, record = decided.decision, decided.decision.record
@@ -87,7 +87,7 @@ def _export_one(invocation: Invocation, license_id: str, to: str | None, eml: st
     prefix = outbox_delivery.temp_prefix(invocation.registry.id)
 
     def write(db: Writing) -> None:
-        file_export.record_export(db, stored, "stdout" if path is None else str(path))
+        record_export(db, stored, "stdout" if path is None else str(path))
         # Before the file, so that no file is written if the registry cannot be written.
         db.check_written()
         if path is None:  # in the transaction, so the journal has no row if stdout fails

@@ -11,14 +11,13 @@ from polygent_issuer.batch.bundle import Bundle
 from polygent_issuer.batch.outcomes import Done, Failed, Kept, Outcome
 from polygent_issuer.batch.preview import PreviewItem
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.flows.batch.preview_text import change_text
 from polygent_issuer.cli.flows.batch.result import DECISIONS, DONE, BatchCounts
 from polygent_issuer.cli.flows.mail_drafts import Drafter
 from polygent_issuer.cli.output import json_text, result
 from polygent_issuer.cli.output.csv_text import CsvTable
 from polygent_issuer.cli.output.json_text import error_json
 from polygent_issuer.cli.output.model import Block, Line
-from polygent_issuer.cli.output.proposal import days_text, issued_json, proposal_json
+from polygent_issuer.cli.output.proposal import change_text, days_text, issued_json, proposal_json
 from polygent_issuer.errors import IssuerError, UsageProblem
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import outbox_delivery

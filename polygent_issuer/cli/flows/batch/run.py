@@ -16,17 +16,12 @@ from polygent_issuer.batch.run import BatchRunner
 from polygent_issuer.cli import prompts
 from polygent_issuer.cli.consent import obtain_for_many
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.flows.batch.checks import (
-    Outputs,
-    Problems,
-    check_outputs,
-    check_signing,
-)
-from polygent_issuer.cli.flows.batch.preview_text import PreviewText
+from polygent_issuer.cli.flows.batch.checks import Outputs, Problems, check_outputs, check_signing
 from polygent_issuer.cli.flows.batch.reporter import BatchReporter, preview_json
 from polygent_issuer.cli.flows.batch.result import (
     BatchResult,
     PreviewResult,
+    PreviewText,
     repeated,
     total_blocks,
 )
