@@ -18,7 +18,7 @@ from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.proposal import load_license
 from polygent_issuer.issuing.verification import LicenseFile
 from polygent_issuer.keys.rotation import free_label
-from polygent_issuer.keys.signing import require_not_example
+from polygent_issuer.keys.signer import require_not_example
 from polygent_issuer.registry import (
     Customer,
     KeyRecord,

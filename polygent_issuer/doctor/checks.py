@@ -9,13 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from polygent_issuer.doctor import (
-    home_checks,
-    key_checks,
-    registry_checks,
-    settings_checks,
-    version_checks,
-)
+from polygent_issuer.doctor import home_checks, key_checks, registry_checks, version_checks
 from polygent_issuer.doctor.context import (
     PATIENCE,
     DoctorContext,
@@ -92,17 +86,15 @@ CHECKS: Final[Mapping[str, Check]] = {
     "home": lambda c: home_checks.where(c.folder, c.origin),
     "home-rights": lambda c: home_checks.rights(c.home),
     "home-disk": lambda c: home_checks.local_disk(c.folder, home_checks.read_mountinfo()),
-    "variables": lambda c: settings_checks.variables(c.environ),
-    "settings": lambda c: settings_checks.origins(c.loaded),
-    "issuer": lambda c: settings_checks.issuer(c.loaded),
-    "operator": lambda c: settings_checks.operator(c.loaded),
-    "upload-window": lambda c: settings_checks.upload_window(c.loaded),
-    "output": lambda c: settings_checks.output_folder(c.settings.output),
-    "key-backup-folder": lambda c: settings_checks.key_backup_folder(c.settings.key_backup_folder),
-    "passphrase-file": lambda c: settings_checks.passphrase_file(
-        c.environ.get(passphrases.VARIABLE)
-    ),
-    "mail-template": lambda c: settings_checks.mail_template(c.home),
+    "variables": lambda c: home_checks.variables(c.environ),
+    "settings": lambda c: home_checks.origins(c.loaded),
+    "issuer": lambda c: home_checks.issuer(c.loaded),
+    "operator": lambda c: home_checks.operator(c.loaded),
+    "upload-window": lambda c: home_checks.upload_window(c.loaded),
+    "output": lambda c: home_checks.output_folder(c.settings.output),
+    "key-backup-folder": lambda c: home_checks.key_backup_folder(c.settings.key_backup_folder),
+    "passphrase-file": lambda c: home_checks.passphrase_file(c.environ.get(passphrases.VARIABLE)),
+    "mail-template": lambda c: home_checks.mail_template(c.home),
     "home-files": _home_files,
     "key-files": _key_files,
     "leftovers": lambda c: home_checks.leftovers(c.folders, c.now),
@@ -150,7 +142,7 @@ def examine(
         context = DoctorContext(option, environ, now=now, closing=closing, patience=patience)
         rows = tuple(row for name in CHECKS for row in _rows(name, context, quick=quick))
         try:
-            chosen = settings_checks.chosen(context.loaded)
+            chosen = home_checks.chosen(context.loaded)
         except NotChecked:
             chosen = ()
     return Examination(rows=rows, settings=chosen)

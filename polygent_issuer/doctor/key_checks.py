@@ -15,7 +15,7 @@ from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import backups as key_backups
 from polygent_issuer.keys import keyring_backends, passphrases, pkcs11_store, rotation, signing
 from polygent_issuer.keys.keyring_store import KeyringStore
-from polygent_issuer.keys.signer import Presence
+from polygent_issuer.keys.signer import Presence, require_not_example
 from polygent_issuer.keys.signing import place_of
 from polygent_issuer.registry import KeyRecord, LicenseStatus, Registry, licenses
 from polygent_issuer.text import escape
@@ -149,7 +149,7 @@ def compromised(known: Iterable[KeyRecord], registry: Registry) -> tuple[Verdict
 
 def _private_key(key: KeyRecord, settings: Settings) -> Verdict:
     try:
-        signing.require_not_example(key.kid)
+        require_not_example(key.kid)
         _ = key.public_key
     except IssuerError as error:
         return refused(error)

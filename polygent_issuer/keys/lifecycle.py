@@ -24,21 +24,15 @@ from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import backups
 from polygent_issuer.keys.file_store import FileStore
 from polygent_issuer.keys.new_passphrase import NewPassphrase
+from polygent_issuer.keys.openssh import ImportedKey
 from polygent_issuer.keys.pkcs11_store import (
     Pkcs11Store,
     backup_impossible_existing,
     backup_impossible_new,
 )
-from polygent_issuer.keys.private_key_file import ImportedKey
 from polygent_issuer.keys.rotation import free_label, label_words, require_free_label
-from polygent_issuer.keys.signer import generate_private_key
-from polygent_issuer.keys.signing import (
-    explaining_loss,
-    open_store,
-    place_of,
-    require_not_example,
-    require_usable,
-)
+from polygent_issuer.keys.signer import generate_private_key, require_not_example
+from polygent_issuer.keys.signing import explaining_loss, open_store, place_of, require_usable
 from polygent_issuer.registry import Actor, KeyRecord, Registry, Writing, change, keys
 from polygent_issuer.registry.change import Decided
 from polygent_issuer.store_uri import FILE, KEYRING, FileLocation, TokenUri, file_location

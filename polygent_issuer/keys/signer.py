@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from polygent_issuer.errors import KeyUnavailable
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.verifier.keys import COORDINATE_BYTES, Key
+from polygent_issuer.verifier.keys import COORDINATE_BYTES, EXAMPLE_KID, Key
 
 T = TypeVar("T")
 
@@ -204,3 +204,17 @@ def run_with_timeout(timeout: timedelta, call: Callable[[], T]) -> T:
     if raised:
         raise raised[0]
     raise TimeoutExpired
+
+
+def require_not_example(kid: str) -> None:
+    """Check that a key is not the published example key.
+
+    Raises:
+        KeyUnavailable: (`example_key`) when it is.
+    """
+    if kid == EXAMPLE_KID:
+        raise KeyUnavailable(
+            "this is the example key, whose private key is published: anyone can sign with it",
+            hint=Hint("generate your own key: ", run("key", "generate")),
+            code="example_key",
+        )

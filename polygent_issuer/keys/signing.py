@@ -15,10 +15,9 @@ from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import passphrases
 from polygent_issuer.keys.passphrases import Passphrase
-from polygent_issuer.keys.signer import Presence, Signer
+from polygent_issuer.keys.signer import Presence, Signer, require_not_example
 from polygent_issuer.registry import KeyRecord
 from polygent_issuer.text import escape
-from polygent_issuer.verifier.keys import EXAMPLE_KID
 
 if TYPE_CHECKING:
     from polygent_issuer.keys.file_store import FileStore
@@ -160,17 +159,3 @@ def require_usable(key: KeyRecord) -> None:
     message = f"the key {escape(key.label)} is {state} and can no longer sign"
     hint = Hint("use another key; to see all keys: ", run("key", "list"))
     raise KeyUnavailable(message, hint=hint, code=code)
-
-
-def require_not_example(kid: str) -> None:
-    """Check that a key is not the published example key.
-
-    Raises:
-        KeyUnavailable: (`example_key`) when it is.
-    """
-    if kid == EXAMPLE_KID:
-        raise KeyUnavailable(
-            "this is the example key, whose private key is published: anyone can sign with it",
-            hint=Hint("generate your own key: ", run("key", "generate")),
-            code="example_key",
-        )

@@ -8,7 +8,7 @@ import pytest
 from support.cli import Desk
 from support.doctor_rows import as_nobody, fix, look, row, rows, state
 
-from polygent_issuer.doctor import settings_checks
+from polygent_issuer.doctor import home_checks
 from polygent_issuer.home.settings import settings_path
 from polygent_issuer.home.settings_editing import default_text
 from polygent_issuer.keys import passphrases
@@ -167,10 +167,10 @@ def test_each_unknown_variable_is_a_warning(desk: Desk) -> None:
 
 def test_every_variable_that_is_read_is_known() -> None:
     """A search of the package finds exactly the listed names with our prefix."""
-    source = Path(settings_checks.__file__).parents[1]
+    source = Path(home_checks.__file__).parents[1]
     text = "".join(path.read_text(encoding="utf-8") for path in source.rglob("*.py"))
     result = set(re.findall("POLYGENT_ISSUER_[A-Z_]+", text))
-    assert result == set(settings_checks.VARIABLES)
+    assert result == set(home_checks.VARIABLES)
 
 
 def test_a_missing_passphrase_file_is_a_warning(desk: Desk) -> None:
@@ -193,7 +193,7 @@ def test_a_readable_passphrase_file_is_a_warning(desk: Desk) -> None:
 def test_no_passphrase_file_is_ok() -> None:
     """The variable may be unset or empty."""
     for named in (None, ""):
-        assert settings_checks.passphrase_file(named).message.startswith("not set: ")
+        assert home_checks.passphrase_file(named).message.startswith("not set: ")
 
 
 def test_an_invalid_mail_template_is_a_warning(desk: Desk) -> None:

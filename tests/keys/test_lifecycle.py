@@ -32,11 +32,8 @@ from polygent_issuer.home import settings, settings_editing
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import openssh, passphrases, signing
 from polygent_issuer.keys.keyring_store import KeyringStore
-from polygent_issuer.keys.lifecycle import (
-    KeyLifecycle,
-    check_importable,
-)
-from polygent_issuer.keys.private_key_file import ImportedKey, read_private_key
+from polygent_issuer.keys.lifecycle import KeyLifecycle, check_importable
+from polygent_issuer.keys.openssh import ImportedKey, read_private_key
 from polygent_issuer.keys.signer import generate_private_key, public_key_of
 from polygent_issuer.keys.signing import signer_for
 from polygent_issuer.registry import JournalRow, KeyRecord, journal, keys

@@ -21,8 +21,8 @@ from support.passphrases import Given
 
 from polygent_issuer.errors import IssuerError, KeyUnavailable
 from polygent_issuer.keys import file_store, keyring_store, openssh, passphrases
+from polygent_issuer.keys.openssh import read_private_key
 from polygent_issuer.keys.passphrases import Passphrase
-from polygent_issuer.keys.private_key_file import read_private_key
 from polygent_issuer.keys.signer import generate_private_key, pinned_signer
 from polygent_issuer.verifier.keys import Key
 

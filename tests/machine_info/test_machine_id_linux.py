@@ -4,8 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from polygent_issuer.machine_info.machine_id import MachineId, NoMachineId, read_linux
-from polygent_issuer.machine_info.this_machine import image_id_warning
+from polygent_issuer.machine_info.this_machine import (
+    MachineId,
+    NoMachineId,
+    image_id_warning,
+    read_linux,
+)
 
 ID = "0123456789abcdef0123456789abcdef"
 OTHER = "fedcba9876543210fedcba9876543210"

@@ -5,7 +5,7 @@ from typing import Annotated
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import CustomerNames, flag, option
-from polygent_issuer.cli.options.renewal import NextOptions, Targets
+from polygent_issuer.cli.options.issue import NextOptions, Targets
 from polygent_issuer.cli.output.result import Result
 
 

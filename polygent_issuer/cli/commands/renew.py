@@ -4,7 +4,7 @@ from typing import Annotated
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import CustomerNames, option
-from polygent_issuer.cli.options.renewal import NextOptions, Targets
+from polygent_issuer.cli.options.issue import NextOptions, Targets
 from polygent_issuer.cli.output.result import Result
 
 

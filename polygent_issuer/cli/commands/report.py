@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from polygent_issuer import files
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import option
-from polygent_issuer.cli.options.period import period
+from polygent_issuer.cli.options.common import option, period
 from polygent_issuer.cli.output import json_text
 from polygent_issuer.cli.output.csv_text import BOM, CsvTable
 from polygent_issuer.cli.output.files import STDOUT, OutputFile, new_file

@@ -3,8 +3,7 @@
 from typing import TYPE_CHECKING
 
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.issue import BatchOptions
-from polygent_issuer.cli.options.renewal import NextOptions, Targets
+from polygent_issuer.cli.options.issue import BatchOptions, NextOptions, Targets
 from polygent_issuer.cli.output.result import Result
 
 if TYPE_CHECKING:

@@ -1,13 +1,15 @@
 """Options of the commands that issue licenses: key, output, batch and selection."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from polygent_issuer.cli.completion import candidates
-from polygent_issuer.cli.consent import YesButFindings
-from polygent_issuer.cli.options.common import OptionGroup, flag, option
+from polygent_issuer.cli.consent import ConsentOptions, YesButFindings
+from polygent_issuer.cli.options.common import OptionGroup, PassphraseOptions, flag, option
 from polygent_issuer.cli.options.input_files import MachineInfoFile
+from polygent_issuer.cli.options.terms import NextTerms
 from polygent_issuer.errors import UsageProblem
 
 EmlFolder = Annotated[str | None, option("--eml", "DIR", "Write mail drafts to this folder.")]
@@ -90,3 +92,41 @@ class LicenseSelection(OptionGroup):
                 "--machine-info describes one machine, but several licenses are selected",
                 hint="name one customer, and one machine with --machine LABEL",
             )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NextOptions(OptionGroup):
+    """The options that `renew` and `reissue` share."""
+
+    selection: LicenseSelection
+    terms: NextTerms
+    issue: IssueOptions
+    batch: BatchOptions
+    consents: ConsentOptions
+    passphrases: PassphraseOptions
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Targets:
+    """The licenses to renew or reissue: those of customers, or all current ones that match.
+
+    Attributes:
+        names: slugs or names of customers; `-` reads more from stdin.
+        due_within, signed_with: as typed, a term and a key.
+        every: the option `--all`.
+    """
+
+    names: Sequence[str]
+    due_within: str | None = None
+    signed_with: str | None = None
+    every: bool = False
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """The options that are given in place of customers."""
+        given = {
+            "--all": self.every,
+            "--signed-with": self.signed_with is not None,
+            "--due-within": self.due_within is not None,
+        }
+        return tuple(name for name, is_given in given.items() if is_given)

@@ -4,8 +4,7 @@ from typing import Annotated
 
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import flag, option
-from polygent_issuer.cli.options.period import period
+from polygent_issuer.cli.options.common import flag, option, period
 from polygent_issuer.cli.output.csv_text import CsvOptions
 from polygent_issuer.cli.output.journal_rows import COLUMNS, journal_json, journal_table
 from polygent_issuer.cli.output.model import Line

@@ -16,9 +16,9 @@ from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.findings import Consent
 from polygent_issuer.keys.lifecycle import check_importable, pinned_as
+from polygent_issuer.keys.openssh import read_private_key
 from polygent_issuer.keys.passphrases import Passphrase, or_terminal
 from polygent_issuer.keys.pkcs11_store import is_in_token, require_ready, require_secret_for_token
-from polygent_issuer.keys.private_key_file import read_private_key
 from polygent_issuer.keys.signing import place_of
 from polygent_issuer.text import escape
 

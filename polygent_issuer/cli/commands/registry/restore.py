@@ -8,7 +8,7 @@ from typing import Annotated
 
 from polygent_issuer.cli import consent
 from polygent_issuer.cli.context import Invocation, actor
-from polygent_issuer.cli.flows import settings_restore
+from polygent_issuer.cli.flows import home_setup
 from polygent_issuer.cli.options.common import argument
 from polygent_issuer.cli.options.input_files import AgainstOption, noted_heads
 from polygent_issuer.cli.output import result
@@ -31,7 +31,7 @@ def restore(
     source: Annotated[Path, argument("FILE", "Restore this backup.")],
     *,
     against: AgainstOption = None,
-    settings: settings_restore.SettingsOption = None,
+    settings: home_setup.SettingsOption = None,
     consents: consent.ConsentOptions,
     yes: consent.YesButFindings = False,
 ) -> Report:
@@ -46,10 +46,12 @@ def restore(
     unless --settings restore is given. --settings only leaves the registry as it is.
     """
     heads, typed = noted_heads(against), consent.parse_consent(consents)
-    if settings is settings_restore.Choice.ONLY:
+    if settings is home_setup.Choice.ONLY:
         with open_backup(source, invocation.home, against=heads) as backup:
-            offer = settings_restore.decide(invocation, invocation.home, backup, settings, yes=yes)
-        members, text = settings_restore.carry_out(invocation, invocation.home, offer)
+            offer = home_setup.decide_settings(
+                invocation, invocation.home, backup, settings, yes=yes
+            )
+        members, text = home_setup.restore_settings(invocation, invocation.home, offer)
         return Report(_members(backup, None, None, []) | members, text)
     with _folder(invocation) as folder, open_backup(source, folder, against=heads) as backup:
         path = folder / REGISTRY_FILE
@@ -64,7 +66,7 @@ def restore(
         agreed = consent.obtain(invocation, findings, typed)
         if present is not None:
             consent.confirm_or_cancel(invocation, "replace the registry with the backup?", yes=yes)
-        offer = settings_restore.decide(invocation, folder, backup, settings, yes=yes)
+        offer = home_setup.decide_settings(invocation, folder, backup, settings, yes=yes)
         create.write_default_settings(folder)
         loaded = load(folder, invocation.environ).settings
         set_aside = restoring.restore(
@@ -76,7 +78,7 @@ def restore(
             now=invocation.now,
             actor=actor(loaded.operator),
         )
-    members, text = settings_restore.carry_out(invocation, folder, offer)
+    members, text = home_setup.restore_settings(invocation, folder, offer)
     missing = [label for kid, label in labels.items() if kid not in loaded.stores]
     return Report(
         _members(backup, present, set_aside, missing) | members,
