@@ -5,8 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final
 
-from polygent_issuer.cli import prompts
-from polygent_issuer.cli.completion import candidates
+from polygent_issuer.cli import candidates, prompts
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import OptionGroup, flag, option
 from polygent_issuer.cli.output.result import note, write_blocks

@@ -15,8 +15,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from polygent_issuer.cli.candidates import EARLIER, VARIABLE
 from polygent_issuer.cli.commands import COMMANDS, Entry
-from polygent_issuer.cli.completion import EARLIER, VARIABLE
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.errors_boundary import (
     no_such_command,
@@ -46,7 +46,7 @@ def run(
     if argv[:1] == [EARLIER]:
         return 0
     if invocation.environ.get(VARIABLE):
-        from polygent_issuer.cli.completion.answer import answer
+        from polygent_issuer.cli.completion import answer
 
         return answer(build_group(COMMANDS, _root, None), invocation)
     outcome = None

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated
 
-from polygent_issuer.cli.completion import VARIABLE
+from polygent_issuer.cli.candidates import VARIABLE
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import argument
 from polygent_issuer.cli.output.model import Line

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 from polygent_issuer import store_uri
-from polygent_issuer.cli import prompts
-from polygent_issuer.cli.completion import candidates
+from polygent_issuer.cli import candidates, prompts
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.home_setup import make_home
 from polygent_issuer.cli.options.common import option

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from polygent_issuer.cli.completion import candidates
+from polygent_issuer.cli import candidates
 from polygent_issuer.cli.consent import ConsentOptions
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import PassphraseOptions, option

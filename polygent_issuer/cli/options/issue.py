@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from polygent_issuer.cli.completion import candidates
+from polygent_issuer.cli import candidates
 from polygent_issuer.cli.consent import ConsentOptions, YesButFindings
 from polygent_issuer.cli.options.common import OptionGroup, PassphraseOptions, flag, option
 from polygent_issuer.cli.options.input_files import MachineInfoFile

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from polygent_issuer.cli.completion import candidates
+from polygent_issuer.cli import candidates
 from polygent_issuer.cli.options.common import OptionGroup, option
 from polygent_issuer.errors import InvalidTerms, UsageProblem
 from polygent_issuer.text import nearest

@@ -22,9 +22,9 @@ from support.licenses import Books
 from support.tools import require_tool
 from typer._click.shell_completion import CompletionItem, ShellComplete
 
+from polygent_issuer.cli.candidates import EARLIER, VARIABLE
 from polygent_issuer.cli.commands import COMMANDS, Entry
 from polygent_issuer.cli.commands.completion import Shell
-from polygent_issuer.cli.completion import EARLIER, VARIABLE
 from polygent_issuer.cli.main import load, run
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.home.settings import settings_path

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Annotated
 
+from polygent_issuer.cli import candidates
 from polygent_issuer.cli.commands.config.show import display_value
-from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import argument
 from polygent_issuer.cli.output.model import Line

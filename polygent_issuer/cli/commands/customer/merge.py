@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-from polygent_issuer.cli import consent
-from polygent_issuer.cli.completion import candidates
+from polygent_issuer.cli import candidates, consent
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import argument
 from polygent_issuer.cli.output.customer import (

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from polygent_issuer.cli.completion import candidates
+from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import flag, option, period
 from polygent_issuer.cli.output.csv_text import CsvOptions

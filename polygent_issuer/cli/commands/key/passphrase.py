@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
-from polygent_issuer.cli.completion import candidates
+from polygent_issuer.cli import candidates
 from polygent_issuer.cli.consent import ConsentOptions, parse_consent
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.key_storage import of_existing_home

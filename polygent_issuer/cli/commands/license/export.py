@@ -6,7 +6,7 @@ from typing import Annotated
 
 from polygent_issuer.batch.export import StoredFile, read_file, record_export
 from polygent_issuer.batch.export import select as select_licenses
-from polygent_issuer.cli.completion import candidates
+from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.license_export import (
     export_many,

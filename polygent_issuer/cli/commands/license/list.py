@@ -5,7 +5,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from polygent_issuer.cli.completion import candidates
+from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import flag, option
 from polygent_issuer.cli.output.csv_text import CsvOptions

@@ -3,7 +3,7 @@
 import json
 from typing import Annotated
 
-from polygent_issuer.cli.completion import candidates
+from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import option
 from polygent_issuer.cli.output.files import OutputFile, write

@@ -1,7 +1,7 @@
 """Completion candidates: callbacks for `autocompletion=`, each yields values with their help.
 
 The registry is opened read-only and with a short timeout. Any error means no candidates
-(`answer`).
+(`completion`).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,6 +14,10 @@ import typer
 if TYPE_CHECKING:
     from polygent_issuer.registry import Customer, Reading
 
+VARIABLE: Final = "_POLYGENT_ISSUE_COMPLETE"
+"""Environment variable in which Typer's scripts name the shell."""
+EARLIER: Final = "__complete"
+"""First argument in the scripts of earlier versions, which get no candidates."""
 MOST: Final = 100
 """Maximum number of registry rows offered at once."""
 _PATIENCE: Final = timedelta(milliseconds=200)

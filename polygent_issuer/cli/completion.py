@@ -1,4 +1,9 @@
-"""Answer a shell's completion request; any error gives no candidates."""
+"""Answer a completion request of bash, zsh, fish or PowerShell, made by Typer's scripts.
+
+These scripts let the shell evaluate or split the output of the tool. Names of customers and
+machines are foreign text, so only values and help are printed that every shell reads as plain
+words. Any error gives no candidates.
+"""
 
 import re
 import sys
@@ -10,7 +15,7 @@ from typing import Any, Final
 from typer import _completion_classes as of_typer
 from typer._click.shell_completion import CompletionItem, ShellComplete
 
-from polygent_issuer.cli.completion import VARIABLE
+from polygent_issuer.cli.candidates import VARIABLE
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output import result
 
