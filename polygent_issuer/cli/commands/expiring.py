@@ -8,13 +8,11 @@ from typing import Annotated, Any
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import flag, option
 from polygent_issuer.cli.output.csv_text import CsvOptions
-from polygent_issuer.cli.output.customer import hold_line
-from polygent_issuer.cli.output.expiry_chart import ExpiryChart
+from polygent_issuer.cli.output.expiring import ExpiryChart, expiring_metrics, write_metrics
 from polygent_issuer.cli.output.files import STDOUT, write
 from polygent_issuer.cli.output.layout import cut
-from polygent_issuer.cli.output.license import ORDER
-from polygent_issuer.cli.output.metrics import expiring_metrics, write_metrics
 from polygent_issuer.cli.output.model import Block, Line, Style, Table
+from polygent_issuer.cli.output.records import ORDER, hold_line
 from polygent_issuer.cli.output.result import Report, Result
 from polygent_issuer.errors import ExitCode, UsageProblem
 from polygent_issuer.home.settings import Settings

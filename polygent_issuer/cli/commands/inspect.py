@@ -65,7 +65,7 @@ def _text(
     unchecked: str | None,
 ) -> Iterable[Block]:
     """Yield the claims, then why the signature is bad (`failure`) or was not checked."""
-    from polygent_issuer.cli.output.license import claim_rows
+    from polygent_issuer.cli.output.records import claim_rows
     from polygent_issuer.cli.output.verification import EXAMPLE_KEY
 
     if claims is not None:

@@ -6,8 +6,8 @@ from functools import lru_cache
 from typing import Any, Final
 
 from polygent_issuer.cli.output import json_text
-from polygent_issuer.cli.output.license import list_command, reissue_command
 from polygent_issuer.cli.output.model import Block, Fields, Line, Style
+from polygent_issuer.cli.output.records import list_command, reissue_command
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing import remedies
 from polygent_issuer.issuing.verification import (

@@ -5,8 +5,8 @@ from typing import Annotated
 from polygent_issuer.cli import consent
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import argument, option
-from polygent_issuer.cli.output.customer import customer_json, customer_rows
 from polygent_issuer.cli.output.model import Fields, Line
+from polygent_issuer.cli.output.records import customer_json, customer_rows
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.issuing import customer_changes
 from polygent_issuer.registry import change, customers

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 from polygent_issuer.cli import candidates, consent
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import CustomerName, OptionGroup, option
-from polygent_issuer.cli.output.customer import customer_json, outdated_json, outdated_lines
 from polygent_issuer.cli.output.model import Fields, Line
+from polygent_issuer.cli.output.records import customer_json, outdated_json, outdated_lines
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.findings import FindingCode

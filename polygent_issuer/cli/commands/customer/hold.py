@@ -6,8 +6,8 @@ from typing import Annotated
 from polygent_issuer.cli import consent
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import CustomerName, flag, option
-from polygent_issuer.cli.output.customer import customer_json
 from polygent_issuer.cli.output.model import Block, Line
+from polygent_issuer.cli.output.records import customer_json
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.issuing import customer_hold

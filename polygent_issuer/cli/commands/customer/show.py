@@ -7,10 +7,16 @@ from typing import Any, Final
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import CustomerName
-from polygent_issuer.cli.output.customer import customer_json, customer_rows, zone_of
-from polygent_issuer.cli.output.journal_rows import journal_json, journal_table
-from polygent_issuer.cli.output.license import license_json, license_table
 from polygent_issuer.cli.output.model import Block, Fields, Line, Table
+from polygent_issuer.cli.output.records import (
+    customer_json,
+    customer_rows,
+    journal_json,
+    journal_table,
+    license_json,
+    license_table,
+    zone_of,
+)
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.registry import Reading, journal, licenses, machines
 from polygent_issuer.registry.holds import on_hold

@@ -6,8 +6,8 @@ from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import flag, option, period
 from polygent_issuer.cli.output.csv_text import CsvOptions
-from polygent_issuer.cli.output.journal_rows import COLUMNS, journal_json, journal_table
 from polygent_issuer.cli.output.model import Line
+from polygent_issuer.cli.output.records import JOURNAL_COLUMNS, journal_json, journal_table
 from polygent_issuer.cli.output.result import JsonLines, Report, Result
 from polygent_issuer.errors import NotFound, UsageProblem
 from polygent_issuer.hints import Hint, run
@@ -57,7 +57,7 @@ def show(
     if ndjson:
         return JsonLines(items)
     if as_csv:
-        return form.table(COLUMNS, items, name="journal.csv")
+        return form.table(JOURNAL_COLUMNS, items, name="journal.csv")
     text = journal_table(rows) if rows else Line("no journal rows match", "dim")
     return Report({"rows": items}, [text], is_idle=not rows)
 

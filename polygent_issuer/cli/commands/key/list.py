@@ -4,8 +4,8 @@ from datetime import datetime
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output.key import brief_place, key_json
-from polygent_issuer.cli.output.license import list_command
 from polygent_issuer.cli.output.model import Line, Style, Table
+from polygent_issuer.cli.output.records import list_command
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.keys.signing import place_of
 from polygent_issuer.registry import keys

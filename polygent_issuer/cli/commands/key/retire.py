@@ -18,12 +18,8 @@ from polygent_issuer.cli.output.key import (
     no_server_needs,
     whereabouts,
 )
-from polygent_issuer.cli.output.license import (
-    list_command,
-    reissue_all_command,
-    reissue_command,
-)
 from polygent_issuer.cli.output.model import Block, Fields, Line
+from polygent_issuer.cli.output.records import list_command, reissue_all_command, reissue_command
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.hints import Hint
 from polygent_issuer.keys.keyring_backends import SERVICE

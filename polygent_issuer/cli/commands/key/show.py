@@ -10,8 +10,8 @@ from polygent_issuer.cli.output.key import (
     no_server_needs,
     whereabouts,
 )
-from polygent_issuer.cli.output.license import list_command
 from polygent_issuer.cli.output.model import Block, Fields, Line
+from polygent_issuer.cli.output.records import list_command
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.keys import backups
 from polygent_issuer.keys.signer import Presence

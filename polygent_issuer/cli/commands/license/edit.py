@@ -7,8 +7,8 @@ from polygent_issuer.cli import consent
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import LicenseId, OptionGroup, option
 from polygent_issuer.cli.options.terms import parse_order
-from polygent_issuer.cli.output.license import license_json
 from polygent_issuer.cli.output.model import Fields, Line
+from polygent_issuer.cli.output.records import license_json
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.issuing import license_edit

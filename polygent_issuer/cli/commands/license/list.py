@@ -9,9 +9,9 @@ from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import flag, option
 from polygent_issuer.cli.output.csv_text import CsvOptions
-from polygent_issuer.cli.output.license import COLUMNS as OWN
-from polygent_issuer.cli.output.license import license_json, license_table
 from polygent_issuer.cli.output.model import Line
+from polygent_issuer.cli.output.records import COLUMNS as OWN
+from polygent_issuer.cli.output.records import license_json, license_table
 from polygent_issuer.cli.output.report import DETAILS, details_json
 from polygent_issuer.cli.output.result import Report, Result
 from polygent_issuer.errors import UsageProblem

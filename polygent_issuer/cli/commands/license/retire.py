@@ -3,8 +3,8 @@
 from polygent_issuer.cli import consent, prompts
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import LicenseId
-from polygent_issuer.cli.output.customer import zone_of
 from polygent_issuer.cli.output.model import Fields, Line
+from polygent_issuer.cli.output.records import zone_of
 from polygent_issuer.cli.output.result import Report, note
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.hints import run

@@ -5,10 +5,15 @@ from datetime import datetime
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import LicenseId
-from polygent_issuer.cli.output.customer import hold_text, zone_of
-from polygent_issuer.cli.output.journal_rows import journal_json, journal_table
-from polygent_issuer.cli.output.license import claim_rows, license_json
 from polygent_issuer.cli.output.model import Block, Fields, Line
+from polygent_issuer.cli.output.records import (
+    claim_rows,
+    hold_text,
+    journal_json,
+    journal_table,
+    license_json,
+    zone_of,
+)
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.issuing.proposal import load_license
 from polygent_issuer.registry import customers, journal, keys, licenses, machines

@@ -1,21 +1,102 @@
-"""Licenses of the registry as rows, JSON and claims, and warnings before one is sent."""
+"""Records of the registry as text and JSON: customers, licenses and journal rows."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from polygent_issuer.cli.output.json_text import hint_json
 from polygent_issuer.cli.output.layout import cut
-from polygent_issuer.cli.output.model import Style, Table
+from polygent_issuer.cli.output.model import Block, Line, Style, Table
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.registry.holds import on_hold
+from polygent_issuer.registry import JournalRow
+from polygent_issuer.registry.holds import hold_end, on_hold
 from polygent_issuer.terms import dates
 from polygent_issuer.text import escape
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-    from polygent_issuer.registry import KeyRecord, LicenseRecord
+    from polygent_issuer.issuing.customer_changes import OutdatedLicense
+    from polygent_issuer.registry import Customer, KeyRecord, LicenseRecord
     from polygent_issuer.verifier import License
+
+
+def customer_json(customer: "Customer") -> dict[str, Any]:
+    """Return a customer as JSON."""
+    return {
+        "slug": customer.slug,
+        "name": customer.name,
+        "contacts": list(customer.contacts),
+        "time_zone": customer.time_zone,
+        "crm": customer.crm,
+        "aliases": list(customer.aliases),
+        "created_at": dates.instant(customer.created_at),
+        "archived_at": dates.optional_instant(customer.archived_at),
+        "notes": customer.notes,
+        "held_at": dates.optional_instant(customer.held_at),
+        "held_until": dates.optional_instant(customer.held_until),
+        "held_reason": customer.held_reason,
+    }
+
+
+def customer_rows(
+    customer: "Customer", now: "datetime | None" = None
+) -> Iterable[tuple[str, str | None]]:
+    """Yield the fields of a customer for people, and its hold unless `now` is after its end."""
+    yield "name", customer.name
+    yield "slug", customer.slug
+    yield "aliases", ", ".join(customer.aliases) or None
+    yield "contacts", ", ".join(customer.contacts) or None
+    yield "time zone", customer.time_zone
+    yield "CRM", customer.crm
+    yield "notes", customer.notes
+    yield "since", dates.instant(customer.created_at)
+    yield "archived", dates.optional_instant(customer.archived_at)
+    if customer.held_at is not None and (now is None or on_hold(customer, now)):
+        yield "on hold", hold_text(customer)
+
+
+def hold_text(customer: "Customer") -> str:
+    """Return beginning, end and reason of a hold."""
+    end = hold_end(customer)
+    since = dates.optional_instant(customer.held_at)
+    return f"since {since}{end and f', until {end}'}: {customer.held_reason}"
+
+
+def hold_line(customer: "Customer") -> Line:
+    """Return a hold and the command that ends it as one line, for lists of licenses."""
+    end, slug = hold_end(customer), customer.slug
+    state = f"{slug} is on hold{end and f' until {end}'}: {customer.held_reason}"
+    return Line(f"{state}; to release it: polygent-issue customer hold {slug} --release", "warn")
+
+
+def zone_of(customer: "Customer") -> "ZoneInfo | None":
+    """Return the customer's time zone, or None if it is not set or not known on this machine."""
+    return dates.known_zone(customer.time_zone)
+
+
+def outdated_json(license_: "OutdatedLicense") -> dict[str, Any]:
+    """Return a license as JSON; `mend` is the command that reissues it."""
+    return {
+        "id": license_.license_id,
+        "name": license_.name,
+        "slug": license_.sub,
+        "machine": license_.machine,
+        "expires_at": dates.instant(license_.expires_at),
+        **hint_json(license_.command, "mend"),
+    }
+
+
+def outdated_lines(licenses: "Sequence[OutdatedLicense]", what: str) -> Iterable[Block]:
+    """Yield each license that still contains `what` (`the old name`), and below it the command."""
+    if not licenses:
+        return
+    yield Line(f"these license files still contain {what}, and stay valid:", "warn")
+    for each in licenses:
+        until = dates.describe_expiry(each.expires_at)
+        yield Line(f"{each.name}, {each.machine or 'any machine'}, until {until}", indent=1)
+        yield Line(each.command, indent=2)
+
 
 COLUMNS: Final = (
     *("id", "customer", "machine", "tier", "status", "expired"),
@@ -140,3 +221,50 @@ def send_warnings(
     elif now > upload_before:
         until = dates.instant(upload_before)
         yield f"the upload deadline of {this} was {until}; {again}"
+
+
+JOURNAL_COLUMNS: Final = (
+    *("seq", "at", "event", "operator", "os_user", "uid", "host", "customer", "license", "kid"),
+    *("accepted", "reason", "details", "previous", "hash"),
+)
+"""The members of a row, as the columns of its CSV."""
+
+
+def journal_json(row: JournalRow) -> dict[str, Any]:
+    """Return a row as JSON, with its place in the chain."""
+    return {
+        "seq": row.seq,
+        "at": dates.instant(row.at),
+        "event": row.event,
+        "operator": row.operator,
+        "os_user": row.body.get("os_user"),
+        "uid": row.body.get("uid"),
+        "host": row.body.get("host"),
+        "customer": row.customer,
+        "license": row.license,
+        "kid": row.kid,
+        "accepted": list(row.accepted),
+        "reason": row.reason,
+        "details": dict(row.details),
+        "previous": row.previous,
+        "hash": row.hash,
+    }
+
+
+def journal_table(rows: Iterable[JournalRow]) -> Table:
+    """Return the rows as a table, oldest first."""
+    headers = ("#", "at", "event", "customer", "license", "by", "why")
+    return Table(headers, tuple(map(_journal_cells, rows)))
+
+
+def _journal_cells(row: JournalRow) -> tuple[str, ...]:
+    accepted = f"accepted {', '.join(row.accepted)}" if row.accepted else None
+    return (
+        str(row.seq),
+        dates.instant(row.at),
+        row.event,
+        row.customer or "",
+        (row.license or "")[:8],
+        row.operator,
+        ": ".join(part for part in (accepted, row.reason) if part),
+    )
