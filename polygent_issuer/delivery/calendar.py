@@ -11,14 +11,7 @@ from typing import Final
 
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import expiry
-from polygent_issuer.registry import (
-    LicenseRecord,
-    Reading,
-    customers,
-    journal,
-    licenses,
-    summaries,
-)
+from polygent_issuer.registry import LicenseRecord, Reading, customers, journal, licenses, summaries
 from polygent_issuer.terms import dates
 from polygent_issuer.text import escape
 

@@ -8,13 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polygent_issuer.batch.customer_rows import (
-    COLUMNS,
-    CustomerFile,
-    exported,
-    parse_mapping,
-    read,
-)
+from polygent_issuer.batch.customer_rows import COLUMNS, CustomerFile, exported, parse_mapping, read
 from polygent_issuer.batch.customer_rows import InvalidCustomerFile as Invalid
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.registry import Customer

@@ -10,14 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polygent_issuer.errors import ExitCode, InvalidSettings, NotFound
-from polygent_issuer.home.settings import (
-    Settings,
-    Where,
-    interpret,
-    load,
-    parse,
-    settings_path,
-)
+from polygent_issuer.home.settings import Settings, Where, interpret, load, parse, settings_path
 from polygent_issuer.terms.dates import Term
 from polygent_issuer.terms.parsing import Plan
 from polygent_issuer.text import BACKSLASH, escape

@@ -12,12 +12,7 @@ from joserfc import jws as joserfc_jws
 from jwcrypto import jwk, jws
 from support.office import NOW, Office, license_id
 
-from polygent_issuer.issuing.proposal import (
-    Action,
-    NewCustomer,
-    Proposal,
-    build_license,
-)
+from polygent_issuer.issuing.proposal import Action, NewCustomer, Proposal, build_license
 from polygent_issuer.issuing.signing import sign
 from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.registry import KeyRecord, keys

@@ -14,11 +14,7 @@ from support.registries import ACTOR, NOW, new_registry, writing
 from polygent_issuer.errors import HomeProblem
 from polygent_issuer.registry import Registry, customers
 from polygent_issuer.registry.connection import pragmas, require_sqlite
-from polygent_issuer.registry.errors import (
-    RegistryFailed,
-    RegistryLocked,
-    RegistryMisuse,
-)
+from polygent_issuer.registry.errors import RegistryFailed, RegistryLocked, RegistryMisuse
 
 BRIEFLY = timedelta(milliseconds=50)
 
