@@ -1,20 +1,25 @@
-"""Alerts before a license expires: the milestone that is due, its recipients, and the banner."""
+"""Alerts before a license expires: the milestone that is due, its mail, and the banner.
+
+A milestone of N days is due at the last daily run that leaves at least N days: the next one would
+leave less. If the server did not run then, it is due at the first run after that.
+"""
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from enum import StrEnum
 from typing import Final
 
-from ..verifier import License
-from .store import utc
+from ..verifier import License, Tier
+from .store import FIRST, LAST, from_moment, utc
 
 MILESTONES: Final = (1, 7, 14, 30)
 """Days before the expiry."""
 HOUR: Final = 9
 """Hour of the daily run, in the server's time zone."""
 _DAY: Final = timedelta(days=1)
+_MINUTE: Final = timedelta(minutes=1)
 
 
 class Level(StrEnum):
@@ -39,11 +44,17 @@ class Admin:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Alert:
-    """A milestone of 30, 14, 7 or 1 days to send now; it is returned once.
+    """A milestone of 30, 14, 7 or 1 days, as a mail to send now.
+
+    Confirm it with `ServerLicense.alert_sent`. It is due again at the next run otherwise.
 
     Attributes:
         expires_at: UTC.
-        to: the admins with an address.
+        days_left: a started day counts.
+        run: the 09:00 of the run, UTC.
+        to: the admins with an address, at least one.
+        subject: one line without control characters.
+        text: the body, plain text in lines that end with a newline.
     """
 
     license_id: str
@@ -51,7 +62,10 @@ class Alert:
     milestone: int
     expires_at: datetime
     days_left: int
+    run: datetime
     to: tuple[Admin, ...]
+    subject: str
+    text: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,33 +91,88 @@ def days_left(license_: License, now: datetime) -> int:
     return max(0, -((now - license_.expires_at) // _DAY))
 
 
+def time_left(license_: License, now: datetime) -> str:
+    """Return the time until the expiry in words: "1 day and 15 hours", on the last day "5 hours".
+
+    A started minute counts, which is the unit of the last hour; "0 minutes" once expired.
+    """
+    minutes = max(0, -((now - license_.expires_at) // _MINUTE))
+    days, hours = minutes // (24 * 60), minutes // 60 % 24
+    if not days:
+        return _count(hours, "hour") if hours else _count(minutes, "minute")
+    return _count(days, "day") + (f" and {_count(hours, 'hour')}" if hours else "")
+
+
+def _count(number: int, unit: str) -> str:
+    return f"{number} {unit}{'' if number == 1 else 's'}"
+
+
 def milestone(license_: License, now: datetime) -> int | None:
     """Return the last milestone that has passed; None before the first."""
     left = license_.expires_at - now
     return next((days for days in MILESTONES if left <= days * _DAY), None)
 
 
+def due_milestone(license_: License, now: datetime) -> int | None:
+    """Return the smallest milestone that will have passed before the next daily run."""
+    left_then = license_.expires_at - next_run(now)
+    return next((days for days in MILESTONES if left_then < days * _DAY), None)
+
+
 def due(
     active: License, now: datetime, admins: Sequence[Admin], sent: AbstractSet[tuple[str, int]]
 ) -> Alert | None:
-    """Return the alert of the current milestone.
+    """Return the alert of a run at `now`; `to` may be empty.
 
-    Return None if this or a later milestone was sent for this license, or no admin has an address.
+    Return None if no milestone is due, or this or a later one was sent for this license.
     """
-    present = milestone(active, now)
-    to = tuple(admin for admin in admins if admin.address)
-    if present is None or not to:
+    present = due_milestone(active, now)
+    if present is None:
         return None
     if any((active.jti, days) in sent for days in MILESTONES if days <= present):
         return None
+    left = time_left(active, now)
     return Alert(
         license_id=active.jti,
         customer=active.customer,
         milestone=present,
         expires_at=active.expires_at,
         days_left=days_left(active, now),
-        to=to,
+        run=utc(last_run(now)),
+        to=tuple(admin for admin in admins if admin.address),
+        subject=f"The Polygent license of {active.customer} expires in {left}",
+        text=_text(active, left, _local(active.expires_at, now)),
     )
+
+
+def _text(active: License, left: str, expiry: str) -> str:
+    where = "on every API server" if active.tier is Tier.ENTERPRISE else "on the server"
+    return f"""\
+The Polygent license of {active.customer} expires in {left},
+on {expiry}.
+
+To renew it, ask your Polygent vendor for a renewed license and give the
+license ID below. A new machine info is not needed.
+
+When you receive the license file (.lic), upload it {where}
+under Settings, License. It takes effect at once, without a restart.
+
+Once the license has expired, users see the page "License Expired", the
+API refuses requests, agent hosts cannot connect, and background services
+pause. They work again as soon as a renewed license is uploaded.
+
+License ID: {active.jti}
+"""
+
+
+def _local(expires_at: datetime, now: datetime) -> str:
+    """Return the time of an expiry in the time zone of `now`, with its offset from UTC."""
+    try:
+        local = expires_at.astimezone(now.tzinfo)
+    except OverflowError:  # in the last hours of the year 9999
+        local = expires_at
+    offset = timezone(local.utcoffset() or timedelta()).tzname(None)
+    return f"{local:%Y-%m-%d} at {local:%H:%M} {offset}"
 
 
 def banner(license_: License, now: datetime) -> Banner | None:
@@ -111,29 +180,39 @@ def banner(license_: License, now: datetime) -> Banner | None:
     present = milestone(license_, now)
     if present is None:
         return None
-    left = days_left(license_, now)
-    message = f"the license expires in {left} {'day' if left == 1 else 'days'}"
-    level, ends = _LEVELS[present], license_.expires_at
-    return Banner(level=level, days_left=left, expires_at=ends, message=message)
+    return Banner(
+        level=_LEVELS[present],
+        days_left=days_left(license_, now),
+        expires_at=license_.expires_at,
+        message=f"the license expires in {time_left(license_, now)}",
+    )
 
 
 def next_run(now: datetime) -> datetime:
     """Return the next 09:00 after `now`, in the time zone of `now`.
 
+    After the last one of the year 9999 it is the last instant of that year, in UTC.
+
     Raises:
         ValueError: `now` is naive.
     """
     at = _nine(now)
-    while utc(at) <= utc(now):
-        at += _DAY  # a calendar day: 23 or 25 hours when the clocks change
+    try:
+        while utc(at) <= utc(now):
+            at += _DAY  # a calendar day: 23 or 25 hours when the clocks change
+    except OverflowError:
+        return from_moment(LAST)
     return at
 
 
 def last_run(now: datetime) -> datetime:
-    """Return the last 09:00 up to `now`, in the time zone of `now`."""
+    """Return the last 09:00 up to `now`, in its time zone; else the first instant of the year 1."""
     at = _nine(now)
-    while utc(at) > utc(now):
-        at -= _DAY
+    try:
+        while utc(at) > utc(now):
+            at -= _DAY
+    except OverflowError:
+        return from_moment(FIRST)
     return at
 
 

@@ -9,7 +9,8 @@ from typing import Final, TypeVar
 from ..verifier import CheckCode, License, LicenseError, Verifier
 from ..verifier.license import canonical_fingerprint
 from . import alerts, refusals, supersession
-from .alerts import Admin, AlertRun, Banner
+from .alert_runs import AlertRuns, deliver
+from .alerts import Admin, Alert, AlertRun, Banner
 from .claims import Claims
 from .forks import take_part_in_forks
 from .hosts import Connection, HostCaps, HostKind
@@ -71,11 +72,12 @@ class ServerLicense(ProcessBound):
         # Active from and until (excluded), and the machine; the guard need not be stored meanwhile.
         self._cached: tuple[datetime, datetime, str, License] | None = None
         self._why_not: Refusal | None = refusals.OF_STATE[State.NONE]
-        self.hosts, self._claims = HostCaps(), Claims()
+        self.hosts, claims = HostCaps(), Claims()
         take_part_in_forks(self)
         if isinstance(store, SharedStore):
-            self.hosts, self._claims = store.hosts, store.claims
+            self.hosts, claims = store.hosts, store.claims
             store.watch(self._read_again)
+        self._alert_runs = AlertRuns(self._memory, self._lock, claims)
 
     def install(self, data: bytes, *, now: datetime, by: str) -> License:
         """Install a license file, effective at once; after a failure the previous license stays.
@@ -223,24 +225,60 @@ class ServerLicense(ProcessBound):
             self.hosts.disconnect(made)
 
     def alerts_due(self, now: datetime) -> bool:
-        """Return whether a 09:00 in the time zone of `now` has passed since the last run."""
-        with self._lock:
-            return alerts.is_run_due(now, self._memory.read()[0].last_run)
+        """Return whether a 09:00 in the time zone of `now` has passed since the last run.
+
+        It is due again if the process that ran it ended before it confirmed its alert.
+        """
+        return self._alert_runs.due(now)
 
     def alerts(self, now: datetime, admins: Sequence[Admin]) -> AlertRun:
-        """Run the daily alerts: return the milestone to send now, once for each license.
+        """Run the daily alerts: return the milestone to send now.
 
-        It is stored as sent before it is returned, so after a crash it is lost rather than sent
-        twice. It stays due while no admin has an address.
+        Send it, then call `alert_sent`. Until then it stays due: not again in this run, but at the
+        next one, unless a later milestone has taken its place. Of several processes or threads one
+        gets it. It also stays due while no admin has an address, which is logged.
+
+        Raises:
+            StoreFailed: the run cannot be stored; it stays due.
         """
-        active = self._active_license(now)
-        with self._lock:
-            stored, _ = self._memory.read()
-            alert = None if active is None else alerts.due(active, now, admins, stored.sent)
-            sent = None if alert is None else (alert.license_id, alert.milestone)
-            self._memory.keep_run(utc(now), sent)
-        without = tuple(admin for admin in admins if not admin.address)
-        return AlertRun(alert=alert, without_address=without)
+        return self._alert_runs.run(self._active_license(now), now, admins)
+
+    def alert_sent(self, alert: Alert) -> None:
+        """Store that the mail of an alert was sent; a second call changes nothing.
+
+        Raises:
+            StoreFailed: it cannot be stored, so the milestone stays due.
+        """
+        self._alert_runs.confirm(alert)
+
+    def run_daily(
+        self,
+        now: datetime,
+        admins: Sequence[Admin] | Callable[[], Sequence[Admin]],
+        *,
+        send: Callable[[Alert], object],
+    ) -> AlertRun | None:
+        """Call `tick`, run the daily alerts if they are due, and send; call it every minute.
+
+        Args:
+            admins: a callable is called only when a run is due.
+            send: sends the mail before it returns, to all of `to`. An exception is logged by its
+                type alone, since its text may have addresses. The mail is tried again at the next
+                run.
+
+        Returns:
+            The run; None if none is due.
+
+        Raises:
+            StoreFailed: the store cannot be read or written.
+        """
+        self.tick(now)
+        if not self.alerts_due(now):
+            return None
+        run = self.alerts(now, admins() if callable(admins) else admins)
+        if run.alert is not None and deliver(run.alert, send):
+            self.alert_sent(run.alert)
+        return run
 
     def banner(self, now: datetime) -> Banner | None:
         """Return the banner from 30 days before the expiry; None if the license is not active."""

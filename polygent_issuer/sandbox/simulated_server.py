@@ -184,6 +184,7 @@ class SimulatedServer:
         run = self.license.alerts(now, _ADMINS)
         if run.alert is not None:
             self.mails.insert(0, (now, run))
+            self.license.alert_sent(run.alert)
         return run
 
     def standing(self) -> Standing:

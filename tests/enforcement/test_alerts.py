@@ -1,44 +1,160 @@
 """Expiry alerts."""
 
-from datetime import UTC, datetime, timedelta
+import logging
+import re
+import unicodedata
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from email.message import EmailMessage
 from threading import Barrier, Thread
 from zoneinfo import ZoneInfo
 
 import pytest
-from support.lic_files import ISSUED, license_id
-from support.servers import DAY, Server
+from support.lic_files import ISSUED, Issuer, license_id
+from support.servers import DAY, MACHINE, Server
 
 from polygent_issuer.cli.commands.expiring import milestone as operators_milestone
-from polygent_issuer.enforcement import Admin, Level, next_run
-from polygent_issuer.enforcement.alerts import MILESTONES, last_run, milestone
+from polygent_issuer.enforcement import (
+    Admin,
+    Alert,
+    Claims,
+    Level,
+    ServerLicense,
+    StoreFailed,
+    next_run,
+)
+from polygent_issuer.enforcement.alerts import (
+    MILESTONES,
+    days_left,
+    due,
+    last_run,
+    milestone,
+    time_left,
+)
+from polygent_issuer.verifier import KeySet, License, Verifier
 
 END = ISSUED + 365 * DAY
+NINE = timedelta(hours=23)
+"""The last 09:00 before the expiry, which is at 08:00."""
 ADA = Admin(name="Ada", address="ada@acme.example")
 BOB = Admin(name="Bob", address=None)
 MICRO = timedelta(microseconds=1)
+HOUR = timedelta(hours=1)
 
 
-def sent(server: Server, before: timedelta) -> int | None:
-    """Return the milestone that a run at this time before the expiry sends."""
+def run(server: Server, before: timedelta, *, fails: bool = False) -> Alert | None:
+    """Run the alerts at this time before the expiry, and send the mail unless that fails."""
     server.now = END - before
     alert = server.license.alerts(server.now, [ADA]).alert
+    if alert is not None and not fails:
+        server.license.alert_sent(alert)
+    return alert
+
+
+def sent(server: Server, before: timedelta, *, fails: bool = False) -> int | None:
+    """Return the milestone of a run at this time before the expiry."""
+    alert = run(server, before, fails=fails)
     return None if alert is None else alert.milestone
 
 
 def test_milestones(server: Server) -> None:
     """The milestones are 30, 14, 7 and 1 days, each sent once for a license."""
     server.install(0)
-    days = [sent(server, each * DAY) for each in (31, 30, 29, 15, 14, 13, 8, 7, 6, 2, 1)]
-    assert days == [None, 30, None, None, 14, None, None, 7, None, None, 1]
+    days = [sent(server, NINE + each * DAY) for each in range(40, -1, -1)]
+    assert [each for each in days if each is not None] == [30, 14, 7, 1]
+    assert [40 - number for number, each in enumerate(days) if each] == [30, 14, 7, 1]
     server.restart()
-    assert [sent(server, each * DAY) for each in (1, 0.5)] == [None, None]
+    assert sent(server, NINE) is None
 
 
-def test_a_milestone_begins_exactly(server: Server) -> None:
-    """A milestone begins 30 days before the expiry, to the microsecond."""
+def test_a_milestone_is_due_if_the_next_run_leaves_less(server: Server) -> None:
+    """A run at 09:00 that leaves 30 days and 23 hours is the last that leaves 30 days."""
     server.install(0)
-    assert sent(server, 30 * DAY + MICRO) is None
-    assert sent(server, 30 * DAY) == 30
+    before = 31 * DAY - HOUR
+    assert sent(server, before + MICRO) is None, "the run at 09:00 is still to come"
+    assert sent(server, before) == 30
+
+
+ZONES = (
+    "Australia/Sydney",
+    "Pacific/Auckland",
+    "Pacific/Honolulu",
+    "Asia/Kathmandu",
+    "Europe/London",
+    "America/New_York",
+    "Asia/Tokyo",
+    "Europe/Berlin",
+    "UTC",
+)
+
+
+def expiry_days(zone: ZoneInfo) -> Iterator[date]:
+    """Yield days around the changes of the clocks and around the milestones after them."""
+    start = date(2026, 9, 1)
+    offsets = [
+        datetime.combine(start + days * DAY, time(12), zone).utcoffset() for days in range(365)
+    ]
+    changes = [day for day in range(1, 365) if offsets[day] != offsets[day - 1]]
+    for change in changes or [100]:
+        for after in (-1, 0, 1, 2, 6, 7, 8, 13, 14, 15, 29, 30, 31):
+            yield start + (change + after) * DAY
+
+
+@pytest.mark.parametrize("hour", [9, 0])
+@pytest.mark.parametrize("name", ZONES)
+def test_each_milestone_leaves_its_days_in_every_zone(name: str, hour: int) -> None:
+    """Daily runs send each milestone once, at the last run that leaves its days, with true words.
+
+    Days are of 24 hours, and those of the clocks' change have 23 or 25.
+    """
+    zone = ZoneInfo(name)
+    days = list(expiry_days(zone))
+    assert len(days) == 13 * (
+        1 if name in {"Pacific/Honolulu", "Asia/Kathmandu", "Asia/Tokyo", "UTC"} else 2
+    )
+    for day in days:
+        end = datetime.combine(day, time(hour), zone).astimezone(UTC)
+        license_ = lasting_until(end)
+        runs = [datetime.combine(day - n * DAY, time(9), zone) for n in range(40, -1, -1)]
+        runs = [at for at in runs if at.astimezone(UTC) < end]
+        found: set[tuple[str, int]] = set()
+        mails = {}
+        for at in runs:
+            alert = due(license_, at, [ADA], found)
+            if alert is not None:
+                assert alert.milestone not in mails
+                mails[alert.milestone] = at
+                found.add((license_.jti, alert.milestone))
+                assert_true_words(alert, end - at.astimezone(UTC))
+        assert mails == {
+            days: max(at for at in runs if end - at.astimezone(UTC) >= days * DAY)
+            for days in MILESTONES
+        }
+
+
+def lasting_until(end: datetime) -> License:
+    """Return a license with this expiry."""
+    issuer = Issuer()
+    data = issuer.file(0, exp=int(end.timestamp()))
+    return Verifier(KeySet(issuer.signer.public_key)).authenticate(data)
+
+
+def assert_true_words(alert: Alert, left: timedelta) -> None:
+    """Check that subject and text name the time left, and that it is at least the milestone."""
+    words = re.search(r"expires in (\d+) days?(?: and (\d+) hours?)?", alert.subject)
+    assert words is not None
+    assert timedelta(days=int(words[1]), hours=int(words[2] or 0)) == left
+    assert words[0] in alert.text
+    assert left >= alert.milestone * DAY
+
+
+def test_a_late_run_has_the_time_that_is_left(server: Server) -> None:
+    """Without a run in time the mail comes with the first run, and names the true time left."""
+    server.install(0)
+    alert = run(server, timedelta(hours=5, minutes=10))
+    assert alert is not None
+    assert (alert.milestone, alert.days_left) == (1, 1)
+    assert alert.subject.endswith("expires in 5 hours")
 
 
 def test_a_missed_run_sends_only_the_present_milestone(server: Server) -> None:
@@ -52,26 +168,232 @@ def test_a_clock_that_goes_back_sends_no_older_milestone(server: Server) -> None
     """An older milestone is not sent, even if it is the current one again."""
     server.install(0)
     assert sent(server, 7 * DAY) == 7
-    assert sent(server, 7 * DAY + timedelta(hours=1)) is None
+    assert sent(server, 7 * DAY + 2 * HOUR) is None
+
+
+def test_a_failed_mail_is_tried_at_the_next_run(server: Server) -> None:
+    """An alert that was not confirmed comes again at the next run, and not before."""
+    server.install(0)
+    assert sent(server, NINE + 14 * DAY, fails=True) == 14
+    assert not server.license.alerts_due(server.now)
+    assert sent(server, NINE + 14 * DAY - HOUR) is None
+    again = run(server, NINE + 13 * DAY)
+    assert again is not None
+    assert (again.milestone, again.subject[-20:]) == (14, "13 days and 23 hours")
+    assert sent(server, NINE + 12 * DAY) is None
+
+
+def test_a_milestone_that_has_passed_gives_way(server: Server) -> None:
+    """A mail that fails until the next milestone is replaced by that one."""
+    server.install(0)
+    days = [sent(server, NINE + each * DAY, fails=each > 6) for each in range(14, 0, -1)]
+    assert days == [*[14] * 7, 7, 7, *[None] * 4, 1]
+
+
+def test_a_confirmed_mail_stays_sent(server: Server) -> None:
+    """A confirmation is stored once, survives a restart, and does not change the last run."""
+    server.install(0)
+    server.now = END - 14 * DAY
+    alert = server.license.alerts(server.now, [ADA]).alert
+    assert alert is not None
+    assert server.store.load().sent == frozenset()
+    ran = server.store.load().last_run
+    for _ in range(2):
+        server.license.alert_sent(alert)
+    stored = server.store.load()
+    assert (stored.sent, stored.last_run) == (frozenset({(license_id(0), 14)}), ran)
+    server.restart()
+    server.license.alert_sent(alert)
+    assert sent(server, 13 * DAY) is None
+
+
+def test_milestones_that_an_earlier_version_sent_are_not_sent_again(server: Server) -> None:
+    """That version sent a milestone up to a day later, and stored it with the run."""
+    server.install(0)
+    for milestones, before in ((30, 30 * DAY), (14, 14 * DAY), (7, 7 * DAY)):
+        server.store.keep_run(END - before, (license_id(0), milestones))
+    server.restart()
+    assert [sent(server, NINE + each * DAY) for each in range(31, 1, -1)] == [None] * 30
+    assert sent(server, NINE + DAY) == 1
 
 
 def test_of_many_runs_at_once_one_sends(server: Server) -> None:
-    """Of many concurrent runs only the one that stores a milestone returns it."""
+    """Of many concurrent runs only one returns the milestone."""
     server.install(0)
     server.now = END - 7 * DAY
     barrier, alerts = Barrier(8), []
 
-    def run() -> None:
+    def one() -> None:
         barrier.wait()
         alerts.append(server.license.alerts(server.now, [ADA]).alert)
 
-    threads = [Thread(target=run) for _ in range(8)]
+    threads = [Thread(target=one) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len(alerts) == 8
     assert len([each for each in alerts if each is not None]) == 1
+
+
+class SharedClaims(Claims):
+    """Claims of several workers, one of them killed on demand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: set[str] = set()
+        self.of_the_dead: set[str] = set()
+
+    def claim(self, what: str) -> bool:
+        if what in self.of_the_dead:
+            self.of_the_dead.remove(what)
+            self.open.add(what)
+            return True
+        new = super().claim(what)
+        self.open |= {what} if new else set()
+        return new
+
+    def done(self, what: str) -> None:
+        self.open.remove(what)
+
+    def lost(self) -> frozenset[str]:
+        return frozenset(self.of_the_dead)
+
+    def kill(self) -> None:
+        """End the worker that has claims."""
+        self.of_the_dead, self.open = self.open, set()
+
+
+@pytest.fixture
+def workers(server: Server) -> tuple[ServerLicense, ServerLicense, SharedClaims]:
+    """Two workers that opened the store before any run, with the claims that they share."""
+    server.install(0)
+    server.now = END - 7 * DAY + HOUR
+    claims = SharedClaims()
+    pair = []
+    for _ in range(2):
+        verifier = Verifier(KeySet(server.issuer.signer.public_key))
+        pair.append(ServerLicense(verifier, server.store, fingerprint=MACHINE))
+        pair[-1].standing(server.now)
+        pair[-1]._alert_runs._claims = claims
+    return pair[0], pair[1], claims
+
+
+def test_one_of_two_workers_sends(
+    server: Server, workers: tuple[ServerLicense, ServerLicense, SharedClaims]
+) -> None:
+    """A worker that does not know of the other's run gets no alert, confirmed or not."""
+    one, other, _ = workers
+    alert = one.alerts(server.now, [ADA]).alert
+    assert alert is not None
+    assert other.alerts(server.now, [ADA]).alert is None
+    one.alert_sent(alert)
+    assert other.alerts(server.now, [ADA]).alert is None
+
+
+def test_a_worker_that_ends_before_it_confirms_repeats_the_mail(
+    server: Server, workers: tuple[ServerLicense, ServerLicense, SharedClaims]
+) -> None:
+    """The run is due again for the other worker, which gets the same milestone."""
+    one, other, claims = workers
+    assert one.alerts(server.now, [ADA]).alert is not None
+    assert other.alerts(server.now, [ADA]).alert is None
+    assert not other.alerts_due(server.now)
+    claims.kill()
+    assert other.alerts_due(server.now)
+    alert = other.alerts(server.now, [ADA]).alert
+    assert alert is not None
+    assert alert.milestone == 7
+    other.alert_sent(alert)
+    assert not other.alerts_due(server.now)
+
+
+def test_a_lost_claim_of_a_mail_that_was_stored_is_not_due(
+    server: Server, workers: tuple[ServerLicense, ServerLicense, SharedClaims]
+) -> None:
+    """A worker that ended after it stored the mail, or in an earlier run, leaves nothing due."""
+    one, other, claims = workers
+    assert one.alerts(server.now, [ADA]).alert is not None
+    assert other.alerts(server.now, [ADA]).alert is None
+    claims.kill()
+    assert other.alerts_due(server.now)
+    assert other.alerts(server.now + DAY, [ADA]).alert is not None
+    assert claims.of_the_dead
+    assert not other.alerts_due(server.now + DAY)
+    claims.kill()
+    other._memory.keep_run(server.now + DAY, (license_id(0), 7))
+    assert not other.alerts_due(server.now + DAY)
+
+
+def test_a_run_that_cannot_be_stored_sends_later(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a full disk the same run still returns its alert, once."""
+    server.install(0)
+    server.now = END - 7 * DAY
+    server.held()
+
+    def full(*_: object) -> None:
+        raise StoreFailed("No space left on device")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(server.store, "keep_run", full)
+        with pytest.raises(StoreFailed):
+            server.license.alerts(server.now, [ADA])
+    assert server.license.alerts_due(server.now)
+    assert sent(server, 7 * DAY, fails=True) == 7
+    assert sent(server, 7 * DAY) is None
+
+
+def test_the_mail_has_all_that_an_admin_needs(server: Server) -> None:
+    """It names time left, expiry in the server's time, customer, license and the way out."""
+    server.install(0)
+    sydney = (END - 2 * DAY).astimezone(ZoneInfo("Australia/Sydney"))
+    alert = server.license.alerts(sydney, [ADA]).alert
+    assert alert is not None
+    assert alert.subject == "The Polygent license of Acme GmbH expires in 2 days"
+    assert "expires in 2 days,\non 2027-01-05 at 19:00 UTC+11:00." in alert.text
+    assert "ask your Polygent vendor for a renewed license" in alert.text
+    assert "upload it on the server\nunder Settings, License" in alert.text
+    assert f"License ID: {license_id(0)}\n" in alert.text
+    assert "sha256" not in alert.text, "a mail may be forwarded"
+    assert max(map(len, alert.text.splitlines())) <= 78
+    in_utc = due(lasting_until(END), END - DAY, [ADA], frozenset())
+    assert in_utc is not None
+    assert "2027-01-05 at 08:00 UTC.\n" in in_utc.text
+
+
+def test_the_mail_of_an_enterprise_license_names_every_server(server: Server) -> None:
+    """A renewed enterprise license is uploaded to each node."""
+    server.install(0, fingerprint=None)
+    alert = run(server, 7 * DAY)
+    assert alert is not None
+    assert "upload it on every API server\n" in alert.text
+
+
+def test_no_name_adds_a_line_or_a_header(server: Server) -> None:
+    """Any customer name that a license may have is safe in subject and text."""
+    server.install(0, customer="Bcc: x@y.example =?utf-8?q?=0Aé?= 日本 %s {left}")
+    alert = run(server, 7 * DAY)
+    assert alert is not None
+    assert "Bcc: x@y.example =?utf-8?q?=0Aé?= 日本 %s {left}" in alert.subject
+    assert not [each for each in alert.subject if unicodedata.category(each) == "Cc"]
+    assert {each for each in alert.text if unicodedata.category(each) == "Cc"} == {"\n"}
+    message = EmailMessage()
+    message["Subject"] = alert.subject
+    message.set_content(alert.text)
+    assert message["Bcc"] is None
+
+
+def test_at_the_end_of_the_calendar() -> None:
+    """The last days of the year 9999 have alerts, although they have no next 09:00."""
+    license_ = lasting_until(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
+    for zone in ("UTC", "Pacific/Auckland", "Pacific/Honolulu"):
+        now = datetime(9999, 12, 31, 9, tzinfo=UTC).astimezone(ZoneInfo(zone))
+        alert = due(license_, now, [ADA], frozenset())
+        assert alert is not None
+        assert (alert.milestone, alert.subject[-8:]) == (1, "15 hours")
+    assert last_run(datetime.min.replace(tzinfo=UTC)) == datetime.min.replace(tzinfo=UTC)
 
 
 def test_a_renewed_license_has_milestones_of_its_own(server: Server) -> None:
@@ -97,22 +419,28 @@ def test_admins_without_an_address_are_reported(server: Server) -> None:
     server.install(0)
     server.now = END - 14 * DAY
     nobody = Admin(name="Cy", address="")
-    run = server.license.alerts(server.now, [ADA, BOB, nobody])
-    assert run.without_address == (BOB, nobody)
-    assert run.alert is not None
-    assert run.alert.to == (ADA,)
-    assert (run.alert.license_id, run.alert.expires_at, run.alert.days_left) == (
+    result = server.license.alerts(server.now, [ADA, BOB, nobody])
+    assert result.without_address == (BOB, nobody)
+    assert result.alert is not None
+    assert result.alert.to == (ADA,)
+    assert (result.alert.license_id, result.alert.expires_at, result.alert.days_left) == (
         license_id(0),
         *(END, 14),
     )
 
 
-def test_a_milestone_waits_for_an_admin_with_an_address(server: Server) -> None:
-    """A milestone without a recipient is not marked as sent."""
+def test_a_milestone_waits_for_an_admin_with_an_address(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A milestone without a recipient is logged and not marked as sent."""
     server.install(0)
+    server.now = END - 32 * DAY
+    server.license.alerts(server.now, [BOB])
+    assert caplog.messages == [], "nothing is due yet"
     server.now = END - 14 * DAY
     assert server.license.alerts(server.now, [BOB]).alert is None
     assert server.license.alerts(server.now, []).alert is None
+    assert caplog.messages == ["a license alert is due, and no admin has an address"] * 2
     assert server.license.alerts(server.now, [ADA]).alert is not None
 
 
@@ -159,10 +487,10 @@ def test_a_naive_now_has_no_nine() -> None:
 
 
 def test_a_banner_as_the_date_nears(server: Server) -> None:
-    """Admins get a banner as the expiry approaches."""
+    """Admins get a banner as the expiry approaches, on the last day with hours."""
     server.install(0)
     banners = []
-    for days in (30.001, 30, 14, 7, 1, 0.5):
+    for days in (30.001, 30, 14, 7, 1.625, 1, 0.5):
         server.now = END - days * DAY
         banner = server.license.banner(server.now)
         banners.append(banner and (banner.level, banner.message))
@@ -171,9 +499,33 @@ def test_a_banner_as_the_date_nears(server: Server) -> None:
         (Level.NOTICE, "the license expires in 30 days"),
         (Level.WARNING, "the license expires in 14 days"),
         (Level.URGENT, "the license expires in 7 days"),
+        (Level.URGENT, "the license expires in 1 day and 15 hours"),
         (Level.CRITICAL, "the license expires in 1 day"),
-        (Level.CRITICAL, "the license expires in 1 day"),
+        (Level.CRITICAL, "the license expires in 12 hours"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("left", "words"),
+    [
+        (30 * DAY, "30 days"),
+        (30 * DAY - MICRO, "30 days"),
+        (30 * DAY - timedelta(minutes=1), "29 days and 23 hours"),
+        (2 * DAY + HOUR, "2 days and 1 hour"),
+        (DAY, "1 day"),
+        (DAY - timedelta(minutes=1), "23 hours"),
+        (2 * HOUR - timedelta(minutes=1), "1 hour"),
+        (HOUR - timedelta(minutes=1), "59 minutes"),
+        (MICRO, "1 minute"),
+        (timedelta(), "0 minutes"),
+        (-DAY, "0 minutes"),
+    ],
+)
+def test_the_time_left_in_words(left: timedelta, words: str) -> None:
+    """Days and hours, on the last day hours, in the last hour minutes; a started minute counts."""
+    license_ = lasting_until(END)
+    assert time_left(license_, END - left) == words
+    assert days_left(license_, END - left) >= left // DAY
 
 
 def test_the_operator_sees_the_same_milestones(server: Server) -> None:
@@ -182,3 +534,57 @@ def test_the_operator_sees_the_same_milestones(server: Server) -> None:
     for days in MILESTONES:
         for now in (END - days * DAY - MICRO, END - days * DAY, END - days * DAY + MICRO):
             assert milestone(license_, now) == operators_milestone(END, now)
+
+
+def daily(server: Server, now: datetime, mails: list[Alert]) -> bool:
+    """Run what a scheduler runs every minute; return whether a run was due."""
+    return server.license.run_daily(now, lambda: [ADA], send=mails.append) is not None
+
+
+def test_a_scheduler_needs_one_call(server: Server) -> None:
+    """Called every hour, `run_daily` runs once a day from 09:00, and sends and confirms."""
+    mails: list[Alert] = []
+    server.install(0)
+    due_at = [
+        now for hours in range(32 * 24, -1, -1) if daily(server, now := END - hours * HOUR, mails)
+    ]
+    assert [each.hour for each in due_at] == [8, *[9] * 32]
+    assert [each.milestone for each in mails] == [30, 14, 7, 1]
+    assert {days for _, days in server.store.load().sent} == set(MILESTONES)
+
+
+def test_a_mail_that_fails_is_logged_without_its_address(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log has license, milestone and kind of error; the next run tries again."""
+    mails: list[Alert] = []
+
+    def send(alert: Alert) -> None:
+        raise ConnectionError(f"cannot log in as {alert.to[0].address} with password hunter2")
+
+    server.install(0)
+    with caplog.at_level(logging.DEBUG):
+        ran = server.license.run_daily(END - 7 * DAY, [ADA], send=send)
+    assert ran is not None
+    assert ran.alert is not None
+    (message,) = caplog.messages
+    assert message.startswith(f"the 7-day alert of license {license_id(0)} was not sent")
+    assert message.endswith("(ConnectionError); the next daily run tries again")
+    assert "hunter2" not in caplog.text
+    assert server.store.load().sent == frozenset()
+    assert daily(server, END - 6 * DAY, mails)
+    assert [each.milestone for each in mails] == [7]
+
+
+def test_admins_that_cannot_be_read_leave_the_run_due(server: Server) -> None:
+    """The run is not stored before its recipients are known."""
+
+    def unreadable() -> list[Admin]:
+        raise ConnectionError
+
+    server.install(0)
+    with pytest.raises(ConnectionError):
+        server.license.run_daily(END - 7 * DAY, unreadable, send=print)
+    mails: list[Alert] = []
+    assert daily(server, END - 7 * DAY, mails)
+    assert len(mails) == 1

@@ -25,7 +25,7 @@ from pathlib import Path
 from polygent_issuer.enforcement import Admin, ServerLicense, SqliteStore
 from polygent_issuer.verifier import KeySet, Verifier
 
-path, pem, write, when, now, machine = sys.argv[1:7]
+path, pem, write, when, now, machine, stage = sys.argv[1:8]
 
 class Dying(SqliteStore):
     written = False
@@ -40,7 +40,7 @@ class Dying(SqliteStore):
         return rows
 
 def writing(self, *arguments):
-    self.written = True
+    self.written = write != "keep_run" or bool(arguments[1]) == (stage == "confirmation")
     getattr(SqliteStore, write)(self, *arguments)
 
 setattr(Dying, write, writing)
@@ -51,18 +51,24 @@ at = datetime.fromisoformat(now)
 if write == "install":
     license.install(sys.stdin.buffer.read(), now=at, by="ada")
 elif write == "keep_run":
-    license.alerts(at, [Admin(name="Ada", address="ada@acme.example")])
+    alert = license.alerts(at, [Admin(name="Ada", address="ada@acme.example")]).alert
+    license.alert_sent(alert)
 else:
     license.standing(at)
 """
 
 
-def dies(server: Server, write: str, when: str, now: datetime, data: bytes = b"") -> None:
-    """Run a process that is killed `before` or `after` the commit of a write."""
+def dies(
+    server: Server, write: str, when: str, now: datetime, data: bytes = b"", *, stage: str = ""
+) -> None:
+    """Run a process that is killed `before` or `after` the commit of a write.
+
+    `stage` is the write of the daily run, or that of its confirmation.
+    """
     server.store.close()
     pem = server.path.with_name("key.pem")
     pem.write_bytes(server.issuer.signer.public_key.to_pem())
-    arguments = [str(server.path), str(pem), write, when, now.isoformat(), MACHINE]
+    arguments = [str(server.path), str(pem), write, when, now.isoformat(), MACHINE, stage]
     ended = subprocess.run(
         [sys.executable, "-c", SCRIPT, *arguments], input=data, capture_output=True, check=False
     )
@@ -96,12 +102,16 @@ def test_tampering_is_stored_before_its_effect(server: Server) -> None:
     assert server.state() is State.CLOCK_TAMPERED
 
 
-def test_a_milestone_is_lost_rather_than_doubled(server: Server) -> None:
-    """A milestone is stored as sent before it is returned; one that was not stored is still due."""
+def test_a_milestone_is_repeated_rather_than_lost(server: Server) -> None:
+    """A milestone stays due until its confirmation is stored, whatever was stored of its run."""
     server.install(0)
     then = ISSUED + 351 * DAY
-    dies(server, "keep_run", "before", then)
-    dies(server, "keep_run", "after", then)
+    dies(server, "keep_run", "before", then, stage="run")
+    assert server.license.alerts_due(then)
+    dies(server, "keep_run", "after", then, stage="run")
+    dies(server, "keep_run", "before", then, stage="confirmation")
+    assert server.license.alerts(then, [ADA]).alert is not None
+    dies(server, "keep_run", "after", then, stage="confirmation")
     assert server.license.alerts(then, [ADA]).alert is None
 
 

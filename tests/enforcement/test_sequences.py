@@ -134,15 +134,18 @@ class Life(RuleBasedStateMachine):
         self.server.license.hosts.disconnect(connection)
         self.live[kind].remove(connection)
 
-    @rule()
-    def alert(self) -> None:
+    @rule(fails=st.booleans())
+    def alert(self, *, fails: bool) -> None:
+        """Run the alerts; a mail that fails is not confirmed."""
         alert = self.server.license.alerts(self.server.now, [ADA]).alert
         if alert is not None:
             key = (alert.license_id, alert.milestone)
             earlier = [days for jti, days in self.sent if jti == alert.license_id]
             assert all(days > alert.milestone for days in earlier)
             assert self.server.state() is State.ACTIVE
-            self.sent.append(key)
+            if not fails:
+                self.server.license.alert_sent(alert)
+                self.sent.append(key)
 
     @rule()
     def restart(self) -> None:
