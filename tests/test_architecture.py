@@ -97,12 +97,14 @@ VERIFIER_SHUNS = {
     "zoneinfo",
 }
 
-# Enforcement decides without I/O; only its store uses the system.
+# Enforcement decides without I/O; only its store uses the system, and only `daily` has a clock.
 ENFORCEMENT_SHUNS = VERIFIER_SHUNS - {"logging", "threading"}
 HARMLESS = {"urllib.parse"}
 MAY_USE_THE_SYSTEM = {
     f"enforcement.{name}" for name in ("forks", "live", "sqlite_file", "sqlite_store")
 }
+CLOCK = "enforcement.daily"
+CLOCK_MAY = {"asyncio", "datetime.datetime.now"}
 
 # Calls that only the command line may make: clock, random ids, screen, exit.
 CLI_ONLY = {
@@ -296,7 +298,11 @@ def strangers_in_enforcement(root: Path) -> list[str]:
                     f"{module.name} imports {top}"
                     for top in (name.split(".")[0] for name in tops if name not in HARMLESS)
                     if top not in sys.stdlib_module_names
-                    or (top in ENFORCEMENT_SHUNS and module.name not in MAY_USE_THE_SYSTEM)
+                    or (
+                        top in ENFORCEMENT_SHUNS
+                        and module.name not in MAY_USE_THE_SYSTEM
+                        and not (module.name == CLOCK and top in CLOCK_MAY)
+                    )
                 ]
         problems += [
             f"{module.name} calls {c}" for c in module.calls() if c in {"open", "__import__"}
@@ -323,6 +329,7 @@ def misplaced_calls(root: Path) -> list[str]:
         if called in CLI_ONLY
         and module.room != "cli"
         and not (called == "sys.exit" and module.room in MAY_END_THE_PROCESS)
+        and not (module.name == CLOCK and called in CLOCK_MAY)
     ]
 
 
@@ -380,6 +387,14 @@ PLANTED: list[tuple[Rule, str, str]] = [
     (strangers_in_enforcement, "enforcement/late.py", "from time import time"),
     (strangers_in_enforcement, "enforcement/sqlite_file.py", "import cryptography"),
     (strangers_in_enforcement, "enforcement/late.py", "open('x')"),
+    (strangers_in_enforcement, "enforcement/late.py", "import asyncio"),
+    (strangers_in_enforcement, "enforcement/daily.py", "from os import path"),
+    (misplaced_calls, "enforcement/late.py", "from datetime import datetime\nx = datetime.now()"),
+    (
+        misplaced_calls,
+        "enforcement/daily.py",
+        "from datetime import datetime\nx = datetime.today()",
+    ),
     (misplaced_libraries, "errors.py", "import click"),
     (misplaced_libraries, "cli/late.py", "from click import ClickException"),
     (misplaced_libraries, "issuing.py", "import sqlite3"),

@@ -25,8 +25,9 @@ callers pass `now`. Import it, or copy both folders.
     <State.CLOCK_TAMPERED: 'clock_tampered'>
     >>> store.close()
 
-`LicenseMiddleware` adds it to any ASGI app. Call `tick` every minute, so that background services
-given to `listen` pause at an expiry even without a request. Call `alerts` whenever `alerts_due`.
+`LicenseMiddleware` adds it to any ASGI app. Call `run_daily` every minute: it mails alerts, and
+background services given to `listen` pause at an expiry even without a request. `daily.DailyRuns`
+does so with the clock of the machine.
 
 The processes of one machine open the same store: an upload to one takes effect in all within a
 second, and host limits apply to all of them together. Nodes of a cluster have a store each, and
