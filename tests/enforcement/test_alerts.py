@@ -6,20 +6,19 @@ import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from email.message import EmailMessage
+from pathlib import Path
 from threading import Barrier, Thread
 from zoneinfo import ZoneInfo
 
 import pytest
 from support.lic_files import ISSUED, Issuer, license_id
-from support.servers import DAY, MACHINE, Server
+from support.servers import DAY, Server, running
 
 from polygent_issuer.cli.commands.expiring import milestone as operators_milestone
 from polygent_issuer.enforcement import (
     Admin,
     Alert,
-    Claims,
     Level,
-    ServerLicense,
     StoreFailed,
     next_run,
 )
@@ -236,93 +235,79 @@ def test_of_many_runs_at_once_one_sends(server: Server) -> None:
     assert len([each for each in alerts if each is not None]) == 1
 
 
-class SharedClaims(Claims):
-    """Claims of several workers, one of them killed on demand."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: set[str] = set()
-        self.of_the_dead: set[str] = set()
-
-    def claim(self, what: str) -> bool:
-        if what in self.of_the_dead:
-            self.of_the_dead.remove(what)
-            self.open.add(what)
-            return True
-        new = super().claim(what)
-        self.open |= {what} if new else set()
-        return new
-
-    def done(self, what: str) -> None:
-        self.open.remove(what)
-
-    def lost(self) -> frozenset[str]:
-        return frozenset(self.of_the_dead)
-
-    def kill(self) -> None:
-        """End the worker that has claims."""
-        self.of_the_dead, self.open = self.open, set()
-
-
 @pytest.fixture
-def workers(server: Server) -> tuple[ServerLicense, ServerLicense, SharedClaims]:
-    """Two workers that opened the store before any run, with the claims that they share."""
-    server.install(0)
-    server.now = END - 7 * DAY + HOUR
-    claims = SharedClaims()
-    pair = []
-    for _ in range(2):
-        verifier = Verifier(KeySet(server.issuer.signer.public_key))
-        pair.append(ServerLicense(verifier, server.store, fingerprint=MACHINE))
-        pair[-1].standing(server.now)
-        pair[-1]._alert_runs._claims = claims
-    return pair[0], pair[1], claims
+def two(tmp_path: Path) -> Iterator[tuple[Server, Server]]:
+    """Two workers that share a store, an hour after the 09:00 of a milestone."""
+    path, issuer = tmp_path / "license.db", Issuer()
+    now = END - 7 * DAY + 2 * HOUR
+    with running(path, issuer=issuer) as one, running(path, issuer=issuer) as other:
+        one.install(0)
+        one.now = other.now = now
+        yield one, other
 
 
-def test_one_of_two_workers_sends(
-    server: Server, workers: tuple[ServerLicense, ServerLicense, SharedClaims]
-) -> None:
-    """A worker that does not know of the other's run gets no alert, confirmed or not."""
-    one, other, _ = workers
-    alert = one.alerts(server.now, [ADA]).alert
+def alert_of(server: Server) -> Alert | None:
+    """Run the alerts now."""
+    return server.license.alerts(server.now, [ADA]).alert
+
+
+def test_one_of_two_workers_sends(two: tuple[Server, Server]) -> None:
+    """The other gets no alert, whether the mail is confirmed or not."""
+    one, other = two
+    assert other.license.alerts_due(other.now)
+    alert = alert_of(one)
     assert alert is not None
-    assert other.alerts(server.now, [ADA]).alert is None
-    one.alert_sent(alert)
-    assert other.alerts(server.now, [ADA]).alert is None
+    assert alert_of(other) is None
+    one.license.alert_sent(alert)
+    assert alert_of(other) is None
+    assert not other.license.alerts_due(other.now)
+    other.now += DAY
+    assert alert_of(other) is None
 
 
-def test_a_worker_that_ends_before_it_confirms_repeats_the_mail(
-    server: Server, workers: tuple[ServerLicense, ServerLicense, SharedClaims]
+def test_a_worker_that_ends_before_it_confirms_leaves_the_mail_to_the_other(
+    two: tuple[Server, Server],
 ) -> None:
     """The run is due again for the other worker, which gets the same milestone."""
-    one, other, claims = workers
-    assert one.alerts(server.now, [ADA]).alert is not None
-    assert other.alerts(server.now, [ADA]).alert is None
-    assert not other.alerts_due(server.now)
-    claims.kill()
-    assert other.alerts_due(server.now)
-    alert = other.alerts(server.now, [ADA]).alert
+    one, other = two
+    assert alert_of(one) is not None
+    assert alert_of(other) is None
+    assert not other.license.alerts_due(other.now)
+    one.store.close()
+    assert other.license.alerts_due(other.now)
+    alert = alert_of(other)
     assert alert is not None
     assert alert.milestone == 7
-    other.alert_sent(alert)
-    assert not other.alerts_due(server.now)
+    other.license.alert_sent(alert)
+    assert not other.license.alerts_due(other.now)
 
 
-def test_a_lost_claim_of_a_mail_that_was_stored_is_not_due(
-    server: Server, workers: tuple[ServerLicense, ServerLicense, SharedClaims]
+def test_a_lost_claim_is_due_only_in_its_run(two: tuple[Server, Server]) -> None:
+    """A worker that ended in an earlier run leaves its milestone to the next run."""
+    one, other = two
+    assert alert_of(one) is not None
+    assert alert_of(other) is None
+    one.store.close()
+    other.now += DAY
+    alert = alert_of(other)
+    assert alert is not None
+    assert other.store.claims.lost()
+    assert not other.license.alerts_due(other.now)
+
+
+def test_a_mail_that_was_stored_as_sent_is_not_lost(
+    two: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker that ended after it stored the mail, or in an earlier run, leaves nothing due."""
-    one, other, claims = workers
-    assert one.alerts(server.now, [ADA]).alert is not None
-    assert other.alerts(server.now, [ADA]).alert is None
-    claims.kill()
-    assert other.alerts_due(server.now)
-    assert other.alerts(server.now + DAY, [ADA]).alert is not None
-    assert claims.of_the_dead
-    assert not other.alerts_due(server.now + DAY)
-    claims.kill()
-    other._memory.keep_run(server.now + DAY, (license_id(0), 7))
-    assert not other.alerts_due(server.now + DAY)
+    """A worker that ends between storing the mail and keeping its claim leaves nothing due."""
+    one, other = two
+    alert = alert_of(one)
+    assert alert is not None
+    monkeypatch.setattr(one.store.claims, "done", lambda _: None)
+    one.license.alert_sent(alert)
+    one.store.close()
+    other.license._read_again()
+    assert other.store.claims.lost()
+    assert not other.license.alerts_due(other.now)
 
 
 def test_a_run_that_cannot_be_stored_sends_later(
