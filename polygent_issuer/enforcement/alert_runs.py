@@ -64,8 +64,7 @@ class AlertRuns:
         sent = alert.license_id, alert.milestone
         with self._lock:
             stored, _ = self._memory.read()
-            if sent not in stored.sent:
-                self._memory.keep_run(stored.last_run or alert.run, sent)
+            self._memory.keep_run(stored.last_run or alert.run, sent)
         self._claims.done(_claim(*sent, alert.run))
 
     def _claim(self, alert: Alert) -> bool:

@@ -150,4 +150,7 @@ class Store(Protocol):
         """Return the attempts that are kept, the newest first."""
 
     def keep_run(self, at: datetime, sent: tuple[str, int] | None) -> None:
-        """Store the time of the last daily alerts, with the milestone that is sent now."""
+        """Store the time of the last daily alerts, with a milestone that was sent.
+
+        To store a milestone again changes nothing.
+        """

@@ -19,6 +19,7 @@ from polygent_issuer.enforcement import (
     Admin,
     Alert,
     Level,
+    Refusal,
     StoreFailed,
     next_run,
 )
@@ -263,6 +264,8 @@ def test_one_of_two_workers_sends(two: tuple[Server, Server]) -> None:
     assert not other.license.alerts_due(other.now)
     other.now += DAY
     assert alert_of(other) is None
+    one.store.close()
+    assert other.store.claims.lost() == frozenset()
 
 
 def test_a_worker_that_ends_before_it_confirms_leaves_the_mail_to_the_other(
@@ -573,3 +576,21 @@ def test_admins_that_cannot_be_read_leave_the_run_due(server: Server) -> None:
     mails: list[Alert] = []
     assert daily(server, END - 7 * DAY, mails)
     assert len(mails) == 1
+
+
+def test_services_pause_at_the_expiry_without_a_run(server: Server) -> None:
+    """`run_daily` checks the license also when no run is due."""
+    reasons: list[str | None] = []
+
+    class Queue:
+        def pause(self, reason: Refusal) -> None:
+            reasons.append(reason.code)
+
+        def resume(self) -> None:
+            reasons.append(None)
+
+    server.install(0)
+    server.license.listen(Queue(), server.now)
+    assert daily(server, END - HOUR, [])
+    assert not daily(server, END, [])
+    assert reasons == [None, "license_expired"]

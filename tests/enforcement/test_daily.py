@@ -107,7 +107,7 @@ def test_a_check_that_fails_does_not_end_it(
     ]
 
 
-def test_it_stops_at_once_and_starts_again(server: Server) -> None:
+def test_it_stops_at_once(server: Server) -> None:
     """`stop` interrupts the wait for the next check, and twice is harmless."""
     server.install(0)
     server.now = END - 7 * DAY
@@ -122,11 +122,21 @@ def test_it_stops_at_once_and_starts_again(server: Server) -> None:
     stopping.join(PATIENCE)
     assert not stopping.is_alive()
     daily.stop()
-    mails.sent.clear()
-    server.now = END - DAY
+
+
+def test_it_starts_again(server: Server) -> None:
+    """Daily runs that were stopped check every minute again."""
+    server.install(0)
+    mails = Mails()
+    daily = runs(server, send=mails, every=AT_ONCE)
     with daily:
-        assert mails.sent.wait(PATIENCE)
-    assert mails.days == [7, 1]
+        pass
+    with daily:
+        for days in (30, 7, 1):
+            server.now = END - days * DAY
+            assert mails.sent.wait(PATIENCE)
+            mails.sent.clear()
+    assert mails.days == [30, 7, 1]
 
 
 def test_the_end_of_a_lifespan_waits_for_the_mail_and_not_in_the_event_loop(
