@@ -97,14 +97,18 @@ VERIFIER_SHUNS = {
     "zoneinfo",
 }
 
-# Enforcement decides without I/O; only its store uses the system, and only `daily` has a clock.
+# Enforcement decides without I/O and without a clock, except for these modules.
 ENFORCEMENT_SHUNS = VERIFIER_SHUNS - {"logging", "threading"}
 HARMLESS = {"urllib.parse"}
-MAY_USE_THE_SYSTEM = {
-    f"enforcement.{name}" for name in ("forks", "live", "sqlite_file", "sqlite_store")
+MAY_IMPORT = {
+    "enforcement.daily": {"asyncio"},
+    "enforcement.forks": {"os"},
+    "enforcement.live": {"os", "pathlib"},
+    "enforcement.machine": {"pathlib", "platform", "subprocess", "sys"},
+    "enforcement.sqlite_file": {"os", "pathlib", "sqlite3", "sys"},
+    "enforcement.sqlite_store": {"pathlib"},
 }
-CLOCK = "enforcement.daily"
-CLOCK_MAY = {"asyncio", "datetime.datetime.now"}
+MAY_CALL = {"enforcement.daily": {"datetime.datetime.now"}}
 
 # Calls that only the command line may make: clock, random ids, screen, exit.
 CLI_ONLY = {
@@ -297,12 +301,8 @@ def strangers_in_enforcement(root: Path) -> list[str]:
                 problems += [
                     f"{module.name} imports {top}"
                     for top in (name.split(".")[0] for name in tops if name not in HARMLESS)
-                    if top not in sys.stdlib_module_names
-                    or (
-                        top in ENFORCEMENT_SHUNS
-                        and module.name not in MAY_USE_THE_SYSTEM
-                        and not (module.name == CLOCK and top in CLOCK_MAY)
-                    )
+                    if top not in MAY_IMPORT.get(module.name, set())
+                    and (top not in sys.stdlib_module_names or top in ENFORCEMENT_SHUNS)
                 ]
         problems += [
             f"{module.name} calls {c}" for c in module.calls() if c in {"open", "__import__"}
@@ -329,7 +329,7 @@ def misplaced_calls(root: Path) -> list[str]:
         if called in CLI_ONLY
         and module.room != "cli"
         and not (called == "sys.exit" and module.room in MAY_END_THE_PROCESS)
-        and not (module.name == CLOCK and called in CLOCK_MAY)
+        and called not in MAY_CALL.get(module.name, set())
     ]
 
 
@@ -386,6 +386,8 @@ PLANTED: list[tuple[Rule, str, str]] = [
     (strangers_in_enforcement, "enforcement/late.py", "import sqlite3"),
     (strangers_in_enforcement, "enforcement/late.py", "from time import time"),
     (strangers_in_enforcement, "enforcement/sqlite_file.py", "import cryptography"),
+    (strangers_in_enforcement, "enforcement/sqlite_file.py", "import subprocess"),
+    (strangers_in_enforcement, "enforcement/machine.py", "import sqlite3"),
     (strangers_in_enforcement, "enforcement/late.py", "open('x')"),
     (strangers_in_enforcement, "enforcement/late.py", "import asyncio"),
     (strangers_in_enforcement, "enforcement/daily.py", "from os import path"),

@@ -14,6 +14,7 @@ from functools import cache
 from itertools import product
 from typing import TYPE_CHECKING, Final
 
+from polygent_issuer.enforcement.placeholders import FILLERS, is_placeholder, plain
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.terms.dates import in_utc, instant
 from polygent_issuer.text import escape_short
@@ -94,17 +95,6 @@ def _length(span: timedelta) -> str:
 
 _PREFIX: Final = re.compile(r"(?:urn:)?[a-z][a-z0-9_-]{2,}:")  # longer than a byte of a MAC address
 _HASH: Final = re.compile(r"sha256:[0-9a-f]{64}")
-_PUNCTUATION: Final = re.compile(r"[^a-z0-9]+")
-_FILLERS: Final = (
-    *("To be filled by O.E.M.", "OEM", "Default string", "System Serial Number", "Serial Number"),
-    *("Base Board Serial Number", "Chassis Serial Number", "System UUID", "Empty", "Blank"),
-    *("Not Specified", "Not Applicable", "Not Available", "Not Present", "Not Set", "N/A", "NA"),
-    *("None", "null", "nil", "undefined", "unknown", "invalid", "uninitialized", "placeholder"),
-    *("false", "error", "localhost", "123456789", "12345678", "1234567890", "0123456789"),
-    # UUIDs that mainboard vendors ship as examples
-    *("03000200-0400-0500-0006-000700080009", "00020003-0004-0005-0006-000700080009"),
-    *("12345678-1234-5678-90ab-cddeefaabbcc", "fefefefe-fefe-fefe-fefe-fefefefefefe"),
-)
 # Texts that programs hash when they cannot read an id.
 _NOTHING: Final = (
     *("", " ", "\0", "{}", "[]", '""'),
@@ -113,12 +103,6 @@ _NOTHING: Final = (
     *("00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff", "FF:FF:FF:FF:FF:FF", "0", "-1"),
 )
 _ALGORITHMS: Final = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")
-
-
-def is_placeholder(text: str) -> bool:
-    """Return whether an id is one repeated character or a vendor's filler text, in any spelling."""
-    plain = _plain(text)
-    return len(set(plain)) <= 1 or plain in _plain_fillers()
 
 
 def implausible_fingerprint(info: "MachineInfo") -> Finding | None:
@@ -138,27 +122,16 @@ def _problem(fingerprint: str) -> str | None:
     if fingerprint.lower().startswith("sha256:") and not _HASH.fullmatch(fingerprint):
         return "does not have 64 hexadecimal digits after sha256:"
     value = _PREFIX.sub("", fingerprint.lower(), count=1)
-    if len(set(_plain(value))) <= 1:
+    if len(set(plain(value))) <= 1:
         return "is one repeated character"
-    if _plain(value) in _hashes_of_nothing():
+    if plain(value) in _hashes_of_nothing():
         return "is the hash of an empty text or a placeholder"
     return "is a placeholder" if is_placeholder(value) else None
 
 
-def _plain(text: str) -> str:
-    """Return the letters and digits in lower case; a text without any is returned whole."""
-    text = text.strip().lower()
-    return _PUNCTUATION.sub("", text) or text
-
-
-@cache
-def _plain_fillers() -> frozenset[str]:
-    return frozenset(map(_plain, _FILLERS))
-
-
 @cache
 def _hashes_of_nothing() -> frozenset[str]:
-    spellings = {form(text) for text in _FILLERS for form in (str, str.lower, str.upper)}
+    spellings = {form(text) for text in FILLERS for form in (str, str.lower, str.upper)}
     texts = [text + end for text in {*spellings, *_NOTHING} for end in ("", "\n", "\r\n")]
     return frozenset(
         hashlib.new(name, text.encode(), usedforsecurity=False).hexdigest()

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from polygent_issuer.enforcement import machine as machine_id
+from polygent_issuer.enforcement.machine import MachineId
 from polygent_issuer.errors import ExitCode, InvalidMachineInfo
-from polygent_issuer.machine_info import this_machine
 from polygent_issuer.machine_info.document import parse
-from polygent_issuer.machine_info.this_machine import MachineId, NoMachineId, describe
+from polygent_issuer.machine_info.this_machine import NoMachineId, describe
 
 NOW = datetime(2026, 11, 23, 11, 30, tzinfo=timezone(timedelta(hours=2)))
 ID = "0123456789abcdef0123456789abcdef"
@@ -67,7 +68,7 @@ def test_each_system_has_its_own_reader(monkeypatch: pytest.MonkeyPatch, system:
     """Readers of macOS and Windows, simulated here, are chosen by the system name."""
     for name, reader in (("Darwin", "read_macos"), ("Windows", "read_windows")):
         machine = MachineId(machine=ID if name == system else ID[::-1])
-        monkeypatch.setattr(this_machine, reader, lambda machine=machine: machine)
+        monkeypatch.setattr(machine_id, reader, lambda machine=machine: machine)
     assert parse(describe(now=NOW, system=system)).fingerprint == IDENTITY.fingerprint
 
 

@@ -11,22 +11,22 @@ from pathlib import Path
 import pytest
 from support.cli import Desk
 
-from polygent_issuer.machine_info import this_machine
+from polygent_issuer.enforcement import machine as machine_id
+from polygent_issuer.enforcement.machine import MachineId, NoMachineId
 from polygent_issuer.machine_info.document import parse
-from polygent_issuer.machine_info.this_machine import MachineId, NoMachineId
 
-IMAGE_ID_WARNING = this_machine.image_id_warning
+IMAGE_ID_WARNING = machine_id.image_id_warning
 
 
 @pytest.fixture(autouse=True)
 def machine(monkeypatch: pytest.MonkeyPatch) -> MachineId:
     """Return this machine's ids, or invented ones; outside a container."""
-    monkeypatch.setattr(this_machine, "image_id_warning", lambda: None)
+    monkeypatch.setattr(machine_id, "image_id_warning", lambda _root: None)
     try:
-        return this_machine.read_linux(Path("/"))
+        return machine_id.read_linux(Path("/"))
     except NoMachineId:
         invented = MachineId(machine="5f0c6f0e7b8d4b7e9a370d0c3f1d2b11")
-        monkeypatch.setattr(this_machine, "read_linux", lambda _root: invented)
+        monkeypatch.setattr(machine_id, "read_linux", lambda _root: invented)
         return invented
 
 
@@ -36,7 +36,7 @@ def test_a_container_is_warned_of(empty_desk: Desk, monkeypatch: pytest.MonkeyPa
     (empty_desk.folder / "etc").mkdir()
     (empty_desk.folder / "etc/machine-id").write_text("5f0c6f0e7b8d4b7e9a370d0c3f1d2b11\n")
     monkeypatch.setattr(
-        this_machine, "image_id_warning", lambda: IMAGE_ID_WARNING(root=empty_desk.folder)
+        machine_id, "image_id_warning", lambda _root: IMAGE_ID_WARNING(empty_desk.folder)
     )
     outcome = empty_desk.ok("machine-info", "create")
     parse(outcome.out)
@@ -130,8 +130,8 @@ def test_a_machine_without_an_id_is_an_error(
     empty_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is exit 3, as in a container; an empty root simulates it."""
-    read = this_machine.read_linux
-    monkeypatch.setattr(this_machine, "read_linux", lambda _root: read(empty_desk.folder))
+    read = machine_id.read_linux
+    monkeypatch.setattr(machine_id, "read_linux", lambda _root: read(empty_desk.folder))
     outcome = empty_desk.run("machine-info", "create", "--json")
     assert (outcome.code, outcome.json["error"]["code"]) == (3, "no_machine_id")
     assert outcome.json["error"]["hint"]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from polygent_issuer.machine_info import this_machine
-from polygent_issuer.machine_info.this_machine import MachineId, NoMachineId
+from polygent_issuer.enforcement import machine as machine_id
+from polygent_issuer.enforcement.machine import MachineId, NoMachineId
 
 IOREG = """\
 +-o J314sAP  <class IOPlatformExpertDevice, id 0x100000227, registered, matched, active, busy 0>
@@ -24,13 +24,13 @@ IOREG = """\
 def test_the_platform_uuid_and_the_serial_number_are_read() -> None:
     """The platform UUID is the machine id, the serial number the board id."""
     expected = MachineId(machine="a8b6c1d23e4f5061728394a5b6c7d8e9", board="c02xk0aajg5h")
-    assert this_machine.read_macos(lambda: IOREG) == expected
+    assert machine_id.read_macos(lambda: IOREG) == expected
 
 
 def test_a_missing_serial_number_is_accepted() -> None:
     """A virtual machine may have no serial number."""
     lines = (line for line in IOREG.splitlines() if "SerialNumber" not in line)
-    assert this_machine.read_macos(lambda: "\n".join(lines)).board is None
+    assert machine_id.read_macos(lambda: "\n".join(lines)).board is None
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_a_missing_serial_number_is_accepted() -> None:
 def test_a_missing_uuid_is_refused(output: str) -> None:
     """Without a valid UUID the error has the command that shows the output."""
     with pytest.raises(NoMachineId, match="IOPlatformUUID") as caught:
-        this_machine.read_macos(lambda: output)
+        machine_id.read_macos(lambda: output)
     assert "/usr/sbin/ioreg -rd1" in str(caught.value.hint)
 
 
@@ -53,8 +53,8 @@ def script(folder: Path, body: str) -> tuple[str, ...]:
 
 def test_ioreg_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The output of ioreg is decoded as UTF-8, also if it is invalid."""
-    monkeypatch.setattr(this_machine, "_IOREG", script(tmp_path, "printf 'x\\377 %s' $1"))
-    assert this_machine.run_ioreg() == "x\ufffd -rd1"
+    monkeypatch.setattr(machine_id, "_IOREG", script(tmp_path, "printf 'x\\377 %s' $1"))
+    assert machine_id.run_ioreg() == "x\ufffd -rd1"
 
 
 @pytest.mark.parametrize("body", ["exit 1", "kill -9 $$", "exec sleep 60"])
@@ -62,14 +62,14 @@ def test_a_failed_ioreg_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str
 ) -> None:
     """A program that fails, dies or hangs raises our error."""
-    monkeypatch.setattr(this_machine, "_IOREG", script(tmp_path, body))
-    monkeypatch.setattr(this_machine, "_SECONDS", 0.2)
+    monkeypatch.setattr(machine_id, "_IOREG", script(tmp_path, body))
+    monkeypatch.setattr(machine_id, "_SECONDS", 0.2)
     with pytest.raises(NoMachineId, match="ioreg failed"):
-        this_machine.run_ioreg()
+        machine_id.run_ioreg()
 
 
 def test_a_missing_ioreg_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A system without ioreg raises our error."""
-    monkeypatch.setattr(this_machine, "_IOREG", (str(tmp_path / "ioreg"),))
+    monkeypatch.setattr(machine_id, "_IOREG", (str(tmp_path / "ioreg"),))
     with pytest.raises(NoMachineId, match="ioreg failed"):
-        this_machine.run_ioreg()
+        machine_id.run_ioreg()

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from polygent_issuer.machine_info import this_machine
-from polygent_issuer.machine_info.this_machine import MachineId, NoMachineId
+from polygent_issuer.enforcement import machine as machine_id
+from polygent_issuer.enforcement.machine import MachineId, NoMachineId
 
 GUID = "5f0a1b2c-3d4e-4f60-8172-93a4b5c6d7e8"
 MACHINE = (r"SOFTWARE\Microsoft\Cryptography", "MachineGuid")
@@ -23,7 +23,7 @@ def registry(**values: str | None) -> dict[tuple[str, str], str | None]:
 def test_the_machine_guid_and_the_hardware_are_read() -> None:
     """MachineGuid is the machine id, the firmware's UUID the board id."""
     values = registry(machine=GUID, board="{4C4C4544-0042-3510-8052-B4C04F4D4D32}")
-    assert this_machine.read_windows(lambda key, name: values[key, name]) == MachineId(
+    assert machine_id.read_windows(lambda key, name: values[key, name]) == MachineId(
         machine=GUID.replace("-", ""), board="4c4c4544-0042-3510-8052-b4c04f4d4d32"
     )
 
@@ -31,7 +31,7 @@ def test_the_machine_guid_and_the_hardware_are_read() -> None:
 def test_a_missing_board_is_accepted() -> None:
     """The board is optional."""
     values = registry(machine=GUID)
-    assert this_machine.read_windows(lambda key, name: values[key, name]).board is None
+    assert machine_id.read_windows(lambda key, name: values[key, name]).board is None
 
 
 @pytest.mark.parametrize("guid", [None, "", "x", "00000000-0000-0000-0000-000000000000"])
@@ -39,14 +39,14 @@ def test_a_missing_guid_is_refused(guid: str | None) -> None:
     """Without a valid MachineGuid the error has the command that shows it."""
     values = registry(machine=guid)
     with pytest.raises(NoMachineId, match="MachineGuid") as caught:
-        this_machine.read_windows(lambda key, name: values[key, name])
+        machine_id.read_windows(lambda key, name: values[key, name])
     assert "reg query HKLM" in str(caught.value.hint)
 
 
 def test_other_systems_have_no_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """On another system no value is returned, and winreg is not imported."""
     monkeypatch.setattr(sys, "platform", "linux")
-    assert this_machine.registry_value(*MACHINE) is None
+    assert machine_id.registry_value(*MACHINE) is None
 
 
 @contextlib.contextmanager
@@ -79,4 +79,4 @@ def test_registry_is_read(
     )
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setitem(sys.modules, "winreg", fake)
-    assert this_machine.registry_value(*MACHINE) == value
+    assert machine_id.registry_value(*MACHINE) == value

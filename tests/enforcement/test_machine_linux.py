@@ -4,12 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from polygent_issuer.machine_info.this_machine import (
-    MachineId,
-    NoMachineId,
-    image_id_warning,
-    read_linux,
-)
+from polygent_issuer.enforcement.machine import MachineId, NoMachineId, read_linux
+from polygent_issuer.machine_info.this_machine import image_id_warning
 
 ID = "0123456789abcdef0123456789abcdef"
 OTHER = "fedcba9876543210fedcba9876543210"

@@ -5,7 +5,7 @@ import hmac
 
 import pytest
 
-from polygent_issuer.machine_info.this_machine import MachineId, board_id, plain_id
+from polygent_issuer.enforcement.machine import MachineId, board_id, plain_id
 from polygent_issuer.verifier.license import canonical_fingerprint
 
 ID = "0123456789abcdef0123456789abcdef"
