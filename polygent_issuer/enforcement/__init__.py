@@ -42,6 +42,7 @@ from .alerts import Admin, Alert, AlertRun, Banner, Level, next_run
 from .asgi import LicenseMiddleware
 from .claims import Claims
 from .hosts import Connection, HostCaps, HostKind
+from .machine import NoMachineInfo, image_id_warning, machine_fingerprint, machine_info
 from .paths import DEFAULT_ROUTES, WEBSOCKET, Route
 from .refusals import InstallRefused, Refusal, Refused, Standing, State
 from .server_license import ServerLicense
@@ -67,6 +68,7 @@ __all__ = [
     "Level",
     "LicenseMiddleware",
     "LogEntry",
+    "NoMachineInfo",
     "Pausable",
     "Refusal",
     "Refused",
@@ -79,5 +81,8 @@ __all__ = [
     "Store",
     "StoreFailed",
     "Usage",
+    "image_id_warning",
+    "machine_fingerprint",
+    "machine_info",
     "next_run",
 ]

@@ -1,4 +1,4 @@
-"""Read the id of this machine and compute the hashes for its document.
+"""The fingerprint of this machine, and its document `machine-info.json` (FORMAT §4).
 
 The hash is HMAC-SHA256 with the id as its key over a constant of this application, as in systemd's
 `sd_id128_get_machine_app_specific`. It reveals neither the id nor the hash of another application.
@@ -9,31 +9,57 @@ fingerprint would depend on the user who runs the command.
 import contextlib
 import hashlib
 import hmac
+import json
+import platform
 import re
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from ..verifier.license import display_name_problem
 from .placeholders import is_placeholder
+from .refusals import error_json
+from .store import instant
 
+NO_MACHINE_ID: Final = "no_machine_id"
+INVALID_MACHINE_INFO: Final = "invalid_machine_info"
+_FORMAT: Final = "polygent-machine-info/1"
 _APPLICATION: Final = b"polygent machine info 1: "
 
 _HEXADECIMAL: Final = re.compile(r"[0-9a-f]{32}")
 
 
-class NoMachineId(Exception):
-    """This machine has no valid id for a fingerprint."""
+class NoMachineInfo(Exception):
+    """This machine has no fingerprint or no document.
 
-    code = "no_machine_id"
+    Attributes:
+        status: 503.
+        code: `no_machine_id` if it has no valid id, `invalid_machine_info` if a given name is not
+            allowed in a document.
+        message, hint: for admins.
+    """
 
-    def __init__(self, message: str, *, hint: str) -> None:
+    status = 503
+
+    def __init__(self, message: str, *, hint: str, code: str = NO_MACHINE_ID) -> None:
         """Set the reason and the fix."""
         super().__init__(message)
+        self.code = code
         self.message = message
         self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy by attributes, since `__init__` has other parameters than `args`."""
+        return type(self).__new__, (type(self), *self.args), self.__dict__
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the reason for programs, in the form of `Refusal.to_json`."""
+        return error_json(self.code, self.message, self.hint)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +81,88 @@ class MachineId:
         if self.board is not None:
             components["board"] = _hash(self.board, "board")
         return components
+
+
+def machine_fingerprint(*, system: str | None = None, root: Path = Path("/")) -> str:
+    """Return the fingerprint of this machine, in canonical form; it reads files or runs a command.
+
+    The arguments are those of `machine_info`.
+
+    Raises:
+        NoMachineInfo: (`no_machine_id`) the machine has no valid id.
+    """
+    return _identity(system or platform.system(), root).fingerprint
+
+
+def machine_info(
+    *,
+    now: datetime,
+    customer: str | None = None,
+    product_version: str | None = None,
+    hostname: str | None = None,
+    system: str | None = None,
+    root: Path = Path("/"),
+) -> bytes:
+    """Return the `machine-info.json` of this machine; UTF-8, ends with a newline.
+
+    Args:
+        now: the time of the document, aware.
+        customer: the display name of the customer.
+        product_version: the version of the product on this server.
+        hostname: the host name; the default is the system's.
+        system: Linux, Darwin or Windows; the default is `platform.system()`.
+        root: the root folder of a Linux system.
+
+    Raises:
+        NoMachineInfo: (`no_machine_id`) the machine has no valid id; (`invalid_machine_info`) a
+            given name is not allowed in a document.
+        ValueError: `now` is naive.
+    """
+    identity = _identity(system or platform.system(), root)
+    fields = {
+        "format": _FORMAT,
+        "fingerprint": identity.fingerprint,
+        "generatedAt": instant(now),
+        "hostname": _name("hostname", hostname) or _if_showable(platform.node()),
+        "os": _if_showable(f"{platform.system()} {platform.release()}"),
+        "productVersion": _name("productVersion", product_version),
+        "customer": _name("customer", customer),
+        "components": identity.components,
+    }
+    document = {name: value for name, value in fields.items() if value}
+    return (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode()
+
+
+def _name(field_: str, given: str | None) -> str | None:
+    """Return a given name, trimmed and composed; None if it is empty."""
+    name = unicodedata.normalize("NFC", (given or "").strip())
+    if name and (problem := display_name_problem(name)):
+        raise NoMachineInfo(
+            f"the machine-info document is invalid: {field_} {problem}",
+            hint="give a name of 1 to 200 visible characters",
+            code=INVALID_MACHINE_INFO,
+        )
+    return name or None
+
+
+def _if_showable(text: str) -> str | None:
+    """Return a name of the system, or None if it is not allowed in a document."""
+    trimmed = text.strip()
+    return trimmed if display_name_problem(trimmed) is None else None
+
+
+def _identity(system: str, root: Path) -> MachineId:
+    readers: dict[str, Callable[[], MachineId]] = {
+        "Linux": lambda: read_linux(root),
+        "Darwin": read_macos,
+        "Windows": read_windows,
+    }
+    if system not in readers:
+        raise NoMachineInfo(
+            f"the machine id of this system cannot be read: {system or 'unknown system'}",
+            hint="run it on Linux, macOS or Windows",
+        )
+    return readers[system]()
 
 
 def plain_id(text: str) -> str | None:
@@ -104,27 +212,28 @@ def read_linux(root: Path = Path("/")) -> MachineId:
     The first file that is not empty is used, even if its id is malformed.
 
     Raises:
-        NoMachineId: (`no_machine_id`) when the id is missing or malformed.
+        NoMachineInfo: (`no_machine_id`) when the id is missing or malformed.
     """
     name = _id_file(root)
     if name is None:
-        raise NoMachineId(
+        raise NoMachineInfo(
             "this machine has no id: /etc/machine-id is missing, empty or unreadable",
             hint=_hint(root),
         )
     machine = plain_id(_line(root / name) or "")
     if machine is None:
-        raise NoMachineId(f"/{name} does not contain a valid machine id", hint=_hint(root))
+        raise NoMachineInfo(f"/{name} does not contain a valid machine id", hint=_hint(root))
     return MachineId(machine=machine, board=board_id(*(_line(root / b) for b in _BOARDS)))
 
 
-def image_id_warning(root: Path = Path("/")) -> str | None:
+def image_id_warning(*, system: str | None = None, root: Path = Path("/")) -> str | None:
     """Return a warning if this is a container whose id comes from the image, else None.
 
-    A file or folder that is mounted into the container does not come from the image.
+    Then all containers of the image have the same fingerprint. A file or folder that is mounted
+    into the container does not come from the image. The arguments are those of `machine_info`.
     """
     name = _id_file(root)
-    if name is None or not _in_container(root):
+    if (system or platform.system()) != "Linux" or name is None or not _in_container(root):
         return None
     mounts = {
         line.split()[4].decode("utf-8", "replace")  # proc_pid_mountinfo(5): the mount point
@@ -183,12 +292,12 @@ def run_ioreg() -> str:
     """Run `ioreg` for the platform device.
 
     Raises:
-        NoMachineId: (`no_machine_id`) when `ioreg` is missing, fails, or takes over 10 s.
+        NoMachineInfo: (`no_machine_id`) when `ioreg` is missing, fails, or takes over 10 s.
     """
     try:
         done = subprocess.run(_IOREG, capture_output=True, check=True, timeout=_SECONDS)
     except (OSError, subprocess.SubprocessError):
-        raise NoMachineId(
+        raise NoMachineInfo(
             "the id of this machine cannot be read: ioreg failed",
             hint=f"run it to see why: {' '.join(_IOREG)}",
         ) from None
@@ -199,12 +308,12 @@ def read_macos(ioreg: Callable[[], str] = run_ioreg) -> MachineId:
     """Read the ids of a macOS system: the platform UUID and the serial number.
 
     Raises:
-        NoMachineId: (`no_machine_id`) when `ioreg` prints no valid platform UUID.
+        NoMachineInfo: (`no_machine_id`) when `ioreg` prints no valid platform UUID.
     """
     properties = dict(_PROPERTY.findall(ioreg()))
     machine = plain_id(properties.get("IOPlatformUUID", ""))
     if machine is None:
-        raise NoMachineId(
+        raise NoMachineInfo(
             "this machine has no id: ioreg printed no valid IOPlatformUUID",
             hint=f"check the output of: {' '.join(_IOREG)}",
         )
@@ -234,11 +343,11 @@ def read_windows(value: Callable[[str, str], str | None] = registry_value) -> Ma
     r"""Read the ids of a Windows system: the MachineGuid and the UUID of the firmware.
 
     Raises:
-        NoMachineId: (`no_machine_id`) when the Windows registry has no valid MachineGuid.
+        NoMachineInfo: (`no_machine_id`) when the Windows registry has no valid MachineGuid.
     """
     machine = plain_id(value(_CRYPTOGRAPHY, "MachineGuid") or "")
     if machine is None:
-        raise NoMachineId(
+        raise NoMachineInfo(
             "this machine has no id: the Windows registry has no valid MachineGuid",
             hint=rf"check it: reg query HKLM\{_CRYPTOGRAPHY} /v MachineGuid /reg:64",
         )

@@ -8,7 +8,7 @@ from ..verifier import Tier
 from .alerts import days_left
 from .hosts import HostCaps, HostKind
 from .refusals import Standing, State
-from .store import LogEntry
+from .store import LogEntry, instant
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +53,7 @@ class Status:
             "licenseId": self.license_id,
             "customer": self.customer,
             "tier": None if self.tier is None else str(self.tier),
-            "expiresAt": None if self.expires_at is None else _instant(self.expires_at),
+            "expiresAt": None if self.expires_at is None else instant(self.expires_at),
             "daysLeft": self.days_left,
             "users": {"active": self.users.used, "limit": self.users.limit},
             "sessionHosts": _hosts(self.session_hosts),
@@ -63,7 +63,7 @@ class Status:
             "allowedDomain": self.allowed_domain,
             "installLog": [
                 {
-                    "at": _instant(entry.at),
+                    "at": instant(entry.at),
                     "by": entry.by,
                     "licenseId": entry.license_id,
                     "customer": entry.customer,
@@ -115,7 +115,3 @@ def status(
 
 def _hosts(usage: Usage) -> dict[str, Any]:
     return {"connected": usage.used, "cap": usage.limit}
-
-
-def _instant(moment: datetime) -> str:
-    return moment.replace(tzinfo=None).isoformat(timespec="seconds") + "Z"

@@ -30,6 +30,11 @@ def utc(now: datetime) -> datetime:
     return from_moment(moment(now))
 
 
+def instant(now: datetime) -> str:
+    """Return an instant as RFC 3339 in UTC, in whole seconds; a naive one raises `ValueError`."""
+    return utc(now).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+
+
 _HINT: Final = "check that its disk has space, and that this process may write its file and folder"
 
 

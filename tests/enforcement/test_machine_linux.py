@@ -4,8 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from polygent_issuer.enforcement.machine import MachineId, NoMachineId, read_linux
-from polygent_issuer.machine_info.this_machine import image_id_warning
+from polygent_issuer.enforcement.machine import (
+    MachineId,
+    NoMachineInfo,
+    image_id_warning,
+    read_linux,
+)
 
 ID = "0123456789abcdef0123456789abcdef"
 OTHER = "fedcba9876543210fedcba9876543210"
@@ -34,9 +38,9 @@ def write_file(root: Path, name: str, content: str) -> None:
     path.write_text(content)
 
 
-def refused(root: Path) -> NoMachineId:
+def refused(root: Path) -> NoMachineInfo:
     """Read a system without a valid id; return the error."""
-    with pytest.raises(NoMachineId) as caught:
+    with pytest.raises(NoMachineInfo) as caught:
         read_linux(root)
     assert caught.value.code == "no_machine_id"
     assert caught.value.hint

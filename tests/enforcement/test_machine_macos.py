@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from polygent_issuer.enforcement import machine as machine_id
-from polygent_issuer.enforcement.machine import MachineId, NoMachineId
+from polygent_issuer.enforcement.machine import MachineId, NoMachineInfo
 
 IOREG = """\
 +-o J314sAP  <class IOPlatformExpertDevice, id 0x100000227, registered, matched, active, busy 0>
@@ -38,7 +38,7 @@ def test_a_missing_serial_number_is_accepted() -> None:
 )
 def test_a_missing_uuid_is_refused(output: str) -> None:
     """Without a valid UUID the error has the command that shows the output."""
-    with pytest.raises(NoMachineId, match="IOPlatformUUID") as caught:
+    with pytest.raises(NoMachineInfo, match="IOPlatformUUID") as caught:
         machine_id.read_macos(lambda: output)
     assert "/usr/sbin/ioreg -rd1" in str(caught.value.hint)
 
@@ -64,12 +64,12 @@ def test_a_failed_ioreg_is_reported(
     """A program that fails, dies or hangs raises our error."""
     monkeypatch.setattr(machine_id, "_IOREG", script(tmp_path, body))
     monkeypatch.setattr(machine_id, "_SECONDS", 0.2)
-    with pytest.raises(NoMachineId, match="ioreg failed"):
+    with pytest.raises(NoMachineInfo, match="ioreg failed"):
         machine_id.run_ioreg()
 
 
 def test_a_missing_ioreg_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A system without ioreg raises our error."""
     monkeypatch.setattr(machine_id, "_IOREG", (str(tmp_path / "ioreg"),))
-    with pytest.raises(NoMachineId, match="ioreg failed"):
+    with pytest.raises(NoMachineInfo, match="ioreg failed"):
         machine_id.run_ioreg()

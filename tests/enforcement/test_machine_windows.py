@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from polygent_issuer.enforcement import machine as machine_id
-from polygent_issuer.enforcement.machine import MachineId, NoMachineId
+from polygent_issuer.enforcement.machine import MachineId, NoMachineInfo
 
 GUID = "5f0a1b2c-3d4e-4f60-8172-93a4b5c6d7e8"
 MACHINE = (r"SOFTWARE\Microsoft\Cryptography", "MachineGuid")
@@ -38,7 +38,7 @@ def test_a_missing_board_is_accepted() -> None:
 def test_a_missing_guid_is_refused(guid: str | None) -> None:
     """Without a valid MachineGuid the error has the command that shows it."""
     values = registry(machine=guid)
-    with pytest.raises(NoMachineId, match="MachineGuid") as caught:
+    with pytest.raises(NoMachineInfo, match="MachineGuid") as caught:
         machine_id.read_windows(lambda key, name: values[key, name])
     assert "reg query HKLM" in str(caught.value.hint)
 

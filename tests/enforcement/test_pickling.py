@@ -22,6 +22,7 @@ from polygent_issuer.enforcement import (
     HostCaps,
     HostKind,
     LicenseMiddleware,
+    NoMachineInfo,
     Refused,
 )
 from polygent_issuer.verifier import (
@@ -99,6 +100,7 @@ def of_enforcement(server: Server) -> Iterator[object]:
     alerts = own.alerts(later, admins)
     yield from (alerts, alerts.alert, own.banner(later))
     yield from (server.store.load(), *server.store.load().installations, *server.log())
+    yield NoMachineInfo("why", hint="what to do", code="invalid_machine_info")
     yield Refused(server.license.feature("sso-saml", now))  # type: ignore[arg-type]
     server.store.close()
     yield raised(server.store.load)

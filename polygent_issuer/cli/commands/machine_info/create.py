@@ -9,6 +9,7 @@ from polygent_issuer.cli.options.common import option
 from polygent_issuer.cli.output.files import OutputFile, write
 from polygent_issuer.cli.output.model import Fields, Line
 from polygent_issuer.cli.output.result import Report
+from polygent_issuer.enforcement import machine
 from polygent_issuer.machine_info import this_machine
 
 
@@ -37,7 +38,7 @@ def create(
     data = this_machine.describe(
         now=invocation.now, customer=customer, product_version=product_version
     )
-    if warning := this_machine.image_id_warning():
+    if warning := machine.image_id_warning():
         invocation.warn(warning)
     path = write(invocation, data, to, name="machine-info.json")
     document = json.loads(data)

@@ -12,7 +12,7 @@ import pytest
 from support.cli import Desk
 
 from polygent_issuer.enforcement import machine as machine_id
-from polygent_issuer.enforcement.machine import MachineId, NoMachineId
+from polygent_issuer.enforcement.machine import MachineId, NoMachineInfo
 from polygent_issuer.machine_info.document import parse
 
 IMAGE_ID_WARNING = machine_id.image_id_warning
@@ -21,10 +21,10 @@ IMAGE_ID_WARNING = machine_id.image_id_warning
 @pytest.fixture(autouse=True)
 def machine(monkeypatch: pytest.MonkeyPatch) -> MachineId:
     """Return this machine's ids, or invented ones; outside a container."""
-    monkeypatch.setattr(machine_id, "image_id_warning", lambda _root: None)
+    monkeypatch.setattr(machine_id, "image_id_warning", lambda: None)
     try:
         return machine_id.read_linux(Path("/"))
-    except NoMachineId:
+    except NoMachineInfo:
         invented = MachineId(machine="5f0c6f0e7b8d4b7e9a370d0c3f1d2b11")
         monkeypatch.setattr(machine_id, "read_linux", lambda _root: invented)
         return invented
@@ -36,7 +36,9 @@ def test_a_container_is_warned_of(empty_desk: Desk, monkeypatch: pytest.MonkeyPa
     (empty_desk.folder / "etc").mkdir()
     (empty_desk.folder / "etc/machine-id").write_text("5f0c6f0e7b8d4b7e9a370d0c3f1d2b11\n")
     monkeypatch.setattr(
-        machine_id, "image_id_warning", lambda _root: IMAGE_ID_WARNING(empty_desk.folder)
+        machine_id,
+        "image_id_warning",
+        lambda: IMAGE_ID_WARNING(system="Linux", root=empty_desk.folder),
     )
     outcome = empty_desk.ok("machine-info", "create")
     parse(outcome.out)
