@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from ..verifier import Tier
-from .alerts import days_left
+from .alerts import days_left, time_left
 from .hosts import HostCaps, HostKind
 from .refusals import Standing, State
 from .store import LogEntry, instant
@@ -26,6 +26,7 @@ class Status:
     Attributes:
         expires_at: UTC.
         days_left: a started day counts: 1 on the last day, 0 once expired.
+        time_left: in words: "1 day and 15 hours", on the last day "5 hours".
         machine_id: the machine's fingerprint; with a standard license, and without one.
         allowed_domain, install_log: enterprise only; the newest log entry is first.
     """
@@ -37,6 +38,7 @@ class Status:
     tier: Tier | None = None
     expires_at: datetime | None = None
     days_left: int | None = None
+    time_left: str | None = None
     users: Usage
     session_hosts: Usage
     deploy_hosts: Usage
@@ -45,8 +47,13 @@ class Status:
     allowed_domain: str | None = None
     install_log: tuple[LogEntry, ...] = ()
 
+    def to_public_json(self) -> dict[str, Any]:
+        """Return the part for users other than admins: the state and the expiry."""
+        view = self.to_json()
+        return {name: view[name] for name in ("state", "expiresAt", "daysLeft", "timeLeft")}
+
     def to_json(self) -> dict[str, Any]:
-        """Return the view for programs; times are RFC 3339 in UTC, and absent values are null."""
+        """Return the view for admins; times are RFC 3339 in UTC, and absent values are null."""
         return {
             "state": str(self.state),
             "message": self.message,
@@ -55,6 +62,7 @@ class Status:
             "tier": None if self.tier is None else str(self.tier),
             "expiresAt": None if self.expires_at is None else instant(self.expires_at),
             "daysLeft": self.days_left,
+            "timeLeft": self.time_left,
             "users": {"active": self.users.used, "limit": self.users.limit},
             "sessionHosts": _hosts(self.session_hosts),
             "deployHosts": _hosts(self.deploy_hosts),
@@ -103,6 +111,7 @@ def status(
         tier=installed.tier,
         expires_at=installed.expires_at,
         days_left=days_left(installed, now),
+        time_left=time_left(installed, now),
         users=replace(view.users, limit=limits.users),
         session_hosts=replace(view.session_hosts, limit=limits.session_hosts),
         deploy_hosts=replace(view.deploy_hosts, limit=limits.deploy_hosts),

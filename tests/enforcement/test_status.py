@@ -1,7 +1,9 @@
 """The status view."""
 
 import json
+from datetime import timedelta
 
+import pytest
 from support.lic_files import ISSUED, license_id
 from support.servers import ANOTHER_MACHINE, DAY, MACHINE, Server
 
@@ -25,6 +27,7 @@ def test_a_standard_license(server: Server) -> None:
         "tier": "standard",
         "expiresAt": "2027-01-05T08:00:00Z",
         "daysLeft": 365,
+        "timeLeft": "364 days and 23 hours",
         "users": {"active": 7, "limit": 25},
         "sessionHosts": {"connected": 2, "cap": 2},
         "deployHosts": {"connected": 1, "cap": 1},
@@ -92,6 +95,39 @@ def test_of_a_license_whose_key_was_removed(server: Server) -> None:
     status = server.license.status(server.now, users_active=0)
     assert (status.state, status.customer) == (State.NOT_AUTHENTIC, None)
     assert license_id(0) in status.message
+
+
+@pytest.mark.parametrize(
+    ("left", "words"),
+    [
+        (timedelta(days=2), "2 days"),
+        (timedelta(days=1, hours=1), "1 day and 1 hour"),
+        (timedelta(hours=5, minutes=59), "5 hours"),
+        (timedelta(hours=1), "1 hour"),
+        (timedelta(minutes=59), "59 minutes"),
+        (timedelta(microseconds=1), "1 minute"),
+        (timedelta(), "0 minutes"),
+        (timedelta(days=-3), "0 minutes"),
+    ],
+)
+def test_the_last_day_is_in_hours(server: Server, left: timedelta, words: str) -> None:
+    """The time left is in hours on the last day, and in minutes in the last hour."""
+    expires_at = server.install(0).expires_at
+    view = server.license.status(expires_at - left, users_active=0).to_json()
+    assert view["timeLeft"] == words
+
+
+def test_users_other_than_admins_see_state_and_expiry(server: Server) -> None:
+    """The part for others has no customer, machine, limit or log, and no reason that names them."""
+    server.install(0)
+    server.fingerprint = ANOTHER_MACHINE
+    view = server.license.status(server.now, users_active=7)
+    assert view.to_public_json() == {
+        "state": "machine_changed",
+        "expiresAt": "2027-01-05T08:00:00Z",
+        "daysLeft": 365,
+        "timeLeft": "364 days and 23 hours",
+    }
 
 
 def test_until_the_end_of_time(server: Server) -> None:
