@@ -85,17 +85,19 @@ class LicenseMiddleware(ProcessBound):
         needs = self._paths.needs(method, scope["path"], scope.get("root_path"))
         if needs is None:
             return None
-        active = self._license.active(self._now())
+        now = self._now()
+        active = self._license.active(now)
         if isinstance(active, Refusal):
             return active
         domain = active.allowed_domain
-        if domain is not None and not self._covers(domain, _host(scope["headers"])):
-            return DOMAIN_MISMATCH
+        if domain is not None and not self._covers(domain, host := _host(scope["headers"])):
+            return self._license.refused(DOMAIN_MISMATCH, now, host=host.decode("latin-1"))
         if not needs:
             return None
         if isinstance(needs, Refusal):
-            return needs
-        return next(filter(None, (missing_feature(active, each) for each in needs)), None)
+            return self._license.refused(needs, now)
+        missing = next(filter(None, (missing_feature(active, each) for each in needs)), None)
+        return None if missing is None else self._license.refused(missing, now)
 
     def _covers(self, domain: AllowedDomain, host: bytes) -> bool:
         covered = self._covered

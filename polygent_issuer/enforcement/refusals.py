@@ -236,3 +236,14 @@ def user_limit(limit: int, active: int) -> Refusal:
         message=f"the license allows {limit} active users, and {active} are active",
         hint="deactivate a user, or ask for a license for more users",
     )
+
+
+def activation_limit(limit: int, active: int) -> Refusal:
+    """Return a 400 for a deactivated user above the limit."""
+    return Refusal(
+        status=400,
+        code="user_limit",
+        message=f"this user cannot be activated: the license allows {limit} active users, and "
+        f"{active} are active",
+        hint="deactivate another user first, or ask for a license for more users",
+    )

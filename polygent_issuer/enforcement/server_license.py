@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from threading import Lock
-from typing import Final, TypeVar
+from typing import Final, Self, TypeVar
 
 from ..verifier import CheckCode, License, LicenseError, Verifier
 from ..verifier.license import canonical_fingerprint
@@ -12,6 +12,7 @@ from . import alerts, refusals, supersession
 from .alert_runs import AlertRuns, deliver
 from .alerts import Admin, Alert, AlertRun, Banner
 from .claims import Claims
+from .events import Events
 from .forks import take_part_in_forks
 from .hosts import Connection, HostCaps, HostKind
 from .paths import JUDGED, Route
@@ -37,9 +38,9 @@ class ServerLicense(ProcessBound):
     """The license of a server; all threads of a process share one.
 
     Every method takes `now`, aware, and raises `ValueError` for a naive one. While the store fails,
-    `active`, `judge`, `feature`, `may_add_user` and `connect` refuse (`license_store_failed`), the
+    `active`, `judge`, `feature`, `may_…_user` and `connect` refuse (`license_store_failed`), the
     others raise `StoreFailed`, and background services pause. `hosts` has the live connections of
-    agents.
+    agents. As a context manager it closes its store at the end.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class ServerLicense(ProcessBound):
         self._freshness_window = freshness_window
         self._lock = Lock()
         self._services = Services()
+        self._events = Events()
         self._memory = StateCache(verifier, store)
         self._memory.read()
         self._seen: datetime | None = None
@@ -78,6 +80,24 @@ class ServerLicense(ProcessBound):
             self.hosts, claims = store.hosts, store.claims
             store.watch(self._read_again)
         self._alert_runs = AlertRuns(self._memory, self._lock, claims)
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the server's machine, in canonical form if it has one."""
+        machine = self._fingerprint()
+        return canonical_fingerprint(machine) or shown(machine)
+
+    def close(self) -> None:
+        """Close the store, after the last request; a second call changes nothing."""
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        """Return the license."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
 
     def install(self, data: bytes, *, now: datetime, by: str) -> License:
         """Install a license file, effective at once; after a failure the previous license stays.
@@ -92,14 +112,12 @@ class ServerLicense(ProcessBound):
             StoreFailed: it cannot be stored.
         """
         at, who = utc(now), shown(by)
-        with self._lock:
-            try:
-                installed = self._admit(data, at, who)
-            except InstallRefused as refused:
-                self._store.log_refusal(_log_entry(at, who, refused.license, refused.code))
-                raise
-            finally:
-                self._cached = None
+        try:
+            installed = self._install(data, at, who)
+        except InstallRefused as refused:
+            self._events.upload_refused(refused, at, who)
+            raise
+        self._events.installed(installed, who)
         self.tick(at)
         return installed
 
@@ -115,6 +133,7 @@ class ServerLicense(ProcessBound):
             else:
                 self._why_not = refusals.OF_STATE.get(result.state)
             changed = self._why_not is not before
+        self._events.judged(result)
         if changed:
             self._services.notify(lambda: self._why_not)
         if isinstance(result, StoreFailed):
@@ -133,10 +152,19 @@ class ServerLicense(ProcessBound):
         try:
             standing = self.standing(now)
         except StoreFailed:
-            return refusals.STORE_FAILED
+            return self.refused(refusals.STORE_FAILED, now)
         if standing.active and standing.license is not None:
             return standing.license
-        return refusals.OF_STATE[standing.state]
+        return self.refused(refusals.OF_STATE[standing.state], now)
+
+    def refused(self, refusal: Refusal, now: datetime, *, host: str | None = None) -> Refusal:
+        """Log a refusal, each code once a minute at most, and return it.
+
+        Only refusals that other methods did not return need this. `host` is the request's Host
+        header.
+        """
+        self._events.refused(refusal, utc(now), host)
+        return refusal
 
     def tick(self, now: datetime) -> Standing:
         """Check the clock and notify the services; call it every minute."""
@@ -164,7 +192,10 @@ class ServerLicense(ProcessBound):
     def feature(self, name: str, now: datetime) -> Refusal | None:
         """Return a 403 if the license lacks the feature, a 503 if no license is active."""
         active = self.active(now)
-        return active if isinstance(active, Refusal) else refusals.missing_feature(active, name)
+        if isinstance(active, Refusal):
+            return active
+        missing = refusals.missing_feature(active, name)
+        return None if missing is None else self.refused(missing, now)
 
     def features(self, now: datetime) -> tuple[str, ...]:
         """Return the features for a UI; none unless the license is active."""
@@ -178,11 +209,14 @@ class ServerLicense(ProcessBound):
         `active` users and adds one, under its lock. Otherwise two requests that count at the same
         time would both be allowed.
         """
-        licensed = self.active(now)
-        if isinstance(licensed, Refusal):
-            return licensed
-        limit = licensed.limits.users
-        return None if active < limit else refusals.user_limit(limit, active)
+        return self._one_more_user(active, now, refusals.user_limit)
+
+    def may_activate_user(self, active: int, now: datetime) -> Refusal | None:
+        """Return the refusal to activate a deactivated user, as `may_add_user` does for a new one.
+
+        `active` is the number of active users without that user.
+        """
+        return self._one_more_user(active, now, refusals.activation_limit)
 
     def sessions_to_revoke(self, others: Sequence[S], now: datetime) -> tuple[S, ...]:
         """Return those of a user's other sessions that end at a sign-in: all, or none.
@@ -205,7 +239,8 @@ class ServerLicense(ProcessBound):
             return licensed
         limits = licensed.limits
         cap = limits.session_hosts if kind is HostKind.SESSION else limits.deploy_hosts
-        return self.hosts.connect(kind, host, cap=cap)
+        made = self.hosts.connect(kind, host, cap=cap)
+        return self.refused(made, now) if isinstance(made, Refusal) else made
 
     @contextmanager
     def connected(
@@ -287,13 +322,12 @@ class ServerLicense(ProcessBound):
 
     def status(self, now: datetime, *, users_active: int) -> Status:
         """Return the status view for admins."""
-        machine = self._fingerprint()
         return status(
             self.standing(now),
             now=now,
             users_active=users_active,
             hosts=self.hosts,
-            machine_id=canonical_fingerprint(machine) or shown(machine),
+            machine_id=self.fingerprint,
             install_log=self._store.install_log(),
         )
 
@@ -305,7 +339,18 @@ class ServerLicense(ProcessBound):
         active = self.active(now)
         if isinstance(active, Refusal) or active.allowed_domain is None or host is None:
             return active
-        return active if active.allowed_domain.matches(host) else refusals.DOMAIN_MISMATCH
+        if active.allowed_domain.matches(host):
+            return active
+        return self.refused(refusals.DOMAIN_MISMATCH, now, host=host)
+
+    def _one_more_user(
+        self, active: int, now: datetime, refusal: Callable[[int, int], Refusal]
+    ) -> Refusal | None:
+        licensed = self.active(now)
+        if isinstance(licensed, Refusal):
+            return licensed
+        limit = licensed.limits.users
+        return None if active < limit else self.refused(refusal(limit, active), now)
 
     def _judged(self, now: datetime) -> Standing | StoreFailed:
         self._cached = None
@@ -324,6 +369,16 @@ class ServerLicense(ProcessBound):
             return Standing(state=state, license=installed, message=why_not.message)
         self._cached = *self._memory.unchanging(installed), fingerprint, installed
         return Standing(state=State.ACTIVE, license=installed, message="the license is active")
+
+    def _install(self, data: bytes, at: datetime, who: str) -> License:
+        with self._lock:
+            try:
+                return self._admit(data, at, who)
+            except InstallRefused as refused:
+                self._store.log_refusal(_log_entry(at, who, refused.license, refused.code))
+                raise
+            finally:
+                self._cached = None
 
     def _admit(self, data: bytes, now: datetime, by: str) -> License:
         self._memory.observe(now)

@@ -159,3 +159,6 @@ class Store(Protocol):
 
         To store a milestone again changes nothing.
         """
+
+    def close(self) -> None:
+        """Release what it uses; every other method then raises `StoreFailed`."""

@@ -153,6 +153,8 @@ def temporary_server(
     Raises:
         OutputProblem: (`output_failed`) when the folder for temporary files is not writable.
     """
+    # Only bugs are shown to the operator, not the log of a license and of odd requests.
+    logging.getLogger().addHandler(logging.NullHandler())
     with ExitStack() as opened:
         try:
             folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="polygent-"))
@@ -212,8 +214,6 @@ def serve(site: SimulatedServer, listening: socket.socket, access: Access) -> No
         proxy_headers=False,
         timeout_graceful_shutdown=1,
     )
-    # Only bugs are shown to the operator, not what libraries log about odd requests.
-    logging.getLogger().addHandler(logging.NullHandler())
     bugs = logging.StreamHandler()
     bugs.setLevel(logging.ERROR)
     bugs.addFilter(BriefLog())

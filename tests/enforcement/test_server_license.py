@@ -3,7 +3,7 @@
 import pytest
 from support.servers import Server
 
-from polygent_issuer.enforcement import Refusal, Route
+from polygent_issuer.enforcement import Refusal, Route, StoreFailed
 from polygent_issuer.verifier import AllowedDomain
 
 PASS = (
@@ -36,3 +36,20 @@ def test_a_reason_without_a_hint() -> None:
     """An absent part of a reason is left out."""
     body = Refusal(status=400, code="x", message="y").to_json()
     assert body == {"error": {"code": "x", "message": "y"}}
+
+
+def test_a_license_closes_its_store(server: Server) -> None:
+    """A `with` block closes the store, however it ends; another can open the file."""
+    server.install(0)
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), server.license as entered:
+        assert entered is server.license
+        fail()
+    with pytest.raises(StoreFailed):
+        server.store.load()
+    server.license.close()
+    server.restart()
+    server.held()

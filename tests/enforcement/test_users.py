@@ -30,3 +30,23 @@ def test_without_an_active_license_no_user_is_added(server: Server) -> None:
     refusal = server.license.may_add_user(0, server.now)
     assert refusal is not None
     assert (refusal.status, refusal.code) == (503, "license_none")
+
+
+def test_an_activation_has_its_own_message(server: Server) -> None:
+    """At the limit a deactivated user cannot be activated; active users are not affected."""
+    server.install(0, limits=Limits(users=25, session_hosts=0, deploy_hosts=0))
+    assert server.license.may_activate_user(24, server.now) is None
+    refusal = server.license.may_activate_user(25, server.now)
+    assert refusal is not None
+    assert (refusal.status, refusal.code) == (400, "user_limit")
+    assert refusal.message == (
+        "this user cannot be activated: the license allows 25 active users, and 25 are active"
+    )
+    added = server.license.may_add_user(25, server.now)
+    assert added is not None
+    assert added.message != refusal.message
+    server.held()
+    server.now += 400 * DAY
+    refusal = server.license.may_activate_user(0, server.now)
+    assert refusal is not None
+    assert (refusal.status, refusal.code) == (503, "license_expired")
