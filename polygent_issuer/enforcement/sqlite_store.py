@@ -7,7 +7,7 @@ processes, so that no request has to read the file.
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 from weakref import WeakMethod
 
 from ..verifier import ClockGuard
@@ -136,6 +136,14 @@ class SqliteStore(SqliteFile):
         self._watch.stop()
         self._live.close()
         super().close()
+
+    def __enter__(self) -> Self:
+        """Return the store."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
 
     def _look(self) -> None:
         self._live.look()

@@ -195,3 +195,11 @@ def test_commits_are_durable(tmp_path: Path) -> None:
         "locking_mode": "normal",
         "foreign_keys": 1,
     }
+
+
+def test_a_block_closes_the_store(tmp_path: Path) -> None:
+    """A `with` block gives the store, and closes it."""
+    with SqliteStore(tmp_path / "license.db") as store:
+        assert store.load().in_force is None
+    with pytest.raises(StoreFailed):
+        store.load()
