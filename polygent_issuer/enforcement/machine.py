@@ -21,7 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from ..verifier.license import display_name_problem
+from ..verifier.license import canonical_fingerprint, display_name_problem
 from .placeholders import is_placeholder
 from .refusals import error_json
 from .store import instant
@@ -97,6 +97,7 @@ def machine_fingerprint(*, system: str | None = None, root: Path = Path("/")) ->
 def machine_info(
     *,
     now: datetime,
+    fingerprint: str | None = None,
     customer: str | None = None,
     product_version: str | None = None,
     hostname: str | None = None,
@@ -107,6 +108,8 @@ def machine_info(
 
     Args:
         now: the time of the document, aware.
+        fingerprint: the one that the server's license is compared with, if the server has a way of
+            its own; the default is `machine_fingerprint()`.
         customer: the display name of the customer.
         product_version: the version of the product on this server.
         hostname: the host name; the default is the system's.
@@ -115,22 +118,43 @@ def machine_info(
 
     Raises:
         NoMachineInfo: (`no_machine_id`) the machine has no valid id; (`invalid_machine_info`) a
-            given name is not allowed in a document.
+            given name or fingerprint is not allowed in a document.
         ValueError: `now` is naive.
     """
-    identity = _identity(system or platform.system(), root)
+    if fingerprint is None:
+        identity = _identity(system or platform.system(), root)
+        fingerprint, components = identity.fingerprint, identity.components
+    else:
+        fingerprint, components = _given(fingerprint, system or platform.system(), root)
     fields = {
         "format": _FORMAT,
-        "fingerprint": identity.fingerprint,
+        "fingerprint": fingerprint,
         "generatedAt": instant(now),
         "hostname": _name("hostname", hostname) or _if_showable(platform.node()),
         "os": _if_showable(f"{platform.system()} {platform.release()}"),
         "productVersion": _name("productVersion", product_version),
         "customer": _name("customer", customer),
-        "components": identity.components,
+        "components": components,
     }
     document = {name: value for name, value in fields.items() if value}
     return (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode()
+
+
+def _given(text: str, system: str, root: Path) -> tuple[str, dict[str, str]]:
+    """Return a given fingerprint, and the components of this machine if it is made of them."""
+    fingerprint = canonical_fingerprint(text)
+    if fingerprint is None:
+        raise NoMachineInfo(
+            "the machine-info document is invalid: fingerprint must be 8 to 256 characters of "
+            "visible ASCII",
+            hint="give the license a fingerprint of that form",
+            code=INVALID_MACHINE_INFO,
+        )
+    try:
+        identity = _identity(system, root)
+    except NoMachineInfo:
+        return fingerprint, {}
+    return fingerprint, identity.components if identity.fingerprint == fingerprint else {}
 
 
 def _name(field_: str, given: str | None) -> str | None:

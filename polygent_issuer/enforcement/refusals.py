@@ -73,8 +73,8 @@ class Refusal:
     Attributes:
         status: the HTTP status: 503 for the license as a whole, 403 for a feature, 400 for the user
             limit or a malformed path.
-        code: stable: `license_` and the state, `license_store_failed`, `domain_mismatch`,
-            `feature_missing`, `user_limit`, `host_limit`, `malformed_path`.
+        code: stable: `license_` and the state, `license_not_open`, `license_store_failed`,
+            `domain_mismatch`, `feature_missing`, `user_limit`, `host_limit`, `malformed_path`.
         message, hint: for people: what happened and why, and the fix. Only a refusal of your own
             may be without a hint.
         feature: the missing feature.
@@ -186,6 +186,13 @@ OF_STATE: Final = {
     )
 }
 """The refusal in every state except active."""
+NOT_OPEN: Final = Refusal(
+    status=503,
+    code="license_not_open",
+    message="the server has not opened its license",
+    hint="try again when the server has started; if this persists, check its log",
+)
+"""The refusal before the server has opened its license."""
 STORE_FAILED: Final = Refusal(
     status=503,
     code="license_store_failed",

@@ -4,6 +4,7 @@ import re
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,12 +17,18 @@ from polygent_issuer.guide import markdown
 MACHINE = "sha256:" + "ab" * 32
 
 
+class Sessions:
+    """The reader's sessions, all of an admin."""
+
+    async def find(self, _cookie: str | None) -> SimpleNamespace:
+        return SimpleNamespace(user="ada", is_admin=True)
+
+
 def test_it_verifies_gates_a_feature_and_serves_the_status(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lines run with an app and the names that the reader supplies."""
-    code = re.search(r"```python\n(.*?)```", markdown("server"), re.DOTALL)
-    assert code is not None
+    gate, routes, *_ = re.findall(r"```python\n(.*?)```", markdown("server"), re.DOTALL)
     issuer = Issuer()
     monkeypatch.chdir(tmp_path)
     Path("public.pem").write_bytes(issuer.signer.public_key.to_pem())
@@ -29,8 +36,9 @@ def test_it_verifies_gates_a_feature_and_serves_the_status(
         "app": FastAPI(),
         "fingerprint": MACHINE,
         "count_users": lambda: 7,
+        "sessions": Sessions(),
     }
-    exec(code[1], names)  # noqa: S102 - the test runs the printed code
+    exec(gate + routes, names)  # noqa: S102 - the test runs the printed code
     app, license_, now = names["app"], names["license"], datetime.now(UTC)
     with closing(license_._store):
         assert fetch(app, "GET", "/api/workflows").json()["error"]["code"] == "license_none"

@@ -95,6 +95,29 @@ def test_a_fingerprint_is_that_of_the_document() -> None:
     assert machine_fingerprint() == parse(machine_info(now=NOW)).fingerprint
 
 
+def test_a_fingerprint_of_the_servers_own() -> None:
+    """A given fingerprint is in the document, and components only if it is made of them."""
+    own = parse(machine_info(now=NOW, fingerprint=" SHA256:" + "AB" * 32))
+    assert (own.fingerprint, dict(own.components)) == ("sha256:" + "ab" * 32, {})
+    same = parse(machine_info(now=NOW, fingerprint=IDENTITY.fingerprint))
+    assert (same.fingerprint, same.components) == (IDENTITY.fingerprint, IDENTITY.components)
+
+
+def test_a_machine_without_an_id_may_have_a_fingerprint_of_its_own(tmp_path: Path) -> None:
+    """A server that makes its fingerprint in another way needs no machine id."""
+    own = "serial-0123456"
+    data = machine_info(now=NOW, fingerprint=own, system="Linux", root=tmp_path)
+    assert parse(data).fingerprint == own
+
+
+@pytest.mark.parametrize("wrong", ["", "short", "with space", "x" * 257])
+def test_an_invalid_fingerprint_is_refused(wrong: str) -> None:
+    """A fingerprint that the operator's tool would refuse is refused here."""
+    with pytest.raises(NoMachineInfo, match="fingerprint must be") as refused:
+        machine_info(now=NOW, fingerprint=wrong)
+    assert refused.value.code == "invalid_machine_info"
+
+
 def test_a_naive_time_is_refused() -> None:
     """The time of a document is aware."""
     with pytest.raises(ValueError, match="aware"):
