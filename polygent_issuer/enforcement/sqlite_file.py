@@ -66,6 +66,14 @@ def an_instant(value: object) -> datetime:
     return from_moment(whole(FIRST, LAST)(value))
 
 
+_BUSY: Final = timedelta(milliseconds=10)
+"""The time after which SQLite's own wait for a lock starts again.
+
+In a longer one it looks more and more rarely, ten times a second at the end, and so may never get
+the lock while other processes pass it around.
+"""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Content:
     """The tables of a file, and how it is opened.
@@ -165,7 +173,14 @@ class SqliteFile(ProcessBound):
         if self._sqlite is None:
             self._open()
         assert self._sqlite is not None  # noqa: S101 - for mypy
-        return self._sqlite.execute(statement, values).fetchall()
+        tries = 1 + self._patience // _BUSY
+        while True:
+            try:
+                return self._sqlite.execute(statement, values).fetchall()
+            except sqlite3.OperationalError as error:
+                tries -= 1
+                if not tries or not _is_busy(error):
+                    raise
 
     def _pragma(self, name: str) -> int:
         return int(self._rows(f"PRAGMA {name}")[0][0])
@@ -184,7 +199,7 @@ class SqliteFile(ProcessBound):
         self._make()
         self._sqlite = sqlite3.connect(
             self._path,
-            timeout=self._patience.total_seconds(),
+            timeout=min(self._patience, _BUSY).total_seconds(),
             isolation_level=None,
             check_same_thread=False,
         )
