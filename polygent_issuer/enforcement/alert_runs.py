@@ -82,7 +82,7 @@ def deliver(alert: Alert, send: Callable[[Alert], object]) -> bool:
         send(alert)
     except Exception as error:  # noqa: BLE001 - of any mail library
         _LOG.error(
-            "the %s-day alert of license %s was not sent (%s); the next daily run tries again",
+            "the %s-day alert of license %s was not sent (%s); a later run tries again",
             *(alert.milestone, alert.license_id, type(error).__name__),
         )
         return False
