@@ -22,6 +22,7 @@ from support.secret_service import SecretService, secret_service
 from polygent_issuer.cli import main
 from polygent_issuer.cli.commands import Entry
 from polygent_issuer.enforcement import sqlite_store
+from polygent_issuer.files import publication
 from polygent_issuer.keys import file_store
 from polygent_issuer.registry import Registry, connection
 
@@ -50,7 +51,7 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @pytest.fixture(scope="session", autouse=True)
 def hurry() -> Iterator[pytest.MonkeyPatch]:
-    """Seal keys with one round of bcrypt in this process, and do not sync commits to disk.
+    """Seal keys with one round of bcrypt in this process, and do not wait for the disk.
 
     Each sealing key is derived only once, and each Typer command is built only once.
     """
@@ -61,7 +62,7 @@ def hurry() -> Iterator[pytest.MonkeyPatch]:
 
 @pytest.fixture
 def unhurried(hurry: pytest.MonkeyPatch) -> Iterator[None]:
-    """Use 64 rounds of bcrypt, which take half a second, and durable commits."""
+    """Use 64 rounds of bcrypt, which take half a second, and sync commits and files to disk."""
     hurry.undo()
     yield
     _make_hurry(hurry)
@@ -76,6 +77,8 @@ def _make_hurry(patch: pytest.MonkeyPatch) -> None:
     durable, unsynced = connection.pragmas, "PRAGMA synchronous = OFF"
     patch.setattr(connection, "pragmas", lambda platform: (*durable(platform), unsynced))
     patch.setattr(sqlite_store, "PRAGMAS", (*sqlite_store.PRAGMAS, "synchronous = OFF"))
+    patch.setattr(os, "fsync", os.fstat)  # refuses a closed descriptor, too
+    patch.setattr(publication, "_sync_all", os.fstat)
 
 
 @pytest.fixture

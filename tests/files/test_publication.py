@@ -329,7 +329,11 @@ OVERLAYFS, FUSE, NFS = 0x794C7630, 0x65735546, 0x6969
 
 
 @pytest.fixture(params=["syncfs", "fsync"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def way(
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    unhurried: None,  # noqa: ARG001 - the real calls
+) -> str:
     """Both ways to sync files; the second is for systems without the first."""
     if request.param == "fsync":
         monkeypatch.setattr(publication, "_syncfs", lambda: None)
@@ -445,6 +449,7 @@ def test_a_failed_sync_of_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert names(tmp_path) == []
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_a_failed_sync_of_the_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An error of syncfs(2) is `output_failed`."""
 

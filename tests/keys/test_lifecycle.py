@@ -30,7 +30,7 @@ from polygent_issuer.errors import (
 )
 from polygent_issuer.home import settings, settings_editing
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.keys import openssh, passphrases, signing
+from polygent_issuer.keys import openssh, passphrases, signer
 from polygent_issuer.keys.keyring_store import KeyringStore
 from polygent_issuer.keys.lifecycle import KeyLifecycle, check_importable
 from polygent_issuer.keys.openssh import ImportedKey, read_private_key
@@ -285,7 +285,7 @@ def test_the_example_key_is_not_imported(
     """The example key, simulated by another key here, is refused."""
     private_key = generate_private_key()
     kid = Key.from_public_key(private_key.public_key()).kid
-    monkeypatch.setattr(signing, "EXAMPLE_KID", kid)
+    monkeypatch.setattr(signer, "EXAMPLE_KID", kid)
     with pytest.raises(KeyUnavailable) as raised:
         key_lifecycle.import_key(
             imported_key(key_lifecycle, pem(private_key)),

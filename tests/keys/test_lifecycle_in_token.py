@@ -10,7 +10,7 @@ from support.softhsm import PIN, SoftHsm
 from polygent_issuer.errors import IssuerError, UsageProblem
 from polygent_issuer.home import settings
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.keys import passphrases, signing
+from polygent_issuer.keys import passphrases, signer
 from polygent_issuer.keys.lifecycle import KeyLifecycle
 from polygent_issuer.keys.pkcs11_store import (
     check_new_key_uri,
@@ -83,7 +83,7 @@ def test_the_example_key_is_not_adopted(
 ) -> None:
     """The example key in a token, simulated by another key here, is refused."""
     stored = token_lifecycle.generate(label="Main", store_uri=None, backup=None)
-    monkeypatch.setattr(signing, "EXAMPLE_KID", stored.key.kid)
+    monkeypatch.setattr(signer, "EXAMPLE_KID", stored.key.kid)
     with pytest.raises(IssuerError) as raised:
         token_lifecycle.adopt(parse_token_uri(hsm.uri), label=None)
     assert raised.value.code == "example_key"

@@ -9,7 +9,7 @@ from support.registries import NOW
 
 from polygent_issuer.errors import KeyUnavailable
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.keys import signing
+from polygent_issuer.keys import signer
 from polygent_issuer.keys.lifecycle import KeyLifecycle, StoredKey
 from polygent_issuer.keys.signer import Presence
 from polygent_issuer.keys.signing import place_of, presence, require_usable, signer_for
@@ -77,7 +77,7 @@ def test_the_example_key_is_refused(
 ) -> None:
     """The example key, simulated by another key here, is refused even if the registry has it."""
     require_usable(stored.key)
-    monkeypatch.setattr(signing, "EXAMPLE_KID", stored.key.kid)
+    monkeypatch.setattr(signer, "EXAMPLE_KID", stored.key.kid)
     with pytest.raises(KeyUnavailable) as raised:
         signer_for(Settings(store=stored.uri), stored.key, passphrase=passphrase, warn=pytest.fail)
     assert raised.value.code == "example_key"
