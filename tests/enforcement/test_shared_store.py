@@ -201,8 +201,9 @@ def test_opening_twice_drops_no_lock(server: Server) -> None:
 
 
 FORK = """
-import os, sys, warnings
+import logging, os, sys, warnings
 warnings.simplefilter("error")
+logging.disable()
 from datetime import datetime, timedelta
 from pathlib import Path
 from polygent_issuer.enforcement import HostKind, ServerLicense, SqliteStore
