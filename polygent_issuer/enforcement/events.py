@@ -11,7 +11,7 @@ from typing import Final
 
 from ..verifier import License
 from ..verifier.errors import quoted
-from .refusals import InstallRefused, Refusal, Standing, State
+from .refusals import InstallRefused, Refusal, Standing
 from .store import StoreFailed
 
 _LOG: Final = logging.getLogger(__name__)
@@ -28,13 +28,16 @@ class Events:
 
     def __init__(self) -> None:
         """Begin without a state."""
-        self._state: State | str | None = None
+        self._state: tuple[str, str | None] | None = None
         # The time of each kind's last message, and the number of events since.
         self._last: dict[str, tuple[datetime, int]] = {}
 
     def judged(self, result: Standing | StoreFailed) -> None:
-        """Log the state if it has changed."""
-        state = result.code if isinstance(result, StoreFailed) else result.state
+        """Log the state if it has changed, or if another process has installed a license."""
+        if isinstance(result, StoreFailed):
+            state: tuple[str, str | None] = result.code, None
+        else:
+            state = result.state, None if result.license is None else result.license.jti
         if state == self._state:
             return
         self._state = state
@@ -43,7 +46,9 @@ class Events:
         elif result.active:
             _LOG.info("license state: active%s", _which(result.license))
         else:
-            _LOG.warning("license state: %s%s: %s", state, _which(result.license), result.message)
+            _LOG.warning(
+                "license state: %s%s: %s", result.state, _which(result.license), result.message
+            )
 
     def installed(self, license_: License, by: str) -> None:
         """Log an upload that was installed."""

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from threading import Lock
 from typing import Final, Self, TypeVar
 
-from ..verifier import CheckCode, License, LicenseError, Verifier
+from ..verifier import CheckCode, License, Verifier
 from ..verifier.license import canonical_fingerprint
-from . import alerts, refusals, supersession
+from . import alerts, refusals
 from .alert_runs import AlertRuns, deliver
 from .alerts import Admin, Alert, AlertRun, Banner
 from .claims import Claims
@@ -20,7 +20,8 @@ from .refusals import InstallRefused, Refusal, Refused, Standing, State, shown
 from .services import Pausable, Services
 from .state_cache import SharedStore, StateCache
 from .status import Status, status
-from .store import INSTALLED, Installation, LogEntry, ProcessBound, Store, StoreFailed, utc
+from .store import ProcessBound, Store, StoreFailed, utc
+from .uploads import Uploads
 
 S = TypeVar("S")
 
@@ -64,12 +65,12 @@ class ServerLicense(ProcessBound):
         self._verifier = verifier
         self._store = store
         self._fingerprint = fingerprint if callable(fingerprint) else lambda: fingerprint
-        self._freshness_window = freshness_window
         self._lock = Lock()
         self._services = Services()
         self._events = Events()
         self._memory = StateCache(verifier, store)
         self._memory.read()
+        self._uploads = Uploads(verifier, store, self._memory, freshness_window)
         self._seen: datetime | None = None
         # Active from and until (excluded), and the machine; the guard need not be stored meanwhile.
         self._cached: tuple[datetime, datetime, str, License] | None = None
@@ -113,7 +114,11 @@ class ServerLicense(ProcessBound):
         """
         at, who = utc(now), shown(by)
         try:
-            installed = self._install(data, at, who)
+            with self._lock:
+                try:
+                    installed = self._uploads.install(data, self._fingerprint(), at, who)
+                finally:
+                    self._cached = None
         except InstallRefused as refused:
             self._events.upload_refused(refused, at, who)
             raise
@@ -158,11 +163,7 @@ class ServerLicense(ProcessBound):
         return self.refused(refusals.OF_STATE[standing.state], now)
 
     def refused(self, refusal: Refusal, now: datetime, *, host: str | None = None) -> Refusal:
-        """Log a refusal, each code once a minute at most, and return it.
-
-        Only refusals that other methods did not return need this. `host` is the request's Host
-        header.
-        """
+        """Log a refusal that no other method returned, and return it; `host` is the Host header."""
         self._events.refused(refusal, utc(now), host)
         return refusal
 
@@ -370,46 +371,6 @@ class ServerLicense(ProcessBound):
         self._cached = *self._memory.unchanging(installed), fingerprint, installed
         return Standing(state=State.ACTIVE, license=installed, message="the license is active")
 
-    def _install(self, data: bytes, at: datetime, who: str) -> License:
-        with self._lock:
-            try:
-                return self._admit(data, at, who)
-            except InstallRefused as refused:
-                self._store.log_refusal(_log_entry(at, who, refused.license, refused.code))
-                raise
-            finally:
-                self._cached = None
-
-    def _admit(self, data: bytes, now: datetime, by: str) -> License:
-        self._memory.observe(now)
-        try:
-            uploaded = self._verifier.verify(
-                data,
-                now=now,
-                fingerprint=self._fingerprint(),
-                freshness_window=self._freshness_window,
-            )
-        except LicenseError as error:
-            raise InstallRefused(
-                str(error.code), error.message, hint=error.hint, license=error.license
-            ) from error
-        with self._memory.deciding() as (stored, _):
-            supersession.require_not_superseded(uploaded, stored.installations)
-            guard = stored.guard.observe(now)
-            guard = supersession.guard_after(uploaded, stored.installations, guard, now)
-            installation = Installation(
-                license_id=uploaded.jti,
-                file=data,
-                sub=uploaded.sub,
-                scope=supersession.scope(uploaded),
-                iat=uploaded.iat,
-                replaces=uploaded.replaces,
-                at=now,
-                by=by,
-            )
-            self._memory.install(installation, guard, _log_entry(now, by, uploaded, INSTALLED))
-        return uploaded
-
     def _read_again(self) -> None:
         """Judge what another process has stored, at the latest time that is known here."""
         with self._lock:
@@ -435,8 +396,3 @@ class ServerLicense(ProcessBound):
             self._memory.forget()
         self._lock.release()
         self._services.lock.release()
-
-
-def _log_entry(at: datetime, by: str, uploaded: License | None, outcome: str) -> LogEntry:
-    license_id, customer = (uploaded.jti, uploaded.customer) if uploaded else (None, None)
-    return LogEntry(at=at, by=by, license_id=license_id, customer=customer, outcome=outcome)

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from support.asgi import http_scope, status
-from support.servers import ANOTHER_MACHINE, DAY, Server
+from support.servers import ANOTHER_MACHINE, DAY, Server, running
 
 from polygent_issuer.enforcement import LicenseMiddleware, Route, StoreFailed
 from polygent_issuer.verifier import AllowedDomain
@@ -46,6 +46,21 @@ def test_each_state_is_logged_once(server: Server, log: pytest.LogCaptureFixture
     assert lines(log) == [
         f"WARNING license state: expired, {which}: expired at 2027-01-05T08:00:00Z"
     ]
+
+
+def test_each_process_logs_the_license_of_another(
+    server: Server, log: pytest.LogCaptureFixture
+) -> None:
+    """A renewal that another process installed is a message, though the state stays active."""
+    server.install(0)
+    server.now += DAY
+    with running(server.path, issuer=server.issuer, now=server.now) as other:
+        log.clear()
+        jti = other.install(1).jti
+        server.license._read_again()
+        assert server.held().jti == jti
+    text = f"INFO license state: active, license {jti} of 'Acme GmbH'"
+    assert lines(log).count(text) >= 2, "one of each"
 
 
 def test_a_failed_store_is_logged_with_its_fix(
