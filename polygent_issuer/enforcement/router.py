@@ -34,6 +34,7 @@ from starlette.types import Message
 from .machine import NoMachineInfo, machine_info
 from .refusals import NOT_OPEN, STORE_FAILED, InstallRefused, Refusal, Refused
 from .server_license import ServerLicense
+from .status import public_status
 from .store import StoreFailed
 
 MAX_BODY: Final = 64 * 1024
@@ -124,10 +125,10 @@ class _Served:
             return await self._view()
         license, now = self._license(), self.now()  # noqa: A001 - the field's term
         try:
-            view = await run_in_threadpool(license.status, now, users_active=0)
+            standing = await run_in_threadpool(license.standing, now)
         except StoreFailed:  # its message names files
             raise Refused(STORE_FAILED) from None
-        public = view.to_public_json()
+        public = public_status(standing, now).to_public_json()
         state = {"state": public["state"]}
         return JSONResponse(state if signed_in is None else public, headers=_NO_STORE)
 

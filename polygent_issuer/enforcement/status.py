@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from ..verifier import Tier
 from .alerts import days_left, time_left
@@ -17,6 +17,9 @@ class Usage:
 
     used: int
     limit: int | None
+
+
+_UNKNOWN: Final = Usage(used=0, limit=None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +85,21 @@ class Status:
         }
 
 
+def public_status(standing: Standing, now: datetime) -> Status:
+    """Return what `to_public_json` needs, without a read of the store."""
+    installed = standing.license
+    return Status(
+        state=standing.state,
+        message="",
+        expires_at=None if installed is None else installed.expires_at,
+        days_left=None if installed is None else days_left(installed, now),
+        time_left=None if installed is None else time_left(installed, now),
+        users=_UNKNOWN,
+        session_hosts=_UNKNOWN,
+        deploy_hosts=_UNKNOWN,
+    )
+
+
 def status(
     standing: Standing,
     *,
@@ -92,8 +110,8 @@ def status(
     install_log: tuple[LogEntry, ...],
 ) -> Status:
     """Return the view of a standing."""
-    view = Status(
-        state=standing.state,
+    view = replace(
+        public_status(standing, now),
         message=standing.message,
         users=Usage(used=users_active, limit=None),
         session_hosts=Usage(used=hosts.connected(HostKind.SESSION), limit=None),
@@ -109,9 +127,6 @@ def status(
         license_id=installed.jti,
         customer=installed.customer,
         tier=installed.tier,
-        expires_at=installed.expires_at,
-        days_left=days_left(installed, now),
-        time_left=time_left(installed, now),
         users=replace(view.users, limit=limits.users),
         session_hosts=replace(view.session_hosts, limit=limits.session_hosts),
         deploy_hosts=replace(view.deploy_hosts, limit=limits.deploy_hosts),

@@ -283,6 +283,16 @@ def test_callables_may_be_sync_or_async(site: Site, kind: str) -> None:
         assert site.threads == set(loop_thread)
 
 
+def test_a_status_for_all_reads_no_file(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everyone may ask for the state, so it does not cost a read of the store."""
+    client = site.client()
+    client.get("/api/license")
+    monkeypatch.setattr(site.server.license, "_store", None)
+    monkeypatch.setattr(site.server.license, "hosts", None)
+    for headers in (MEMBER, {}):
+        assert client.get("/api/license", headers=headers).json()["state"] == "none"
+
+
 def test_an_upload_does_not_block_the_event_loop(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
