@@ -207,7 +207,7 @@ async def _file(request: Request) -> bytes:
         return waiting.pop()
 
     try:
-        async with Request(request.scope, receive).form(max_files=1) as form:
+        async with Request(request.scope, receive).form() as form:
             files = [each for _, each in form.multi_items() if isinstance(each, UploadFile)]
             if len(files) == 1:
                 return await files[0].read()
