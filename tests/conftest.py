@@ -26,6 +26,8 @@ from polygent_issuer.files import publication
 from polygent_issuer.keys import file_store
 from polygent_issuer.registry import Registry, connection
 
+pytest_plugins = ["polygent_issuer.enforcement.testing"]
+
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=40)
 settings.register_profile("dev", deadline=None, max_examples=40)
 settings.register_profile(

@@ -108,7 +108,10 @@ MAY_IMPORT = {
     "enforcement.router": {"starlette"},
     "enforcement.sqlite_file": {"os", "pathlib", "sqlite3", "sys"},
     "enforcement.sqlite_store": {"pathlib"},
+    "enforcement.testing": {"cryptography", "pytest", "uuid"},
 }
+# It makes keys and files for an integrator's tests, so no server may import it.
+TESTING = "enforcement.testing"
 
 # Calls that only the command line may make: clock, random ids, screen, exit.
 CLI_ONLY = {
@@ -136,6 +139,7 @@ MAY_END_THE_PROCESS = {"cli", "__main__"}
 MAY_CALL = {
     "enforcement.daily": {"datetime.datetime.now"},
     "enforcement.router": {"datetime.datetime.now"},
+    "enforcement.testing": {"datetime.datetime.now", "uuid.uuid4"},
 }
 
 # Rooms that may open a write transaction; all others change rows with `registry.change`.
@@ -314,6 +318,16 @@ def strangers_in_enforcement(root: Path) -> list[str]:
     return problems
 
 
+def imports_of_testing(root: Path) -> list[str]:
+    """Return the imports of the module for an integrator's tests."""
+    return [
+        f"{module.name} imports {imported}"
+        for module in modules(root)
+        for imported in module.imports()
+        if f"{imported}.".startswith(f"{PACKAGE}.{TESTING}.")
+    ]
+
+
 def misplaced_libraries(root: Path) -> list[str]:
     """Return the imports of a library outside the rooms that may use it."""
     return [
@@ -355,6 +369,7 @@ RULES: list[Rule] = [
     package_imports,
     strangers_in_the_verifier,
     strangers_in_enforcement,
+    imports_of_testing,
     misplaced_libraries,
     misplaced_calls,
     write_transactions,
@@ -402,6 +417,12 @@ PLANTED: list[tuple[Rule, str, str]] = [
         "enforcement/daily.py",
         "from datetime import datetime\nx = datetime.today()",
     ),
+    (strangers_in_enforcement, "enforcement/late.py", "import pytest"),
+    (strangers_in_enforcement, "enforcement/testing.py", "import starlette"),
+    (strangers_in_enforcement, "enforcement/testing.py", "from ..keys import signer"),
+    (imports_of_testing, "enforcement/late.py", "from .testing import MemoryStore"),
+    (imports_of_testing, "enforcement/late.py", "def f():\n    from . import testing"),
+    (imports_of_testing, "sandbox.py", "import polygent_issuer.enforcement.testing"),
     (misplaced_libraries, "errors.py", "import click"),
     (misplaced_libraries, "cli/late.py", "from click import ClickException"),
     (misplaced_libraries, "issuing.py", "import sqlite3"),
@@ -417,6 +438,7 @@ PLANTED: list[tuple[Rule, str, str]] = [
     (misplaced_calls, "files.py", "import time\nx = time.time()"),
     (misplaced_calls, "files.py", "from time import time as t\nx = t()"),
     (misplaced_calls, "issuing/late.py", "from uuid import uuid4\nx = uuid4()"),
+    (misplaced_calls, "enforcement/testing.py", "import time\nx = time.time()"),
     (misplaced_calls, "issuing/late.py", "print('x')"),
     (misplaced_calls, "issuing/late.py", "import sys\nsys.exit(1)"),
     (misplaced_calls, "__main__.py", "x = input()"),
