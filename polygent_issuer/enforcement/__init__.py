@@ -28,7 +28,8 @@ callers pass `now`. Import it, or copy both folders.
 `LicenseMiddleware` adds it to any ASGI app. Call `run_daily` every minute: it mails alerts, and
 background services given to `listen` pause at an expiry even without a request. `daily.DailyRuns`
 does so with the clock of the machine. `router` has the routes for status, upload and machine info.
-Changes of the state, uploads and refusals are logged (`events`).
+`testing` has fixtures of pytest for the tests of an app. Changes of the state, uploads and refusals
+are logged (`events`).
 
 The processes of one machine open the same store: an upload to one takes effect in all within a
 second, and host limits apply to all of them together. Nodes of a cluster have a store each, and

@@ -31,7 +31,7 @@ class Level(StrEnum):
     CRITICAL = "critical"
 
 
-_LEVELS: Final = dict(zip(MILESTONES, reversed(Level), strict=True))
+_LEVELS: Final[dict[int, Level]] = dict(zip(MILESTONES, reversed(Level), strict=True))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

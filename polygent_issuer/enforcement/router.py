@@ -75,6 +75,7 @@ class MachineInfo(Protocol):
 
     def __call__(self, *, now: datetime, fingerprint: str, customer: str | None) -> bytes:
         """Return the bytes, for the fingerprint that the license is compared with."""
+        ...
 
 
 def license_routes(

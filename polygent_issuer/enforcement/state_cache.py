@@ -35,6 +35,7 @@ class SharedStore(Store, Protocol):
 
     def transaction(self) -> AbstractContextManager[None]:
         """Make the reads and writes of a block one transaction, all or nothing."""
+        ...
 
     def version(self) -> object:
         """Return a value that changes when another process has written."""

@@ -137,6 +137,7 @@ class Store(Protocol):
 
     def load(self) -> Kept:
         """Return the state that was stored last."""
+        ...
 
     def keep_guard(self, guard: ClockGuard) -> None:
         """Store the clock guard."""
@@ -153,6 +154,7 @@ class Store(Protocol):
 
     def install_log(self) -> tuple[LogEntry, ...]:
         """Return the attempts that are kept, the newest first."""
+        ...
 
     def keep_run(self, at: datetime, sent: tuple[str, int] | None) -> None:
         """Store the time of the last daily alerts, with a milestone that was sent.

@@ -66,6 +66,9 @@ class MemoryStore(ProcessBound):
         self._kept = Kept()
         self._log: list[LogEntry] = []
 
+    def close(self) -> None:
+        """See `Store.close`; the state stays."""
+
     def load(self) -> Kept:
         """See `Store.load`."""
         return self._kept
@@ -114,7 +117,7 @@ class MemoryStore(ProcessBound):
 
 @dataclass
 class LicenseClock:
-    """A clock that stands still until a test moves it: `license_clock.now += timedelta(days=400)`.
+    """A clock that only a test moves: `license_clock.now += timedelta(days=400)`.
 
     Attributes:
         now: aware; at first the time at which the test began, in UTC.

@@ -55,7 +55,7 @@ class LicenseError(VerifierError):
             still show the customer of an expired license.
     """
 
-    code: CheckCode
+    code: CheckCode  # pyright: ignore[reportIncompatibleVariableOverride] - it is a string, too
 
     def __init__(
         self,

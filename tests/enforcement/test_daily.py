@@ -6,12 +6,11 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
-from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import licensing
 import pytest
-from starlette.applications import Starlette
 from support.lic_files import ISSUED, license_id
 from support.mail_server import MailServer, mail_server
 from support.servers import DAY, Server
@@ -201,8 +200,8 @@ def mailbox() -> Iterator[MailServer]:
 
 
 @pytest.fixture
-def example(server: Server, mailbox: MailServer) -> dict[str, Any]:
-    """The names after the first code block; the reader supplies license, users and mail server.
+def example(server: Server, mailbox: MailServer, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The names of the guide's app that the section uses, with three admins and a mail server.
 
     The license expires in two days by the true clock, so its first run has a mail.
     """
@@ -210,25 +209,17 @@ def example(server: Server, mailbox: MailServer) -> dict[str, Any]:
     server.now = now
     issued = int(now.timestamp())
     server.install(1, iat=issued, exp=issued + 2 * 86_400)
-    names = {
-        "license": server.license,
-        "find_admins": lambda: [
-            SimpleNamespace(name="Ada", email="ada@acme.example"),
-            SimpleNamespace(name="Bob", email="bob@acme.example"),
-            SimpleNamespace(name="Cy", email=None),
-        ],
-        "MAIL_SERVER": "127.0.0.1",
-        "MAIL_PORT": mailbox.port,
-    }
-    exec(code(0), names)  # noqa: S102 - the test runs the printed code
-    return names
+    bob, cy = Admin(name="Bob", address="bob@acme.example"), Admin(name="Cy", address=None)
+    monkeypatch.setattr(licensing, "admins", lambda: [ADA, bob, cy])
+    monkeypatch.setenv("MAIL_SERVER", f"127.0.0.1:{mailbox.port}")
+    return {"license": server.license, "admins": licensing.admins, "send": licensing.send}
 
 
-def code(number: int) -> str:
-    """Return a code block of the section."""
+def code() -> str:
+    """Return the code of the section."""
     _, section = markdown("server").split("## Daily alerts\n")
-    blocks = re.findall(r"```python\n(.*?)```", section.partition("\n## ")[0], re.DOTALL)
-    return str(blocks[number])
+    [block] = re.findall(r"```python\n(.*?)```", section.partition("\n## ")[0], re.DOTALL)
+    return str(block)
 
 
 def assert_mailed(mailbox: MailServer) -> None:
@@ -239,17 +230,16 @@ def assert_mailed(mailbox: MailServer) -> None:
     assert "Settings, License" in message.get_content()
 
 
-def test_the_lifespan_of_the_guide(
-    server: Server, mailbox: MailServer, example: dict[str, Any]
-) -> None:
-    """An app with this lifespan mails the alert through a real mail server."""
+@pytest.mark.usefixtures("example")
+def test_the_lifespan_of_the_guide(server: Server, mailbox: MailServer) -> None:
+    """The guide's app mails the alert through a real mail server, and closes the license."""
 
     async def life() -> None:
-        app = Starlette(lifespan=example["lifespan"])
-        async with app.router.lifespan_context(app):
+        async with licensing.running(server.license, server_now):
             await asyncio.to_thread(assert_mailed, mailbox)
 
     asyncio.run(life())
+    server.restart()
     assert server.store.load().sent == {(license_id(1), 7)}
     assert mailbox.messages.empty()
 
@@ -267,7 +257,7 @@ def test_the_scheduler_of_the_guide(
     server: Server, mailbox: MailServer, example: dict[str, Any]
 ) -> None:
     """The job of APScheduler mails the alert, once; the script for cron is its function."""
-    exec(code(1), example)  # noqa: S102 - the test runs the printed code
+    exec(code(), example)  # noqa: S102 - the test runs the printed code
     (job,) = example["scheduler"].get_jobs()
     assert job.trigger.interval == timedelta(minutes=1)
     try:

@@ -163,7 +163,7 @@ def entry(number: int, outcome: str) -> LogEntry:
 
 
 def test_without_pytest_the_error_names_it() -> None:
-    """Pytest is no dependency of the server, and the error says where to install it."""
+    """A server does not depend on pytest, and the error names the fix."""
     script = (
         "import sys\n"
         "sys.modules['pytest'] = None\n"
