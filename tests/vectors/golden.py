@@ -3,6 +3,7 @@
 import json
 from typing import Any, Final
 
+from vectors import times
 from vectors.signing import ENTERPRISE, EXAMPLE, FINGERPRINT, OTHER_JTI, STANDARD, file, payload
 
 _IDS: Final = [f"00000000-0000-4000-8000-{number:012x}" for number in range(100)]
@@ -35,5 +36,6 @@ def files() -> dict[str, bytes]:
          "fingerprint": FINGERPRINT, "claims": claims}
         for name, claims in CLAIMS.items()
     ]  # fmt: skip
-    text = json.dumps({"golden": entries}, indent=1, ensure_ascii=False, sort_keys=True)
+    document = times.with_microseconds({"golden": entries})
+    text = json.dumps(document, indent=1, ensure_ascii=False, sort_keys=True)
     return licenses | {"golden.json": text.encode() + b"\n"}

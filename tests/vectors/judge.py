@@ -3,8 +3,10 @@
 import base64
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from typing import Any
+
+from vectors.times import instant
 
 from polygent_issuer.verifier import (
     AllowedDomain,
@@ -39,11 +41,6 @@ def problems(files: dict[str, bytes]) -> list[str]:
         for name, judge in judges.items()
         for problem in judge(json.loads(files[name]))
     ]
-
-
-def instant(text: str) -> datetime:
-    """An RFC 3339 instant, to the microsecond."""
-    return datetime.fromisoformat(text)
 
 
 def guard(document: dict[str, Any] | None) -> ClockGuard | None:

@@ -25,6 +25,7 @@ from vectors import (  # noqa: E402 - as a script, the parent folder must be add
     judge,
     key_cases,
     payload_cases,
+    times,
     word_cases,
 )
 from vectors.signing import EXAMPLE, SECOND  # noqa: E402 - the same
@@ -75,7 +76,8 @@ def licenses() -> dict[str, Any]:
 
 def _text(document: object) -> bytes:
     # escaped, so that no editor or checkout changes invisible characters
-    return json.dumps(document, indent=1, ensure_ascii=True).encode() + b"\n"
+    text = json.dumps(times.with_microseconds(document), indent=1, ensure_ascii=True)
+    return text.encode() + b"\n"
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vectors import judge, make
+from vectors import judge, make, times
 
 from polygent_issuer.verifier import CheckCode, KeySet, License, Verifier
 
@@ -77,6 +77,42 @@ def test_names_of_vectors_are_unique() -> None:
     assert len(set(names)) == len(names)
 
 
+@pytest.mark.parametrize("path", sorted(HERE.rglob("*.json")), ids=lambda path: path.name)
+def test_every_time_is_also_an_integer(path: Path) -> None:
+    """Each instant in a JSON file is followed by the same instant in microseconds."""
+    assert list(times.problems(json.loads(path.read_bytes()))) == []
+
+
+def test_a_missing_or_wrong_integer_is_reported() -> None:
+    """A time without its integer is reported, and one with another integer."""
+    document = {"a": [{"now": "1970-01-01T00:00:00Z"}], "guard": {"lastSeen": None}}
+    complete = times.with_microseconds(document)
+    assert complete["a"] == [{"now": "1970-01-01T00:00:00Z", "nowMicroseconds": 0}]
+    assert complete["guard"] == {"lastSeen": None, "lastSeenMicroseconds": None}
+    complete["a"][0]["nowMicroseconds"] = 1
+    del complete["guard"]["lastSeenMicroseconds"]
+    assert list(times.problems(complete)) == [
+        ".a[0].nowMicroseconds should be 0",
+        ".guard.lastSeenMicroseconds should be None",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "integer"),
+    [
+        ("2026-06-01T12:00:00Z", 1_780_315_200_000_000),
+        ("2026-06-01T12:00:00.000001Z", 1_780_315_200_000_001),
+        ("2026-06-01T17:45:00+05:45", 1_780_315_200_000_000),
+        ("1969-12-31T23:59:59.999999Z", -1),
+        ("0001-01-01T00:00:00+14:00", -62_135_647_200_000_000),
+        ("9999-12-31T23:59:59.999999-14:00", 253_402_351_199_999_999),
+    ],
+)
+def test_microseconds(text: str, integer: int) -> None:
+    """The integers are exact, before 1970 and beyond the years that Python can represent."""
+    assert times.microseconds(text) == integer
+
+
 @pytest.mark.parametrize("entry", _read("golden/golden.json")["golden"], ids=lambda e: e["file"])
 def test_golden_files_verify(entry: dict[str, Any]) -> None:
     """A golden license verifies and has the claims in `golden.json`."""
@@ -85,7 +121,7 @@ def test_golden_files_verify(entry: dict[str, Any]) -> None:
     )
     data = (GOLDEN / entry["file"]).read_bytes()
     license_ = Verifier(keys).verify(
-        data, now=judge.instant(entry["now"]), fingerprint=entry["fingerprint"]
+        data, now=times.instant(entry["now"]), fingerprint=entry["fingerprint"]
     )
     assert license_.to_claims() == entry["claims"]
     assert license_ == License.from_claims(entry["claims"])
