@@ -20,6 +20,7 @@ TOPICS: Final[Mapping[str, str]] = {
     "server": "Verify and enforce licenses in your server.",
     "sandbox": "See a license as your customer will.",
     "format": "The formats of license files, machine-info.json and public keys.",
+    "enforcement": "The rules of a server with a license, for any language.",
     "reliability": "Behaviour under faults, speed, and tested platforms.",
     "development": "Tests, layout, the protocol of a change, adding a command.",
 }
@@ -27,13 +28,15 @@ TOPICS: Final[Mapping[str, str]] = {
 
 _FOLDER: Final = Path(__file__).parent
 
+FORMAT: Final = _FOLDER.parent / "verifier" / "FORMAT.md"
+ENFORCEMENT: Final = _FOLDER.parent / "enforcement" / "ENFORCEMENT.md"
+_ELSEWHERE: Final = {"format": FORMAT, "enforcement": ENFORCEMENT}
+
 JSON_SCHEMA: Final = _FOLDER / "polygent-issue-1.schema.json"
 """The JSON Schema of what `--json` prints, with an entry in `$defs` for each command."""
 
 
 def markdown(topic: str) -> str:
     """Return the text of a topic, which must be one of `TOPICS`."""
-    path = _FOLDER / f"{topic}.md"
-    if topic == "format":
-        path = _FOLDER.parent / "verifier" / "FORMAT.md"
+    path = _ELSEWHERE.get(topic, _FOLDER / f"{topic}.md")
     return path.read_text(encoding="utf-8")

@@ -170,6 +170,8 @@ STEPS = (
     step("expiring --prometheus {folder}/polygent.prom --json"),
     step("journal show --ndjson --after 3"),
     step("journal show --ndjson --after 9999"),
+    step("vectors {folder}/vectors --json"),
+    step("vectors {folder}/acme.lic --json"),
 )
 
 ROWS = (

@@ -50,7 +50,7 @@ LINES = sorted(
     {
         line
         for topic in TOPICS
-        if topic not in {"runbooks", "format"}
+        if topic not in {"runbooks", "format", "enforcement"}
         for line in command_lines(topic)
     }
 )

@@ -128,6 +128,7 @@ COMMANDS = Entry(
         _REGISTRY,
         _CONFIG,
         _command("doctor", "doctor:doctor", "Check the installation and suggest fixes.", _CHECK),
+        _command("vectors", "vectors:vectors", "Write test vectors for other languages.", _CHECK),
         _command("completion", "completion:completion", "Print a shell completion script.", _START),
         _command("help", "help:help_", "Show a guide topic or the help of a command.", _START),
         _command("demo", "demo:demo", "Run a guided demo in a temporary home.", _START),
