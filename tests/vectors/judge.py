@@ -4,8 +4,9 @@ import base64
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, timedelta
-from typing import Any
+from typing import Any, Final
 
+from vectors import server_judge
 from vectors.times import instant
 
 from polygent_issuer.verifier import (
@@ -25,6 +26,9 @@ from polygent_issuer.verifier.license import (
     is_slug,
 )
 
+SERVER_LICENSES: Final = "enforcement/licenses.json"
+"""The licenses of all other documents in that folder."""
+
 
 def problems(files: dict[str, bytes]) -> list[str]:
     """Describe each vector whose verdict differs, in the JSON documents among these files."""
@@ -36,6 +40,9 @@ def problems(files: dict[str, bytes]) -> list[str]:
         "keys.json": keys,
         "clocks.json": clocks,
     }
+    servers = server_judge.Judge(json.loads(files[SERVER_LICENSES]))
+    of_servers = {name for name in files if name.startswith("enforcement/")} - {SERVER_LICENSES}
+    judges |= dict.fromkeys(sorted(of_servers), servers.problems)
     return [
         f"{name}: {problem}"
         for name, judge in judges.items()

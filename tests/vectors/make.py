@@ -9,6 +9,7 @@ deterministic (RFC 6979), so the files are the same on every machine.
 
 import argparse
 import json
+import logging
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -19,14 +20,21 @@ sys.path[:0] = [str(HERE.parent)] if str(HERE.parent) not in sys.path else []
 
 from vectors import (  # noqa: E402 - as a script, the parent folder must be added to the path first
     acceptance_cases,
+    alert_cases,
+    clock_cases,
     example,
     form_cases,
     golden,
+    install_cases,
     judge,
     key_cases,
+    limit_cases,
     payload_cases,
+    request_cases,
+    server_licenses,
     times,
     word_cases,
+    worker_cases,
 )
 from vectors.signing import EXAMPLE, SECOND  # noqa: E402 - the same
 
@@ -37,7 +45,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--write", action="store_true", help="write the files")
     write = parser.parse_args(argv).write
     made = everything()
-    problems = judge.problems({path.name: data for path, data in made.items()})
+    problems = judge.problems(
+        {
+            path.relative_to(HERE).as_posix(): data
+            for path, data in made.items()
+            if path.is_relative_to(HERE)
+        }
+    )
     if write and not problems:
         for path, data in made.items():
             path.parent.mkdir(exist_ok=True)
@@ -57,6 +71,7 @@ def everything() -> dict[Path, bytes]:
         "licenses.json": licenses(),
         **word_cases.documents(),
         **key_cases.documents(),
+        **{f"enforcement/{name}.json": document for name, document in servers().items()},
     }
     return {
         **{HERE / name: _text(document) for name, document in documents.items()},
@@ -74,6 +89,22 @@ def licenses() -> dict[str, Any]:
     }
 
 
+def servers() -> dict[str, dict[str, Any]]:
+    """The documents of the folder `enforcement`, by name."""
+    vectors = {
+        "installations": install_cases.every(),
+        "clocks": clock_cases.every(),
+        "requests": request_cases.every(),
+        "limits": limit_cases.every(),
+        "alerts": alert_cases.every(),
+        "workers": worker_cases.every(),
+    }
+    return {
+        "licenses": server_licenses.document(),
+        **{name: {"vectors": cases} for name, cases in vectors.items()},
+    }
+
+
 def _text(document: object) -> bytes:
     # escaped, so that no editor or checkout changes invisible characters
     text = json.dumps(times.with_microseconds(document), indent=1, ensure_ascii=True)
@@ -81,4 +112,5 @@ def _text(document: object) -> bytes:
 
 
 if __name__ == "__main__":
+    logging.disable()  # vectors have refusals, which a server logs
     sys.exit(main())

@@ -1,6 +1,7 @@
 """This project agrees with each vector, and the script makes the files."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,10 @@ from typing import Any
 
 import pytest
 from vectors import judge, make, times
+from vectors.server_judge import Judge
 
+from polygent_issuer.enforcement import HostKind, Level, State
+from polygent_issuer.guide import ENFORCEMENT
 from polygent_issuer.verifier import CheckCode, KeySet, License, Verifier
 
 HERE = Path(__file__).parent
@@ -32,6 +36,7 @@ def test_script_notices_a_changed_file(monkeypatch: pytest.MonkeyPatch, tmp_path
     """A golden file that differs in one byte fails the check."""
     monkeypatch.setattr(make, "HERE", tmp_path / "tests" / "vectors")
     monkeypatch.setattr(make, "ROOT", tmp_path)
+    monkeypatch.setattr(judge, "problems", lambda _: [])
     (tmp_path / "tests" / "vectors").mkdir(parents=True)
     assert make.main(["--write"]) == 0
     assert make.main([]) == 0
@@ -64,6 +69,47 @@ def test_a_wrong_verdict_is_reported() -> None:
     assert len(list(judge.licenses(document))) == len(document["vectors"])
 
 
+NOT_OPEN = {"license_store_failed", "license_not_open"}
+"""Codes of a server whose store cannot be used."""
+SERVERS = sorted(path.name for path in (HERE / "enforcement").glob("*.json"))
+SERVERS.remove("licenses.json")
+
+
+@pytest.fixture(scope="session")
+def servers() -> Judge:
+    """The licenses of the vectors of a whole server."""
+    return Judge(_read("enforcement/licenses.json"))
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_server_answers_as_expected(servers: Judge, name: str) -> None:
+    """Enforcement gives the expected answer at each step on disk."""
+    assert list(servers.problems(_read(f"enforcement/{name}"))) == []
+
+
+@pytest.mark.parametrize("name", ["limits.json", "clocks.json", "alerts.json"])
+def test_a_wrong_answer_is_reported(servers: Judge, name: str) -> None:
+    """A step with another expectation is reported."""
+    document = _read(f"enforcement/{name}")
+    steps = [step for vector in document["vectors"][-9:] for step in vector["steps"]]
+    document["vectors"] = document["vectors"][-9:]
+    changed = [step for step in steps if "expected" in step]
+    for step in changed:
+        step["expected"] = {"state": "?", "allowed": "?"}
+    assert changed
+    assert len(list(servers.problems(document))) == len(changed)
+
+
+def test_every_answer_of_a_server_has_vectors() -> None:
+    """Each state, kind of route and code of ENFORCEMENT.md is in a vector."""
+    text = "".join((HERE / "enforcement" / name).read_text("utf-8") for name in SERVERS)
+    rules = " ".join(ENFORCEMENT.read_text(encoding="utf-8").split())
+    codes = set(re.findall(r"\b[45]\d\d `(\w+)`", rules)) - NOT_OPEN
+    assert len(codes) == 11
+    for word in (*codes, *State, "superseded", "page", *HostKind, *Level):
+        assert f'"{word}"' in text, word
+
+
 def test_every_code_has_vectors() -> None:
     """At least three vectors expect each code of FORMAT §5, and acceptance."""
     expected = [vector["expected"] for vector in _read("licenses.json")["vectors"]]
@@ -73,8 +119,9 @@ def test_every_code_has_vectors() -> None:
 
 def test_names_of_vectors_are_unique() -> None:
     """The name of a vector identifies it when it fails elsewhere."""
-    names = [vector["name"] for vector in _read("licenses.json")["vectors"]]
-    assert len(set(names)) == len(names)
+    for file in ("licenses.json", *(f"enforcement/{name}" for name in SERVERS)):
+        names = [vector["name"] for vector in _read(file)["vectors"]]
+        assert len(set(names)) == len(names), file
 
 
 @pytest.mark.parametrize("path", sorted(HERE.rglob("*.json")), ids=lambda path: path.name)
