@@ -20,11 +20,14 @@ _EXPIRED_AT = "2027-01-01T00:00:00Z"
 # A recovery route is allowed only with this method and spelling.
 _RECOVERY = [
     ("GET", "/api/license"),
+    ("HEAD", "/api/license"),
     ("POST", "/api/license"),
     ("GET", "/api/machine-info"),
+    ("HEAD", "/api/machine-info"),
     ("POST", "/api/sign-in"),
     ("POST", "/api/sign-out"),
     ("GET", "/api/me"),
+    ("HEAD", "/api/me"),
 ]
 _PAGES = [
     ("GET", "/"),
@@ -232,6 +235,7 @@ def _routes() -> list[Json]:
     none = refused(503, "license_none")
     extra = [
         {"method": "GET", "path": "/api/sso/callback", "kind": "sign_in"},
+        {"method": "GET", "path": "/api/health", "kind": "health"},
         {"method": "GET", "path": "/api/docs", "kind": "page"},
         {"method": "GET", "path": "/hooks/agent", "kind": "session_agent"},
         {"method": "POST", "path": "/rpc", "kind": "api"},
@@ -241,6 +245,8 @@ def _routes() -> list[Json]:
             "routes of the server's own",
             _request("GET", "/api/sso/callback", FIRST_DAY, ALLOWED),
             _request("POST", "/api/sso/callback", FIRST_DAY, none),
+            _request("GET", "/api/health", FIRST_DAY, ALLOWED),
+            _request("HEAD", "/api/health", FIRST_DAY, ALLOWED),
             _request("GET", "/api/health/db", FIRST_DAY, none),
             _request("GET", "/api/docs", FIRST_DAY, ALLOWED),
             _request("GET", "/hooks/agent", FIRST_DAY, none),
