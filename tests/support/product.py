@@ -148,7 +148,7 @@ class Node:
     def _ask(
         self, worker: int, method: str, path: str, *, host: str = "localhost", **how: Any
     ) -> httpx2.Response:
-        headers = {"x-node": self.name, "host": host, **how.pop("headers", {})}
+        headers = {"x-node": self.name, "x-user": "ada", "host": host, **how.pop("headers", {})}
         answer = self.product.workers[worker].request(method, path, headers=headers, **how)
         if answer.headers.get("x-worker") != str(worker):
             self.product.workers.pop(worker).close()

@@ -28,7 +28,6 @@ from polygent_issuer.enforcement import (
     Admin,
     Alert,
     HostKind,
-    InstallRefused,
     LicenseMiddleware,
     Refusal,
     Refused,
@@ -36,6 +35,7 @@ from polygent_issuer.enforcement import (
     SqliteStore,
 )
 from polygent_issuer.enforcement.daily import DailyRuns
+from polygent_issuer.enforcement.router import User, license_routes
 from polygent_issuer.verifier import KeySet, Verifier
 from polygent_issuer.verifier.tables import ENTERPRISE_FEATURES, FEATURES
 
@@ -70,9 +70,11 @@ class Node:
         """Open the store."""
         self.folder = folder
         keys = KeySet.from_pem((folder / "key.pem").read_bytes())
-        self.store = SqliteStore(folder / "license.db")
         self.license = ServerLicense(
-            Verifier(keys), self.store, fingerprint=self.machine, freshness_window=WINDOW
+            Verifier(keys),
+            SqliteStore(folder / "license.db"),
+            fingerprint=self.machine,
+            freshness_window=WINDOW,
         )
         self.background = Background()
         self.license.listen(self.background, self.now())
@@ -88,7 +90,12 @@ class Node:
         with self.database() as db:
             db.executescript(_USERS)
         self.app = Starlette(
-            routes=ROUTES,
+            routes=[
+                *license_routes(
+                    self.license, user=user_of, users_active=self.users_active, now=self.now
+                ),
+                *ROUTES,
+            ],
             middleware=[
                 Middleware(
                     LicenseMiddleware, license=self.license, now=self.now, features=FEATURE_PATHS
@@ -127,46 +134,27 @@ class Node:
         with (self.folder / "mails").open("a") as mails:
             mails.write(f"{alert.milestone} {alert.subject}\n")
 
+    def users_active(self) -> int:
+        """Return the number of active users."""
+        with self.database() as db:
+            return _active_users(db)
+
     def close(self) -> None:
         """End its thread, and close the store."""
         self.runs.stop()
-        self.store.close()
+        self.license.close()
+
+
+def user_of(request: Request) -> User:
+    """Return the sender, by a header in place of a session."""
+    name = request.headers["x-user"]
+    return User(name=name, is_admin=name == "ada")
 
 
 def node_of(connection: HTTPConnection) -> Node:
     """Return the node of a request."""
     node: Node = connection.app.state.node
     return node
-
-
-def status(request: Request) -> Response:
-    """Answer the status of the license."""
-    node = node_of(request)
-    with node.database() as db:
-        active = _active_users(db)
-    return JSONResponse(node.license.status(node.now(), users_active=active).to_json())
-
-
-async def upload(request: Request) -> Response:
-    """Install the license in the body."""
-    node = node_of(request)
-    try:
-        installed = node.license.install(await request.body(), now=node.now(), by="ada")
-    except InstallRefused as refused:
-        return JSONResponse({"error": {"code": refused.code, "message": refused.message}}, 400)
-    return JSONResponse({"licenseId": installed.jti})
-
-
-def machine_info(request: Request) -> Response:
-    """Answer the document for the operator."""
-    node = node_of(request)
-    document = {
-        "format": "polygent-machine-info/1",
-        "fingerprint": node.machine(),
-        "generatedAt": f"{node.now():%Y-%m-%dT%H:%M:%SZ}",
-        "hostname": "prod-1",
-    }
-    return JSONResponse(document)
 
 
 async def sign_in(request: Request) -> Response:
@@ -203,14 +191,25 @@ def users(request: Request) -> Response:
 
 
 def add_user(request: Request) -> Response:
-    """Add an active user, or activate one, if the license allows one more."""
+    """Add an active user if the license allows one more."""
     node, name = node_of(request), request.path_params["name"]
     with node.database() as db:
         refusal = node.license.may_add_user(_active_users(db), node.now())
         if refusal is not None:
             raise Refused(refusal)
-        db.execute("INSERT OR REPLACE INTO users VALUES (?, 1)", [name])
+        db.execute("INSERT INTO users VALUES (?, 1)", [name])
     return JSONResponse({"name": name}, 201)
+
+
+def activate_user(request: Request) -> Response:
+    """Activate a deactivated user if the license allows one more."""
+    node, name = node_of(request), request.path_params["name"]
+    with node.database() as db:
+        refusal = node.license.may_activate_user(_active_users(db), node.now())
+        if refusal is not None:
+            raise Refused(refusal)
+        db.execute("UPDATE users SET active = 1 WHERE name = ?", [name])
+    return JSONResponse({"name": name})
 
 
 def deactivate_user(request: Request) -> Response:
@@ -263,16 +262,13 @@ async def _echo(socket: WebSocket) -> None:
 
 
 ROUTES = [
-    Route("/api/license", status, methods=["GET"]),
-    Route("/api/license", upload, methods=["POST"]),
-    Route("/api/machine-info", machine_info),
     Route("/api/sign-in", sign_in, methods=["POST"]),
     Route("/api/sign-out", sign_out, methods=["POST"]),
     Route("/api/me", current_user),
     Route("/api/users", users, methods=["GET"]),
     Route("/api/users/{name}", add_user, methods=["POST"]),
     Route("/api/users/{name}/deactivate", deactivate_user, methods=["POST"]),
-    Route("/api/users/{name}/activate", add_user, methods=["POST"]),
+    Route("/api/users/{name}/activate", activate_user, methods=["POST"]),
     Route("/api/features", features),
     Route("/api/projects", works, methods=["GET", "POST"]),
     *(Route(path, works) for path in FEATURE_PATHS),
