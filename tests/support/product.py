@@ -25,9 +25,9 @@ DEADLINE = 30.0
 TESTS = Path(__file__).parents[1]
 
 
-def eventually(holds: Callable[[], bool]) -> bool:
-    """Return whether a condition becomes true before the deadline."""
-    end = monotonic() + DEADLINE
+def eventually(holds: Callable[[], bool], *, deadline: float = DEADLINE) -> bool:
+    """Return whether a condition becomes true before the deadline, in seconds."""
+    end = monotonic() + deadline
     while not holds():
         if monotonic() > end:
             return False
@@ -55,7 +55,10 @@ class Product:
             while len(self.workers) < self.number:
                 assert monotonic() < end, f"{len(self.workers)} workers of {self.number} answer"
                 client = httpx2.Client(
-                    base_url=f"http://127.0.0.1:{self.port}", timeout=DEADLINE, trust_env=False
+                    base_url=f"http://127.0.0.1:{self.port}",
+                    timeout=DEADLINE,
+                    limits=httpx2.Limits(keepalive_expiry=None),
+                    trust_env=False,
                 )
                 answer = client.get("/close", headers={"x-node": "none"})
                 if self.workers.setdefault(int(answer.headers["x-worker"]), client) is not client:
@@ -74,7 +77,7 @@ class Product:
 
 @contextmanager
 def product(folder: Path, workers: int) -> Iterator[Product]:
-    """Run the product; its log must be free of errors at the end."""
+    """Run the product; its log must be free of exceptions at the end."""
     with socket.create_server(("127.0.0.1", 0)) as listening, (folder / "log").open("w") as log:
         server = subprocess.Popen(
             [
@@ -96,7 +99,7 @@ def product(folder: Path, workers: int) -> Iterator[Product]:
                 client.close()
             server.terminate()
             server.wait(DEADLINE)
-    assert "Error" not in (text := (folder / "log").read_text()), text
+    assert "Traceback" not in (text := (folder / "log").read_text()), text
 
 
 @dataclass
@@ -237,3 +240,9 @@ def outcome(answer: httpx2.Response) -> tuple[int, str]:
     """Return status and error code of an answer; the code is empty without an error."""
     body = answer.json() if answer.headers.get("content-type") == "application/json" else {}
     return answer.status_code, body.get("error", {}).get("code", "")
+
+
+def worker_of(agent: ClientConnection) -> int:
+    """Return the process ID of the worker that an agent is connected to."""
+    assert agent.response is not None
+    return int(agent.response.headers["x-worker"])
