@@ -67,13 +67,12 @@ RECORDED = ("tests/contract/homes/", "tests/contract/steps.py")
 def rooms() -> dict[str, list[Path]]:
     """Return the files of each room: a folder, or a file next to the folders."""
     files: dict[str, list[Path]] = {}
-    for path in sorted(TOP.rglob("*")):
+    folders = [path for name in ("polygent_issuer", "tests") for path in (TOP / name).rglob("*")]
+    for path in sorted([*folders, TOP / "README.md", TOP / "CHANGELOG.md"]):
         parts = path.relative_to(TOP).parts
         if path.suffix not in {".py", ".md", ".html", ".toml", ".txt"} or path == Path(__file__):
             continue
         if "/".join(parts).startswith(RECORDED):
-            continue
-        if parts[0] not in {"polygent_issuer", "tests", "README.md", "CHANGELOG.md"}:
             continue
         depth = 3 if parts[1:2] == ("cli",) else 2
         files.setdefault("/".join(parts[:depth]), []).append(path)

@@ -101,7 +101,7 @@ def test_a_foreign_journal_file_is_not_applied_before_the_settings(
         yield "INSERT INTO backup_settings VALUES (?, ?)", tuple(rows.items())
         journal_file.unlink(missing_ok=True)
 
-    monkeypatch.setattr(backup, "changes", changes)
+    monkeypatch.setattr(backup, "settings_changes", changes)
     written = backup.back_up(registry, target, {"issuer": "Zoë"})
     assert head_of(target) == (written.size, written.head)
 
@@ -184,7 +184,7 @@ def test_settings_are_only_in_the_backup(registry: Registry, tmp_path: Path) -> 
 def test_settings_that_were_not_written_are_noticed(registry: Registry, tmp_path: Path) -> None:
     """The copy is removed when its settings are not the ones of the operator."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backup, "changes", lambda _: ())
+        patch.setattr(backup, "settings_changes", lambda _: ())
         with pytest.raises(RegistryDamaged, match="is damaged and was removed"):
             backup.back_up(registry, tmp_path / "x.db", {"issuer": "Zoë"})
     assert not (tmp_path / "x.db").exists()
