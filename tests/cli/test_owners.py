@@ -15,6 +15,8 @@ from support.users import ADA, GRACE, give, require_root, run_as
 
 from polygent_issuer.delivery.template import DEFAULT
 
+pytestmark = pytest.mark.slow  # real processes, several for each test
+
 PARTS: dict[str, Callable[[Desk], Path]] = {
     "home": lambda desk: desk.home,
     "registry": lambda desk: desk.home / "registry.db",

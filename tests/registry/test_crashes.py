@@ -17,6 +17,8 @@ from support.tools import require_tool, unmeasured
 from polygent_issuer.registry import Registry, journal_check, schema
 from polygent_issuer.registry.errors import RegistryMissing
 
+pytestmark = pytest.mark.slow  # real processes, several for each test
+
 TESTS = Path(__file__).parents[1]
 
 
@@ -162,7 +164,6 @@ def turns(call: str) -> Iterator[int]:
     return count(1, 5 if call == "pwrite64" and not deep else 1)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("call", "least"), CALLS)
 @pytest.mark.parametrize("fault", ["signal=KILL", "error=EIO", "error=ENOSPC"])
 def test_a_fault_at_each_call_of_a_write_is_survived(
@@ -186,7 +187,6 @@ def test_a_fault_at_each_call_of_a_write_is_survived(
     assert met
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("call", "least"), CALLS)
 def test_a_killed_creation_can_be_repeated(tmp_path: Path, call: str, least: int) -> None:
     """After a kill at any call the registry is complete, or the next creation makes it."""
