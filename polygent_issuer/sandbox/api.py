@@ -21,14 +21,16 @@ from starlette.websockets import WebSocket
 from polygent_issuer.enforcement import (
     DEFAULT_ROUTES,
     WEBSOCKET,
-    Connection,
     HostKind,
     LicenseMiddleware,
+    NoMachineInfo,
     Refusal,
+    Refused,
+    machine_info,
 )
 from polygent_issuer.sandbox.auth import User, sign_in, sign_out, site_of, user_of
 from polygent_issuer.sandbox.pages import Endpoint, render
-from polygent_issuer.sandbox.simulated_server import SimulatedServer, machine_info
+from polygent_issuer.sandbox.simulated_server import SimulatedServer
 from polygent_issuer.verifier.tables import ENTERPRISE_FEATURES, FEATURES
 
 API: Final = "/api/"
@@ -47,7 +49,9 @@ _AGENTS: Final = {
     "/api/agents/session": HostKind.SESSION,
     "/api/agents/deploy": HostKind.DEPLOY,
 }
-_GENERAL: Final = (("GET", "/api/projects"), ("POST", "/api/users"), *DEFAULT_ROUTES)
+_ADD_USER: Final = ("POST", "/api/users")
+_ACTIVATE_USER: Final = ("POST", "/api/users/activate")
+_GENERAL: Final = (("GET", "/api/projects"), _ADD_USER, _ACTIVATE_USER, *DEFAULT_ROUTES)
 """One route of each kind."""
 
 _POLICY_VIOLATION: Final = 1008
@@ -103,14 +107,15 @@ async def _me(request: Request) -> Response:
 
 
 async def _license(request: Request) -> Response:
-    site = site_of(request)
-    return JSONResponse(site.license.status(site.now(), users_active=site.users).to_json())
+    site, is_admin = site_of(request), user_of(request) is User.ADMIN
+    status = site.license.status(site.now(), users_active=site.users)
+    return JSONResponse(status.to_json() if is_admin else status.to_public_json())
 
 
 async def _upload(request: Request) -> Response:
     attempt = site_of(request).install(await request.body())
     if attempt.refused is not None:
-        return error(400, attempt.refused.code, attempt.refused.message, attempt.refused.hint)
+        return JSONResponse(attempt.refused.to_json(), attempt.refused.status)
     return await _license(request)
 
 
@@ -118,7 +123,15 @@ async def _machine_info(request: Request) -> Response:
     site = site_of(request)
     installed = site.standing().license
     customer = None if installed is None else installed.customer
-    content = machine_info(site.fingerprint, now=site.now(), customer=customer)
+    try:
+        content = machine_info(
+            now=site.now(),
+            fingerprint=site.fingerprint,
+            customer=customer,
+            hostname="polygent-sandbox",
+        )
+    except NoMachineInfo as problem:
+        return JSONResponse(problem.to_json(), problem.status)
     headers = {"content-disposition": 'attachment; filename="machine-info.json"'}
     return Response(content, media_type="application/json", headers=headers)
 
@@ -131,6 +144,14 @@ async def _add_user(request: Request) -> Response:
     site = site_of(request)
     refusal = site.add_user()
     return _refused(refusal) if refusal else JSONResponse({"active": site.users}, 201)
+
+
+async def _activate_user(request: Request) -> Response:
+    site = site_of(request)
+    if not site.deactivated:
+        return error(400, "no_deactivated_user", "no user is deactivated", "add a user instead")
+    refusal = site.activate_user()
+    return _refused(refusal) if refusal else JSONResponse({"active": site.users})
 
 
 async def _features(request: Request) -> Response:
@@ -153,17 +174,10 @@ def _agents(kind: HostKind) -> Callable[[WebSocket], Awaitable[None]]:
         if not host:
             await socket.close(_POLICY_VIOLATION, "bad_request: the parameter host is missing")
             return
-        license = site.license  # noqa: A001 - starting over makes another with its own count
-        made = license.connect(kind, host, site.now(), request_host=site.host)
-        if not isinstance(made, Connection):
-            await socket.close(_POLICY_VIOLATION, f"{made.code}: {made.message}")
-            return
-        try:
+        with site.connected(kind, host):  # the middleware answers if it is refused
             await socket.accept()
             while (await socket.receive())["type"] != "websocket.disconnect":
                 pass
-        finally:
-            license.hosts.disconnect(made)
 
     return connected
 
@@ -175,6 +189,8 @@ class Answer:
     Attributes:
         method: the HTTP method, or `WEBSOCKET` for an agent.
         status: the HTTP status; 101 for an accepted agent.
+        closed: for a refused agent, the close code and reason that it gets instead from a server
+            that cannot deny the handshake of a websocket.
     """
 
     method: str
@@ -183,6 +199,7 @@ class Answer:
     code: str | None = None
     message: str | None = None
     body: str | None = None
+    closed: str | None = None
 
     @property
     def feature(self) -> str | None:
@@ -216,33 +233,19 @@ async def answer(
         path: decoded, as in ASGI.
         feature: a feature that the endpoint itself checks.
     """
-    sent: list[Message] = []
-
-    async def beyond(scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = _refused_beyond(site, method, path, feature)
-        if refusal is not None:
-            await _refused(refusal)(scope, receive, send)
-        else:
-            await Response(b"{}", 101 if method == WEBSOCKET else 200)(scope, receive, send)
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    async def receive() -> Message:
-        return {"type": "websocket.connect"}
-
-    scope: dict[str, Any] = {
-        "path": path,
-        "headers": [(b"host", site.host.encode("latin-1", "replace"))],
-    }
+    host = [(b"host", site.host.encode("latin-1", "replace"))]
+    scope: dict[str, Any] = {"type": "http", "method": method, "path": path, "headers": host}
     if method == WEBSOCKET:
         scope |= {"type": "websocket", "extensions": {"websocket.http.response": {}}}
-    else:
-        scope |= {"type": "http", "method": method}
-    app = LicenseMiddleware(beyond, license=site.license, now=site.now, features=FEATURE_PATHS)
-    await app(scope, receive, send)
+    sent = await _sent(site, scope, method, feature)
+    if sent[0]["type"] == "websocket.accept":
+        return Answer(method=method, path=path, status=101)
     body = json.loads(sent[1]["body"])
     error: dict[str, Any] = body.get("error", {})
+    closed = None
+    if method == WEBSOCKET:
+        *_, close = await _sent(site, {**scope, "extensions": {}}, method, feature)
+        closed = f"{close['code']} {close['reason']}"
     return Answer(
         method=method,
         path=path,
@@ -250,7 +253,34 @@ async def answer(
         code=error.get("code"),
         message=error.get("message"),
         body=json.dumps(body, indent=2, ensure_ascii=False) if error else None,
+        closed=closed,
     )
+
+
+async def _sent(
+    site: SimulatedServer, scope: Scope, method: str, feature: str | None
+) -> list[Message]:
+    """Return what the real middleware sends for a request."""
+    sent: list[Message] = []
+
+    async def beyond(scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = _refused_beyond(site, method, scope["path"], feature)
+        if refusal is not None:
+            raise Refused(refusal)
+        if method == WEBSOCKET:
+            await send({"type": "websocket.accept"})
+        else:
+            await Response(b"{}")(scope, receive, send)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    app = LicenseMiddleware(beyond, license=site.license, now=site.now, features=FEATURE_PATHS)
+    await app(scope, receive, send)
+    return sent
 
 
 def _refused_beyond(
@@ -260,8 +290,10 @@ def _refused_beyond(
     now = site.now()
     if feature is not None and (refusal := site.license.feature(feature, now)):
         return refusal
-    if (method, path) == ("POST", "/api/users"):
+    if (method, path) == _ADD_USER:
         return site.license.may_add_user(site.users, now)
+    if (method, path) == _ACTIVATE_USER:
+        return site.license.may_activate_user(site.users, now)
     if method == WEBSOCKET and path in _AGENTS:
         made = site.license.connect(_AGENTS[path], _PROBE_HOST, now, request_host=site.host)
         if isinstance(made, Refusal):
@@ -302,6 +334,7 @@ ROUTES: Final = (
     Route("/api/projects", _signed_in(_constant({"projects": ["sandbox"]}))),
     Route("/api/users", _signed_in(_users), methods=["GET"]),
     Route("/api/users", _signed_in(_add_user, admin=True), methods=["POST"]),
+    Route("/api/users/activate", _signed_in(_activate_user, admin=True), methods=["POST"]),
     Route("/api/features", _signed_in(_features)),
     *(Route(at, _signed_in(_constant({"feature": name}))) for at, name in FEATURE_PATHS.items()),
     *(WebSocketRoute(path, _agents(kind)) for path, kind in _AGENTS.items()),

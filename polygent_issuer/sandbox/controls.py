@@ -12,33 +12,42 @@ from starlette.routing import Route
 from polygent_issuer.enforcement import HostKind, Refusal
 from polygent_issuer.sandbox.api import ANSWERS
 from polygent_issuer.sandbox.auth import site_of
-from polygent_issuer.sandbox.pages import Endpoint, form_of, to
+from polygent_issuer.sandbox.pages import PAGES, Endpoint, form_of, to
 from polygent_issuer.sandbox.simulated_server import MOST, SimulatedServer, another_fingerprint
 
 _DAY: Final = timedelta(days=1)
-_STEPS: Final = {"1-days": 1, "-2-days": -2}
+_STEPS: Final = {"plus-1": _DAY, "minus-1": -_DAY}
 _BEFORE: Final = {"expiry": 0, "before-1": 1, "before-7": 7, "before-14": 14, "before-30": 30}
+_SET_BACK: Final = 2 * _DAY
 _YEARS: Final = range(1971, 9999)
 _LONGEST: Final = 300
-_PAGES: Final = frozenset({"/", "/settings/license", "/license-expired", "/sign-in", ANSWERS})
+_LONGEST_BACK: Final = 2_000
+
+Control = Callable[[SimulatedServer, FormData], str | None]
+"""Does what its form asks, and returns a notice for the page, or None."""
 
 
 def _clock(site: SimulatedServer, form: FormData) -> str | None:
-    to_when = _text(form, "to")
-    moment = _moment(_text(form, "at")) if to_when == "at" else _relative(site, to_when)
+    do = _text(form, "do")
+    moment = _moment(_text(form, "at")) if do in ("set", "enter") else _relative(site, do)
     if moment is None:
         return "enter a date and time, or choose one of the steps"
     if moment.year not in _YEARS:
         return f"the year must be between {_YEARS.start} and {_YEARS.stop - 1}"
-    site.set_clock(moment)
+    if do == "set-back":
+        site.set_clock(moment)
+    else:
+        site.travel(moment)
     return None
 
 
 def _relative(site: SimulatedServer, step: str) -> datetime | None:
-    if step == "true":
+    if step == "now":
         return site.now() - site.ahead
+    if step == "set-back":
+        return site.now() - _SET_BACK
     if step in _STEPS:
-        return site.now() + _STEPS[step] * _DAY
+        return site.now() + _STEPS[step]
     installed = site.standing().license
     return installed.expires_at - _BEFORE[step] * _DAY if installed and step in _BEFORE else None
 
@@ -52,29 +61,31 @@ def _moment(text: str) -> datetime | None:
 
 
 def _host(site: SimulatedServer, form: FormData) -> None:
-    """Set the Host header of every request; an empty field chooses one that the license allows."""
-    site.chosen_host = _text(form, "host") or None
+    """Set the Host header of every request; by default it is one that the license allows."""
+    is_default = _text(form, "do") == "default"
+    site.chosen_host = None if is_default else _text(form, "host") or None
 
 
 def _machine(site: SimulatedServer, form: FormData) -> str | None:
-    choices = {
-        "another": another_fingerprint(),
-        "first": site.home_fingerprint,
-        "typed": _text(form, "fingerprint"),
-    }
-    if not (fingerprint := choices.get(_text(form, "be"))):
+    choices = {"another": another_fingerprint(), "first": site.home_fingerprint}
+    fingerprint = choices.get(_text(form, "do"), _text(form, "fingerprint"))
+    if not fingerprint:
         return "enter a machine fingerprint"
     site.be_machine(fingerprint)
     return None
 
 
 def _users(site: SimulatedServer, form: FormData) -> str | None:
-    """Add a user as the product would, remove one, or set the number."""
+    """Add, activate or deactivate a user as the product would, or set the number."""
     do, number = _text(form, "do"), _text(form, "number")
     if do == "add":
         return _answered("POST /api/users", site.add_user())
-    if do == "remove":
-        site.users = max(site.users - 1, 0)
+    if do == "activate" and not site.deactivated:
+        return "no user is deactivated"
+    if do == "activate":
+        return _answered("POST /api/users/activate", site.activate_user())
+    if do == "deactivate":
+        site.deactivate_user()
     elif number.isdecimal() and int(number) <= MOST:
         site.users = int(number)
     else:
@@ -89,8 +100,7 @@ def _hosts(site: SimulatedServer, form: FormData) -> str | None:
         return "the kind of a host is session or deploy"
     if _text(form, "do") == "connect":
         return _answered(f"the {kind} agent", site.connect(kind))
-    site.disconnect(kind)
-    return None
+    return None if site.disconnect(kind) else f"no simulated {kind} host is connected"
 
 
 def _alerts(site: SimulatedServer, _form: FormData) -> str | None:
@@ -109,16 +119,14 @@ def _answered(who: str, refusal: Refusal | None) -> str | None:
     return f"{who} was refused with {refusal.status} {refusal.code}: {refusal.message}"
 
 
-def _text(form: FormData, name: str) -> str:
+def _text(form: FormData, name: str, longest: int = _LONGEST) -> str:
     """Return a field, trimmed and shortened; empty if it is not printable."""
     value = form.get(name)
-    text = value[:_LONGEST].strip() if isinstance(value, str) else ""
+    text = value[:longest].strip() if isinstance(value, str) else ""
     return text if text.isprintable() else ""
 
 
-def _control(control: Callable[[SimulatedServer, FormData], str | None]) -> Endpoint:
-    """Return the endpoint of a control, which returns a notice for the page, or None."""
-
+def _control(control: Control) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         async with form_of(request) as form:
             return _back(request, form, control(site_of(request), form))
@@ -134,21 +142,34 @@ async def _address(request: Request) -> Response:
 
 
 def _back(request: Request, form: FormData, notice: str | None) -> Response:
-    """Redirect to the page; its control strip shows the notice once."""
-    if notice is not None:
-        request.app.state.notice = notice
-    page = _text(form, "back")
-    return to(page if page in _PAGES else ANSWERS)
+    """Redirect to the page, which shows the notice once, where the control that was used is.
 
+    That control also gets the focus, so that the page stays in its place.
+    """
+    name = request.scope["path"].rpartition("/")[2]
+    used = (name, _text(form, "kind"), _text(form, "do"))
+    request.app.state.used = "-".join(filter(None, used))
+    request.app.state.notice = notice
+    page = _text(form, "back", _LONGEST_BACK)
+    return to(page if page.partition("?")[0] in _BACK else ANSWERS)
+
+
+_BACK: Final = {*PAGES, ANSWERS}
+_CONTROLS: Final[dict[str, Control]] = {
+    "clock": _clock,
+    "host": _host,
+    "machine": _machine,
+    "users": _users,
+    "hosts": _hosts,
+    "alerts": _alerts,
+    "start-over": _start_over,
+}
 
 ROUTES: Final[tuple[Any, ...]] = (
-    Route("/sandbox/clock", _control(_clock), methods=["POST"]),
-    Route("/sandbox/host", _control(_host), methods=["POST"]),
-    Route("/sandbox/machine", _control(_machine), methods=["POST"]),
-    Route("/sandbox/users", _control(_users), methods=["POST"]),
-    Route("/sandbox/hosts", _control(_hosts), methods=["POST"]),
-    Route("/sandbox/alerts", _control(_alerts), methods=["POST"]),
-    Route("/sandbox/address", _address, methods=["POST"]),
-    Route("/sandbox/start-over", _control(_start_over), methods=["POST"]),
+    *(
+        Route(f"{ANSWERS}/{name}", _control(each), methods=["POST"])
+        for name, each in _CONTROLS.items()
+    ),
+    Route(f"{ANSWERS}/address", _address, methods=["POST"]),
 )
 """All controls."""

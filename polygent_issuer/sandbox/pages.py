@@ -1,11 +1,14 @@
-"""The pages of the product, the texts of the full-screen page, and the forms."""
+"""The pages of the product, and the forms.
+
+No page has a script. After a control, the element that was used gets the focus with `autofocus`.
+"""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.datastructures import FormData, UploadFile
@@ -15,10 +18,27 @@ from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from polygent_issuer.enforcement import HostKind, State
-from polygent_issuer.sandbox.auth import User, sign_in, sign_out, site_of, user_of
-from polygent_issuer.sandbox.simulated_server import Attempt
-from polygent_issuer.terms import dates
-from polygent_issuer.verifier.tables import ENTERPRISE_FEATURES, FEATURES
+from polygent_issuer.sandbox.auth import (
+    User,
+    devices,
+    session_of,
+    sign_in,
+    sign_out,
+    site_of,
+    user_of,
+)
+from polygent_issuer.sandbox.page_texts import (
+    DEVICES,
+    FEATURE_NAMES,
+    OF_STATE,
+    OTHER_ADDRESS,
+    TOO_LARGE,
+    refused_upload,
+    state_title,
+)
+from polygent_issuer.sandbox.simulated_server import Attempt, SimulatedServer
+from polygent_issuer.verifier import Tier
+from polygent_issuer.verifier.license import canonical_fingerprint
 
 STYLE: Final = "/style.css"
 """The path of the style sheet."""
@@ -26,9 +46,18 @@ STYLE: Final = "/style.css"
 LOCKED: Final = "/license-expired"
 """The path of the page to which every page redirects without a valid license."""
 
+PAGES: Final = frozenset(
+    {
+        *("/", "/settings/license", "/profile", "/profile/devices", "/sign-in", LOCKED),
+        *(f"/modules/{name}" for name in FEATURE_NAMES),
+    }
+)
+"""The paths of all pages of the product."""
+
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 _FIELDS: Final = 5
+_TOO_LARGE: Final = 413
 _HERE: Final = Path(__file__).parent
 _TEMPLATES: Final = Environment(
     loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined
@@ -36,74 +65,13 @@ _TEMPLATES: Final = Environment(
 _TEMPLATES.filters.update(
     # Not `capitalize`: a text may begin with a kid, which is case-sensitive.
     sentence=lambda text: text[:1].upper() + text[1:],
-    last_day=lambda expires_at: "{0.day} {0:%B %Y}".format(dates.last_full_day(expires_at)),
-    at_input=lambda moment: f"{moment:%Y-%m-%dT%H:%M}",
+    at_input=lambda moment: f"{moment:%Y-%m-%d %H:%M}",
+    day=lambda moment: f"{moment:%Y-%m-%d}",
     instant=lambda moment: f"{moment:%Y-%m-%d %H:%M} UTC",
+    feature=lambda name: FEATURE_NAMES.get(name, name),
+    title_of=state_title,
 )
-_TEMPLATES.globals.update(kinds=tuple(HostKind))
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """The texts of the full-screen page: the title, the reason, the next step of each role.
-
-    `needs_request` shows the admin the download of the machine info as the first step.
-    """
-
-    title: str
-    why: str
-    admin: str
-    member: str = "Please contact an admin of your organisation. Your work is not lost."
-    needs_request: bool = False
-
-
-_REQUEST: Final = (
-    "Download the machine info, send it to your vendor, and upload the license that you receive."
-)
-
-OF_STATE: Final = {
-    State.NONE: Words(
-        "No license yet",
-        "No license is installed on this server.",
-        _REQUEST,
-        "Please contact an admin of your organisation. The server is not set up yet.",
-        needs_request=True,
-    ),
-    State.EXPIRED: Words(
-        "License expired",
-        "The license of this server has expired.",
-        "Upload the renewed license from your vendor. It takes effect at once.",
-    ),
-    State.NOT_YET_VALID: Words(
-        "License not valid yet",
-        "This server's clock is earlier than the time at which the license was issued.",
-        "Check the server's clock and correct it.",
-    ),
-    State.MACHINE_CHANGED: Words(
-        "Machine identity changed",
-        "The license is bound to a machine with another fingerprint than this server.",
-        _REQUEST,
-        needs_request=True,
-    ),
-    State.CLOCK_TAMPERED: Words(
-        "Clock set back",
-        "This server's clock was set back by more than a day.",
-        "Correct the clock. If it was far ahead before, upload a newly issued license.",
-    ),
-    State.NOT_AUTHENTIC: Words(
-        "License not authentic",
-        "This server no longer trusts the key that signed the license.",
-        "Upload the replacement license from your vendor.",
-    ),
-}
-"""The texts for each state except active."""
-OTHER_ADDRESS: Final = Words(
-    "License domain mismatch",
-    "The license does not cover the address that you used.",
-    "Use an address that the license covers, or upload a license for this address.",
-    "Use your organisation's usual address, or contact an admin.",
-)
-"""The texts for a request to a host name that the license does not allow."""
+_TEMPLATES.globals.update(kinds=tuple(HostKind), refused_upload=refused_upload)
 
 
 @asynccontextmanager
@@ -125,21 +93,35 @@ async def form_of(request: Request, *, files: int = 0) -> AsyncIterator[FormData
 
 def render(request: Request, template: str, *, status_code: int = 200, **shown: object) -> Response:
     """Return a page; `shown` has the values of its template other than site and user."""
-    site, user = site_of(request), user_of(request)
+    site, user, state = site_of(request), user_of(request), request.app.state
     now, is_admin = site.now(), user is User.ADMIN
-    notice, request.app.state.notice = request.app.state.notice, None
+    notice, state.notice = state.notice, None
+    used, state.used = state.used, None
+    licensed = site.license.features(now)
     text = _TEMPLATES.get_template(template).render(
         user=user,
         is_admin=is_admin,
         site=site,
         now=now,
         standing=site.standing(),
+        modules=[name for name in _known(licensed) if name in licensed and name != DEVICES],
+        has_devices=DEVICES in licensed,
         banner=site.license.banner(now) if is_admin else None,
         notice=notice,
+        used=used,
         path=request.scope["path"],
+        here=_here(request),
         **shown,
     )
     return HTMLResponse(text, status_code)
+
+
+def _here(request: Request) -> str:
+    """Return path and query of the page, to which a control returns."""
+    if request.method != "GET":
+        return "/"
+    query = request.scope["query_string"].decode("latin-1")
+    return f"{request.scope['path']}?{query}".rstrip("?")
 
 
 def no_access() -> Response:
@@ -152,6 +134,11 @@ def to(path: str) -> Response:
     return RedirectResponse(path, 303)
 
 
+def to_locked(request: Request) -> Response:
+    """Return a redirect to the full-screen page, which returns once the license is valid."""
+    return to(f"{LOCKED}?from={quote(request.scope['path'], safe='')}")
+
+
 def _for_users(page: Endpoint, *, licensed: bool = False) -> Endpoint:
     """Show a page only to signed-in users, and a licensed page only with a valid license."""
 
@@ -160,21 +147,47 @@ def _for_users(page: Endpoint, *, licensed: bool = False) -> Endpoint:
         if user_of(request) is None:
             return to("/sign-in")
         if licensed and site_of(request).refusal_here() is not None:
-            return to(LOCKED)
+            return to_locked(request)
         return await page(request)
 
     return shown
 
 
 async def _home(request: Request) -> Response:
+    return render(request, "home.html")
+
+
+async def _module(request: Request) -> Response:
+    """Show a module, or that the license does not have it."""
+    name = request.path_params["name"]
+    if name not in FEATURE_NAMES or name == DEVICES:
+        raise HTTPException(404)
     site = site_of(request)
-    return render(request, "home.html", features=_features(site.license.features(site.now())))
+    if site.license.feature(name, site.now()) is None:
+        return render(request, "module.html", name=name)
+    why = "Your license does not include this module."
+    title = FEATURE_NAMES[name]
+    return render(request, "refused.html", status_code=403, title=title, why=why)
+
+
+async def _profile(request: Request) -> Response:
+    return render(request, "profile.html", session=session_of(request))
+
+
+async def _devices(request: Request) -> Response:
+    """Show the devices of the user; without the feature the page does not exist."""
+    site = site_of(request)
+    if site.license.feature(DEVICES, site.now()) is not None:
+        return to("/profile")
+    session = session_of(request)
+    return render(request, "profile.html", session=session, devices=devices(request))
 
 
 async def _settings(request: Request) -> Response:
     site = site_of(request)
     status = site.license.status(site.now(), users_active=site.users)
-    features, attempt = _features(status.features), _attempt(request)
+    features = [(name, name in status.features) for name in _known(status.features)]
+    attempt = _attempt(request)
     return render(request, "license.html", status=status, features=features, attempt=attempt)
 
 
@@ -182,17 +195,46 @@ async def _locked(request: Request) -> Response:
     site = site_of(request)
     refusal = site.refusal_here()
     if refusal is None:
-        return to("/")
-    words = OF_STATE.get(site.standing().state, OTHER_ADDRESS)
-    return render(request, "locked.html", words=words, refusal=refusal, attempt=_attempt(request))
+        before = request.query_params.get("from", "")
+        return to(before if before in PAGES else "/")
+    standing, attempt = site.standing(), _attempt(request)
+    words = OF_STATE.get(standing.state, OTHER_ADDRESS)
+    why, installed = words.why, standing.license
+    if installed is not None:
+        why = why.format(day=f"{installed.expires_at:%Y-%m-%d}")
+    needs_info = _needs_machine_info(site, attempt)
+    return render(
+        request,
+        "locked.html",
+        words=words,
+        why=why,
+        refusal=refusal,
+        attempt=attempt,
+        needs_info=needs_info,
+    )
+
+
+def _needs_machine_info(site: SimulatedServer, attempt: Attempt | None) -> bool:
+    """Return whether the vendor needs the machine info for a license that works here."""
+    refused = None if attempt is None else attempt.refused
+    if refused is not None and refused.code == "machine_mismatch":
+        return True
+    standing = site.standing()
+    installed = standing.license
+    if installed is None:
+        return standing.state is State.NONE
+    if installed.tier is not Tier.STANDARD:
+        return False
+    return installed.machine_fingerprint != canonical_fingerprint(site.fingerprint)
 
 
 def _attempt(request: Request) -> Attempt | None:
-    """Return the result of the last upload, once and only to an admin."""
-    if user_of(request) is not User.ADMIN:
+    """Return the result of the upload on the page before, or of the start; only to an admin."""
+    session, site = session_of(request), site_of(request)
+    if session is None or session.user is not User.ADMIN:
         return None
-    site = site_of(request)
-    attempt, site.attempt = site.attempt, None
+    attempt = session.attempt or site.attempt
+    session.attempt = site.attempt = None
     return attempt
 
 
@@ -218,22 +260,26 @@ async def _sign_out(request: Request) -> Response:
 
 async def _upload(request: Request) -> Response:
     """Install an uploaded license; only for admins."""
-    if user_of(request) is not User.ADMIN:
+    session = session_of(request)
+    if session is None or session.user is not User.ADMIN:
         why = "Only an admin may upload a license."
         return render(request, "refused.html", status_code=403, title="Not allowed", why=why)
     site = site_of(request)
-    locked = site.refusal_here() is not None
-    async with form_of(request, files=1) as form:
-        file = form.get("license")
-        content = await file.read() if isinstance(file, UploadFile) else b""
-    attempt = site.install(content)
-    return to(LOCKED if attempt.refused is not None and locked else "/settings/license")
+    try:
+        async with form_of(request, files=1) as form:
+            file = form.get("license")
+            content = await file.read() if isinstance(file, UploadFile) else b""
+        session.attempt = site.install(content)
+    except HTTPException as problem:
+        if problem.status_code != _TOO_LARGE:
+            raise
+        session.attempt = Attempt(refused=TOO_LARGE)
+    return to(LOCKED if site.refusal_here() is not None else "/settings/license")
 
 
-def _features(licensed: tuple[str, ...]) -> list[tuple[str, bool]]:
-    """Pair every known or licensed feature with whether the license has it."""
-    names = dict.fromkeys((*FEATURES, *ENTERPRISE_FEATURES, *licensed))
-    return [(name, name in licensed) for name in names]
+def _known(licensed: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of all features, in the order of the pages."""
+    return tuple(dict.fromkeys((*FEATURE_NAMES, *licensed)))
 
 
 def _nothing(_request: Request) -> Response:
@@ -246,6 +292,9 @@ def _style(_request: Request) -> Response:
 
 ROUTES: Final[tuple[Any, ...]] = (
     Route("/", _for_users(_home, licensed=True)),
+    Route("/modules/{name}", _for_users(_module, licensed=True), methods=["GET"]),
+    Route("/profile", _for_users(_profile, licensed=True), methods=["GET"]),
+    Route("/profile/devices", _for_users(_devices, licensed=True), methods=["GET"]),
     Route("/settings/license", _for_users(_settings, licensed=True), methods=["GET"]),
     Route("/license", _for_users(_upload), methods=["POST"]),
     Route(LOCKED, _for_users(_locked)),

@@ -26,7 +26,7 @@ from polygent_issuer.sandbox import api, controls, pages
 from polygent_issuer.sandbox.api import API, error
 from polygent_issuer.sandbox.auth import site_of, user_of
 from polygent_issuer.sandbox.guard import Access, Guard
-from polygent_issuer.sandbox.pages import LOCKED, render, to
+from polygent_issuer.sandbox.pages import render, to_locked
 from polygent_issuer.sandbox.simulated_server import SimulatedServer
 from polygent_issuer.verifier import Key, KeySet
 
@@ -48,12 +48,12 @@ EXAMPLE: Final = KeySet.of(
 _HTTP: Final = 80
 _MINUTE: Final = 60.0
 _WORDS: Final = {
-    400: ("bad_request", "Invalid request"),
-    404: ("not_found", "Page not found"),
-    405: ("method_not_allowed", "Not allowed here"),
-    413: ("too_large", "File too large"),
+    400: ("bad_request", "Invalid request", "The form could not be read. Send it again."),
+    404: ("not_found", "Page not found", "This address has no page."),
+    405: ("method_not_allowed", "Not allowed here", "This address does not accept the request."),
+    413: ("too_large", "Request too large", "The form has more data than it needs."),
 }
-"""The code for programs and the title for people, by HTTP status."""
+"""The code for programs, and title and text for people, by HTTP status."""
 
 
 async def _not_served(request: Request, failed: Exception) -> Response:
@@ -63,12 +63,12 @@ async def _not_served(request: Request, failed: Exception) -> Response:
     """
     status = failed.status_code if isinstance(failed, HTTPException) else 500
     why = str(getattr(failed, "detail", failed))
-    code, title = _WORDS.get(status, ("error", "Request failed"))
+    code, title, words = _WORDS.get(status, ("error", "Request failed", f"{status}: {why}"))
     if request.scope["path"].startswith(API):
         return error(status, code, why)
     if status == 404 and user_of(request) and site_of(request).refusal_here():  # noqa: PLR2004 - not found
-        return to(LOCKED)
-    return render(request, "refused.html", status_code=status, title=title, why=f"{status}: {why}")
+        return to_locked(request)
+    return render(request, "refused.html", status_code=status, title=title, why=words)
 
 
 async def _store_failed(request: Request, failed: Exception) -> Response:
@@ -141,6 +141,7 @@ def application(
     app.state.access = access
     app.state.sessions = {}
     app.state.notice = None
+    app.state.used = None
     return app
 
 

@@ -3,9 +3,9 @@
 The operator can change all of it. The enforcement library alone decides the consequences.
 """
 
-import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
@@ -19,6 +19,7 @@ from polygent_issuer.enforcement import (
     HostKind,
     InstallRefused,
     Refusal,
+    Refused,
     Route,
     ServerLicense,
     SqliteStore,
@@ -31,6 +32,8 @@ from polygent_issuer.verifier import KeySet, License, LicenseError, Verifier
 MOST: Final = 1_000_000
 """The largest number of simulated users."""
 
+_SKEW: Final = timedelta(minutes=5)
+"""A license may be issued this much later than a server's clock (FORMAT §5)."""
 _ADMINS: Final = (
     Admin(name="admin", address="admin@sandbox.example"),
     Admin(name="second-admin", address=None),  # shows an admin without an address
@@ -54,28 +57,36 @@ class Background:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attempt:
-    """The result of the last upload."""
+    """The result of an upload."""
 
     installed: License | None = None
     refused: InstallRefused | None = None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Upload:
+    """A license that was installed, and when."""
+
+    file: bytes
+    license: License
+    at: datetime
+
+    def time_before(self, end: datetime) -> datetime:
+        """Return when to install it again so that it is installed at `end`."""
+        return max(self.license.issued_at, min(self.at, end))
+
+
+@dataclass(eq=False, kw_only=True, slots=True)
+class _Agent:
+    """A connected agent; a simulated one has no socket."""
+
+    simulated: bool
+    connection: Connection
+
+
 def another_fingerprint() -> str:
     """Return a random fingerprint."""
     return f"sha256:{secrets.token_hex(32)}"
-
-
-def machine_info(fingerprint: str, *, now: datetime, customer: str | None) -> bytes:
-    """Return the document of *Download machine info*; UTF-8, ends with a newline."""
-    fields = {
-        "format": "polygent-machine-info/1",
-        "fingerprint": fingerprint,
-        "generatedAt": f"{now:%Y-%m-%dT%H:%M:%SZ}",
-        "hostname": "polygent-sandbox",
-    }
-    if customer is not None:
-        fields["customer"] = customer
-    return (json.dumps(fields, ensure_ascii=False, indent=2) + "\n").encode()
 
 
 class SimulatedServer:
@@ -85,9 +96,9 @@ class SimulatedServer:
         home_fingerprint: the fingerprint at the start.
         fingerprint: the current fingerprint.
         ahead: the difference between its clock and the true time.
-        attempt: the result of the last upload, until it was shown.
+        attempt: the refusal of the license of the start, until it was shown.
         chosen_host: the Host header of requests; None chooses one that the license allows.
-        users: the number of active users.
+        users, deactivated: the number of active and of deactivated users.
         mails: every alert with its time, the newest first.
     """
 
@@ -132,10 +143,20 @@ class SimulatedServer:
         self.fingerprint = self.home_fingerprint
         self.attempt: Attempt | None = None
         self.users = 3
+        self.deactivated = 0
         self.mails: list[tuple[datetime, AlertRun]] = []
         self.chosen_host: str | None = None
-        self._pretended: dict[HostKind, list[Connection]] = {kind: [] for kind in HostKind}
+        self._agents: list[_Agent] = []
+        self._uploads: list[_Upload] = []
+        self._installed: list[_Upload] = []
         self.background = Background()
+        self._open_store()
+        if self._first is not None:
+            self._install_first(self._first)
+        self.license.listen(self.background, self.now())
+
+    def _open_store(self) -> None:
+        """Replace the database by an empty one, which remembers no license and no time."""
         self.close()
         self._store = SqliteStore(self._folder / f"license-{next(self._numbers)}.db")
         self.license = ServerLicense(
@@ -144,9 +165,6 @@ class SimulatedServer:
             fingerprint=lambda: self.fingerprint,
             freshness_window=self._window,
         )
-        if self._first is not None:
-            self._install_first(self._first)
-        self.license.listen(self.background, self.now())
 
     def _authentic(self, file: bytes | None) -> License | None:
         try:
@@ -159,17 +177,58 @@ class SimulatedServer:
         now, first = self.now(), self._first_license
         if first is not None and now >= min(first.issued_at + self._window, first.expires_at):
             now = first.issued_at
-        if self.install(file, now=now).refused is None:
-            self.attempt = None
+        attempt = self.install(file, now=now)
+        self.attempt = attempt if attempt.refused is not None else None
 
     def now(self) -> datetime:
         """Return the time of the server's clock, UTC."""
         return self._clock() + self.ahead
 
+    def travel(self, to: datetime) -> None:
+        """Show the server at another time, at least a day from the limits of `datetime`.
+
+        A server cannot forget what it has seen. So back in time, another one takes its place, which
+        has lived through the same uploads and alerts up to then.
+        """
+        due = [each for each in self._uploads if each.license.issued_at <= to + _SKEW]
+        due = due or self._uploads[:1]
+        if to < self.now() or any(each not in self._installed for each in due):
+            self._replay(due, to)
+        self.set_clock(to)
+
     def set_clock(self, now: datetime) -> None:
-        """Set the server's clock, at least a day from the limits of `datetime`, and `tick`."""
+        """Set the clock of the server itself, which notices if it goes back, and `tick`."""
         self.ahead = now - self._clock()
         self.tick()
+
+    def _replay(self, uploads: list[_Upload], until: datetime) -> None:
+        self.mails = [(at, run) for at, run in self.mails if at <= until]
+        steps: list[tuple[datetime, _Upload | None]] = [
+            *((each.time_before(until), each) for each in uploads),
+            *((at, None) for at, _ in self.mails),
+        ]
+        machine, at = self.fingerprint, until
+        self._open_store()
+        for at, upload in sorted(steps, key=lambda step: step[0]):
+            if upload is None:
+                self._send_alerts(at)
+            else:
+                self.fingerprint = upload.license.machine_fingerprint or machine
+                with suppress(InstallRefused):
+                    self.license.install(upload.file, now=at, by="admin")
+        self._connect_again(at)
+        self.fingerprint = machine
+        self._installed = uploads
+        self.license.listen(self.background, until)
+
+    def _connect_again(self, at: datetime) -> None:
+        """Count the connected agents, which a replaced server does not know."""
+        for agent in tuple(self._agents):
+            made = self.license.connect(agent.connection.kind, agent.connection.host, at)
+            if isinstance(made, Connection):
+                agent.connection = made
+            else:
+                self._agents.remove(agent)
 
     def tick(self) -> None:
         """Run the checks of every minute: pause or resume services, send due alerts."""
@@ -181,9 +240,14 @@ class SimulatedServer:
     def run_alerts(self) -> AlertRun:
         """Run the daily alerts at any hour."""
         now = self.now()
-        run = self.license.alerts(now, _ADMINS)
+        run = self._send_alerts(now)
         if run.alert is not None:
             self.mails.insert(0, (now, run))
+        return run
+
+    def _send_alerts(self, at: datetime) -> AlertRun:
+        run = self.license.alerts(at, _ADMINS)
+        if run.alert is not None:
             self.license.alert_sent(run.alert)
         return run
 
@@ -193,12 +257,17 @@ class SimulatedServer:
 
     def install(self, file: bytes, *, now: datetime | None = None) -> Attempt:
         """Install a license as the admin, by default now; a refused one changes nothing."""
+        at = now or self.now()
         try:
-            installed = self.license.install(file, now=now or self.now(), by="admin")
-            self.attempt = Attempt(installed=installed)
+            installed = self.license.install(file, now=at, by="admin")
         except InstallRefused as refused:
-            self.attempt = Attempt(refused=refused)
-        return self.attempt
+            return Attempt(refused=refused)
+        upload = _Upload(file=file, license=installed, at=at)
+        # After going back in time, what was uploaded later has not happened.
+        self._uploads = [each for each in self._uploads if each.at <= at]
+        self._uploads.append(upload)
+        self._installed.append(upload)
+        return Attempt(installed=installed)
 
     def refusal_here(self) -> Refusal | None:
         """Return the refusal of every page: for the license state, or for the host name."""
@@ -235,20 +304,58 @@ class SimulatedServer:
             self.users += 1
         return refusal
 
-    def may_disconnect(self, kind: HostKind) -> bool:
-        """Return whether a simulated host is connected."""
-        return bool(self._pretended[kind])
+    def activate_user(self) -> Refusal | None:
+        """Activate one of the deactivated users if the license allows it."""
+        refusal = self.license.may_activate_user(self.users, self.now())
+        if refusal is None:
+            self.users += 1
+            self.deactivated -= 1
+        return refusal
+
+    def deactivate_user(self) -> None:
+        """Deactivate a user, if there is one."""
+        if self.users:
+            self.users -= 1
+            self.deactivated += 1
+
+    @contextmanager
+    def connected(self, kind: HostKind, host: str) -> Iterator[None]:
+        """Count an agent host while the block runs.
+
+        Raises:
+            Refused: (503) the license or its limit forbids it; the block does not run.
+        """
+        agent = self._connected(kind, host, simulated=False)
+        try:
+            yield
+        finally:
+            self._disconnect(agent)
 
     def connect(self, kind: HostKind) -> Refusal | None:
         """Connect another simulated host."""
-        name = f"simulated-{next(self._numbers)}"
-        connection = self.license.connect(kind, name, self.now(), request_host=self.host)
-        if isinstance(connection, Refusal):
-            return connection
-        self._pretended[kind].append(connection)
+        try:
+            self._connected(kind, f"simulated-{next(self._numbers)}", simulated=True)
+        except Refused as refused:
+            return refused.refusal
         return None
 
-    def disconnect(self, kind: HostKind) -> None:
-        """Disconnect the newest simulated host."""
-        if self._pretended[kind]:
-            self.license.hosts.disconnect(self._pretended[kind].pop())
+    def disconnect(self, kind: HostKind) -> bool:
+        """Disconnect the newest simulated host; False if no simulated one is connected."""
+        for agent in reversed(self._agents):
+            if agent.simulated and agent.connection.kind is kind:
+                self._disconnect(agent)
+                return True
+        return False
+
+    def _connected(self, kind: HostKind, host: str, *, simulated: bool) -> _Agent:
+        made = self.license.connect(kind, host, self.now(), request_host=self.host)
+        if isinstance(made, Refusal):
+            raise Refused(made)
+        agent = _Agent(simulated=simulated, connection=made)
+        self._agents.append(agent)
+        return agent
+
+    def _disconnect(self, agent: _Agent) -> None:
+        if agent in self._agents:  # not after starting over
+            self._agents.remove(agent)
+            self.license.hosts.disconnect(agent.connection)

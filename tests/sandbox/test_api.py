@@ -99,6 +99,13 @@ def test_a_user_above_the_limit_is_refused(licensed: Sandbox) -> None:
     answer = licensed.client.post("/api/users")
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "user_limit")
     assert licensed.client.get("/api/users").json() == {"active": 25}
+    licensed.site.deactivate_user()
+    assert licensed.client.post("/api/users/activate").json() == {"active": 25}
+    answer = licensed.client.post("/api/users/activate")
+    assert answer.json()["error"]["code"] == "no_deactivated_user"
+    licensed.site.deactivated = 1
+    answer = licensed.client.post("/api/users/activate")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "user_limit")
 
 
 def test_an_agent_counts_while_its_socket_is_open(licensed: Sandbox) -> None:
@@ -106,11 +113,21 @@ def test_an_agent_counts_while_its_socket_is_open(licensed: Sandbox) -> None:
     with (
         licensed.agent("deploy", "a"),
         licensed.agent("deploy", "a"),
-        pytest.raises(WebSocketDisconnect) as refused,
+        pytest.raises(WebSocketDenialResponse) as refused,
         licensed.agent("deploy", "b"),
     ):
         pass
-    assert "concurrent host limit reached" in str(refused.value.reason)
+    assert refused.value.status_code == 503
+    assert refused.value.json()["error"]["message"] == "concurrent host limit reached"
+    assert licensed.site.license.hosts.connected(HostKind.DEPLOY) == 0
+
+
+def test_an_agent_stays_connected_when_time_goes_back(licensed: Sandbox) -> None:
+    """The server that takes the place of the former one counts it until its socket closes."""
+    with licensed.agent("deploy", "a"):
+        licensed.move("clock", do="before-7")
+        licensed.move("clock", do="now")
+        assert licensed.site.license.hosts.connected(HostKind.DEPLOY) == 1
     assert licensed.site.license.hosts.connected(HostKind.DEPLOY) == 0
 
 
@@ -245,7 +262,7 @@ def answer(sandbox: Sandbox, method: str, path: str, feature: str | None = None)
 
 def test_the_page_matches_the_api(licensed: Sandbox) -> None:
     """Each route that changes nothing responds as shown on the page."""
-    for step in ("1-days", "expiry", "-2-days"):
+    for step in ("plus-1", "expiry", "minus-1"):
         general = asyncio.run(api.general(licensed.site))
         features = asyncio.run(api.features(licensed.site))
         for each in (*general, *features):
@@ -253,7 +270,7 @@ def test_the_page_matches_the_api(licensed: Sandbox) -> None:
                 sent = licensed.client.get(each.path)
                 assert sent.status_code == each.status, each
                 assert sent.json().get("error", {}).get("code") == each.code
-        licensed.move("clock", to=step)
+        licensed.move("clock", do=step)
 
 
 def test_trying_a_request_changes_nothing(licensed: Sandbox) -> None:
@@ -263,6 +280,7 @@ def test_trying_a_request_changes_nothing(licensed: Sandbox) -> None:
     assert answer(licensed, "POST", "/api/users").code == "user_limit"
     deploy = answer(licensed, WEBSOCKET, "/api/agents/deploy")
     assert (deploy.status, deploy.code) == (503, "host_limit")
+    assert deploy.closed == "1008 host_limit: concurrent host limit reached"
     session = answer(licensed, WEBSOCKET, "/api/agents/session")
     assert (session.status, session.good) == (101, True)
     assert licensed.site.users == 25
@@ -297,6 +315,6 @@ def test_an_unknown_method_is_ignored(licensed: Sandbox) -> None:
 @pytest.mark.parametrize("method", api.METHODS)
 def test_any_method_can_be_tried(licensed: Sandbox, method: str) -> None:
     """A route is exempt from the license only with its own method."""
-    licensed.move("clock", to="expiry")
+    licensed.move("clock", do="expiry")
     exempt = answer(licensed, method, "/api/license").good
     assert exempt == (method in ("GET", "POST"))

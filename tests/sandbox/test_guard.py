@@ -42,7 +42,7 @@ def test_dns_rebinding_is_refused(sandbox: Sandbox, host: str) -> None:
 )
 def test_another_site_changes_nothing(licensed: Sandbox, headers: dict[str, str]) -> None:
     """A POST from a page of another site is refused, even with the admin's cookie."""
-    answer = licensed.client.post("/sandbox/clock", data={"to": "expiry"}, headers=headers)
+    answer = licensed.client.post("/sandbox/clock", data={"do": "expiry"}, headers=headers)
     assert answer.status_code == 403
     assert licensed.site.standing().active
 
@@ -50,7 +50,7 @@ def test_another_site_changes_nothing(licensed: Sandbox, headers: dict[str, str]
 def test_our_own_pages_can_change_something(licensed: Sandbox) -> None:
     """A browser's request from one of our pages is allowed."""
     headers = {"sec-fetch-site": "same-origin", "origin": "http://127.0.0.1:8321"}
-    licensed.client.post("/sandbox/clock", data={"to": "expiry"}, headers=headers)
+    licensed.client.post("/sandbox/clock", data={"do": "expiry"}, headers=headers)
     assert not licensed.site.standing().active
 
 
@@ -71,12 +71,12 @@ def test_a_large_body_is_refused_however_it_is_declared(sandbox: Sandbox) -> Non
             yield b"x" * 1024
 
     form = {"content-type": "multipart/form-data; boundary=x"}
-    declared = sandbox.client.post("/license", content=b"x" * (MOST_BODY + 1), headers=form)
-    undeclared = sandbox.client.post("/license", content=chunks(), headers=form)
+    declared = sandbox.client.post("/sign-in", content=b"x" * (MOST_BODY + 1), headers=form)
+    undeclared = sandbox.client.post("/sign-in", content=chunks(), headers=form)
     assert (declared.status_code, undeclared.status_code) == (413, 413)
     by_api = sandbox.client.post("/api/license", content=b"x" * (MOST_BODY + 1))
     assert (by_api.status_code, by_api.json()["error"]["code"]) == (413, "too_large")
-    assert "File too large" in declared.text, "a page of ours with a link back"
+    assert "Request too large" in declared.text, "a page of ours with a link back"
     assert "Sandbox controls" in declared.text
 
 

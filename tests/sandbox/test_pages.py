@@ -1,14 +1,19 @@
 """The pages of the product."""
 
+import re
 from datetime import timedelta
 
 import pytest
 from support.lic_files import Issuer
-from support.sandboxes import MACHINE, Sandbox
+from support.sandboxes import MACHINE, NOW, Sandbox
 
-from polygent_issuer.verifier import AllowedDomain
+from polygent_issuer.enforcement import InstallRefused, State
+from polygent_issuer.sandbox.page_texts import DEVICES, FEATURE_NAMES, OF_STATE, refused_upload
+from polygent_issuer.verifier import AllowedDomain, CheckCode
+from polygent_issuer.verifier.tables import ENTERPRISE_FEATURES, FEATURES
 
 PAGES = ("/", "/settings/license")
+DOWNLOAD = "Download machine info</a>"
 
 
 def test_every_page_redirects_to_the_sign_in(sandbox: Sandbox) -> None:
@@ -51,7 +56,7 @@ def test_after_the_upload_the_app_works_at_once(sandbox: Sandbox) -> None:
     """The next page shows the result, and the home page works."""
     page = sandbox.upload(sandbox.issuer.file(1))
     assert "The license is installed" in page
-    assert "insights" in sandbox.client.get("/").text
+    assert "Insights" in sandbox.client.get("/").text
     assert sandbox.client.get("/license-expired").url.path == "/"
 
 
@@ -78,16 +83,116 @@ def test_a_wrong_file_is_recognised(sandbox: Sandbox) -> None:
     assert answer.json()["error"]["hint"].startswith("this is winmail.dat")
 
 
-@pytest.mark.parametrize("path", PAGES)
-def test_only_an_admin_sees_the_result_of_an_upload(sandbox: Sandbox, path: str) -> None:
-    """A member's request does not show it, and does not use it up."""
-    if path == "/settings/license":
-        sandbox.upload(sandbox.issuer.file(1))
-    sandbox.site.install(b"nonsense")
-    sandbox.client.post("/api/sign-in", json={"user": "member"})
-    assert "malformed" not in sandbox.client.get(path).text
+def test_a_file_that_is_too_large_is_refused_on_the_page(licensed: Sandbox) -> None:
+    """The customer reads it where the file was chosen, as for any other wrong file."""
+    answer = licensed.client.post("/license", files={"license": ("x.lic", b"x" * 70_000)})
+    assert answer.url.path == "/settings/license"
+    assert "This file is too large to be a license" in answer.text
+    assert "Choose the .lic file that you received" in answer.text
+    assert "Upload license" in answer.text
+
+
+@pytest.mark.parametrize("code", [*(each.value for each in CheckCode), "superseded", "too_large"])
+def test_each_refusal_has_the_words_of_the_customer(code: str) -> None:
+    """No code is without a reason and a next step; one domain is checked at no upload."""
+    why, next_step = refused_upload(InstallRefused(code, "x"))
+    is_checked = code != CheckCode.DOMAIN_MISMATCH
+    assert (why != "The license was refused") == is_checked
+    assert next_step.endswith(".")
+
+
+def test_only_the_admin_who_uploaded_sees_the_result(licensed: Sandbox) -> None:
+    """Neither a member, nor another device, nor a page after that of the result shows it."""
+    before = dict(licensed.client.cookies)
+    member = licensed.browser()
+    member.cookies.update(before)
+    licensed.client.post("/license", files={"license": ("x.lic", b"x")}, follow_redirects=False)
+    member.post("/api/sign-in", json={"user": "member"})
+    assert "malformed" not in member.get("/settings/license").text
+    assert "malformed" in licensed.client.get("/settings/license").text
+    assert "malformed" not in licensed.client.get("/settings/license").text
+    licensed.client.post("/api/license", content=b"x")
+    assert "malformed" not in licensed.client.get("/settings/license").text, "it got the response"
+
+
+def test_the_result_of_an_upload_is_true(sandbox: Sandbox) -> None:
+    """A license that does not cover the address either is installed, but nothing is unlocked."""
+    domain = AllowedDomain.parse("*.acme.internal")
+    sandbox.upload(sandbox.issuer.file(1, fingerprint=None, allowed_domain=domain))
+    sandbox.move("host", host="polygent.acme.example")
+    other = sandbox.issuer.file(
+        2, fingerprint=None, allowed_domain=domain, iat=int(NOW.timestamp())
+    )
+    page = sandbox.upload(other)
+    assert "License domain mismatch" in page
+    assert "The license is installed, but" in page
+    assert "It is valid now" not in page
+    assert "is installed" not in sandbox.client.get("/license-expired").text
+
+
+def test_a_license_of_another_machine_asks_for_the_machine_info(sandbox: Sandbox) -> None:
+    """The download is shown where a license that works here needs it, else not."""
+    sandbox.upload(sandbox.issuer.file(1))
+    sandbox.move("clock", do="expiry")
+    assert DOWNLOAD not in sandbox.client.get("/").text, "a renewal needs none"
+    sandbox.move("clock", do="now")
+    sandbox.move("machine", do="another")
+    assert DOWNLOAD in sandbox.client.get("/").text
+    sandbox.move("clock", do="expiry")
+    page = sandbox.client.get("/").text
+    assert "License Expired" in page
+    assert DOWNLOAD in page, "a renewal would be refused"
+    enterprise = sandbox.issuer.file(
+        2, fingerprint=None, exp=2**31, iat=int(sandbox.site.now().timestamp())
+    )
+    assert DOWNLOAD not in sandbox.upload(enterprise), "it has no machine"
+    page = sandbox.upload(
+        sandbox.issuer.file(3, exp=2**31, iat=int(sandbox.site.now().timestamp()))
+    )
+    assert "This license is for another machine" in page
+
+
+def test_the_navigation_has_the_licensed_modules(sandbox: Sandbox) -> None:
+    """A module that is off is in no navigation, and its address shows that it is not included."""
+    sandbox.upload(sandbox.issuer.file(1, features=("planner", "round-table", DEVICES)))
+    page = sandbox.client.get("/").text
+    assert re.findall(r'href="/modules/([^"]+)">', page) == ["planner", "round-table"] * 2
+    assert "AI Planner" in page
+    assert "Memory module" not in page
+    assert "Your license includes this module" in sandbox.client.get("/modules/planner").text
+    answer = sandbox.client.get("/modules/memory")
+    assert (answer.status_code, "does not include" in answer.text) == (403, True)
+    assert sandbox.client.get(f"/modules/{DEVICES}").status_code == 404
+    sandbox.move("clock", do="expiry")
+    assert sandbox.client.get("/modules/planner").url.path == "/license-expired"
+
+
+def test_the_devices_are_shown_with_concurrent_sign_ins(sandbox: Sandbox) -> None:
+    """Without the feature neither tab nor page exist."""
+    sandbox.upload(sandbox.issuer.file(1))
+    assert "Devices" not in sandbox.client.get("/profile").text
+    assert sandbox.client.get("/profile/devices").url.path == "/profile"
+    several = ("multiple-active-sessions",)
+    sandbox.upload(sandbox.issuer.file(2, features=several, iat=int(NOW.timestamp())))
+    assert "Devices" in sandbox.client.get("/profile").text
     sandbox.client.post("/api/sign-in", json={"user": "admin"})
-    assert "malformed" in sandbox.client.get("/settings/license").text
+    page = sandbox.client.get("/profile/devices").text
+    assert (page.count("This device"), page.count("Another device")) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("users", "level", "words"),
+    [(24, "below", None), (25, "at", "At the limit:"), (27, "above", "2 above the limit:")],
+)
+def test_a_meter_shows_the_limit(
+    licensed: Sandbox, users: int, level: str, words: str | None
+) -> None:
+    """Green below, amber at the limit and red above, each of the latter two in words."""
+    licensed.site.users = users
+    page = licensed.client.get("/settings/license").text
+    assert f'<meter class="{level}" min="0" max="25" value="{users}"' in page
+    assert ("the limit:" in page) == (words is not None)
+    assert words is None or f"{words} all keep access" in page
 
 
 def test_a_refusal_is_shown_unchanged(sandbox: Sandbox) -> None:
@@ -113,6 +218,23 @@ def test_settings_show_the_status(licensed: Sandbox) -> None:
         assert text in page
     assert "Allowed domain" not in page
     assert "Install log" not in page
+
+
+def test_members_see_only_state_and_expiry(licensed: Sandbox) -> None:
+    """On the page and by the API; the rest is for admins."""
+    licensed.sign_in("member")
+    page = licensed.client.get("/settings/license").text.partition("<aside")[0]
+    for text, is_shown in (
+        ("2027-01-06 08:00 UTC", True),
+        ("Active", True),
+        ("Acme GmbH", False),
+        (MACHINE, False),
+        ("00000001-0000", False),
+        ("Session hosts", False),
+    ):
+        assert (text in page) == is_shown, text
+    status = licensed.client.get("/api/license").json()
+    assert set(status) == {"state", "expiresAt", "daysLeft", "timeLeft"}
 
 
 def test_settings_of_an_enterprise_license(sandbox: Sandbox) -> None:
@@ -151,8 +273,32 @@ def test_whatever_is_shown_is_escaped(sandbox: Sandbox) -> None:
 
 def test_admins_see_a_banner_before_the_expiry(licensed: Sandbox) -> None:
     """It appears 30 days before the expiry; members do not see it."""
-    assert "expires in" not in licensed.client.get("/").text
-    licensed.move("clock", to="before-30")
-    assert "The license expires in 30 days" in licensed.client.get("/").text
+    assert "expires in" not in product(licensed)
+    licensed.move("clock", do="before-30")
+    assert "The license expires in 30 days" in product(licensed)
     licensed.sign_in("member")
-    assert "expires in" not in licensed.client.get("/").text
+    assert "expires in" not in product(licensed)
+
+
+def product(sandbox: Sandbox) -> str:
+    """Return the home page without the control strip."""
+    return sandbox.client.get("/").text.partition("<aside")[0]
+
+
+def test_every_feature_and_state_has_the_name_of_the_product() -> None:
+    """The catalogue of FORMAT and the states of a server are complete."""
+    assert tuple(FEATURE_NAMES) == (*FEATURES, *ENTERPRISE_FEATURES)
+    assert OF_STATE.keys() | {State.ACTIVE} == set(State)
+
+
+def test_the_expired_page_has_each_fact_once(licensed: Sandbox) -> None:
+    """The code and the instant are under Details, the day is in the text."""
+    licensed.move("clock", do="expiry")
+    page, details = product(licensed).split("<summary>Details</summary>")
+    assert "The license of this server was valid until 2027-01-06." in page
+    for text in ("license_expired", "2027-01-06 08:00 UTC", "00000001-0000-4000-8000-000000000000"):
+        assert (text in page, details.count(text)) == (False, 1), text
+    licensed.sign_in("member")
+    page = licensed.client.get("/").text
+    assert "license_expired" in page
+    assert "00000001-0000" not in page

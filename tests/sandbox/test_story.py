@@ -65,7 +65,7 @@ def test_a_standard_customer(desk: Desk, visitor: Visitor) -> None:
 
     visitor.upload(tampered(first))
     assert visitor.title == "No license yet"
-    assert "bad_signature" in visitor.text
+    assert "changed or damaged after it was signed" in visitor.text
 
     visitor.upload(first)
     assert visitor.title == "License"
@@ -76,9 +76,11 @@ def test_a_standard_customer(desk: Desk, visitor: Visitor) -> None:
     for days in ("30", "14", "7", "1"):
         visitor.press(f"{days} d")
         assert f"expires in {days} day" in visitor.text
+        assert f"expires in {days} day" in visitor.strip
+        visitor.follow(visitor.mail)
         assert f"{days}-day alert to admin@sandbox.example" in visitor.strip
     visitor.press("At expiry")
-    assert visitor.title == "License expired"
+    assert visitor.title == "License Expired"
     assert "background paused" in visitor.strip
 
     visitor.upload(issued(desk, visitor, "renew", "acme-gmbh"))
@@ -101,13 +103,35 @@ def test_a_clock_that_once_ran_ahead(desk: Desk, visitor: Visitor) -> None:
     document = visitor.download()
     visitor.upload(issued(desk, visitor, "sign", "--machine-info", str(document), *TERMS))
     visitor.press("30 d")
-    visitor.press("Back to now")
+    visitor.press("Set back by 2 days")
     assert visitor.title == "Clock set back"
     visitor.press("+1 day")
     assert visitor.title == "Clock set back"
     visitor.upload(issued(desk, visitor, "reissue", "acme-gmbh"))
     visitor.press("Home")
     assert visitor.title == "Welcome back, admin"
+
+
+def test_back_and_forth_in_time(desk: Desk, visitor: Visitor) -> None:
+    """No step locks the server, and the page stays; starting over asks first."""
+    document = visitor.download()
+    visitor.upload(issued(desk, visitor, "sign", "--machine-info", str(document), *TERMS))
+    for step in (
+        "1 d",
+        "30 d",
+        "Back to now",
+        "At expiry",
+        "7 d",
+        "\N{MINUS SIGN}1 day",
+        "Back to now",
+    ):
+        visitor.press(step)
+        assert visitor.title == ("License Expired" if step == "At expiry" else "License"), step
+    visitor.follow("Start over …")
+    assert visitor.title == "License"
+    visitor.press("Yes, start over")
+    assert visitor.title == "No license yet"
+    assert visitor.focus == "Start over …"
 
 
 def test_an_enterprise_customer(desk: Desk, visitor: Visitor) -> None:
@@ -142,11 +166,10 @@ def test_the_api_under_the_same_controls(desk: Desk, visitor: Visitor) -> None:
     assert "Users\n4 of 25" in visitor.text
     assert "Deploy hosts\n1 of 5" in visitor.text
     visitor.press("API responses")
-    visitor.choose("Required feature", "sso-saml")
+    visitor.choose("Required feature", "Single Sign-On with SAML")
     visitor.press("Try")
     assert '"feature": "sso-saml"' in visitor.text
     visitor.press("At expiry")
-    visitor.press("Try")
     assert '"code": "license_expired"' in visitor.text
 
 
@@ -154,7 +177,7 @@ def test_no_page_is_wider_than_its_window(desk: Desk, visitor: Visitor) -> None:
     """Long words do not widen a page in a narrow window."""
     document = visitor.download()
     visitor.upload(issued(desk, visitor, "sign", "--machine-info", str(document), *TERMS))
-    visitor.narrow()
+    visitor.look(360, 800)
     for path in ("/", "/settings/license", "/sandbox"):
         visitor.open(path)
         assert not visitor.overflows, path
@@ -163,6 +186,80 @@ def test_no_page_is_wider_than_its_window(desk: Desk, visitor: Visitor) -> None:
     visitor.open("/")
     assert visitor.title == "Machine identity changed"
     assert not visitor.overflows
+
+
+LOOKS = {
+    "light": (1360, 900, False),
+    "dark": (1360, 900, True),
+    "narrow": (360, 800, False),
+    "zoom of 200 %": (680, 450, False),
+}
+"""Width and height of the page, and whether it is dark."""
+
+
+def findings(visitor: Visitor) -> list[str]:
+    """Return the findings of axe-core on the page: light, dark, narrow, and at a zoom of 200 %."""
+    found = []
+    for name, (width, height, dark) in LOOKS.items():
+        visitor.look(width, height, dark=dark)
+        assert not visitor.overflows, (visitor.address, name)
+        found += [f"{visitor.address} {name} {each}" for each in visitor.violations()]
+    visitor.look()
+    return found
+
+
+def test_every_page_is_accessible(desk: Desk, visitor: Visitor) -> None:
+    """axe-core has no findings on any page, in any state and look, for any user."""
+    found = findings(visitor)
+    domain = ("--allowed-domain", "*.acme.example", "--customer", "Acme", "--tier", "enterprise")
+    terms = ("--plan", "enterprise-annual", "--users", "3", "--deploy-hosts", "1")
+    license_ = issued(desk, visitor, "sign", *domain, *terms)
+    visitor.upload(tampered(license_))
+    found += findings(visitor)
+    visitor.upload(license_)
+    visitor.press("Connect a deploy host")
+    visitor.press("Connect a deploy host")
+    found += findings(visitor)
+    visitor.enter("Users", "5")
+    visitor.press("7 d")
+    pages = ("/", "/settings/license", "/profile", "/profile/devices", "/modules/planner")
+    for path in (*pages, "/nowhere", "/sandbox?method=WEBSOCKET&path=/api/agents/deploy"):
+        visitor.open(path)
+        found += findings(visitor)
+    visitor.open("/")
+    for control in ("At expiry", "Another machine", "Set back by 2 days", "Back to now"):
+        visitor.press(control)
+        found += findings(visitor)
+    visitor.enter("Host name of requests", "acme.example")
+    found += findings(visitor)
+    visitor.press("Sign out")
+    found += findings(visitor)
+    visitor.press("Sign in as member")
+    found += findings(visitor)
+    visitor.press("Back to the default")
+    visitor.open("/settings/license")
+    found += findings(visitor)
+    visitor.forget()
+    visitor.open("/")
+    assert visitor.title == "Open the address in the terminal"
+    found += findings(visitor)
+    assert found == []
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_a_control_keeps_place_and_focus(visitor: Visitor, look: str) -> None:
+    """The control that was used has the focus, is in view, and does not move when used again."""
+    width, height, dark = LOOKS[look]
+    visitor.look(width, height, dark=dark)
+    for control in ("+1 day", "Add a user", "Another machine", "Run the 09:00 alerts"):
+        visitor.press(control)
+        assert visitor.focus == control
+        place = visitor.focus_top
+        assert place is not None, control
+        visitor.press(control)
+        assert visitor.focus_top == pytest.approx(place, abs=2), control
+    visitor.enter("Host name of requests", "polygent.example")
+    assert visitor.focus == "host-enter"
 
 
 def test_a_member_cannot_upload(visitor: Visitor) -> None:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 from pathlib import Path
 
 from selenium import webdriver
@@ -126,9 +127,52 @@ class Visitor:
         """The text of the product's page."""
         return self._find("//div[@class='product']").text
 
-    def narrow(self) -> None:
-        """Make the window as narrow as Chromium allows."""
-        self._driver.set_window_size(400, 800)
+    def look(self, width: int = 1360, height: int = 900, *, dark: bool = False) -> None:
+        """Set the size of the page in CSS pixels, and the colour scheme.
+
+        A zoom of 200 % halves both sizes, since the page sees no other difference.
+        """
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self._driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self._driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+
+    def forget(self) -> None:
+        """Delete the cookies, as a browser without access has none."""
+        self._driver.delete_all_cookies()
+
+    def violations(self) -> list[str]:
+        """Return what axe-core finds on the page: the rule and the element of each finding.
+
+        All details are opened, since their content is checked, too.
+        """
+        axe = files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+        self._driver.execute_script(axe)
+        self._driver.execute_script(
+            "for (const each of document.querySelectorAll('details')) each.open = true"
+        )
+        found = self._driver.execute_async_script(
+            "const done = arguments[0];"
+            "axe.run(document, {resultTypes: ['violations']}).then(r => done(r.violations))"
+        )
+        return [f"{rule['id']}: {node['html']}" for rule in found for node in rule["nodes"]]
+
+    @property
+    def focus(self) -> str:
+        """The text of the element with the focus, or its label or ID, once there is one."""
+        focused = "return document.activeElement !== document.body"
+        WebDriverWait(self._driver, _PATIENCE).until(lambda driver: driver.execute_script(focused))
+        element = self._driver.switch_to.active_element
+        label = element.get_attribute("aria-label") or element.text
+        return label or str(element.get_attribute("id"))
+
+    @property
+    def focus_top(self) -> float | None:
+        """The distance of the focused element from the top of the window; None if not in view."""
+        return self._driver.execute_script(  # type: ignore[no-any-return]
+            "const box = document.activeElement.getBoundingClientRect();"
+            "return box.top >= 0 && box.bottom <= innerHeight ? box.top : null"
+        )
 
     @property
     def overflows(self) -> bool:
@@ -142,9 +186,14 @@ class Visitor:
         return self._find("//aside").text
 
     @property
+    def mail(self) -> str:
+        """The subject of the newest alert mail."""
+        return self._find("//aside//details[@class='mail']/summary").text
+
+    @property
     def clock(self) -> datetime:
         """The server's clock, rounded up to the minute."""
-        value = self._driver.find_element(By.ID, "at").get_attribute("value")
+        value = self._driver.find_element(By.ID, "clock-enter").get_attribute("value")
         return datetime.fromisoformat(str(value)).replace(tzinfo=UTC) + timedelta(minutes=1)
 
     @contextmanager
@@ -155,7 +204,7 @@ class Visitor:
 
     def _clickable(self, text: str) -> WebElement:
         has_text = f"normalize-space()='{text}' or @aria-label='{text}'"
-        return self._find(f"//*[self::button or self::a][{has_text}]")
+        return self._find(f"//*[self::button or self::a or self::summary][{has_text}]")
 
     def _find(self, path: str) -> WebElement:
         return self._driver.find_element(By.XPATH, path)
