@@ -55,7 +55,7 @@ class LicenseError(VerifierError):
             still show the customer of an expired license.
     """
 
-    code: CheckCode  # pyright: ignore[reportIncompatibleVariableOverride] - it is a string, too
+    code: CheckCode
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class LicenseError(VerifierError):
     ) -> None:
         """Set the check that failed, and the license if it is authentic."""
         super().__init__(message, hint=hint)
-        self.code = code
+        self.code = code  # pyright: ignore[reportIncompatibleVariableOverride] - a string, too
         self.license = license
 
     @property
