@@ -4,19 +4,33 @@
 
 The middleware answers the requests that the license refuses, and passes on all others unchanged.
 A request is exempt if its method and path are exactly those of an exempt route. Any other request
-that a server could route to the API is checked as one.
+that a server could route to the API is checked as one, an `OPTIONS` too: a middleware that answers
+preflights of CORS belongs outside.
+
+It also answers with the `Refused`, `InstallRefused` or `StoreFailed` that the app raises before it
+answered itself.
 """
 
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+import logging
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
-from ..verifier import AllowedDomain
-from .paths import DEFAULT_ROUTES, WEBSOCKET, Paths, Route
-from .refusals import DOMAIN_MISMATCH, Refusal, missing_feature
+from ..verifier import AllowedDomain, License
+from .paths import DEFAULT_ROUTES, WEBSOCKET, Needs, Paths, Route, allows
+from .refusals import (
+    DOMAIN_MISMATCH,
+    NOT_OPEN,
+    STORE_FAILED,
+    InstallRefused,
+    Refusal,
+    Refused,
+    missing_feature,
+)
 from .server_license import ServerLicense
-from .store import ProcessBound
+from .store import ProcessBound, StoreFailed
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -26,6 +40,11 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 POLICY_VIOLATION: Final = 1008
 """The close code of a refused websocket (RFC 6455 §7.4.1)."""
+MAX_REASON: Final = 123
+"""The bytes of a close frame that are left for the reason (RFC 6455 §5.5)."""
+
+_ANSWERED: Final = Refused, InstallRefused, StoreFailed
+_LOG: Final = logging.getLogger(__name__)
 
 
 class LicenseMiddleware(ProcessBound):
@@ -35,69 +54,133 @@ class LicenseMiddleware(ProcessBound):
         self,
         app: App,
         *,
-        license: ServerLicense,  # noqa: A002 - the term of the field
+        license: ServerLicense | Callable[[], ServerLicense | None],  # noqa: A002 - the field's term
         now: Callable[[], datetime],
         routes: Mapping[tuple[str, str], Route] = DEFAULT_ROUTES,
+        extra_routes: Mapping[tuple[str, str], Route] | None = None,
         api: str = "/api/",
         features: Mapping[str, str] | None = None,
     ) -> None:
         """Wrap an app.
 
         Args:
-            license: that of this process. The first request of a minute stores the time seen, with
-                one commit in the thread of the event loop.
+            license: that of this process, or a callable that returns it at each request, for an app
+                that opens it in its lifespan. While that returns None or raises an error (which is
+                logged), requests that need a license get 503 `license_not_open`. The first request
+                of a minute stores the time seen, with one commit in the thread of the event loop.
             now: the server's clock, aware.
-            routes: method (or `WEBSOCKET`) and path of the routes other than API and pages.
+            routes: method (or `WEBSOCKET`) and path of the routes other than API and pages. A
+                `HEAD` is of the kind of its `GET`, unless it is in the table.
+            extra_routes: routes in addition to these, such as a health check (`Route.HEALTH`) or
+                the callback of a single sign-on (`Route.SIGN_IN`).
             api: the beginning of the paths of the API.
             features: the feature that a path, and all paths below it, need. A path below two of
                 them needs both features.
 
         Raises:
-            ValueError: `api`, or the path of a feature or of a checked route, does not begin with a
-                slash or has a parameter (`{…}`), so that no request would match it.
+            ValueError: a path does not begin with a slash or has a parameter (`{…}`), so that no
+                request would match it; a method is not in capitals; one of the six kinds of route
+                that let an admin upload a license is missing; a feature is not one of FORMAT's.
         """
         self.app = app
-        self._license = license
+        if isinstance(license, ServerLicense):
+            opened = license
+            self._license: Callable[[], ServerLicense | None] = lambda: opened
+        else:
+            self._license = partial(_opened, license)
         self._now = now
-        self._paths = Paths(routes=routes, api=api, features=features or {})
+        self._paths = Paths(
+            routes={**routes, **(extra_routes or {})}, api=api, features=features or {}
+        )
+        # The last license, and clues to the paths that it does not allow.
+        self._last: tuple[License | None, tuple[str, ...]] = None, ()
         # The last match, since most requests are for the same host.
         self._covered: tuple[AllowedDomain, bytes] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it with the refusal."""
         kind = scope["type"]
-        if kind == "http":
-            # A client may send the method `WEBSOCKET`, which does not open a websocket.
-            method = scope["method"]
-            refusal = self._refusal(scope, "" if method == WEBSOCKET else method)
-        elif kind == "websocket":
-            refusal = self._refusal(scope, WEBSOCKET)
-        else:
-            refusal = None
-        if refusal is None:
-            await self.app(scope, receive, send)
-        elif kind == "http":
-            await _answer(send, "http.response", refusal)
-        else:
-            await _close(scope, receive, send, refusal)
+        if kind != "http":
+            await (self._websocket if kind == "websocket" else self.app)(scope, receive, send)
+            return
+        begun: list[bool] = []
+        try:
+            refusal = self._refusal(scope)
+            if refusal is None:
+                await self.app(scope, receive, partial(_send, send, begun))
+                return
+        except _ANSWERED as error:
+            if begun:
+                raise
+            refusal = _refusal_of(error)
+        await _answer(send, "http.response", refusal)
 
-    def _refusal(self, scope: Scope, method: str) -> Refusal | None:
-        needs = self._paths.needs(method, scope["path"], scope.get("root_path"))
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        socket = _Websocket(scope, receive, send)
+        try:
+            refusal = self._refusal(scope)
+            if refusal is None:
+                await self.app(scope, socket.receive, socket.send)
+                return
+        except _ANSWERED as error:
+            if socket.ended:
+                raise
+            refusal = _refusal_of(error)
+        await socket.refuse(refusal)
+
+    def _refusal(self, scope: Scope) -> Refusal | None:
+        last, clues = self._last
+        if last is not None and self._still_allows(last, clues, scope):
+            return None
+        needs = self._needs(scope)
         if needs is None:
             return None
-        now = self._now()
-        active = self._license.active(now)
+        license, now = self._license(), self._now()  # noqa: A001 - the term of the field
+        if license is None:
+            return NOT_OPEN
+        active = license.active(now)
         if isinstance(active, Refusal):
             return active
-        domain = active.allowed_domain
-        if domain is not None and not self._covers(domain, host := _host(scope["headers"])):
-            return self._license.refused(DOMAIN_MISMATCH, now, host=host.decode("latin-1"))
-        if not needs:
-            return None
+        domain, host = active.allowed_domain, _host(scope)
+        if domain is not None and not self._covers(domain, host):
+            return license.refused(DOMAIN_MISMATCH, now, host=host.decode("latin-1"))
+        self._last = active, self._paths.clues(active.features)
+        return self._unmet(needs, active, license, now)
+
+    def _unmet(
+        self,
+        needs: tuple[str, ...] | Refusal,
+        active: License,
+        license: ServerLicense,  # noqa: A002 - the term of the field
+        now: datetime,
+    ) -> Refusal | None:
         if isinstance(needs, Refusal):
-            return self._license.refused(needs, now)
+            return license.refused(needs, now)
         missing = next(filter(None, (missing_feature(active, each) for each in needs)), None)
-        return None if missing is None else self._license.refused(missing, now)
+        return None if missing is None else license.refused(missing, now)
+
+    def _still_allows(self, last: License, clues: tuple[str, ...], scope: Scope) -> bool:
+        """Return whether the license of the last request allows this one at first glance."""
+        path, root_path = scope["path"], scope.get("root_path")
+        if not allows(clues, root_path + path if root_path else path):
+            return False
+        try:
+            license = self._license()  # noqa: A001 - the term of the field
+            if license is None or license.active(self._now()) is not last:
+                self._last = None, ()
+                return False
+        except Exception:  # noqa: BLE001 - raised again if the request needs a license
+            return False
+        domain = last.allowed_domain
+        return domain is None or self._covers(domain, _host(scope))
+
+    def _needs(self, scope: Scope) -> Needs:
+        if scope["type"] == "websocket":
+            method = WEBSOCKET
+        else:
+            # A client may send the method `WEBSOCKET`, which does not open a websocket.
+            method = "" if scope["method"] == WEBSOCKET else scope["method"]
+        return self._paths.needs(method, scope["path"], scope.get("root_path"))
 
     def _covers(self, domain: AllowedDomain, host: bytes) -> bool:
         covered = self._covered
@@ -109,10 +192,75 @@ class LicenseMiddleware(ProcessBound):
         return True
 
 
-def _host(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+def _host(scope: Scope) -> bytes:
     """Return the Host header; the empty host if it is missing or repeated (FORMAT §3)."""
-    hosts = [value for name, value in headers if name == b"host"]
-    return hosts[0] if len(hosts) == 1 else b""
+    host: bytes | None = None
+    for name, value in scope["headers"]:
+        if name == b"host":
+            host = value if host is None else b""
+    return host or b""
+
+
+def _opened(
+    license: Callable[[], ServerLicense | None],  # noqa: A002 - the term of the field
+) -> ServerLicense | None:
+    try:
+        return license()
+    except Exception as error:  # noqa: BLE001 - a license that does not open is not active
+        _LOG.error("the license is not open: %s: %s", type(error).__name__, error)
+        return None
+
+
+def _send(send: Send, begun: list[bool], message: Message) -> Awaitable[None]:
+    begun.append(True)
+    return send(message)
+
+
+class _Websocket:
+    """A websocket, and how far its app has come with it."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._connected = self._accepted = self.ended = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._connected = True
+        self.ended = self.ended or message["type"] == "websocket.disconnect"
+        return message
+
+    async def send(self, message: Message) -> None:
+        self._accepted = self._accepted or message["type"] == "websocket.accept"
+        self.ended = self.ended or message["type"] not in {"websocket.accept", "websocket.send"}
+        await self._send(message)
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Answer in the place of the app, or close what it accepted."""
+        if not self._connected:
+            await self.receive()
+        if self.ended:
+            return
+        if not self._accepted:
+            if "websocket.http.response" in (self._scope.get("extensions") or {}):
+                await _answer(self._send, "websocket.http.response", refusal)
+                return
+            # Closed before it is accepted, it would get a 403 without the reason.
+            await self._send({"type": "websocket.accept"})
+        reason = f"{refusal.code}: {refusal.message}".encode()[:MAX_REASON].decode(errors="ignore")
+        await self._send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": reason})
+
+
+def _refusal_of(error: Refused | InstallRefused | StoreFailed) -> Refusal:
+    if isinstance(error, Refused):
+        return error.refusal
+    if isinstance(error, InstallRefused):
+        status, code, message, hint = error.status, error.code, error.message, error.hint
+        return Refusal(status=status, code=code, message=message, hint=hint)
+    # Its message may name a file or a process, and any client may get this answer.
+    _LOG.error("a request was refused, since the license store failed: %s", error)
+    return STORE_FAILED
 
 
 async def _answer(send: Send, kind: str, refusal: Refusal) -> None:
@@ -124,13 +272,3 @@ async def _answer(send: Send, kind: str, refusal: Refusal) -> None:
     ]
     await send({"type": f"{kind}.start", "status": refusal.status, "headers": headers})
     await send({"type": f"{kind}.body", "body": body})
-
-
-async def _close(scope: Scope, receive: Receive, send: Send, refusal: Refusal) -> None:
-    if (await receive())["type"] != "websocket.connect":
-        return
-    if "websocket.http.response" in scope.get("extensions", {}):
-        await _answer(send, "websocket.http.response", refusal)
-    else:
-        reason = f"{refusal.code}: {refusal.message}"
-        await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": reason})

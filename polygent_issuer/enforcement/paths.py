@@ -9,17 +9,17 @@ ends the path at `?` or `#`. Werkzeug adds a missing slash in front.
 
 import posixpath
 import re
-import string
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 from typing import Final
 from urllib.parse import unquote
 
+from ..verifier.tables import ENTERPRISE_FEATURES, FEATURES
 from .refusals import MALFORMED_PATH, Refusal
 
 
 class Route(StrEnum):
-    """The kinds of route of a server; the first six and pages are allowed in every state."""
+    """The kinds of route of a server; all but the last three are allowed in every state."""
 
     LICENSE_STATUS = "license_status"
     MACHINE_INFO = "machine_info"
@@ -27,11 +27,24 @@ class Route(StrEnum):
     SIGN_IN = "sign_in"
     SIGN_OUT = "sign_out"
     CURRENT_USER = "current_user"
+    HEALTH = "health"
     PAGE = "page"
     API = "api"
     SESSION_AGENT = "session_agent"
     DEPLOY_AGENT = "deploy_agent"
 
+
+RECOVERY: Final = frozenset(
+    {
+        Route.LICENSE_STATUS,
+        Route.MACHINE_INFO,
+        Route.LICENSE_UPLOAD,
+        Route.SIGN_IN,
+        Route.SIGN_OUT,
+        Route.CURRENT_USER,
+    }
+)
+"""The routes that lead out of every state: an admin signs in, and uploads a license."""
 
 JUDGED: Final = frozenset({Route.API, Route.SESSION_AGENT, Route.DEPLOY_AGENT})
 """The routes that need an active license; decide here about each new route."""
@@ -54,44 +67,42 @@ Needs = tuple[str, ...] | Refusal | None
 """The features that a request needs in addition to an active license, or the refusal of a path that
 no license allows; None if the request needs no license."""
 
-_PLAIN: Final = string.ascii_lowercase + string.digits + "/-_~"
-"""No software changes a path of these characters without a doubled slash."""
+_CONTROL: Final = r"\x00-\x1f\x7f-\x9f"
+_CHANGED: Final = rf"/%;\\?#{_CONTROL}"
+_PLAIN: Final = rf"(?:/[^.{_CHANGED}][^{_CHANGED}]*+)*+/?\Z"
+"""Segments that software changes in no way but their case, and the slash at the end."""
+_is_plain: Final = re.compile(_PLAIN).match
 _SLASHES: Final = re.compile(r"[/\\]+")
-_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROLS: Final = re.compile(f"[{_CONTROL}]")
 _ENDS: Final = re.compile(r"[?#]")
 _ROUNDS: Final = 3
-
-# The number and length of cached requests are limited, since clients choose method and path.
-_SEEN: Final = 4_096
-_SHORT: Final = 200
-_UNSEEN: Final = ("",)
+_FEATURES: Final = frozenset((*FEATURES, *ENTERPRISE_FEATURES))
 
 
 class Paths:
-    """A server's table of routes."""
+    """A server's table of routes; it keeps nothing of a request, since clients choose its path."""
 
     def __init__(
         self, *, routes: Mapping[tuple[str, str], Route], api: str, features: Mapping[str, str]
     ) -> None:
         """Arguments and errors are those of `LicenseMiddleware`."""
-        judged = {at for at, route in routes.items() if route in JUDGED}
-        for path in (api, *features, *(path for _, path in judged)):
-            if not path.startswith("/") or "{" in path:
-                raise ValueError(f"{path!a} does not begin with a slash, or has a parameter")
-        self._exempt: dict[tuple[str, str], Needs] = dict.fromkeys(routes.keys() - judged)
-        self._seen = dict(self._exempt)
+        _check(routes, api, features)
         # Routers also run the endpoint of a GET for a HEAD.
-        judged |= {("HEAD", path) for method, path in judged if method.upper() == "GET"}
-        self._judged = {
-            (method.upper(), each)
-            for method, path in judged
-            for each in (path, path.lower(), _prefix(path))
+        heads = {
+            ("HEAD", path): route for (method, path), route in routes.items() if method == "GET"
         }
-        pairs = [(_prefix(path), name) for path, name in features.items()]
-        prefixes = {_prefix(api), *(prefix for prefix, _ in pairs)}
+        table = {**heads, **routes}
+        self._exempt = frozenset(at for at, route in table.items() if route not in JUDGED)
+        self._judged = frozenset(
+            (method, _prefix(path)) for method, path in table.keys() - self._exempt
+        )
+        self._features = [(_prefix(path), name) for path, name in features.items()]
+        prefixes = {_prefix(api), *(prefix for prefix, _ in self._features)}
         # A path below the paths of two features needs both.
         self._below = {
-            each: frozenset(name for prefix, name in pairs if f"{each}/".startswith(f"{prefix}/"))
+            each: frozenset(
+                name for prefix, name in self._features if f"{each}/".startswith(f"{prefix}/")
+            )
             for each in prefixes
         }
         longest_first = sorted(self._below, key=len, reverse=True)
@@ -103,28 +114,62 @@ class Paths:
         The path may begin with the `root_path` of a mount or proxy, or a proxy may have removed
         that. It is checked both ways.
         """
+        paths = {path}
         if root_path:
-            return self._read(method, path, path.removeprefix(root_path), root_path + path)
-        seen = self._seen.get((method, path), _UNSEEN)
-        if seen is _UNSEEN:
-            seen = self._read(method, path)
-            if len(self._seen) >= _SEEN:
-                self._seen = dict(self._exempt)
-            if len(method) + len(path) <= _SHORT:
-                self._seen[method, path] = seen
-        return seen
-
-    def _read(self, method: str, *paths: str) -> Needs:
-        if any((method, path) in self._exempt for path in paths):
+            paths |= {path.removeprefix(root_path), root_path + path}
+        if any((method, each) in self._exempt for each in paths):
             return None
         readings = set().union(*map(_readings, paths))
         matches = [self._below[at[1]] for at in map(self._match, readings) if at]
         upper = method.upper()  # as Django and werkzeug do
-        if not matches and not any((upper, reading) in self._judged for reading in readings):
+        if not matches and not any((upper, each.rstrip("/")) in self._judged for each in readings):
             return None
         if any(map(_CONTROLS.search, readings)):
             return MALFORMED_PATH
         return tuple(sorted(frozenset().union(*matches)))
+
+    def clues(self, features: Collection[str]) -> tuple[str, ...]:
+        """Return a segment of each path that needs another feature than these, for `allows`."""
+        lacking = (prefix for prefix, name in self._features if name not in features)
+        ends = {prefix.rpartition("/")[2] for prefix in lacking}
+        # In others than ASCII, the lower case of a letter depends on those around it.
+        return tuple(end if end.isascii() else "" for end in ends)
+
+
+def allows(clues: tuple[str, ...], path: str) -> bool:
+    """Return whether a license allows a path (with its `root_path` before it), at first glance.
+
+    No reading of a path without `%` has a segment that is not in it, nor a control character.
+    """
+    if "%" in path or not path.isprintable():
+        return False
+    if clues:
+        lower = path.lower()
+        for clue in clues:
+            if clue in lower:
+                return False
+    return True
+
+
+def _check(routes: Mapping[tuple[str, str], Route], api: str, features: Mapping[str, str]) -> None:
+    """Refuse what would have no effect, or would lock an admin out."""
+    for path in (api, *features, *(path for _, path in routes)):
+        if not path.startswith("/") or "{" in path:
+            raise ValueError(
+                f"{path!a} does not begin with a slash, or has a parameter, so no request would "
+                "match it: write each path as requests have it"
+            )
+    if lower := [method for method, _ in routes if method != method.upper()]:
+        raise ValueError(f"the method {lower[0]!a} matches no request: write it in capitals")
+    if missing := sorted(RECOVERY - set(routes.values())):
+        raise ValueError(
+            f"no route for {', '.join(missing)}: without one, an expired license could not be "
+            "renewed; start from DEFAULT_ROUTES, or name yours with these kinds"
+        )
+    if unknown := sorted(set(features.values()) - _FEATURES):
+        raise ValueError(
+            f"no license has the feature {unknown[0]!a}: use one of {', '.join(sorted(_FEATURES))}"
+        )
 
 
 def _prefix(path: str) -> str:
@@ -133,8 +178,8 @@ def _prefix(path: str) -> str:
 
 def _readings(path: str) -> set[str]:
     """Return the path unchanged, and as software that decodes, folds or resolves it reads it."""
-    if path.startswith("/") and not path.strip(_PLAIN) and "//" not in path:
-        return {path}
+    if _is_plain(path):
+        return {path.lower()}
     decoded = [path]
     for _ in range(_ROUNDS):
         decoded.append(unquote(decoded[-1]))

@@ -20,6 +20,7 @@ from support.servers import DAY, Server
 
 from polygent_issuer.enforcement import DEFAULT_ROUTES, WEBSOCKET, LicenseMiddleware, Route
 from polygent_issuer.enforcement.asgi import App
+from polygent_issuer.enforcement.paths import RECOVERY
 from polygent_issuer.verifier import AllowedDomain
 
 FEATURES = {"/api/workflows": "workflows"}
@@ -174,14 +175,15 @@ def test_a_host_that_matched_before_may_not_match_now(app: App, server: Server) 
 
 
 def test_agents_are_refused_with_a_license_error(app: App, server: Server) -> None:
-    """Agents are closed with the reason, or get 503 if the server can send that."""
+    """Agents get 503 if the server can send that, or are accepted and closed with the reason."""
     scope = websocket_scope("/api/agents/session")
     assert messages(app, scope, "websocket.connect") == [
+        {"type": "websocket.accept"},
         {
             "type": "websocket.close",
             "code": 1008,
             "reason": "license_none: no license is installed",
-        }
+        },
     ]
     start, body = messages(
         app, {**scope, "extensions": {"websocket.http.response": {}}}, "websocket.connect"
@@ -190,15 +192,15 @@ def test_agents_are_refused_with_a_license_error(app: App, server: Server) -> No
     assert json.loads(body["body"])["error"]["code"] == "license_none"
     server.install(0)
     accepted = messages(app, scope, "websocket.connect")
-    assert accepted[0]["type"] == "websocket.accept"
+    assert accepted[1]["type"] == "websocket.send"
 
 
 def test_other_websockets(app: App) -> None:
     """Websockets below the API are checked; others pass."""
     refused = messages(app, websocket_scope("/api/me"), "websocket.connect")
-    assert refused[0]["type"] == "websocket.close"
+    assert refused[1]["type"] == "websocket.close"
     passed = messages(app, websocket_scope("/live"), "websocket.connect")
-    assert passed[0]["type"] == "websocket.accept"
+    assert passed[1]["type"] == "websocket.send"
 
 
 def test_a_client_that_left_gets_no_answer(app: App) -> None:
@@ -278,7 +280,8 @@ def test_the_router_never_reaches_the_api(server: Server, path: str, root_path: 
             AppRoute("/{rest:path}", page),
         ]
     )
-    app = LicenseMiddleware(inner, license=server.license, now=lambda: server.now, routes={})
+    elsewhere = {("GET", f"/away/{kind}"): kind for kind in RECOVERY}
+    app = LicenseMiddleware(inner, license=server.license, now=lambda: server.now, routes=elsewhere)
     for each in (f"/{path}", root_path + path, root_path + "/" + path):
         status(app, http_scope(each, root_path=root_path))
     assert reached == []
@@ -364,7 +367,7 @@ def test_a_method_called_websocket(server: Server) -> None:
         reached.append(scope["type"])
 
     gate = LicenseMiddleware(
-        endpoint, license=server.license, now=lambda: server.now, routes=routes
+        endpoint, license=server.license, now=lambda: server.now, extra_routes=routes
     )
     assert status(gate, http_scope("/api/live", method=WEBSOCKET)) == 503
     messages(gate, websocket_scope("/api/live"), "websocket.connect")

@@ -70,10 +70,10 @@ def fetch(app: App, method: str, path: str, **how: Any) -> httpx2.Response:
 
 
 @contextmanager
-def served(app: App) -> Iterator[int]:
+def served(app: App, *, ws: str = "wsproto") -> Iterator[int]:
     """Serve an app with uvicorn; yield the port."""
     listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, ws="wsproto", log_config=None, lifespan="off")
+    config = uvicorn.Config(app, ws=ws, log_config=None, lifespan="off")
     server = uvicorn.Server(config)
     thread = Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
