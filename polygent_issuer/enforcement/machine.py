@@ -21,8 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from ..verifier.license import canonical_fingerprint, display_name_problem
-from .placeholders import is_placeholder
+from ..verifier.license import canonical_fingerprint, display_name_problem, is_placeholder
 from .refusals import error_json
 from .store import instant
 

@@ -14,10 +14,11 @@ from functools import cache
 from itertools import product
 from typing import TYPE_CHECKING, Final
 
-from polygent_issuer.enforcement.placeholders import FILLERS, is_placeholder, plain
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.terms.dates import in_utc, instant
 from polygent_issuer.text import escape_short
+from polygent_issuer.verifier.license import is_placeholder, plain
+from polygent_issuer.verifier.tables import FILLERS
 
 if TYPE_CHECKING:
     from polygent_issuer.machine_info.document import MachineInfo

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from typing import Any, Final, TypeVar
 
 from .domain import AllowedDomain
 from .errors import InvalidDomain, invalid_claim, quoted
 from .jws import loads_object
-from .tables import ENTERPRISE_FEATURES, FORBIDDEN, FORBIDDEN_AT_EDGES
+from .tables import ENTERPRISE_FEATURES, FILLERS, FORBIDDEN, FORBIDDEN_AT_EDGES
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 VERSION: Final = 1
@@ -199,6 +200,7 @@ _EDGE = re.compile(_characters(FORBIDDEN_AT_EDGES))
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 _FEATURE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _LICENSE_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_PUNCTUATION = re.compile(r"[^a-z0-9]+")
 _FINGERPRINT = re.compile(r"[!-~]{8,256}")
 _HEXADECIMAL = re.compile(r"(?:sha256:)?[0-9a-f]+", re.ASCII | re.IGNORECASE)
 
@@ -241,6 +243,23 @@ def canonical_fingerprint(text: str) -> str | None:
     if not _FINGERPRINT.fullmatch(trimmed):
         return None
     return trimmed.lower() if _HEXADECIMAL.fullmatch(trimmed) else trimmed
+
+
+def is_placeholder(text: str) -> bool:
+    """Return whether an id is one repeated character or a vendor's filler text, in any spelling."""
+    bare = plain(text)
+    return len(set(bare)) <= 1 or bare in _plain_fillers()
+
+
+def plain(text: str) -> str:
+    """Return the letters and digits in lower case; a text without any is returned whole."""
+    text = text.strip().lower()
+    return _PUNCTUATION.sub("", text) or text
+
+
+@cache
+def _plain_fillers() -> frozenset[str]:
+    return frozenset(map(plain, FILLERS))
 
 
 # The rule of each claim: its type, then its value. A bool is not an integer, and `null` is not an

@@ -1,4 +1,4 @@
-"""Tables of FORMAT: the features of a license, and characters that no display name may hold.
+"""Tables of FORMAT: features, characters that no display name may hold, and ids that are none.
 
 The characters are frozen for `ver` 1. They do not come from a Unicode database, which changes with
 the version of Python.
@@ -66,3 +66,15 @@ FORBIDDEN_AT_EDGES: Final[tuple[tuple[int, int], ...]] = (
     (0x200C, 0x200D),
 )
 """More ranges, forbidden only as the first and last character of a display name."""
+
+FILLERS: Final = (
+    *("To be filled by O.E.M.", "OEM", "Default string", "System Serial Number", "Serial Number"),
+    *("Base Board Serial Number", "Chassis Serial Number", "System UUID", "Empty", "Blank"),
+    *("Not Specified", "Not Applicable", "Not Available", "Not Present", "Not Set", "N/A", "NA"),
+    *("None", "null", "nil", "undefined", "unknown", "invalid", "uninitialized", "placeholder"),
+    *("false", "error", "localhost", "123456789", "12345678", "1234567890", "0123456789"),
+    # UUIDs that mainboard vendors ship as examples
+    *("03000200-0400-0500-0006-000700080009", "00020003-0004-0005-0006-000700080009"),
+    *("12345678-1234-5678-90ab-cddeefaabbcc", "fefefefe-fefe-fefe-fefe-fefefefefefe"),
+)
+"""Texts that firmware and programs write when they have no id."""
