@@ -129,8 +129,7 @@ class LicenseMiddleware(ProcessBound):
         await socket.refuse(refusal)
 
     def _refusal(self, scope: Scope) -> Refusal | None:
-        last, clues = self._last
-        if last is not None and self._still_allows(last, clues, scope):
+        if self._still_allows(scope):
             return None
         needs = self._needs(scope)
         if needs is None:
@@ -159,8 +158,11 @@ class LicenseMiddleware(ProcessBound):
         missing = next(filter(None, (missing_feature(active, each) for each in needs)), None)
         return None if missing is None else license.refused(missing, now)
 
-    def _still_allows(self, last: License, clues: tuple[str, ...], scope: Scope) -> bool:
+    def _still_allows(self, scope: Scope) -> bool:
         """Return whether the license of the last request allows this one at first glance."""
+        last, clues = self._last
+        if last is None:
+            return False
         path, root_path = scope["path"], scope.get("root_path")
         if not allows(clues, root_path + path if root_path else path):
             return False

@@ -1,4 +1,4 @@
-"""What a real websocket client of an agent gets from uvicorn, with each of its implementations."""
+"""A real websocket client of an agent and uvicorn, with each of its implementations."""
 
 import json
 from collections.abc import Iterator

@@ -230,7 +230,7 @@ def test_an_app_that_has_received_the_connect(server: Server, *, accepted: bool)
 def test_an_error_after_a_websocket_has_ended_is_raised(
     server: Server, ended: dict[str, Any]
 ) -> None:
-    """The app itself has closed or denied it, so there is nobody to answer."""
+    """The app itself has closed or denied it, so no client waits for an answer."""
 
     async def app(_scope: Any, receive: Any, send: Any) -> None:
         await receive()

@@ -1,4 +1,4 @@
-"""What an integrator passes to the middleware, and where it belongs among other middleware."""
+"""Options of the middleware, and its place among other middleware."""
 
 import logging
 from collections.abc import Callable
@@ -164,7 +164,7 @@ def test_a_license_with_every_feature_still_refuses_control_characters(server: S
 
 
 def test_a_license_with_every_feature_ends_like_any_other(server: Server) -> None:
-    """What passed before its end, or before another license, does not pass afterwards."""
+    """A path that passed before the expiry does not pass afterwards."""
     answer = complete(server)
     server.now = server.held().expires_at
     assert answer("/api/bots") == 503

@@ -165,7 +165,7 @@ def test_a_table_that_locks_the_admin_out(kind: Route) -> None:
 
 
 def test_a_feature_that_no_license_has() -> None:
-    """A misspelt feature, which would refuse a path for ever, is an error at the start."""
+    """A misspelt feature, which would always refuse a path, is an error at the start."""
     with pytest.raises(ValueError, match=r"feature 'bot': use one of .*, bots, "):
         Paths(routes=ELSEWHERE, api="/api/", features={"/api/bots": "bot"})
     every = {f"/api/{name}": name for name in (*FEATURES_OF_FORMAT, *ENTERPRISE_FEATURES)}
