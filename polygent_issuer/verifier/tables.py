@@ -1,4 +1,4 @@
-"""Tables of FORMAT: features, characters that no display name may hold, and texts that are no id.
+"""Tables of FORMAT: features, characters that no display name may hold, and fillers of ids.
 
 The characters are frozen for `ver` 1. They do not come from a Unicode database, which changes with
 the version of Python.
