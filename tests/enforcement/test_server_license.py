@@ -8,7 +8,7 @@ from polygent_issuer.verifier import AllowedDomain
 
 PASS = (
     *(Route.LICENSE_STATUS, Route.MACHINE_INFO, Route.LICENSE_UPLOAD),
-    *(Route.SIGN_IN, Route.SIGN_OUT, Route.CURRENT_USER, Route.PAGE),
+    *(Route.SIGN_IN, Route.SIGN_OUT, Route.CURRENT_USER, Route.HEALTH, Route.PAGE),
 )
 
 
