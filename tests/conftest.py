@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from importlib import import_module
@@ -78,7 +79,8 @@ def _make_hurry(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(main, "load", _once_for_each_body(main.load))
     durable, unsynced = connection.pragmas, "PRAGMA synchronous = OFF"
     patch.setattr(connection, "pragmas", lambda platform: (*durable(platform), unsynced))
-    patch.setattr(sqlite_store, "PRAGMAS", (*sqlite_store.PRAGMAS, "synchronous = OFF"))
+    pragmas = (*sqlite_store.CONTENT.pragmas, "synchronous = OFF")
+    patch.setattr(sqlite_store, "CONTENT", replace(sqlite_store.CONTENT, pragmas=pragmas))
     patch.setattr(os, "fsync", os.fstat)  # refuses a closed descriptor, too
     patch.setattr(publication, "_sync_all", os.fstat)
 

@@ -1,4 +1,4 @@
-"""Work that one process of several does, once."""
+"""Claims: of several processes, one does a piece of work, once."""
 
 from threading import Lock
 
@@ -25,4 +25,4 @@ class Claims(ProcessBound):
         return frozenset()
 
     def done(self, what: str) -> None:
-        """Keep a claim, which is never lost from now on."""
+        """Keep a claim for good: it is never lost."""

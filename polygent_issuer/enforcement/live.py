@@ -27,12 +27,6 @@ _BEAT: Final = round(5 / ROUND)
 """Rounds between two signs of life."""
 _PATIENCE: Final = round(40 / ROUND)
 """Rounds without a sign of life after which a process counts as dead."""
-PRAGMAS: Final = (
-    "trusted_schema = OFF",
-    "foreign_keys = ON",
-    "synchronous = OFF",
-    "journal_mode = TRUNCATE",  # a process that is killed leaves a journal that undoes its write
-)
 _CONTENT: Final = Content(
     application_id=0x5047_4C4C,  # PGLL
     version=1,
@@ -48,12 +42,17 @@ _CONTENT: Final = Content(
         "CREATE INDEX connection_host ON connection (kind, host)",
         "CREATE TABLE claim (what TEXT PRIMARY KEY, process TEXT) STRICT",
     ),
-    pragmas=PRAGMAS,
+    pragmas=(
+        "trusted_schema = OFF",
+        "foreign_keys = ON",
+        "synchronous = OFF",
+        "journal_mode = TRUNCATE",  # the journal of a killed process undoes its write
+    ),
 )
 
 
 class Live(SqliteFile):
-    """The part of this process, and the whole of all."""
+    """The hosts and claims of all processes, with those of this one in memory, too."""
 
     _may_vanish = True
 
@@ -156,8 +155,7 @@ class Live(SqliteFile):
         return int(rows[0][0])
 
     def _add(self, connection: Connection) -> None:
-        made = connection
-        row = self._id, made.number, made.kind, made.host
+        row = self._id, connection.number, connection.kind, connection.host
         self._rows("INSERT INTO connection VALUES (?, ?, ?, ?)", *row)
 
     @contextmanager

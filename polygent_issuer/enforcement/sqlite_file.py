@@ -1,4 +1,4 @@
-"""A SQLite file that several processes share: opened, recognised, read, written and watched.
+"""A SQLite file that several processes share: opened, recognised, read and written.
 
 No process holds it between two transactions, so SQLite's own locks and rollback journal are enough,
 also when a process is killed. Times are microseconds since 1970 UTC.
@@ -28,6 +28,12 @@ _DAMAGED: Final = frozenset(
     {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR}
 )
 DAMAGED_HINT: Final = "restore a backup of this file, or move it away and upload the license again"
+_BUSY: Final = timedelta(milliseconds=10)
+"""The time after which SQLite's own wait for a lock starts again.
+
+In a longer one it looks more and more rarely, ten times a second at the end, and so may never get
+the lock while other processes pass it around.
+"""
 _MAKING: Final = Lock()
 """Held while a file is made: closing it again would drop the locks of this process on it."""
 
@@ -64,14 +70,6 @@ def optional(read: Reader) -> Reader:
 def an_instant(value: object) -> datetime:
     """Read an instant."""
     return from_moment(whole(FIRST, LAST)(value))
-
-
-_BUSY: Final = timedelta(milliseconds=10)
-"""The time after which SQLite's own wait for a lock starts again.
-
-In a longer one it looks more and more rarely, ten times a second at the end, and so may never get
-the lock while other processes pass it around.
-"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -205,7 +203,7 @@ class SqliteFile(ProcessBound):
         )
         self._opened += 1
         try:
-            self._identity = self._identity_now()
+            self._identity = self._file_identity()
             self._take()
         except BaseException:
             self._let_go()
@@ -276,15 +274,15 @@ class SqliteFile(ProcessBound):
 
     def _forget_another_file(self) -> None:
         """Open the file again before its next use, if it was replaced or deleted."""
-        if self._sqlite is not None and self._identity != self._identity_now():
+        if self._sqlite is not None and self._identity != self._file_identity():
             self._let_go()
 
-    def _identity_now(self) -> tuple[int, int] | None:
+    def _file_identity(self) -> tuple[int, int] | None:
         try:
-            found = self._path.stat()
+            stat = self._path.stat()
         except FileNotFoundError:
             return None
-        return found.st_dev, found.st_ino
+        return stat.st_dev, stat.st_ino
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
@@ -337,8 +335,8 @@ def _holders(path: Path) -> list[str]:
         inode, locks = path.stat().st_ino, Path("/proc/locks").read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError):
         return []
-    found = re.findall(rf"(?m)^\d+: \S+ +\S+ +\S+ +(\d+) \S+:{inode} ", locks)
-    return sorted({each for each in found if each != str(os.getpid())}, key=int)
+    holders = re.findall(rf"(?m)^\d+: \S+ +\S+ +\S+ +(\d+) \S+:{inode} ", locks)
+    return sorted({each for each in holders if each != str(os.getpid())}, key=int)
 
 
 def _row(

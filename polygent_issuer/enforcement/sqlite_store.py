@@ -30,48 +30,50 @@ from .watch import Watch
 APPLICATION_ID: Final = 0x50474C53
 """`PGLS` in the file's header, to recognise files of other applications."""
 SCHEMA_VERSION: Final = 1
-
-PRAGMAS: Final = (
-    "trusted_schema = OFF",
-    "foreign_keys = ON",
-    "synchronous = EXTRA",
-    "fullfsync = ON",  # on macOS fsync alone leaves data in the disk's cache
+CONTENT: Final = Content(
+    application_id=APPLICATION_ID,
+    version=SCHEMA_VERSION,
+    tables=(
+        """CREATE TABLE installation (
+            number INTEGER PRIMARY KEY,
+            license_id TEXT NOT NULL UNIQUE,
+            file BLOB NOT NULL,
+            sub TEXT NOT NULL,
+            scope TEXT NOT NULL,
+            iat INTEGER NOT NULL,
+            replaces TEXT NOT NULL,
+            at INTEGER NOT NULL,
+            by TEXT NOT NULL
+        ) STRICT""",
+        """CREATE TABLE kept (
+            one INTEGER PRIMARY KEY CHECK (one = 1),
+            in_force TEXT REFERENCES installation (license_id),
+            last_seen INTEGER,
+            tampered INTEGER NOT NULL CHECK (tampered IN (0, 1)),
+            last_run INTEGER
+        ) STRICT""",
+        """CREATE TABLE sent_milestone (
+            license_id TEXT NOT NULL,
+            days INTEGER NOT NULL,
+            PRIMARY KEY (license_id, days)
+        ) STRICT""",
+        """CREATE TABLE install_log (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            at INTEGER NOT NULL,
+            by TEXT NOT NULL,
+            license_id TEXT,
+            customer TEXT,
+            outcome TEXT NOT NULL
+        ) STRICT""",
+        "INSERT INTO kept VALUES (1, NULL, NULL, 0, NULL)",
+    ),
+    pragmas=(
+        "trusted_schema = OFF",
+        "foreign_keys = ON",
+        "synchronous = EXTRA",
+        "fullfsync = ON",  # on macOS fsync alone leaves data in the disk's cache
+    ),
 )
-_SCHEMA: Final = (
-    """CREATE TABLE installation (
-        number INTEGER PRIMARY KEY,
-        license_id TEXT NOT NULL UNIQUE,
-        file BLOB NOT NULL,
-        sub TEXT NOT NULL,
-        scope TEXT NOT NULL,
-        iat INTEGER NOT NULL,
-        replaces TEXT NOT NULL,
-        at INTEGER NOT NULL,
-        by TEXT NOT NULL
-    ) STRICT""",
-    """CREATE TABLE kept (
-        one INTEGER PRIMARY KEY CHECK (one = 1),
-        in_force TEXT REFERENCES installation (license_id),
-        last_seen INTEGER,
-        tampered INTEGER NOT NULL CHECK (tampered IN (0, 1)),
-        last_run INTEGER
-    ) STRICT""",
-    """CREATE TABLE sent_milestone (
-        license_id TEXT NOT NULL,
-        days INTEGER NOT NULL,
-        PRIMARY KEY (license_id, days)
-    ) STRICT""",
-    """CREATE TABLE install_log (
-        number INTEGER PRIMARY KEY AUTOINCREMENT,
-        at INTEGER NOT NULL,
-        by TEXT NOT NULL,
-        license_id TEXT,
-        customer TEXT,
-        outcome TEXT NOT NULL
-    ) STRICT""",
-    "INSERT INTO kept VALUES (1, NULL, NULL, 0, NULL)",
-)
-
 
 _TEXT: Final = exact(str)
 _INSTALLATION: Final[dict[str, Reader]] = {
@@ -117,14 +119,14 @@ class SqliteStore(SqliteFile):
             StoreFailed: (`license_store_failed`) it belongs to another application, is locked by
                 another process, is damaged, was created by a newer version, or cannot be opened.
         """
-        super().__init__(path, _content(), patience=patience)
+        super().__init__(path, CONTENT, patience=patience)
         self._live = Live(path.with_name(f"{path.name}-live"), patience=patience)
         self.hosts = SharedHosts(self._live)
         self.claims = SharedClaims(self._live)
         self._watch = Watch(self._look)
         self._listeners: list[WeakMethod[Callable[[], None]]] = []
-        self._looked: tuple[int, int] | None = None
-        self._looked = self.version()
+        self._watched = False
+        self._looked: tuple[int, int] | None = self.version()
 
     def watch(self, changed: Callable[[], None]) -> None:
         """Call a bound method within a second of another process's write, in a thread."""
@@ -159,12 +161,12 @@ class SqliteStore(SqliteFile):
 
     def stop_before_fork(self) -> None:
         """End the thread."""
-        self._watches = self._watch.stop()
+        self._watched = self._watch.stop()
 
     def go_on_after_fork(self, *, child: bool) -> None:
         """Release the lock, and watch again."""
         super().go_on_after_fork(child=child)
-        if self._watches:
+        if self._watched:
             self._watch.start()
 
     def load(self) -> Kept:
@@ -247,9 +249,3 @@ class SqliteStore(SqliteFile):
             " VALUES (?, ?, ?, ?, ?)",
             *(moment(entry.at), entry.by, entry.license_id, entry.customer, entry.outcome),
         )
-
-
-def _content() -> Content:
-    return Content(
-        application_id=APPLICATION_ID, version=SCHEMA_VERSION, tables=_SCHEMA, pragmas=PRAGMAS
-    )
