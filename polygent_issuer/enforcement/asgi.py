@@ -54,7 +54,7 @@ class LicenseMiddleware(ProcessBound):
         self,
         app: App,
         *,
-        license: ServerLicense | Callable[[], ServerLicense | None],  # noqa: A002 - the field's term
+        license: ServerLicense | Callable[[], ServerLicense | None],
         now: Callable[[], datetime],
         routes: Mapping[tuple[str, str], Route] = DEFAULT_ROUTES,
         extra_routes: Mapping[tuple[str, str], Route] | None = None,
@@ -134,7 +134,7 @@ class LicenseMiddleware(ProcessBound):
         needs = self._needs(scope)
         if needs is None:
             return None
-        license, now = self._license(), self._now()  # noqa: A001 - the term of the field
+        license, now = self._license(), self._now()
         if license is None:
             return NOT_OPEN
         active = license.active(now)
@@ -150,7 +150,7 @@ class LicenseMiddleware(ProcessBound):
         self,
         needs: tuple[str, ...] | Refusal,
         active: License,
-        license: ServerLicense,  # noqa: A002 - the term of the field
+        license: ServerLicense,
         now: datetime,
     ) -> Refusal | None:
         if isinstance(needs, Refusal):
@@ -167,7 +167,7 @@ class LicenseMiddleware(ProcessBound):
         if not allows(clues, root_path + path if root_path else path):
             return False
         try:
-            license = self._license()  # noqa: A001 - the term of the field
+            license = self._license()
             if license is None or license.active(self._now()) is not last:
                 self._last = None, ()
                 return False
@@ -204,7 +204,7 @@ def _host(scope: Scope) -> bytes:
 
 
 def _opened(
-    license: Callable[[], ServerLicense | None],  # noqa: A002 - the term of the field
+    license: Callable[[], ServerLicense | None],
 ) -> ServerLicense | None:
     try:
         return license()

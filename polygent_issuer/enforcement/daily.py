@@ -56,7 +56,7 @@ class DailyRuns(ProcessBound):
 
     def __init__(
         self,
-        license: ServerLicense,  # noqa: A002 - the term of the field
+        license: ServerLicense,
         *,
         admins: Callable[[], Sequence[Admin]],
         send: Callable[[Alert], object],

@@ -134,7 +134,7 @@ class InstallRefused(Exception):
         message: str,
         *,
         hint: str | None = None,
-        license: License | None = None,  # noqa: A002 - as in LicenseError
+        license: License | None = None,
     ) -> None:
         """Set the check that failed, and the license if it is authentic."""
         super().__init__(message)

@@ -79,7 +79,7 @@ class MachineInfo(Protocol):
 
 
 def license_routes(
-    license: ServerLicense | Callable[[], ServerLicense | None],  # noqa: A002 - the field's term
+    license: ServerLicense | Callable[[], ServerLicense | None],
     *,
     user: Callable[[Request], User | None] | Callable[[Request], Awaitable[User | None]],
     users_active: Callable[[], int] | Callable[[], Awaitable[int]],
@@ -124,7 +124,7 @@ class _Served:
         signed_in: User | None = await _called(self.user, request)
         if signed_in is not None and signed_in.is_admin:
             return await self._view()
-        license, now = self._license(), self.now()  # noqa: A001 - the field's term
+        license, now = self._license(), self.now()
         try:
             standing = await run_in_threadpool(license.standing, now)
         except StoreFailed:  # its message names files
@@ -136,7 +136,7 @@ class _Served:
     async def upload(self, request: Request) -> Response:
         admin = await self._admin(request)
         file = await _file(request)
-        license, now = self._license(), self.now()  # noqa: A001 - the field's term
+        license, now = self._license(), self.now()
         await run_in_threadpool(license.install, file, now=now, by=admin.name)
         return await self._view()
 
@@ -152,7 +152,7 @@ class _Served:
         )
         return JSONResponse(view.to_json(), headers=_NO_STORE)
 
-    def _document(self, license: ServerLicense, now: datetime) -> bytes:  # noqa: A002 - see above
+    def _document(self, license: ServerLicense, now: datetime) -> bytes:
         installed = license.standing(now).license
         customer = None if installed is None else installed.customer
         return self.make_machine_info(now=now, fingerprint=license.fingerprint, customer=customer)

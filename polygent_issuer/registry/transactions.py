@@ -256,7 +256,7 @@ class Writing(Reading):
         event: str,
         *,
         customer: str | None = None,
-        license: str | None = None,  # noqa: A002  # the word of the field
+        license: str | None = None,
         kid: str | None = None,
         accepted: Iterable[str] = (),
         reason: str | None = None,

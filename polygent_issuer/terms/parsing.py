@@ -69,7 +69,7 @@ class Terms:
     allowed_domain: AllowedDomain | None = None
 
     @classmethod
-    def of(cls, license: License) -> Self:  # noqa: A002 - the noun of the field
+    def of(cls, license: License) -> Self:
         """Return the terms of a license."""
         return cls(
             tier=license.tier,

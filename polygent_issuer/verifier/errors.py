@@ -63,7 +63,7 @@ class LicenseError(VerifierError):
         message: str,
         *,
         hint: str | None = None,
-        license: Any = None,  # noqa: A002, ANN401 - a public name; its module imports this one
+        license: Any = None,  # noqa: ANN401 - its module imports this one
     ) -> None:
         """Set the check that failed, and the license if it is authentic."""
         super().__init__(message, hint=hint)
