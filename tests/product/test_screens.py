@@ -5,12 +5,11 @@ The sandbox is the product as one process; its pages do not depend on the number
 
 import re
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from support.sandboxes import MACHINE, Sandbox
+from support.sandboxes import MACHINE, Sandbox, admin_at
 
 from polygent_issuer.verifier import AllowedDomain
 from polygent_issuer.verifier.tables import FEATURES
@@ -37,11 +36,8 @@ PROFILE, DEVICES = "/profile", "Devices"
 @pytest.fixture
 def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
     """The product without a license, with an admin signed in."""
-    made = Sandbox(tmp_path)
-    made.site.be_machine(MACHINE)
-    made.sign_in("admin")
-    with closing(made), made.client:
-        yield made
+    with admin_at(tmp_path) as sandbox:
+        yield sandbox
 
 
 @pytest.fixture

@@ -1,21 +1,17 @@
 """A sandbox for each test."""
 
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support.sandboxes import MACHINE, Sandbox
+from support.sandboxes import Sandbox, admin_at
 
 
 @pytest.fixture
 def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
     """A sandbox without a license, with an admin signed in."""
-    made = Sandbox(tmp_path)
-    made.site.be_machine(MACHINE)
-    made.sign_in("admin")
-    with closing(made), made.client:
-        yield made
+    with admin_at(tmp_path) as sandbox:
+        yield sandbox
 
 
 @pytest.fixture

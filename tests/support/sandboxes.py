@@ -1,5 +1,7 @@
 """A sandbox without a socket, with a client for its pages and its API."""
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -76,3 +78,13 @@ class Sandbox:
         """Return the socket of an agent, which connects in a `with` block."""
         url = f"ws://{HOST}/api/agents/{kind}?host={host}"
         return self.client.websocket_connect(url, headers=headers)
+
+
+@contextmanager
+def admin_at(folder: Path) -> Iterator[Sandbox]:
+    """Return a sandbox without a license on the machine `MACHINE`, with an admin signed in."""
+    sandbox = Sandbox(folder)
+    sandbox.site.be_machine(MACHINE)
+    sandbox.sign_in("admin")
+    with closing(sandbox), sandbox.client:
+        yield sandbox
