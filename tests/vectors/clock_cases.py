@@ -13,13 +13,14 @@ from vectors.server_steps import (
     step,
     vector,
 )
+from vectors.signing import FINGERPRINT
 
 _JUNE = "2026-06-02T00:00:00Z"
 
 
 def every() -> list[Json]:
     """All these vectors."""
-    return [*_states(), *_set_back(), *_ends_of_tampering()]
+    return [*_states(), *_machines_and_keys(), *_set_back(), *_ends_of_tampering()]
 
 
 def _public(now: str, state: str, expires_at: str | None, days_left: int | None) -> Json:
@@ -61,6 +62,11 @@ def _states() -> list[Json]:
             install("renewal", "2027-01-02T00:00:00Z"),
             window=TEN_YEARS,
         ),
+    ]
+
+
+def _machines_and_keys() -> list[Json]:
+    return [
         vector(
             "the machine changes, and changes back",
             install("standard"),
@@ -99,7 +105,7 @@ def _states() -> list[Json]:
             machine(OTHER_FINGERPRINT),
             state("2027-06-01T00:01:00Z", "expired"),
             state("2026-06-01T00:00:00Z", "machine_changed"),
-            machine("sha256:b09b44ad99942c4f8e2fd9d765274ee5c5a9ea54870ffb0ce0a163ce56cfa5c8"),
+            machine(FINGERPRINT),
             state("2026-06-01T00:00:00Z", "clock_tampered"),
             state("2027-01-01T00:00:00Z", "expired"),
         ),

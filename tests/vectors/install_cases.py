@@ -11,6 +11,7 @@ from vectors.server_steps import (
     state,
     vector,
 )
+from vectors.signing import FINGERPRINT
 
 _DECEMBER = "2026-12-02T00:00:00Z"
 _JUNE = "2026-06-02T00:00:00Z"
@@ -18,7 +19,7 @@ _JUNE = "2026-06-02T00:00:00Z"
 
 def every() -> list[Json]:
     """All these vectors."""
-    return [*_checks(), *_supersession(), *_log()]
+    return [*_checks(), *_acceptance(), *_supersession(), *_scopes(), *_log()]
 
 
 def refused_file(license_: str, now: str, code: str, state: str = "active") -> Json:
@@ -57,6 +58,12 @@ def _checks() -> list[Json]:
             refused_file("other machine", _JUNE, "machine_mismatch"),
             state(_JUNE, "active", licenseId=license_id(1)),
         ),
+    ]
+
+
+def _acceptance() -> list[Json]:
+    none = {"state": "none"}
+    return [
         vector(
             "the freshness window, to the microsecond",
             refused_file("standard", "2026-01-08T00:00:00.000001Z", "stale_issue_date", **none),
@@ -128,6 +135,11 @@ def _supersession() -> list[Json]:
             install("standard"),
             state(FIRST_DAY, "active", licenseId=license_id(1)),
         ),
+    ]
+
+
+def _scopes() -> list[Json]:
+    return [
         vector(
             "another customer",
             install("other customer", _JUNE),
@@ -138,11 +150,11 @@ def _supersession() -> list[Json]:
             "another machine, without and with `replaces`",
             machine(OTHER_FINGERPRINT),
             install("other machine", _JUNE),
-            machine("sha256:b09b44ad99942c4f8e2fd9d765274ee5c5a9ea54870ffb0ce0a163ce56cfa5c8"),
+            machine(FINGERPRINT),
             install("standard", _JUNE),
             machine(OTHER_FINGERPRINT),
             install("other machine, replaces standard", _JUNE),
-            machine("sha256:b09b44ad99942c4f8e2fd9d765274ee5c5a9ea54870ffb0ce0a163ce56cfa5c8"),
+            machine(FINGERPRINT),
             refused_file("standard", _JUNE, "superseded", "machine_changed"),
             window=TEN_YEARS,
         ),

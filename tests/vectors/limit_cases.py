@@ -24,7 +24,7 @@ NO_HOST = refused(503, "host_limit", message="concurrent host limit reached")
 
 def every() -> list[Json]:
     """All these vectors."""
-    return [*_features(), *_users(), *_sessions(), *_hosts()]
+    return [*_features(), *_users(), *_sessions(), *_hosts(), *_connected_hosts()]
 
 
 def _feature(name: str, expected: Json, now: str = FIRST_DAY) -> Json:
@@ -202,6 +202,11 @@ def _hosts() -> list[Json]:
             connect("1", "a", NO_HOST),
             connect("2", "a", NO_HOST, "deploy"),
         ),
+    ]
+
+
+def _connected_hosts() -> list[Json]:
+    return [
         vector(
             "a lower cap: connected hosts stay and may reconnect",
             install("standard"),
