@@ -21,7 +21,7 @@ from polygent_issuer.verifier import Verifier
 
 TOPIC = Path(polygent_issuer.__file__).parent / "guide/server.md"
 APPS = Path(__file__).parents[1] / "apps"
-QUOTED = ("licensing.py", "fastapi_app.py", "starlette_app.py", "nginx.conf", "test_license.py")
+QUOTED = ("licensing.py", "fastapi_app.py", "starlette_app.py", "test_license.py", "nginx.conf")
 _BLOCK = re.compile(r"(?<=^`)([\w.]+)(`:\n\n```\w+\n)(.*?)(?=^```$)", re.DOTALL | re.MULTILINE)
 
 
