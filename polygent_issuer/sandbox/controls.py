@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from polygent_issuer.enforcement import HostKind, Refusal
+from polygent_issuer.enforcement import HostKind, Refusal, State
 from polygent_issuer.sandbox.api import ANSWERS
 from polygent_issuer.sandbox.auth import site_of
 from polygent_issuer.sandbox.pages import PAGES, Endpoint, form_of, to
@@ -34,7 +34,8 @@ def _clock(site: SimulatedServer, form: FormData) -> str | None:
         return "enter a date and time, or choose one of the steps"
     if moment.year not in _YEARS:
         return f"the year must be between {_YEARS.start} and {_YEARS.stop - 1}"
-    if do == "set-back":
+    waits = do == "plus-1" and site.standing().state is State.CLOCK_TAMPERED
+    if do == "set-back" or waits:  # until the clock passes the latest time that it has seen
         site.set_clock(moment)
     else:
         site.travel(moment)

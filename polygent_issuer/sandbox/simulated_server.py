@@ -158,6 +158,7 @@ class SimulatedServer:
     def _open_store(self) -> None:
         """Replace the database by an empty one, which remembers no license and no time."""
         self.close()
+        self._was_set_back = False
         self._store = SqliteStore(self._folder / f"license-{next(self._numbers)}.db")
         self.license = ServerLicense(
             self._verifier,
@@ -192,12 +193,15 @@ class SimulatedServer:
         """
         due = [each for each in self._uploads if each.license.issued_at <= to + _SKEW]
         due = due or self._uploads[:1]
-        if to < self.now() or any(each not in self._installed for each in due):
+        missing = any(each not in self._installed for each in due)
+        if self._was_set_back or to < self.now() or missing:
             self._replay(due, to)
-        self.set_clock(to)
+        self.ahead = to - self._clock()
+        self.tick()
 
     def set_clock(self, now: datetime) -> None:
         """Set the clock of the server itself, which notices if it goes back, and `tick`."""
+        self._was_set_back = self._was_set_back or now < self.now()
         self.ahead = now - self._clock()
         self.tick()
 

@@ -63,6 +63,19 @@ def test_a_clock_that_is_set_back_is_detected(licensed: Sandbox) -> None:
     assert (licensed.site.standing().active, licensed.site.now()) == (True, NOW)
 
 
+@pytest.mark.parametrize("step", ["now", "before-7", "before-1"])
+def test_a_step_after_a_clock_that_was_set_back_unlocks(licensed: Sandbox, step: str) -> None:
+    """Also a step forward to a time before the latest that the server has seen."""
+    licensed.move("clock", do="plus-1" if step == "now" else "expiry")
+    for _ in range(4 if step == "before-7" else 1):
+        licensed.move("clock", do="set-back")
+    before = licensed.site.now()
+    assert not licensed.site.standing().active
+    licensed.move("clock", do=step)
+    assert licensed.site.now() > before
+    assert licensed.site.standing().active
+
+
 BACK_AND_FORTH = [
     *("before-1", "now", "before-30", "expiry", "before-7", "minus-1", "minus-1", "plus-1"),
     *("expiry", "plus-1", "now", "minus-1", "minus-1", "minus-1", "plus-1", "plus-1", "plus-1"),
