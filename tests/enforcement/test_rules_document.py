@@ -4,6 +4,8 @@ import re
 from datetime import timedelta
 from inspect import signature
 
+from support.servers import Server
+
 from polygent_issuer.enforcement import DEFAULT_ROUTES, ServerLicense, State, refusals
 from polygent_issuer.enforcement.alerts import HOUR, MILESTONES
 from polygent_issuer.enforcement.asgi import MAX_REASON, POLICY_VIOLATION
@@ -45,6 +47,13 @@ def test_each_route_is_in_the_table() -> None:
     for method, path in DEFAULT_ROUTES:
         assert f"`{path}`" in table
         assert method == "WEBSOCKET" or f"{method} `{path}`" in table
+
+
+def test_each_member_of_the_status_is_in_the_table(server: Server) -> None:
+    """The table of 10.1 has the members in their order, and no other."""
+    table = RULES[RULES.index("**10.1**") : RULES.index("**10.2**")]
+    names = re.findall(r"`(\w+)`", "".join(re.findall(r"^\|([^|]+)\|", table, re.MULTILINE)))
+    assert names == [*server.license.status(server.now, users_active=0).to_json()]
 
 
 def test_figures() -> None:
