@@ -38,16 +38,18 @@ class Words:
     member: str = "Please contact an admin of your organisation. Your work is not lost."
 
 
-_REQUEST: Final = (
+REQUEST: Final = (
     "Download the machine info, send it to your vendor, and upload the license that you receive."
 )
+"""The next step of an admin for a license that is bound to this machine."""
+
 _CHOOSE: Final = "Choose the .lic file that you received from your vendor."
 
 OF_STATE: Final = {
     State.NONE: Words(
         "No license yet",
         "This server needs a license from your vendor.",
-        _REQUEST,
+        REQUEST,
         "Please contact an admin of your organisation. The server is not set up yet.",
     ),
     State.EXPIRED: Words(
@@ -63,7 +65,7 @@ OF_STATE: Final = {
     State.MACHINE_CHANGED: Words(
         "Machine identity changed",
         "The license is bound to a machine with another fingerprint than this server.",
-        _REQUEST,
+        REQUEST,
     ),
     State.CLOCK_TAMPERED: Words(
         "Clock set back",
@@ -113,7 +115,7 @@ _REFUSED: Final = {
         "This license was issued too long ago to be installed now",
         "Ask your vendor to issue it again, and upload it soon after you receive it.",
     ),
-    "machine_mismatch": ("This license is for another machine", _REQUEST),
+    "machine_mismatch": ("This license is for another machine", REQUEST),
     "superseded": (
         "A newer license was installed here before",
         "Upload the newest license that you received.",
@@ -132,8 +134,9 @@ def refused_upload(refused: InstallRefused) -> tuple[str, str]:
     """
     why, next_step = _REFUSED.get(refused.code, ("The license was refused", "Ask your vendor."))
     if refused.code == "malformed" and refused.hint:
-        why = "This is not a license file"
         next_step = f"{refused.hint[:1].upper()}{refused.hint[1:]}."
+        if refused.hint.startswith("this is "):
+            why = "This is not a license file"
     return why, next_step
 
 

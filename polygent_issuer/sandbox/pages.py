@@ -3,8 +3,11 @@
 No page has a script. After a control, the element that was used gets the focus with `autofocus`.
 """
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
 from functools import wraps
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +35,7 @@ from polygent_issuer.sandbox.page_texts import (
     FEATURE_NAMES,
     OF_STATE,
     OTHER_ADDRESS,
+    REQUEST,
     TOO_LARGE,
     refused_upload,
     state_title,
@@ -58,6 +62,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 _FIELDS: Final = 5
 _TOO_LARGE: Final = 413
+_INSTANT: Final = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\d(?:\.\d+)?Z")
 _HERE: Final = Path(__file__).parent
 _TEMPLATES: Final = Environment(
     loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined
@@ -68,6 +73,7 @@ _TEMPLATES.filters.update(
     at_input=lambda moment: f"{moment:%Y-%m-%d %H:%M}",
     day=lambda moment: f"{moment:%Y-%m-%d}",
     instant=lambda moment: f"{moment:%Y-%m-%d %H:%M} UTC",
+    one_format=lambda text: _INSTANT.sub(r"\1 \2 UTC", text),
     feature=lambda name: FEATURE_NAMES.get(name, name),
     title_of=state_title,
 )
@@ -188,7 +194,14 @@ async def _settings(request: Request) -> Response:
     status = site.license.status(site.now(), users_active=site.users)
     features = [(name, name in status.features) for name in _known(status.features)]
     attempt = _attempt(request)
-    return render(request, "license.html", status=status, features=features, attempt=attempt)
+    return render(
+        request,
+        "license.html",
+        status=status,
+        features=features,
+        attempt=attempt,
+        needs_info=_needs_machine_info(site, attempt),
+    )
 
 
 async def _locked(request: Request) -> Response:
@@ -201,8 +214,11 @@ async def _locked(request: Request) -> Response:
     words = OF_STATE.get(standing.state, OTHER_ADDRESS)
     why, installed = words.why, standing.license
     if installed is not None:
-        why = why.format(day=f"{installed.expires_at:%Y-%m-%d}")
+        last = installed.expires_at - timedelta.resolution
+        why = why.format(day=f"{last:%Y-%m-%d}")
     needs_info = _needs_machine_info(site, attempt)
+    if needs_info and standing.state is State.EXPIRED:
+        words = replace(words, admin=REQUEST)
     return render(
         request,
         "locked.html",

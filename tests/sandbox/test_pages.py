@@ -1,7 +1,7 @@
 """The pages of the product."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from support.lic_files import Issuer
@@ -200,7 +200,7 @@ def test_a_refusal_is_shown_unchanged(sandbox: Sandbox) -> None:
     stranger = Issuer()
     assert stranger.signer.kid in sandbox.upload(stranger.file(1))
     sandbox.at += timedelta(days=100)
-    assert "Issued at 2026-01-06T08:00:00Z" in sandbox.upload(sandbox.issuer.file(1))
+    assert "Issued at 2026-01-06 08:00 UTC" in sandbox.upload(sandbox.issuer.file(1))
 
 
 def test_settings_show_the_status(licensed: Sandbox) -> None:
@@ -302,3 +302,58 @@ def test_the_expired_page_has_each_fact_once(licensed: Sandbox) -> None:
     page = licensed.client.get("/").text
     assert "license_expired" in page
     assert "00000001-0000" not in page
+
+
+def test_the_pages_have_one_format_of_times(licensed: Sandbox) -> None:
+    """Texts of the verifier, which have RFC 3339, too; the last day is that of the license."""
+    issued, expiry = NOW - timedelta(hours=2), datetime(2026, 3, 1, tzinfo=UTC)
+    later = licensed.issuer.file(3)  # issued in the future
+    refused = licensed.upload(later).partition("<aside")[0]
+    assert "Issued at 2026-01-08 08:00 UTC" in refused
+    licensed.upload(
+        licensed.issuer.file(2, iat=int(issued.timestamp()) + 60, exp=int(expiry.timestamp()))
+    )
+    licensed.move("clock", do="set", at="2026-01-05T09:00")
+    pages = [refused, product(licensed)]
+    assert "Issued at 2026-01-06 08:00 UTC" in pages[1]
+    licensed.move("clock", do="expiry")
+    pages.append(product(licensed))
+    assert "was valid until 2026-02-28." in pages[2], "the day in the name of the file"
+    assert not any(re.search(r"\d\dT\d\d:", each) for each in pages)
+
+
+def test_a_refused_upload_contradicts_no_hint() -> None:
+    """A license that lost its end is a license file; only another type of file is none."""
+    titles = {
+        hint: refused_upload(InstallRefused("malformed", "x", hint=hint))[0]
+        for hint in (
+            "this is a PDF document, not a license: x",
+            "the end of the license is missing",
+        )
+    }
+    assert [*titles.values()] == [
+        "This is not a license file",
+        "This is not a complete license file",
+    ]
+
+
+def test_the_machine_info_can_be_downloaded_where_it_is_asked_for(licensed: Sandbox) -> None:
+    """Also under an enterprise license, once an upload was bound to another machine."""
+    licensed.upload(licensed.issuer.file(1, fingerprint=None, iat=int(NOW.timestamp())))
+    assert "Download machine info" not in licensed.client.get("/settings/license").text
+    page = licensed.upload(
+        licensed.issuer.file(2, fingerprint="sha256:" + "cd" * 32, iat=int(NOW.timestamp()))
+    )
+    assert "This license is for another machine" in page
+    assert 'href="/api/machine-info"' in page
+
+
+def test_an_expired_license_of_another_machine_needs_the_machine_info(licensed: Sandbox) -> None:
+    """The text asks for what the steps below it have."""
+    licensed.move("clock", do="expiry")
+    assert "Upload the renewed license" in product(licensed)
+    licensed.move("machine", do="another")
+    page = product(licensed)
+    assert "License Expired" in page
+    assert "Download the machine info, send it to your vendor" in page
+    assert "Upload the renewed license" not in page
