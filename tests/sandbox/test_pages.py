@@ -323,7 +323,7 @@ def test_the_pages_have_one_format_of_times(licensed: Sandbox) -> None:
 
 
 def test_a_refused_upload_contradicts_no_hint() -> None:
-    """A license that lost its end is a license file; only another type of file is none."""
+    """A license that lost its end is a license file; a PDF is not."""
     titles = {
         hint: refused_upload(InstallRefused("malformed", "x", hint=hint))[0]
         for hint in (
