@@ -54,9 +54,14 @@ _ACTIVATE_USER: Final = ("POST", "/api/users/activate")
 _GENERAL: Final = (("GET", "/api/projects"), _ADD_USER, _ACTIVATE_USER, *DEFAULT_ROUTES)
 """One route of each kind."""
 
-_POLICY_VIOLATION: Final = 1008
 _HOST_NAME: Final = 253
 _LONGEST: Final = 300
+_NO_HOST: Final = Refusal(
+    status=400,
+    code="bad_request",
+    message="the name of the agent's host is missing",
+    hint="add ?host=NAME to the address",
+)
 _PROBE_HOST: Final = "\0the probe's own"
 
 
@@ -167,14 +172,16 @@ def _constant(content: dict[str, Any]) -> Endpoint:
 
 
 def _agents(kind: HostKind) -> Callable[[WebSocket], Awaitable[None]]:
-    """Return the socket of agents; a host counts as connected while its socket is open."""
+    """Return the socket of agents; a host counts as connected while its socket is open.
+
+    The middleware answers with the refusal that it raises.
+    """
 
     async def connected(socket: WebSocket) -> None:
         site, host = site_of(socket), socket.query_params.get("host", "")[:_HOST_NAME]
         if not host:
-            await socket.close(_POLICY_VIOLATION, "bad_request: the parameter host is missing")
-            return
-        with site.connected(kind, host):  # the middleware answers if it is refused
+            raise Refused(_NO_HOST)
+        with site.connected(kind, host):
             await socket.accept()
             while (await socket.receive())["type"] != "websocket.disconnect":
                 pass

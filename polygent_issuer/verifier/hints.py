@@ -21,7 +21,7 @@ _UTF16: Final = rb"\xff\xfe|\xfe\xff|(?:[^\0]\0)+\Z|(?:\0[^\0])+\Z"
 _UTF16_HINT: Final = "the file is UTF-16, as a Windows shell or editor writes it"
 
 _KINDS: Final = (
-    (rb"\Z", f"the file is empty: {_AGAIN}"),
+    (rb"\Z", f"the file was not saved completely: {_AGAIN}"),
     (rb"\0+\Z", f"the file has only NUL bytes, so it was not saved completely: {_AGAIN}"),
     (
         rb"PK\x03\x04.{26}(?:\[Content_Types\]|_rels/|docProps/|word/|xl/|mimetypeapp)",

@@ -46,6 +46,8 @@ def test_a_refused_agent_gets_the_reason(tmp_path: Path) -> None:
         with agent("a"):
             with agent("a"):
                 pass
+            message = "the name of the agent's host is missing"
+            assert refusal("") == (400, "bad_request", message)
             assert refusal("b") == (503, "host_limit", "concurrent host limit reached")
             control(b"do=expiry")
             assert refusal("a") == (503, "license_expired", "the license has expired")

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient, WebSocketDenialResponse
-from starlette.websockets import WebSocketDisconnect
 from support.asgi import http_scope, status
 from support.sandboxes import HOST, MACHINE, Sandbox
 
@@ -154,9 +153,10 @@ def test_an_agent_from_before_the_start_over_is_not_counted(licensed: Sandbox) -
 
 def test_an_agent_must_name_its_host(licensed: Sandbox) -> None:
     """Two agents without a name are refused, not counted as one host."""
-    with pytest.raises(WebSocketDisconnect) as refused, licensed.agent("deploy", ""):
+    with pytest.raises(WebSocketDenialResponse) as refused, licensed.agent("deploy", ""):
         pass
-    assert refused.value.reason.startswith("bad_request")
+    assert refused.value.status_code == 400
+    assert refused.value.json()["error"]["code"] == "bad_request"
 
 
 def test_an_agent_without_a_license_is_refused(sandbox: Sandbox) -> None:

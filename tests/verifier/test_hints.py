@@ -76,8 +76,8 @@ def database() -> bytes:
 
 
 FORMS = {
-    "empty": (b"", "the file is empty"),
-    "a blank line": (b"\xef\xbb\xbf\r\n", "the file is empty"),
+    "empty": (b"", "the file was not saved completely"),
+    "a blank line": (b"\xef\xbb\xbf\r\n", "the file was not saved completely"),
     "a sparse file": (bytes(len(LICENSE)), "only NUL bytes"),
     "ZIP": (zipped("acme.lic"), "ZIP archive: unpack"),
     "an empty ZIP": (zipped(), "ZIP archive: unpack"),

@@ -142,7 +142,10 @@ def test_a_hint_names_its_files(new: Desk) -> None:
             ),
             (
                 "3.lic",
-                "the file is empty: use the .lic file as it was received, or ask for it again",
+                (
+                    "the file was not saved completely: use the .lic file as it was received, or "
+                    "ask for it again"
+                ),
             ),
         )
     ]
