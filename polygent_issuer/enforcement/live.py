@@ -96,8 +96,10 @@ class Live(SqliteFile):
         with self._lock:
             if self._connections.pop(connection.number, None) is not None:
                 self._ended.append(connection.number)
-                with suppress(StoreFailed), self.transaction():
-                    self._remove_ended()
+                with suppress(StoreFailed):
+                    with self.transaction():
+                        self._remove_ended()
+                    self._ended.clear()  # once it is stored
 
     def connected(self, kind: HostKind) -> int:
         """Return the number of distinct hosts that are connected to any process."""
@@ -145,10 +147,12 @@ class Live(SqliteFile):
             self._round += 1
             if self._round % _BEAT or not (self._id or self._path.exists()):
                 return
-            with suppress(StoreFailed), self._registered():
-                self._rows("UPDATE process SET beats = beats + 1 WHERE id = ?", self._id)
-                self._remove_ended()
-                self._remove_dead()
+            with suppress(StoreFailed):
+                with self._registered():
+                    self._rows("UPDATE process SET beats = beats + 1 WHERE id = ?", self._id)
+                    self._remove_ended()
+                    self._remove_dead()
+                self._ended.clear()
 
     def _count(self, kind: HostKind) -> int:
         rows = self._rows("SELECT count(DISTINCT host) FROM connection WHERE kind = ?", kind)
@@ -175,7 +179,6 @@ class Live(SqliteFile):
     def _remove_ended(self) -> None:
         for number in self._ended:
             self._rows("DELETE FROM connection WHERE process = ? AND number = ?", self._id, number)
-        self._ended.clear()
 
     def _remove_dead(self) -> None:
         seen = {}
@@ -196,8 +199,9 @@ class Live(SqliteFile):
         except StoreFailed as failed:
             if failed.hint == DAMAGED_HINT:
                 self._let_go()
-                for beside in ("", "-journal"):
-                    Path(f"{self._path}{beside}").unlink(missing_ok=True)
+                with suppress(OSError):  # as on Windows, while another process has it open
+                    for beside in ("", "-journal"):
+                        Path(f"{self._path}{beside}").unlink(missing_ok=True)
             raise
 
     def go_on_after_fork(self, *, child: bool) -> None:

@@ -9,19 +9,19 @@ from typing import Any
 
 import pytest
 
-from polygent_issuer.enforcement import Connection, HostKind, Refusal, SqliteStore
+from polygent_issuer.enforcement import Connection, HostKind, Refusal, SqliteStore, StoreFailed
 from polygent_issuer.enforcement.live import _BEAT, _PATIENCE, Live
 
 SESSION, DEPLOY = HostKind.SESSION, HostKind.DEPLOY
 
 
 class Worker(Live):
-    """The part of one process; `fails` has its disk fail."""
+    """The part of one process; its disk fails at statements that begin with one of `fails`."""
 
-    fails = False
+    fails: tuple[str, ...] = ()
 
     def _rows(self, statement: str, *values: object) -> list[Any]:
-        if self.fails:
+        if statement.startswith(self.fails):
             raise OSError(28, "No space left on device")
         return super()._rows(statement, *values)
 
@@ -137,18 +137,37 @@ def test_the_file_may_be_lost(one: Worker, other: Worker, path: Path, damage: st
     assert (one.connected(SESSION), other.connected(SESSION)) == (2, 2)
 
 
-def test_a_full_disk_forgets_no_end(one: Worker, other: Worker) -> None:
+@pytest.mark.parametrize("fails", ["", "COMMIT"])
+def test_a_full_disk_forgets_no_end(one: Worker, other: Worker, fails: str) -> None:
     """A connection that ended while the file failed is given back later; a new one is refused."""
     made = one.host("a", 2)
     assert made
-    one.fails = True
+    one.fails = (fails,)
     one.disconnect(made)
+    waits(one, _BEAT)
     with pytest.raises(Exception, match="No space left"):
         one.host("c", 2)
     assert other.connected(SESSION) == 1
-    one.fails = False
+    one.fails = ()
     waits(one, _BEAT)
     assert other.connected(SESSION) == 0
+
+
+def test_a_damaged_file_that_cannot_be_removed_fails_as_a_store(
+    one: Worker, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, while another process has it open; later it is made anew."""
+
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    path.write_bytes(b"no database" * 1000)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", denied)
+        with pytest.raises(StoreFailed, match="not a database"):
+            one.host("a", 1)
+    waits(one, _BEAT)
+    assert one.host("a", 1)
 
 
 def test_one_process_has_a_claim(one: Worker, other: Worker) -> None:
