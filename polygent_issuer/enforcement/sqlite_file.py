@@ -100,7 +100,7 @@ class SqliteFile(ProcessBound):
 
         `patience` is the time to wait for another process's transaction.
         """
-        self._path = path
+        self._path = path.absolute()  # it is opened again after the server changed its folder
         self._content = content
         self._patience = patience
         self._lock = RLock()
@@ -145,6 +145,7 @@ class SqliteFile(ProcessBound):
         """
         with self._begun("BEGIN IMMEDIATE"):
             yield
+            self._require_the_same_file()
 
     @contextmanager
     def _begun(self, how: str) -> Iterator[None]:
@@ -153,8 +154,8 @@ class SqliteFile(ProcessBound):
                 yield
                 return
             self._forget_another_file()
-            self._rows(how)
             try:
+                self._rows(how)
                 yield
                 self._rows("COMMIT")
             finally:
@@ -273,9 +274,19 @@ class SqliteFile(ProcessBound):
         )
 
     def _forget_another_file(self) -> None:
-        """Open the file again before its next use, if it was replaced or deleted."""
-        if self._sqlite is not None and self._identity != self._file_identity():
+        """Open the file again before its next transaction, if it was replaced or deleted."""
+        if self._sqlite is None or self._sqlite.in_transaction:
+            return
+        if self._identity != self._file_identity():
             self._let_go()
+
+    def _require_the_same_file(self) -> None:
+        """Refuse to write a file that was replaced in the transaction, and so has lost its name."""
+        if not self._may_vanish and self._identity != self._file_identity():
+            raise StoreFailed(
+                f"{str(self._path)!a} was replaced or deleted meanwhile, so nothing was stored",
+                hint="try again; stop the server before you restore a backup",
+            )
 
     def _file_identity(self) -> tuple[int, int] | None:
         try:

@@ -154,10 +154,10 @@ class SqliteStore(SqliteFile):
         except StoreFailed:  # those who read it see why
             version = None
         if version is None or version != self._looked:
-            self._looked = version
             for listener in self._listeners:
                 if (changed := listener()) is not None:
                     changed()
+            self._looked = version  # after an error they are called again
 
     def stop_before_fork(self) -> None:
         """End the thread."""

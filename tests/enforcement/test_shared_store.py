@@ -106,6 +106,40 @@ def test_a_restored_file_takes_effect(two: tuple[Server, Server]) -> None:
     assert one.store.load().in_force == other.held().jti
 
 
+def test_a_file_that_is_replaced_in_a_transaction_is_not_written(server: Server) -> None:
+    """A write to a file that lost its name fails; the next one is in the new file."""
+    copy = server.path.with_name("copy")
+    copy.write_bytes(server.path.read_bytes())
+    server.refused(b"x")
+    (entry,) = server.log()
+
+    def write_and_replace() -> None:
+        with server.store.transaction():
+            server.store.log_refusal(entry)
+            copy.replace(server.path)
+            server.store.version()
+
+    with pytest.raises(StoreFailed, match="replaced or deleted meanwhile") as failed:
+        write_and_replace()
+    assert "try again" in str(failed.value.hint)
+    assert server.log() == ()
+    server.store.log_refusal(entry)
+    assert server.log() == (entry,)
+
+
+def test_a_store_keeps_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative path is that of the opening, also if it is opened again after a fork."""
+    monkeypatch.chdir(tmp_path)
+    with SqliteStore(Path("license.db")) as store:
+        before = store.load()
+        (tmp_path / "sub").mkdir()
+        monkeypatch.chdir(tmp_path / "sub")
+        store.stop_before_fork()
+        store.lock_before_fork()
+        store.go_on_after_fork(child=False)
+        assert store.load() == before
+
+
 def test_what_the_other_installed_supersedes(two: tuple[Server, Server]) -> None:
     """An upload is decided on what is stored, not on what this process read before."""
     one, other = two
@@ -180,6 +214,15 @@ def test_an_error_does_not_end_the_watch(caplog: pytest.LogCaptureFixture) -> No
     assert [each.message for each in caplog.records] == [
         "the license store is not watched: ZeroDivisionError"
     ]
+
+
+def test_a_listener_that_failed_is_called_again(two: tuple[Server, Server]) -> None:
+    """So that the license of a server is current even if reading its fingerprint failed once."""
+    one, other = two
+    looks = Looks()
+    other.store.watch(looks.look)
+    one.install(0)
+    assert looks.looked.wait(SOON)
 
 
 def test_opening_twice_drops_no_lock(server: Server) -> None:
