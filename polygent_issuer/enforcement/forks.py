@@ -4,8 +4,10 @@ SQLite's locks belong to a process, but its notes of them are copied by a fork, 
 on with its parent's connection would write without a lock (sqlite.org/howtocorrupt.html, 2.6).
 """
 
+import logging
 import os
 from itertools import count
+from threading import Lock
 from typing import Final, Protocol
 from weakref import WeakValueDictionary
 
@@ -26,6 +28,9 @@ class Forked(Protocol):
 _numbers: Final = count()
 _objects: Final = WeakValueDictionary[int, Forked]()
 _locked: Final[list[Forked]] = []
+_forking: Final = Lock()
+"""Held during a fork, since `_locked` belongs to one fork at a time."""
+_LOG: Final = logging.getLogger(__name__)
 
 
 def take_part_in_forks(forked: Forked) -> None:
@@ -37,7 +42,10 @@ def take_part_in_forks(forked: Forked) -> None:
 
 
 def _before() -> None:
-    _locked[:] = reversed(list(_objects.values()))
+    _forking.acquire()
+    # `values` would fail if another thread added an object meanwhile.
+    living = (reference() for reference in reversed(_objects.valuerefs()))
+    _locked[:] = [each for each in living if each is not None]
     for each in _locked:
         each.stop_before_fork()
     for each in _locked:
@@ -45,8 +53,14 @@ def _before() -> None:
 
 
 def _after(*, child: bool) -> None:
-    while _locked:
-        _locked.pop().go_on_after_fork(child=child)
+    try:
+        while _locked:
+            try:
+                _locked.pop().go_on_after_fork(child=child)
+            except Exception as error:  # noqa: BLE001 - such as that no thread can be started
+                _LOG.exception("a fork left a license store unwatched: %s", type(error).__name__)
+    finally:
+        _forking.release()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork

@@ -26,10 +26,11 @@ class Watch:
         """Start the thread, unless it runs."""
         if self._thread is None:
             self._stop = Event()
-            self._thread = Thread(
+            thread = Thread(
                 target=_run, args=(self._look, self._stop), name="license store", daemon=True
             )
-            self._thread.start()
+            thread.start()
+            self._thread = thread
 
     def stop(self) -> bool:
         """End the thread after its present look; return whether it ran."""

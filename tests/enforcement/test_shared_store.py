@@ -298,6 +298,85 @@ def test_a_fork_shares_the_file_alone(tmp_path: Path) -> None:
         assert [each.by for each in server.log()] == ["parent"] * 3
 
 
+FORKS = """
+import logging, os, signal, sys, threading, warnings
+warnings.simplefilter("ignore")  # of forks with threads, which this is about
+logging.disable()
+from datetime import datetime
+from pathlib import Path
+from polygent_issuer.enforcement import Connection, HostKind, ServerLicense, SqliteStore
+from polygent_issuer.verifier import KeySet, Verifier
+
+path, pem, now, what = sys.argv[1:]
+now = datetime.fromisoformat(now)
+store = SqliteStore(Path(path))
+license = ServerLicense(
+    Verifier(KeySet.from_pem(Path(pem).read_bytes())), store, fingerprint="sha256:" + "ab" * 32
+)
+done = threading.Event()
+
+def connect():
+    made = license.connect(HostKind.SESSION, "host", now)
+    assert isinstance(made, Connection), made
+    license.hosts.disconnect(made)
+
+def work():
+    while not done.is_set():
+        connect()
+
+def fork():
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(30)
+        connect()
+        store.install_log()
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+
+def forks():
+    for _ in range(40):
+        fork()
+
+signal.alarm(60)
+if what == "no thread":
+    started = threading.Thread.start
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+    threading.Thread.start = start
+    fork()
+    threading.Thread.start = started
+else:
+    threads = [threading.Thread(target=each, daemon=True) for each in (forks, forks, work)]
+    for thread in threads:
+        thread.start()
+    for thread in threads[:2]:
+        thread.join()
+    done.set()
+    threads[2].join()
+connect()
+store.close()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.parametrize("what", ["two threads fork", "no thread"])
+def test_a_fork_leaves_no_lock(server: Server, what: str) -> None:
+    """Also if two threads fork at once, or if no thread can be started after it."""
+    server.install(0)
+    pem = server.path.with_name("key.pem")
+    pem.write_bytes(server.issuer.signer.public_key.to_pem())
+    # Without pipes, which a child that hangs would keep open.
+    ran = subprocess.run(
+        [sys.executable, "-c", FORKS, str(server.path), str(pem), server.now.isoformat(), what],
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=False,
+        timeout=90,
+    )
+    assert ran.returncode == 0
+
+
 def test_a_store_that_is_not_closed_ends_its_thread(tmp_path: Path) -> None:
     """A dropped store can be collected while it watches."""
     server = Server(tmp_path / "license.db")
