@@ -4,7 +4,9 @@ Only the exact spelling of a route makes a request exempt. Any other path is rea
 lenient server, proxy or router would read it. A path of the API with a control character is
 refused, since routers read it differently: Starlette's patterns end in `$`, which matches before a
 final newline. Code that builds a URL of a decoded path, as `request.url` did before Starlette 1,
-ends the path at `?` or `#`. Werkzeug adds a missing slash in front.
+ends the path at `?` or `#`. Werkzeug adds a missing slash in front. Quart removes scheme and
+authority of an absolute form (RFC 9112 §3.2.2), which h11 leaves in the path. Litestar ends the
+`root_path` wherever the path has it.
 """
 
 import posixpath
@@ -75,6 +77,7 @@ _is_plain: Final = re.compile(_PLAIN).match
 _SLASHES: Final = re.compile(r"[/\\]+")
 _CONTROLS: Final = re.compile(f"[{_CONTROL}]")
 _ENDS: Final = re.compile(r"[?#]")
+_ABSOLUTE: Final = re.compile(r"[^/\\:]*:(?:[/\\]{2}[^/\\]*)?")
 _ROUNDS: Final = 3
 _FEATURES: Final = frozenset((*FEATURES, *ENTERPRISE_FEATURES))
 
@@ -119,6 +122,8 @@ class Paths:
             paths |= {path.removeprefix(root_path), root_path + path}
         if any((method, each) in self._exempt for each in paths):
             return None
+        if root_path:
+            paths |= {each.split(root_path, maxsplit=1)[-1] for each in (path, _relative(path))}
         readings = set().union(*map(_readings, paths))
         matches = [self._below[at[1]] for at in map(self._match, readings) if at]
         upper = method.upper()  # as Django and werkzeug do
@@ -191,7 +196,16 @@ def _readings(path: str) -> set[str]:
 
 
 def _foldings(decoded: str) -> set[str]:
-    folded = _SLASHES.sub("/", f"/{decoded.lower()}")
+    return _resolved(decoded) | _resolved(_relative(decoded))
+
+
+def _relative(path: str) -> str:
+    absolute = _ABSOLUTE.match(path)
+    return path if absolute is None else path[absolute.end() :]
+
+
+def _resolved(path: str) -> set[str]:
+    folded = _SLASHES.sub("/", f"/{path.lower()}")
     bare = "/".join(each.partition(";")[0] for each in folded.split("/"))
     resolved = (posixpath.normpath(each) for each in (folded, _SLASHES.sub("/", bare)))
     return {folded, *resolved}

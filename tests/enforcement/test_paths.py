@@ -35,12 +35,14 @@ API = [
     *("/a/b%2fc/../../api/x", "/a/b%252fc/../../api/x", "/a/b;/c/../../../api/x"),
     *("/api/../pages", "/api/..", "/api/\ud800", "/api/\u2028"),
     *("api", "api/x", "API/x", "%61pi/x", "./api/x"),
+    *("http://x/api", "HTTP://x:1/API/x", "http:%2F%2Fx/api/x", "x:/api/x", "x:api"),
     *("/api?", "/api?x", "/api#x", "/api%3Fx", "/api%2523", "/pages/../api?/../..", "/API?a#b"),
 ]
 MALFORMED = [
     *("/api\n", "/api/\n", "/api/x\n", "/api/license\n", "\n/api", "/\napi/x", "/ap\ri/x"),
     *("/api/\x00", "/api\x00/../pages", "/api/x\ty", "/API\x7f", "/pages/../api/\x85"),
     *("/api%0A", "/api/x%250d", "/pages/%2e%2e/api/%00", "/reports\n", "/reports\x00x"),
+    *("h\nttp://x/api", "http://x/api\n", "http://\t/api/x"),
     *("//api/me\n", "/\n/api/x", "/reports%0a/1", "/\t/..//reports"),
 ]
 PAGES = [
@@ -236,6 +238,10 @@ def test_a_server_that_is_all_api() -> None:
         ("/api", "/workflows", ("workflows",)),
         ("/app", "/app//api/x", ()),
         ("/app", "/app/API/me", ()),
+        ("/app", "/x/app/api/me", ()),
+        ("/app", "/x/app/api/workflows/app/1", ("workflows",)),
+        ("/app", "http://app/app/api/x", ()),
+        ("/app", "/x/app/pages", None),
     ],
 )
 def test_mounts_and_proxies(root_path: str, path: str, needs: tuple[str, ...] | None) -> None:

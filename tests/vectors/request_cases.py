@@ -63,6 +63,7 @@ _SPELLINGS = [
     *("/pages/../api/items", "/pages/%2e%2e/api/items", "/pages/%252e%252e/api/items"),
     *("/pages/..;/api/items", "/api;v=1/items", "/;a/api/items", "/%5Capi%5Citems"),
     *("/api/../pages", "/api%3F", "/api%23x", "/pages/..%2Fapi", "/api%2fitems"),
+    *("http://api.example.internal/api/items", "x:/api/items"),
 ]
 _CONTROLS = [
     *("/api/items%0A", "/api%0a", "/api/%00", "/api/items%250d", "/api/x%7F", "/api/x%C2%85"),
