@@ -12,13 +12,13 @@ answered itself.
 """
 
 import json
-import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
 from ..verifier import AllowedDomain, License
+from .events import Events
 from .paths import DEFAULT_ROUTES, WEBSOCKET, Needs, Paths, Route, allows
 from .refusals import (
     DOMAIN_MISMATCH,
@@ -44,7 +44,6 @@ MAX_REASON: Final = 123
 """The bytes of a close frame that are left for the reason (RFC 6455 §5.5)."""
 
 _ANSWERED: Final = Refused, InstallRefused, StoreFailed
-_LOG: Final = logging.getLogger(__name__)
 
 
 class LicenseMiddleware(ProcessBound):
@@ -83,11 +82,8 @@ class LicenseMiddleware(ProcessBound):
                 that let an admin upload a license is missing; a feature is not one of FORMAT's.
         """
         self.app = app
-        if isinstance(license, ServerLicense):
-            opened = license
-            self._license: Callable[[], ServerLicense | None] = lambda: opened
-        else:
-            self._license = partial(_opened, license)
+        self._events = Events()
+        self._license = opener(license, now, self._events)
         self._now = now
         self._paths = Paths(
             routes={**routes, **(extra_routes or {})}, api=api, features=features or {}
@@ -112,7 +108,7 @@ class LicenseMiddleware(ProcessBound):
         except _ANSWERED as error:
             if begun:
                 raise
-            refusal = _refusal_of(error)
+            refusal = self._refusal_of(error)
         await _answer(send, "http.response", refusal)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,7 +121,7 @@ class LicenseMiddleware(ProcessBound):
         except _ANSWERED as error:
             if socket.ended:
                 raise
-            refusal = _refusal_of(error)
+            refusal = self._refusal_of(error)
         await socket.refuse(refusal)
 
     def _refusal(self, scope: Scope) -> Refusal | None:
@@ -184,6 +180,17 @@ class LicenseMiddleware(ProcessBound):
             method = "" if scope["method"] == WEBSOCKET else scope["method"]
         return self._paths.needs(method, scope["path"], scope.get("root_path"))
 
+    def _refusal_of(self, error: Refused | InstallRefused | StoreFailed) -> Refusal:
+        if isinstance(error, Refused):
+            return error.refusal
+        if isinstance(error, InstallRefused):
+            status, code, message, hint = error.status, error.code, error.message, error.hint
+            return Refusal(status=status, code=code, message=message, hint=hint)
+        # Its message may name a file or a process, and any client may get this answer.
+        text = f"a request was refused, since the license store failed: {error}"
+        self._events.failed(STORE_FAILED.code, text, self._now())
+        return STORE_FAILED
+
     def _covers(self, domain: AllowedDomain, host: bytes) -> bool:
         covered = self._covered
         if covered is not None and covered[0] is domain and covered[1] == host:
@@ -203,14 +210,24 @@ def _host(scope: Scope) -> bytes:
     return host or b""
 
 
-def _opened(
-    license: Callable[[], ServerLicense | None],
-) -> ServerLicense | None:
-    try:
-        return license()
-    except Exception as error:  # noqa: BLE001 - a license that does not open is not active
-        _LOG.error("the license is not open: %s: %s", type(error).__name__, error)
-        return None
+def opener(
+    license: ServerLicense | Callable[[], ServerLicense | None],
+    now: Callable[[], datetime],
+    events: Events,
+) -> Callable[[], ServerLicense | None]:
+    """Return a callable that returns None, and logs the reason, where the given one raises."""
+    if isinstance(license, ServerLicense):
+        return lambda: license
+
+    def opened() -> ServerLicense | None:
+        try:
+            return license()
+        except Exception as error:  # noqa: BLE001 - a license that does not open is not active
+            text = f"the license is not open: {type(error).__name__}: {error}"
+            events.failed(NOT_OPEN.code, text, now())
+            return None
+
+    return opened
 
 
 def _send(send: Send, begun: list[bool], message: Message) -> Awaitable[None]:
@@ -252,17 +269,6 @@ class _Websocket:
             await self._send({"type": "websocket.accept"})
         reason = f"{refusal.code}: {refusal.message}".encode()[:MAX_REASON].decode(errors="ignore")
         await self._send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": reason})
-
-
-def _refusal_of(error: Refused | InstallRefused | StoreFailed) -> Refusal:
-    if isinstance(error, Refused):
-        return error.refusal
-    if isinstance(error, InstallRefused):
-        status, code, message, hint = error.status, error.code, error.message, error.hint
-        return Refusal(status=status, code=code, message=message, hint=hint)
-    # Its message may name a file or a process, and any client may get this answer.
-    _LOG.error("a request was refused, since the license store failed: %s", error)
-    return STORE_FAILED
 
 
 async def _answer(send: Send, kind: str, refusal: Refusal) -> None:

@@ -66,6 +66,10 @@ class Events:
         text = f"refused: {refusal.status} {refusal.code}: {refusal.message}{text}"
         self._report(level, refusal.code, now, text)
 
+    def failed(self, code: str, text: str, now: datetime) -> None:
+        """Log an error that a request met, and whose text its client does not get."""
+        self._report(logging.ERROR, code, now, text)
+
     def _report(self, level: int, kind: str, now: datetime, text: str) -> None:
         last, more = self._last.get(kind, (None, 0))
         # A clock that was set back must not silence a kind until it has caught up.

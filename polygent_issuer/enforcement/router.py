@@ -31,6 +31,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Message
 
+from .asgi import opener
+from .events import Events
 from .machine import NoMachineInfo, machine_info
 from .refusals import NOT_OPEN, STORE_FAILED, InstallRefused, Refusal, Refused
 from .server_license import ServerLicense
@@ -94,16 +96,17 @@ def license_routes(
 
     Args:
         license: that of this process, or a callable, for an app that opens it in its lifespan.
-            While that returns None, the answer is 503 `license_not_open`.
+            While that returns None or raises an error (which is logged), the answer is 503
+            `license_not_open`.
         user: returns who is signed in; None for a request without a valid session. It also has to
             refuse requests of other sites (CSRF), as for every other change.
-        users_active: returns the number of active users.
+        users_active: returns the number of active users. If it raises, nothing is installed.
         now: the server's clock, aware.
         machine_info: creates the document, by default that of this machine. A version of the
             product is `partial(machine_info, product_version="4.2")`.
         api: the beginning of the paths, `/` for routes that are mounted below it.
     """
-    served = _Served(license, user, users_active, now, machine_info)
+    served = _Served(opener(license, now, Events()), user, users_active, now, machine_info)
     prefix = api.rstrip("/")
     return [
         Route(f"{prefix}/license", _answering(served.status), methods=["GET"]),
@@ -114,7 +117,7 @@ def license_routes(
 
 @dataclass(frozen=True, slots=True)
 class _Served:
-    license: ServerLicense | Callable[[], ServerLicense | None]
+    license: Callable[[], ServerLicense | None]
     user: Callable[[Request], User | None] | Callable[[Request], Awaitable[User | None]]
     users_active: Callable[[], int] | Callable[[], Awaitable[int]]
     now: Callable[[], datetime]
@@ -123,7 +126,7 @@ class _Served:
     async def status(self, request: Request) -> Response:
         signed_in: User | None = await _called(self.user, request)
         if signed_in is not None and signed_in.is_admin:
-            return await self._view()
+            return await self._view(await _called(self.users_active))
         license, now = self._license(), self.now()
         try:
             standing = await run_in_threadpool(license.standing, now)
@@ -137,16 +140,16 @@ class _Served:
         admin = await self._admin(request)
         file = await _file(request)
         license, now = self._license(), self.now()
+        users_active: int = await _called(self.users_active)  # if it fails, nothing has changed
         await run_in_threadpool(license.install, file, now=now, by=admin.name)
-        return await self._view()
+        return await self._view(users_active)
 
     async def machine_info(self, request: Request) -> Response:
         await self._admin(request)
         content = await run_in_threadpool(self._document, self._license(), self.now())
         return Response(content, media_type="application/json", headers=_DOWNLOAD)
 
-    async def _view(self) -> Response:
-        users_active: int = await _called(self.users_active)
+    async def _view(self, users_active: int) -> Response:
         view = await run_in_threadpool(
             self._license().status, self.now(), users_active=users_active
         )
@@ -166,7 +169,7 @@ class _Served:
         return signed_in
 
     def _license(self) -> ServerLicense:
-        opened = self.license() if callable(self.license) else self.license
+        opened = self.license()
         if opened is None:
             raise Refused(NOT_OPEN)
         return opened
@@ -212,7 +215,7 @@ async def _file(request: Request) -> bytes:
             files = [each for _, each in form.multi_items() if isinstance(each, UploadFile)]
             if len(files) == 1:
                 return await files[0].read()
-    except (HTTPException, MultiPartException):
+    except (HTTPException, MultiPartException, ValueError):  # a charset such as punycode
         pass
     raise Refused(_NO_FILE)
 

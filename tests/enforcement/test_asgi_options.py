@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from starlette.routing import Route as AppRoute
 from support.asgi import fetch, http_scope, messages, status, websocket_scope
 from support.servers import Server
 
-from polygent_issuer.enforcement import LicenseMiddleware, Route, ServerLicense
+from polygent_issuer.enforcement import LicenseMiddleware, Route, ServerLicense, StoreFailed
 from polygent_issuer.enforcement.asgi import App
 from polygent_issuer.enforcement.refusals import NOT_OPEN
 from polygent_issuer.verifier import AllowedDomain
@@ -65,6 +66,30 @@ def test_a_failing_callable_is_logged(server: Server, caplog: pytest.LogCaptureF
         refused = fetch(app_with(server, license=opened), "GET", "/api/items")
     assert refused.json() == NOT_OPEN.to_json()
     assert caplog.messages == ["the license is not open: LookupError: no secret here"]
+
+
+def test_a_flood_of_requests_does_not_fill_the_log(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error that every request meets is logged once a minute, with the number in between."""
+
+    def opened() -> ServerLicense:
+        raise LookupError("no store")
+
+    async def failing(*_: object) -> None:
+        raise StoreFailed("/srv/license.db is locked")
+
+    for app, path in (
+        (app_with(server, license=opened), "/api/items"),
+        (LicenseMiddleware(failing, license=server.license, now=lambda: server.now), "/pages"),
+    ):
+        caplog.clear()
+        with caplog.at_level(logging.ERROR):
+            assert {status(app, http_scope(path)) for _ in range(10)} == {503}
+            (first,) = caplog.messages
+            server.now += timedelta(minutes=1)
+            status(app, http_scope(path))
+        assert caplog.messages == [first, f"{first} (and 9 more before)"]
 
 
 def test_another_license_from_the_callable_counts_at_once(server: Server) -> None:

@@ -26,6 +26,7 @@ from polygent_issuer.enforcement import (
     Route,
     ServerLicense,
     State,
+    StoreFailed,
     machine_info,
 )
 from polygent_issuer.enforcement.router import MAX_BODY, User, license_routes
@@ -195,6 +196,10 @@ def test_a_form_without_one_file_is_refused(site: Site, form: dict[str, Any]) ->
     [
         ("multipart/form-data", b"x"),
         ("multipart/form-data; boundary=b", b"not a form"),
+        (
+            "multipart/form-data; boundary=b; charset=punycode",
+            b'--b\r\nContent-Disposition: form-data; name="\xff"\r\n\r\nx\r\n--b--\r\n',
+        ),
         ("Multipart/Form-Data; boundary=b", b'--b\r\nContent-Disposition: form-data; name="x"'),
     ],
 )
@@ -341,6 +346,33 @@ def test_a_license_that_is_opened_later(site: Site) -> None:
     assert error(client.post("/api/license", headers=ADMIN)) == (503, "license_not_open")
     opened.append(site.server.license)
     assert client.get("/api/license").json() == {"state": "none"}
+
+
+def test_a_license_that_does_not_open(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """An error of the callable is 503, too; the log alone has its text, which may name a file."""
+
+    def opened() -> ServerLicense:
+        raise StoreFailed("/srv/license.db is locked")
+
+    client = site.client(license=opened)
+    for headers in (ADMIN, MEMBER, {}):
+        answer = client.get("/api/license", headers=headers)
+        assert error(answer) == (503, "license_not_open")
+        assert "/srv" not in answer.text
+    assert caplog.messages == ["the license is not open: StoreFailed: /srv/license.db is locked"]
+
+
+def test_users_that_cannot_be_counted(site: Site) -> None:
+    """An upload that ends in an error of the app has installed nothing."""
+
+    def count() -> int:
+        raise LookupError("no database")
+
+    client = site.client(users_active=count)
+    with pytest.raises(LookupError):
+        client.post("/api/license", content=site.server.issuer.file(0), headers=ADMIN)
+    assert (site.server.log(), site.server.state()) == ((), State.NONE)
+    assert client.get("/api/license", headers=MEMBER).status_code == 200
 
 
 def test_a_machine_without_a_document(site: Site) -> None:
