@@ -85,6 +85,7 @@ class LicenseMiddleware(ProcessBound):
         self._events = Events()
         self._license = opener(license, now, self._events)
         self._now = now
+        self._events = Events()
         self._paths = Paths(
             routes={**routes, **(extra_routes or {})}, api=api, features=features or {}
         )
@@ -141,6 +142,16 @@ class LicenseMiddleware(ProcessBound):
             return license.refused(DOMAIN_MISMATCH, now, host=host.decode("latin-1"))
         self._last = active, self._paths.clues(active.features)
         return self._unmet(needs, active, license, now)
+
+    def _refusal_of(self, error: Refused | InstallRefused | StoreFailed) -> Refusal:
+        if isinstance(error, Refused):
+            return error.refusal
+        if isinstance(error, InstallRefused):
+            status, code, message, hint = error.status, error.code, error.message, error.hint
+            return Refusal(status=status, code=code, message=message, hint=hint)
+        # Its message may name a file or a process, and any client may get this answer.
+        self._events.request_failed(error, self._now())
+        return STORE_FAILED
 
     def _unmet(
         self,

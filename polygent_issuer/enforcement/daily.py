@@ -127,6 +127,6 @@ class DailyRuns(ProcessBound):
         try:
             self._license.run_daily(self._now(), self._admins, send=self._send)
         except StoreFailed as failed:
-            _LOG.error("the license was not checked: %s", failed)
+            _LOG.error("the license was not checked: %s; %s", failed.message, failed.hint)
         except Exception as error:  # noqa: BLE001 - the next minute tries again
             _LOG.error("the license was not checked: %s", type(error).__name__)

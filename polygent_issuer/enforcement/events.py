@@ -54,10 +54,20 @@ class Events:
         """Log an upload that was installed."""
         _LOG.info("an upload by %s was installed%s", quoted(by), _which(license_))
 
-    def upload_refused(self, refused: InstallRefused, now: datetime, by: str) -> None:
-        """Log a refused upload."""
+    def upload_failed(self, error: InstallRefused | StoreFailed, now: datetime, by: str) -> None:
+        """Log an upload that was refused or cannot be stored."""
+        if isinstance(error, StoreFailed):
+            text = f"an upload by {quoted(by)} was not stored: {error.message}; {error.hint}"
+            self._report(logging.ERROR, f"upload {error.code}", now, text)
+            return
+        refused = error
         text = f"an upload by {quoted(by)} was refused{_which(refused.license)}: {refused.code}"
         self._report(logging.WARNING, f"upload {refused.code}", now, f"{text}: {refused.message}")
+
+    def request_failed(self, failed: StoreFailed, now: datetime) -> None:
+        """Log a failure of the store during a request, whose client does not see the reason."""
+        text = f"the license store failed during a request: {failed.message}; {failed.hint}"
+        self._report(logging.ERROR, f"request {failed.code}", now, text)
 
     def refused(self, refusal: Refusal, now: datetime, host: str | None) -> None:
         """Log a refusal, with the Host header for one of the domain."""

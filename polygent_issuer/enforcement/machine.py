@@ -51,6 +51,7 @@ class NoMachineInfo(Exception):
         self.code = code
         self.message = message
         self.hint = hint
+        self.add_note(f"hint: {hint}")  # a traceback shows it
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy by attributes, since `__init__` has other parameters than `args`."""

@@ -119,8 +119,8 @@ class ServerLicense(ProcessBound):
                     installed = self._uploads.install(data, self._fingerprint(), at, who)
                 finally:
                     self._cached = None
-        except InstallRefused as refused:
-            self._events.upload_refused(refused, at, who)
+        except (InstallRefused, StoreFailed) as error:
+            self._events.upload_failed(error, at, who)
             raise
         self._events.installed(installed, who)
         self.tick(at)

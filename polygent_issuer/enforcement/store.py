@@ -54,6 +54,7 @@ class StoreFailed(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint or _HINT
+        self.add_note(f"hint: {self.hint}")  # a traceback shows it
 
     def to_json(self) -> dict[str, Any]:
         """Return the reason for programs, in the form of `Refusal.to_json`."""

@@ -40,6 +40,8 @@ class VerifierError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        if hint is not None:
+            self.add_note(f"hint: {hint}")  # a traceback shows it
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy by attributes, since `__init__` has other parameters than `args`."""

@@ -31,6 +31,8 @@ _PLAIN_HINT: Final = "openssl pkey -pubin -in FILE -pubout -ec_conv_form uncompr
 _REQUIRED: Final = {"kty": "EC", "crv": "P-256"}
 _OPTIONAL: Final = {"use": "sig", "alg": "ES256"}
 _OPERATION: Final = "verify"
+_EXPORT_HINT: Final = "polygent-issue key export-public -o FILE writes one"
+_ONE_HINT: Final = "write each public key to a file of its own"
 _PRIVATE_HINT: Final = "give only the public key, and treat the private key as published"
 
 
@@ -46,10 +48,10 @@ def point_from_pem(data: bytes) -> bytes:
     if b"PRIVATE KEY" in data:
         raise InvalidKey("this is a private key", hint=_PRIVATE_HINT)
     if data.count(b"-----BEGIN") > 1:
-        raise InvalidKey("the PEM file has more than one block")
+        raise InvalidKey("the PEM file has more than one block", hint=_ONE_HINT)
     block = _PEM.fullmatch(data.removeprefix(BOM_UTF8))
     if block is None:
-        raise InvalidKey("this is not a PEM block of a PUBLIC KEY")
+        raise InvalidKey("this is not a PEM block of a PUBLIC KEY", hint=_EXPORT_HINT)
     text = block[1].translate(None, b"\r\n")
     try:
         der = binascii.a2b_base64(text)

@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -78,12 +79,30 @@ def test_a_failing_store_is_named_in_the_log_alone(
     """Any client may get the answer, so file and process are for the log."""
 
     async def app(*_: object) -> None:
-        raise StoreFailed("/srv/license.db is locked by process 7")
+        raise StoreFailed("/srv/license.db is locked", hint="end process 7")
 
     with caplog.at_level(logging.ERROR):
         _, body = messages(gate(server, app), http_scope("/api/license"), "http.request")
     assert b"/srv" not in body["body"]
-    assert "/srv/license.db is locked by process 7" in caplog.text
+    assert "/srv/license.db is locked; end process 7" in caplog.text
+
+
+def test_a_failing_store_is_logged_once_a_minute(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Any client can cause any number of these failures."""
+
+    async def app(*_: object) -> None:
+        raise StoreFailed("/srv/license.db is locked")
+
+    gated = gate(server, app)
+    with caplog.at_level(logging.ERROR):
+        for _ in range(3):
+            messages(gated, http_scope("/api/license"), "http.request")
+        assert len(caplog.records) == 1
+        server.now += timedelta(minutes=1)
+        messages(gated, http_scope("/api/license"), "http.request")
+    assert caplog.records[-1].getMessage().endswith("(and 2 more before)")
 
 
 @pytest.mark.parametrize("path", ["/pages", "/api/items"])

@@ -89,7 +89,7 @@ def test_a_check_that_fails_does_not_end_it(
     server.install(0)
     server.now = END - 7 * DAY
     errors: Iterator[Exception] = iter(
-        (ConnectionError("password hunter2"), StoreFailed("the disk is full"))
+        (ConnectionError("password hunter2"), StoreFailed("the disk is full", hint="make room"))
     )
     mails = Mails()
 
@@ -102,7 +102,7 @@ def test_a_check_that_fails_does_not_end_it(
         assert mails.sent.wait(PATIENCE)
     assert caplog.messages == [
         "the license was not checked: ConnectionError",
-        "the license was not checked: the disk is full",
+        "the license was not checked: the disk is full; make room",
     ]
 
 

@@ -135,6 +135,19 @@ def test_a_refused_upload_is_logged(server: Server, log: pytest.LogCaptureFixtur
     assert file.decode()[:40] not in of_machine
 
 
+def test_an_upload_that_cannot_be_stored_is_logged(
+    server: Server, log: pytest.LogCaptureFixture
+) -> None:
+    """The log has who, and the reason with its fix: an admin sees only that it failed."""
+    server.install(0)
+    log.clear()
+    server.store.close()
+    with pytest.raises(StoreFailed) as failed:
+        server.install(1)
+    reason = f"{failed.value.message}; {failed.value.hint}"
+    assert f"ERROR an upload by 'ada' was not stored: {reason}" in lines(log)
+
+
 async def _answered(*_: object) -> None:
     raise AssertionError("the request was passed on")
 

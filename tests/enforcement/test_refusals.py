@@ -1,6 +1,7 @@
 """All refusals and errors have status, code, message, hint and one JSON form."""
 
 import json
+import traceback
 from collections.abc import Iterator
 
 import pytest
@@ -9,12 +10,13 @@ from support.servers import ANOTHER_MACHINE, DAY, Server
 from polygent_issuer.enforcement import (
     HostKind,
     InstallRefused,
+    NoMachineInfo,
     Refusal,
     Refused,
     StoreFailed,
     refusals,
 )
-from polygent_issuer.verifier import CheckCode
+from polygent_issuer.verifier import CheckCode, InvalidKey, KeySet
 
 
 def every(server: Server) -> Iterator[Refusal | InstallRefused | StoreFailed]:
@@ -79,3 +81,14 @@ def test_a_raised_refusal_has_its_parts(server: Server) -> None:
     assert error.to_json() == refusal.to_json()
     assert (error.status, error.code) == (503, "license_expired")
     assert (error.message, error.hint) == (refusal.message, refusal.hint)
+
+
+def test_a_traceback_shows_the_fix() -> None:
+    """A server that does not start has only this to go by."""
+    with pytest.raises(InvalidKey) as refused:
+        KeySet.from_pem(b"")
+    failed, unknown = StoreFailed("why"), NoMachineInfo("why", hint="create one")
+    for error in (refused.value, failed, unknown):
+        assert error.hint is not None
+        lines = traceback.format_exception(error)
+        assert lines[-1] == f"hint: {error.hint}\n"
