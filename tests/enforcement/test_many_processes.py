@@ -4,16 +4,16 @@ They use the public API alone. Each test has one process more than its workers: 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from time import monotonic
 
 import pytest
 from support import store_workers
 from support.lic_files import ISSUED, Issuer, license_id
 from support.store_workers import NOW, SPAWNING, Gauge, Site, Worker
 from support.strace import RENAME, UNLINK, Fault, attached, called, has_struck
+from support.waiting import eventually
 
 from polygent_issuer.enforcement import Connection, HostKind, ServerLicense
 from polygent_issuer.enforcement.store import INSTALLED
@@ -22,7 +22,6 @@ from polygent_issuer.verifier import Limits
 pytestmark = pytest.mark.slow
 
 WORKERS = 4
-MINUTE = 60.0
 WRITES = f"?open,openat,pwrite64,write,fsync,fdatasync,ftruncate,fcntl,flock,{UNLINK},{RENAME}"
 """The system calls between which the kernel may see a process die."""
 KILLS = 24
@@ -49,15 +48,6 @@ def here(site: Site) -> Iterator[ServerLicense]:
     """The license in this process."""
     with site.license() as license_:
         yield license_
-
-
-def within_a_minute(holds: Callable[[], bool]) -> bool:
-    """Return whether a condition becomes true."""
-    end = monotonic() + MINUTE
-    while not holds():
-        if monotonic() > end:
-            return False
-    return True
 
 
 def current(license_: ServerLicense) -> str | None:
@@ -106,7 +96,7 @@ def test_a_thousand_uploads_leave_one_license(
         for each in workers:
             each.pipe.send("all are done")
         assert [each.answer() for each in workers] == [license_id(1_000)] * WORKERS
-    assert within_a_minute(lambda: current(here) == license_id(1_000))
+    assert eventually(lambda: current(here) == license_id(1_000))
     with site.license() as later:
         assert current(later) == license_id(1_000)
     answers = [each for worker in outcomes for each in worker]
@@ -144,7 +134,7 @@ def test_a_killed_worker_loses_nothing(
         assert here.hosts.connected(HostKind.DEPLOY) >= 1
         check(site, here, acknowledged)
     assert struck > KILLS // 2
-    assert within_a_minute(lambda: here.hosts.connected(HostKind.DEPLOY) == 1)
+    assert eventually(lambda: here.hosts.connected(HostKind.DEPLOY) == 1)
     here.hosts.disconnect(own)
     assert here.hosts.connected(HostKind.DEPLOY) == 0
 
@@ -173,4 +163,4 @@ def check(site: Site, here: ServerLicense, acknowledged: set[str]) -> None:
     assert acknowledged <= set(installed)
     with site.license() as new:
         assert current(new) == installed[0], "the newest row is the current license"
-    assert within_a_minute(lambda: current(here) == installed[0])
+    assert eventually(lambda: current(here) == installed[0])

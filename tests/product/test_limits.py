@@ -4,8 +4,9 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from support.product import Node, eventually
+from support.product import Node
 from support.servers import DAY
+from support.waiting import eventually
 
 from polygent_issuer.verifier import Limits
 

@@ -4,9 +4,10 @@ from datetime import timedelta
 
 import pytest
 from support.lic_files import ISSUED
-from support.product import Node, eventually
+from support.product import Node
 from support.product_app import FEATURE_PATHS
 from support.servers import ANOTHER_MACHINE, DAY
+from support.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

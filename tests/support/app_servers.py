@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -22,6 +21,7 @@ import httpx2
 from websockets.sync.client import ClientConnection, unix_connect
 
 from support.tools import require_tool, unmeasured
+from support.waiting import eventually
 
 T = TypeVar("T")
 
@@ -35,10 +35,7 @@ SECONDS = 60
 
 def wait_for(what: str, condition: Callable[[], bool]) -> None:
     """Return when the condition holds."""
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {SECONDS} s: {what}"
-        time.sleep(0.02)
+    assert eventually(condition, deadline=SECONDS), f"not within {SECONDS} s: {what}"
 
 
 def burst(ask: Callable[[str], T], path: str) -> list[T]:

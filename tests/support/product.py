@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,18 +20,10 @@ from websockets.sync.client import ClientConnection, connect
 
 from support.lic_files import ISSUED, Issuer, license_id
 from support.servers import MACHINE
+from support.waiting import eventually
 
 DEADLINE = 30.0
 TESTS = Path(__file__).parents[1]
-
-
-def eventually(holds: Callable[[], bool], *, deadline: float = DEADLINE) -> bool:
-    """Return whether a condition becomes true before the deadline, in seconds."""
-    end = monotonic() + deadline
-    while not holds():
-        if monotonic() > end:
-            return False
-    return True
 
 
 @dataclass
