@@ -4,7 +4,7 @@
         ...
 
 In an ASGI lifespan it is `async with`. Every worker process may have one: of all that share a
-store, one sends each mail. This is the only module of enforcement that reads a clock.
+store, one sends each mail.
 """
 
 import asyncio
