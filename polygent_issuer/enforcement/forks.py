@@ -16,7 +16,8 @@ class Forked(Protocol):
     """An object that takes part in a fork; the steps are those of `os.register_at_fork`."""
 
     def stop_before_fork(self) -> None:
-        """End the threads of the object, which take its locks."""
+        """End the threads of the object, which take its locks; by default it has none."""
+        return
 
     def lock_before_fork(self) -> None:
         """Take the locks of the object, and close what the child must not inherit."""

@@ -13,7 +13,7 @@ from .alert_runs import AlertRuns, deliver
 from .alerts import Admin, Alert, AlertRun, Banner
 from .claims import Claims
 from .events import Events
-from .forks import take_part_in_forks
+from .forks import Forked, take_part_in_forks
 from .hosts import Connection, HostCaps, HostKind
 from .paths import JUDGED, Route
 from .refusals import InstallRefused, Refusal, Refused, Standing, State, shown
@@ -35,7 +35,7 @@ _STATE_OF: Final = {
 """The state of a server whose license fails a check of FORMAT §5 after its installation."""
 
 
-class ServerLicense(ProcessBound):
+class ServerLicense(ProcessBound, Forked):
     """The license of a server; all threads of a process share one.
 
     Every method takes `now`, aware, and raises `ValueError` for a naive one. While the store fails,
@@ -79,7 +79,7 @@ class ServerLicense(ProcessBound):
         take_part_in_forks(self)
         if isinstance(store, SharedStore):
             self.hosts, claims = store.hosts, store.claims
-            store.watch(self._read_again)
+            store.watch(self._look)
         self._alert_runs = AlertRuns(self._memory, self._lock, claims)
 
     @property
@@ -151,6 +151,7 @@ class ServerLicense(ProcessBound):
             since, until, fingerprint, active = cached
             try:
                 if since <= now < until and fingerprint == self._fingerprint():
+                    self._seen = now
                     return active
             except TypeError:  # a naive `now`: `standing` raises ValueError
                 pass
@@ -371,19 +372,20 @@ class ServerLicense(ProcessBound):
         self._cached = *self._memory.unchanging(installed), fingerprint, installed
         return Standing(state=State.ACTIVE, license=installed, message="the license is active")
 
-    def _read_again(self) -> None:
-        """Judge what another process has stored, at the latest time that is known here."""
-        with self._lock:
-            self._memory.forget()
-            changed = None
-            with suppress(StoreFailed):  # as `tick` finds, too
-                changed = self._memory.last_change()
-        if at := max(filter(None, (self._seen, changed)), default=None):
+    def _look(self, changed: bool) -> None:  # noqa: FBT001 - called by the store's thread
+        """Judge what another process has stored, and store the time before a request has to."""
+        at = self._seen
+        with suppress(StoreFailed), self._lock:  # `tick` finds an error, too
+            if changed:
+                self._memory.forget()
+            guard = self._memory.read()[0].guard
+            if changed:
+                at = max(filter(None, (at, self._memory.last_change())), default=None)
+            elif at is None or self._memory.observe(utc(at), early=True) is guard:
+                return
+        if at is not None:
             with suppress(StoreFailed):
                 self.tick(at)
-
-    def stop_before_fork(self) -> None:
-        """Nothing runs here."""
 
     def lock_before_fork(self) -> None:
         """Let no other thread hold the locks."""

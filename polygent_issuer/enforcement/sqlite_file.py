@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Lock, RLock
 from typing import Any, Final
 
-from .forks import take_part_in_forks
+from .forks import Forked, take_part_in_forks
 from .refusals import shown
 from .store import FIRST, LAST, ProcessBound, StoreFailed, from_moment
 
@@ -89,7 +89,7 @@ class Content:
     pragmas: tuple[str, ...]
 
 
-class SqliteFile(ProcessBound):
+class SqliteFile(ProcessBound, Forked):
     """One connection of this process to a file; usable from many threads, and across forks."""
 
     _may_vanish = False
@@ -319,9 +319,6 @@ class SqliteFile(ProcessBound):
             by = f"process {', '.join(holders)}" if holders else "another process"
             return f"{by} keeps the file locked: end it if it is not a server of this license"
         return None
-
-    def stop_before_fork(self) -> None:
-        """Nothing runs here."""
 
     def lock_before_fork(self) -> None:
         """Close the file, which is opened again when it is needed."""

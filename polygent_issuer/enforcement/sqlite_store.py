@@ -124,13 +124,13 @@ class SqliteStore(SqliteFile):
         self.hosts = SharedHosts(self._live)
         self.claims = SharedClaims(self._live)
         self._watch = Watch(self._look)
-        self._listeners: list[WeakMethod[Callable[[], None]]] = []
+        self._listeners: list[WeakMethod[Callable[[bool], None]]] = []
         self._watched = False
         self._looked: tuple[int, int] | None = self.version()
 
-    def watch(self, changed: Callable[[], None]) -> None:
-        """Call a bound method within a second of another process's write, in a thread."""
-        self._listeners.append(WeakMethod(changed))
+    def watch(self, look: Callable[[bool], None]) -> None:
+        """See `SharedStore.watch`."""
+        self._listeners.append(WeakMethod(look))
         self._watch.start()
 
     def close(self) -> None:
@@ -153,11 +153,11 @@ class SqliteStore(SqliteFile):
             version = self.version()
         except StoreFailed:  # those who read it see why
             version = None
-        if version is None or version != self._looked:
-            for listener in self._listeners:
-                if (changed := listener()) is not None:
-                    changed()
-            self._looked = version  # after an error they are called again
+        changed = version is None or version != self._looked
+        for listener in self._listeners:
+            if (look := listener()) is not None:
+                look(changed)
+        self._looked = version  # after an error they are told again
 
     def stop_before_fork(self) -> None:
         """End the thread."""

@@ -23,7 +23,9 @@ from .refusals import Standing, State
 from .store import Installation, Kept, LogEntry, Store, from_moment
 
 _ADVANCE: Final = timedelta(seconds=60)
-"""The progress of the clock after which `last_seen` is stored again."""
+"""The progress of the clock after which `last_seen` is stored again before a decision."""
+_EARLY: Final = timedelta(seconds=45)
+"""The same for a thread that watches the store, so that no request has to wait for a commit."""
 
 
 @runtime_checkable
@@ -40,8 +42,11 @@ class SharedStore(Store, Protocol):
     def version(self) -> object:
         """Return a value that changes when another process has written."""
 
-    def watch(self, changed: Callable[[], None]) -> None:
-        """Call a bound method, in a thread, within a second of another process's write."""
+    def watch(self, look: Callable[[bool], None]) -> None:
+        """Call a bound method several times a second, in a thread.
+
+        Its argument is whether another process has written since the last call that returned.
+        """
 
 
 class StateCache:
@@ -86,15 +91,16 @@ class StateCache:
                 self.forget()
             raise
 
-    def observe(self, now: datetime) -> ClockGuard:
+    def observe(self, now: datetime, *, early: bool = False) -> ClockGuard:
         """Return the guard after the clock showed `now` (UTC), stored if it changed."""
+        advance = _EARLY if early else _ADVANCE
         stored, _ = self.read()
         seen = stored.guard.observe(now)
-        if not _worth_storing(stored.guard, seen):
+        if not _worth_storing(stored.guard, seen, advance):
             return stored.guard
         with self.deciding() as (stored, installed):
             seen = stored.guard.observe(now)
-            if not _worth_storing(stored.guard, seen):
+            if not _worth_storing(stored.guard, seen, advance):
                 return stored.guard
             self._store.keep_guard(seen)
             self._known = replace(stored, guard=seen), installed
@@ -140,9 +146,9 @@ class StateCache:
         return Standing(state=State.NONE, license=None, message="no license is installed")
 
 
-def _worth_storing(old: ClockGuard, new: ClockGuard) -> bool:
+def _worth_storing(old: ClockGuard, new: ClockGuard, advance: timedelta) -> bool:
     if new is old:
         return False
     if old.tampered != new.tampered or old.last_seen is None or new.last_seen is None:
         return True
-    return new.last_seen - old.last_seen >= _ADVANCE
+    return new.last_seen - old.last_seen >= advance

@@ -148,7 +148,7 @@ def test_a_mail_that_was_stored_as_sent_is_not_lost(
     monkeypatch.setattr(one.store.claims, "done", lambda _: None)
     one.license.alert_sent(alert)
     one.store.close()
-    other.license._read_again()
+    other.license._look(changed=True)
     assert other.store.claims.lost()
     assert not other.license.alerts_due(other.now)
 

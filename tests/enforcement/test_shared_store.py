@@ -41,18 +41,19 @@ class Sync:
 
 
 class Looks:
-    """Fails twice."""
+    """Fails twice, when something has changed."""
 
     def __init__(self) -> None:
         """Begin without a look."""
         self.count, self.looked = 0, Event()
 
-    def look(self) -> None:
+    def look(self, changed: bool = True) -> None:  # noqa: FBT001, FBT002 - as the store calls it
         """Look."""
-        self.count += 1
-        if self.count < 3:
+        self.count += changed
+        if changed and self.count < 3:
             raise ZeroDivisionError
-        self.looked.set()
+        if changed:
+            self.looked.set()
 
 
 @pytest.fixture
@@ -178,6 +179,32 @@ def test_judging_reads_no_file(two: tuple[Server, Server], monkeypatch: pytest.M
     for second in range(59):
         assert server.license.judge(Route.API, now=server.now + timedelta(seconds=second)) is None
     assert statements == []
+
+
+def test_no_request_waits_for_the_time_to_be_stored(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread stores the time seen first, so requests of ten minutes run no statement."""
+    server.install(0)
+    server.held()
+    statements, run = [], SqliteStore._rows
+
+    def noted(store: SqliteStore, statement: str, *values: object) -> list[object]:
+        if get_ident() == threading.main_thread().ident:
+            statements.append(statement)
+        return run(store, statement, *values)
+
+    monkeypatch.setattr(SqliteStore, "_rows", noted)
+    for _ in range(60):
+        server.now += timedelta(seconds=10)
+        server.held()
+        looking = threading.Thread(target=server.store._look)
+        looking.start()
+        looking.join()
+    assert statements == []
+    last_seen = server.guard().last_seen
+    assert last_seen is not None
+    assert server.now - timedelta(seconds=50) <= last_seen
 
 
 def test_who_keeps_the_file_locked_is_named(server: Server) -> None:
