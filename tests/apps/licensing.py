@@ -31,7 +31,8 @@ DATA = Path(os.environ.get("POLYGENT_DATA", "/var/lib/polygent"))
 FEATURES = {"/api/planner": "planner", "/api/bots": "bots"}
 EXTRA_ROUTES = {
     ("GET", "/api/health"): Route.HEALTH,
-    ("GET", "/api/sso/callback"): Route.SIGN_IN,
+    ("GET", "/api/sso/sign-in"): Route.SIGN_IN,
+    ("POST", "/api/sso/callback"): Route.SIGN_IN,
 }
 
 

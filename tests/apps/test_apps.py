@@ -52,7 +52,8 @@ def test_recovery_routes_and_health_work_without_a_license(client: TestClient) -
     """A load balancer keeps the server, an SSO sign-in ends, and the state is public."""
     answer = client.get("/api/health")
     assert (answer.status_code, answer.json()) == (200, {"license": "none"})
-    assert client.get("/api/sso/callback").status_code == 404, "it passes, and is not in the app"
+    assert client.get("/api/sso/sign-in").status_code == 404, "it passes, and is not in the app"
+    assert client.post("/api/sso/callback").status_code == 404, "it passes, and is not in the app"
     assert client.get("/api/license").json() == {"state": "none"}
     assert client.post("/api/license", content=b"").status_code == 401
     assert client.get("/api/machine-info").status_code == 401
