@@ -166,7 +166,8 @@ def _check(routes: Mapping[tuple[str, str], Route], api: str, features: Mapping[
             )
     if lower := [method for method, _ in routes if method != method.upper()]:
         raise ValueError(f"the method {lower[0]!a} matches no request: write it in capitals")
-    if missing := sorted(RECOVERY - set(routes.values())):
+    answered = {route for (method, _), route in routes.items() if method != WEBSOCKET}
+    if missing := sorted(RECOVERY - answered):
         raise ValueError(
             f"no route for {', '.join(missing)}: without one, an expired license could not be "
             "renewed; start from DEFAULT_ROUTES, or name yours with these kinds"

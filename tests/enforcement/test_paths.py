@@ -164,6 +164,8 @@ def test_a_table_that_locks_the_admin_out(kind: Route) -> None:
     at = next(at for at, each in DEFAULT_ROUTES.items() if each is kind)
     with pytest.raises(ValueError, match=f"no route for {kind}: "):
         Paths(routes={**DEFAULT_ROUTES, at: Route.API}, api="/api/", features={})
+    with pytest.raises(ValueError, match=f"no route for {kind}: "):
+        Paths(routes={**routes, (WEBSOCKET, at[1]): kind}, api="/api/", features={})
 
 
 def test_a_feature_that_no_license_has() -> None:
