@@ -85,7 +85,6 @@ class LicenseMiddleware(ProcessBound):
         self._events = Events()
         self._license = opener(license, now, self._events)
         self._now = now
-        self._events = Events()
         self._paths = Paths(
             routes={**routes, **(extra_routes or {})}, api=api, features=features or {}
         )
@@ -191,17 +190,6 @@ class LicenseMiddleware(ProcessBound):
             method = "" if scope["method"] == WEBSOCKET else scope["method"]
         return self._paths.needs(method, scope["path"], scope.get("root_path"))
 
-    def _refusal_of(self, error: Refused | InstallRefused | StoreFailed) -> Refusal:
-        if isinstance(error, Refused):
-            return error.refusal
-        if isinstance(error, InstallRefused):
-            status, code, message, hint = error.status, error.code, error.message, error.hint
-            return Refusal(status=status, code=code, message=message, hint=hint)
-        # Its message may name a file or a process, and any client may get this answer.
-        text = f"a request was refused, since the license store failed: {error}"
-        self._events.failed(STORE_FAILED.code, text, self._now())
-        return STORE_FAILED
-
     def _covers(self, domain: AllowedDomain, host: bytes) -> bool:
         covered = self._covered
         if covered is not None and covered[0] is domain and covered[1] == host:
@@ -234,8 +222,7 @@ def opener(
         try:
             return license()
         except Exception as error:  # noqa: BLE001 - a license that does not open is not active
-            text = f"the license is not open: {type(error).__name__}: {error}"
-            events.failed(NOT_OPEN.code, text, now())
+            events.not_opened(error, now())
             return None
 
     return opened

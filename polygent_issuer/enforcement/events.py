@@ -11,7 +11,7 @@ from typing import Final
 
 from ..verifier import License
 from ..verifier.errors import quoted
-from .refusals import InstallRefused, Refusal, Standing
+from .refusals import NOT_OPEN, InstallRefused, Refusal, Standing
 from .store import StoreFailed
 
 _LOG: Final = logging.getLogger(__name__)
@@ -76,9 +76,10 @@ class Events:
         text = f"refused: {refusal.status} {refusal.code}: {refusal.message}{text}"
         self._report(level, refusal.code, now, text)
 
-    def failed(self, code: str, text: str, now: datetime) -> None:
-        """Log an error that a request met, and whose text its client does not get."""
-        self._report(logging.ERROR, code, now, text)
+    def not_opened(self, error: Exception, now: datetime) -> None:
+        """Log the error of a callable that does not return the license."""
+        text = f"the license is not open: {type(error).__name__}: {error}"
+        self._report(logging.ERROR, NOT_OPEN.code, now, text)
 
     def _report(self, level: int, kind: str, now: datetime, text: str) -> None:
         last, more = self._last.get(kind, (None, 0))
