@@ -58,6 +58,7 @@ def create_app(
     )
 
     @app.get("/api/health")
+    @app.head("/api/health")
     def health() -> dict[str, str]:
         return {"license": license().standing(now()).state}
 

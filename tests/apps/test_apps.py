@@ -52,6 +52,7 @@ def test_recovery_routes_and_health_work_without_a_license(client: TestClient) -
     """A load balancer keeps the server, an SSO sign-in ends, and the state is public."""
     answer = client.get("/api/health")
     assert (answer.status_code, answer.json()) == (200, {"license": "none"})
+    assert client.head("/api/health").status_code == 200, "some load balancers send HEAD"
     assert client.get("/api/sso/sign-in").status_code == 404, "it passes, and is not in the app"
     assert client.post("/api/sso/callback").status_code == 404, "it passes, and is not in the app"
     assert client.get("/api/license").json() == {"state": "none"}

@@ -7,6 +7,7 @@ import re
 import sys
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from starlette.testclient import TestClient
 
 import polygent_issuer
 from polygent_issuer.enforcement import LicenseMiddleware, ServerLicense, SqliteStore
+from polygent_issuer.enforcement.router import User, license_routes
 from polygent_issuer.enforcement.testing import FINGERPRINT, LicenseClock, LicenseFile, LicenseKey
 from polygent_issuer.guide import markdown
 from polygent_issuer.verifier import Verifier
@@ -70,9 +72,9 @@ def test_its_copy_of_a_store_in_use_is_a_store(
 
 
 def test_its_flask_app_is_behind_the_license(
-    installed_license: ServerLicense, license_clock: LicenseClock
+    installed_license: ServerLicense, license_clock: LicenseClock, license_file: LicenseFile
 ) -> None:
-    """A WSGI app is refused like any other."""
+    """A WSGI app is refused like any other, until an admin uploads a license."""
     flask_app = Flask("app")
     flask_app.add_url_rule("/api/bots", view_func=lambda: "bots")
     names: dict[str, Any] = {
@@ -80,14 +82,19 @@ def test_its_flask_app_is_behind_the_license(
         "lifespan": None,
         "LicenseMiddleware": LicenseMiddleware,
         "license": installed_license,
+        "license_routes": license_routes,
         "now": license_clock,
-        "FEATURES": {},
+        "licensing": SimpleNamespace(
+            signed_in=lambda _: User(name="ada", is_admin=True), count_users=lambda: 0, FEATURES={}
+        ),
     }
     exec(block_with("a2wsgi"), names)  # noqa: S102 - the test runs the printed code
     client = TestClient(names["outer"])
     assert client.get("/api/bots").text == "bots"
     license_clock.now += timedelta(days=366)
     assert client.get("/api/bots").json()["error"]["code"] == "license_expired"
+    assert client.post("/api/license", content=license_file()).status_code == 200
+    assert client.get("/api/bots").text == "bots"
 
 
 if __name__ == "__main__" and sys.argv[1:] == ["--write"]:
