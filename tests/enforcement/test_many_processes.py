@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from support import store_workers
 from support.lic_files import ISSUED, Issuer, license_id
-from support.store_workers import NOW, SPAWNING, Gauge, Site, Worker
+from support.store_workers import NOW, SPAWNING, Gauge, Site, Worker, current
 from support.strace import RENAME, UNLINK, Fault, attached, called, has_struck
 from support.waiting import eventually
 
@@ -48,13 +48,6 @@ def here(site: Site) -> Iterator[ServerLicense]:
     """The license in this process."""
     with site.license() as license_:
         yield license_
-
-
-def current(license_: ServerLicense) -> str | None:
-    """Return the ID of the license, which is active."""
-    standing = license_.standing(NOW)
-    assert standing.active
-    return None if standing.license is None else standing.license.jti
 
 
 def test_ten_thousand_connections_are_counted_exactly(site: Site, here: ServerLicense) -> None:
@@ -94,7 +87,7 @@ def test_a_thousand_uploads_leave_one_license(
         ]
         outcomes = [until_done(each) for each in workers]
         for each in workers:
-            each.pipe.send("all are done")
+            each.pipe.send(license_id(1_000))
         assert [each.answer() for each in workers] == [license_id(1_000)] * WORKERS
     assert eventually(lambda: current(here) == license_id(1_000))
     with site.license() as later:

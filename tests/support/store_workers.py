@@ -26,6 +26,7 @@ from polygent_issuer.enforcement import (
 from polygent_issuer.verifier import KeySet, Verifier
 from support.lic_files import ISSUED
 from support.servers import MACHINE
+from support.waiting import eventually
 
 DEADLINE = 60.0
 NOW = ISSUED + timedelta(days=1)
@@ -56,6 +57,13 @@ class Site:
                 fingerprint=MACHINE,
                 freshness_window=timedelta(days=14),
             )
+
+
+def current(license_: ServerLicense) -> str | None:
+    """Return the ID of the license, which is active."""
+    standing = license_.standing(NOW)
+    assert standing.active
+    return None if standing.license is None else standing.license.jti
 
 
 @dataclass
@@ -153,7 +161,10 @@ def _churn_host(license_: ServerLicense, host: str, gauge: Gauge) -> Counter[str
 
 
 def upload(pipe: Pipe, site: Site, start: Barrier, files: list[bytes]) -> None:
-    """Install files one after another; answer each ID or refusal, then the license's ID."""
+    """Install files one after another; answer each ID or refusal.
+
+    Then, for the ID of the license that all have soon, answer that of this process's license.
+    """
     with site.license() as license_:
         start.wait(DEADLINE)
         for file in files:
@@ -162,9 +173,9 @@ def upload(pipe: Pipe, site: Site, start: Barrier, files: list[bytes]) -> None:
             except InstallRefused as refused:
                 pipe.send(refused.code)
         pipe.send("done")
-        pipe.recv()  # all others are done
-        standing = license_.standing(NOW)
-        pipe.send(None if standing.license is None else standing.license.jti)
+        last = pipe.recv()
+        eventually(lambda: current(license_) == last)
+        pipe.send(current(license_))
 
 
 def install_and_connect(pipe: Pipe, site: Site, file: bytes, name: str) -> None:
