@@ -65,8 +65,8 @@ class LicenseMiddleware(ProcessBound):
         Args:
             license: that of this process, or a callable that returns it at each request, for an app
                 that opens it in its lifespan. While that returns None or raises an error (which is
-                logged), requests that need a license get 503 `license_not_open`. The first request
-                of a minute stores the time seen, with one commit in the thread of the event loop.
+                logged), requests that need a license get 503 `license_not_open`. A thread of the
+                store writes the time seen; a request does so only if that has failed for a minute.
             now: the server's clock, aware.
             routes: method (or `WEBSOCKET`) and path of the routes other than API and pages. A
                 `HEAD` is of the kind of its `GET`, unless it is in the table.
