@@ -148,7 +148,7 @@ class InvalidSettings(InputRefused):
 
 
 class InvalidStore(InputRefused):
-    """A store URI is not a valid `keyring:`, `file:PATH` or `pkcs11:…` URI."""
+    """A store URI is invalid: `keyring:`, `file:PATH`, `pkcs11:…`, or that of a service."""
 
     code = "invalid_store"
 

@@ -250,8 +250,62 @@ def test_the_hint_names_the_sources_of_a_pin() -> None:
         assert option in str(raised.value.hint)
 
 
-def test_other_schemes_are_not_token_uris() -> None:
-    """The scheme is `pkcs11:` in lower case."""
-    assert store_uri.is_token_uri("pkcs11:")
-    assert not store_uri.is_token_uri("PKCS11:token=t")
-    assert not store_uri.is_token_uri("./pkcs11:token=t")
+FINGERPRINT = "SHA256:" + "aB+/" * 10 + "xyz"
+
+
+def test_a_key_stays_in_its_place_by_the_scheme() -> None:
+    """The schemes of tokens and services, in lower case, even of an invalid URI."""
+    for uri in ("pkcs11:", "agent:", "agent:a?b"):
+        assert store_uri.stays(uri)
+    for uri in ("PKCS11:token=t", "./pkcs11:token=t", "agent", "keyring:", "file:/agent:"):
+        assert not store_uri.stays(uri)
+    for uri, stays in (("agent:", True), ("keyring:", False), ("file:/x", False)):
+        assert store_uri.parse(uri).stays is store_uri.stays(uri) is stays
+
+
+@pytest.mark.parametrize(
+    ("uri", "key", "socket", "spelling"),
+    [
+        ("agent:", "", None, "agent:"),
+        (f"agent:{FINGERPRINT}", FINGERPRINT, None, f"agent:{FINGERPRINT}"),
+        ("agent:ada@host", "ada@host", None, "agent:ada@host"),
+        ("agent:my%20key%3f", "my key?", None, "agent:my%20key%3F"),
+        ("agent:schlüssel", "schlüssel", None, "agent:schl%C3%BCssel"),
+        ("agent:?socket=/run/a", "", "/run/a", "agent:?socket=/run/a"),
+        ("agent:k?socket=/a%20b", "k", "/a b", "agent:k?socket=/a%20b"),
+    ],
+)
+def test_a_key_of_an_agent_has_one_spelling(
+    uri: str, key: str, socket: str | None, spelling: str
+) -> None:
+    """A fingerprint or a comment, and perhaps the agent's socket."""
+    place = store_uri.parse(uri)
+    assert isinstance(place, store_uri.RemoteUri)
+    assert (place.key, place.option("socket"), place.uri) == (key, socket, spelling)
+    assert store_uri.parse(place.uri) == place
+
+
+@pytest.mark.parametrize(
+    ("uri", "problem"),
+    [
+        ("agent:a b", "must be percent-encoded"),
+        ("agent:50%", "must be percent-encoded"),
+        ("agent:%00", "not printable"),
+        ("agent:%ff", "not printable"),
+        ("agent:%E2%80%AEa", "not printable"),
+        ("agent:?", "an attribute is empty"),
+        ("agent:?socket=", "empty"),
+        ("agent:?socket=run/a", "not absolute"),
+        ("agent:?socket=/a&socket=/b", "given twice"),
+        ("agent:?path=/a", "unknown attribute path; allowed: socket"),
+        ("agent:SHA256:abc", "43 characters"),
+        (f"agent:{FINGERPRINT}=", "43 characters"),
+    ],
+)
+def test_an_invalid_uri_of_an_agent_is_refused(uri: str, problem: str) -> None:
+    """The message names the problem, and is safe to print."""
+    with pytest.raises(InvalidStore, match=problem) as raised:
+        store_uri.parse(uri)
+    assert raised.value.message.startswith("invalid agent: URI: ")
+    assert raised.value.message.isprintable()
+    assert raised.value.hint

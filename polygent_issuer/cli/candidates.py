@@ -113,7 +113,12 @@ def bases() -> Candidates:
 
 def stores() -> Candidates:
     """Return the beginnings of key store URIs."""
-    return ("keyring:", "the system keyring"), ("file:", "an encrypted file")
+    return (
+        ("keyring:", "the system keyring"),
+        ("file:", "an encrypted file"),
+        ("pkcs11:", "a token"),
+        ("agent:", "an SSH agent, which has its own keys"),
+    )
 
 
 def setting_values(ctx: typer.Context) -> Candidates:

@@ -13,8 +13,10 @@ from polygent_issuer.files.reading import UnsafeFile
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import backups as key_backups
-from polygent_issuer.keys import keyring_backends, passphrases, pkcs11_store, rotation, signing
+from polygent_issuer.keys import keyring_backends, passphrases, rotation, signing
 from polygent_issuer.keys.keyring_store import KeyringStore
+from polygent_issuer.keys.pkcs11_store import Pkcs11Store
+from polygent_issuer.keys.remote import RemoteStore
 from polygent_issuer.keys.signer import Presence, require_not_example
 from polygent_issuer.keys.signing import place_of
 from polygent_issuer.registry import KeyRecord, LicenseStatus, Registry, licenses
@@ -155,9 +157,12 @@ def _private_key(key: KeyRecord, settings: Settings) -> Verdict:
         return refused(error)
     place = place_of(settings, key.kid)
     try:
-        token = store_uri.parse(place)
-        if isinstance(token, store_uri.TokenUri):
-            pkcs11_store.require_ready(settings, token)
+        if store_uri.parse(place).stays:
+            store = signing.open_store(settings, place)
+            if isinstance(store, Pkcs11Store):
+                store.require_ready()
+            elif isinstance(store, RemoteStore):
+                store.require_ready(key.public_key)
     except IssuerError as error:
         # Signing has another exit code for a file that other users can change.
         exit_code = error.exit_code if isinstance(error, UnsafeFile) else ExitCode.KEY
@@ -175,7 +180,7 @@ def _in_store(key: KeyRecord, place: str, settings: Settings) -> Verdict:
         return warn(f"{name}: locked", UNLOCK)
     if place.startswith(store_uri.FILE):
         return _key_file(key, settings)
-    if store_uri.is_token_uri(place):
+    if isinstance(store_uri.parse(place), store_uri.TokenUri):
         fix = Hint(
             "plug in the right token; its name is in the settings: ",
             _SETTINGS,
@@ -220,8 +225,8 @@ def _backups(key: KeyRecord, settings: Settings, home: Path) -> Iterator[Verdict
             yield warn(f"{name}: the backup {place} {backup.risk}", _backup_fix(key, backup))
     if recorded:
         return
-    if store_uri.is_token_uri(place_of(settings, key.kid)):
-        yield ok(f"{name} is stored in a token and cannot be backed up")
+    if store_uri.stays(place := place_of(settings, key.kid)):
+        yield ok(f"{name} is stored in {store_uri.where(place)} and cannot be backed up")
     elif key.backed_up_at is not None:
         yield ok(f"{name} was backed up on {key.backed_up_at.date().isoformat()}")
     else:

@@ -243,7 +243,7 @@ _ESCAPES = re.compile(r"[\x08\t\n\f\r\x1b]")
 
 
 def parse_store(text: str) -> str:
-    """Parse a key store: `keyring:`, `file:` with an absolute path, or a `pkcs11:` URI.
+    """Parse a key store: `keyring:`, `file:` with an absolute path, or another store URI.
 
     `~` is expanded. A path that ends with a slash keeps it, because it means a folder.
 

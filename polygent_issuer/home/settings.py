@@ -91,7 +91,9 @@ KEYS: Final[Mapping[str, SettingSpec]] = {
     "default_plan": SettingSpec(PLAN_NAME, "the plan of a first license without --plan"),
     "features": SettingSpec(FEATURES, "additional features, of modules newer than this tool"),
     "require_order_id": SettingSpec(FLAG, "whether first licenses and renewals need --order-id"),
-    "keyring_timeout": SettingSpec(WAIT, "the longest time to wait for a keyring or a token"),
+    "keyring_timeout": SettingSpec(
+        WAIT, "the longest time to wait for a keyring, a token or a service"
+    ),
 }
 """The settings with a single value, by name; the tables are `stores`, `backups` and `plans`."""
 

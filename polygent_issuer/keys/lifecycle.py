@@ -25,8 +25,9 @@ from polygent_issuer.keys import backups
 from polygent_issuer.keys.file_store import FileStore
 from polygent_issuer.keys.new_passphrase import NewPassphrase
 from polygent_issuer.keys.openssh import ImportedKey
-from polygent_issuer.keys.pkcs11_store import (
-    Pkcs11Store,
+from polygent_issuer.keys.pkcs11_store import Pkcs11Store
+from polygent_issuer.keys.remote import (
+    RemoteStore,
     backup_impossible_existing,
     backup_impossible_new,
 )
@@ -35,14 +36,22 @@ from polygent_issuer.keys.signer import generate_private_key, require_not_exampl
 from polygent_issuer.keys.signing import explaining_loss, open_store, place_of, require_usable
 from polygent_issuer.registry import Actor, KeyRecord, Registry, Writing, change, keys
 from polygent_issuer.registry.change import Decided
-from polygent_issuer.store_uri import FILE, KEYRING, FileLocation, TokenUri, file_location
+from polygent_issuer.store_uri import (
+    FILE,
+    KEYRING,
+    FileLocation,
+    RemoteUri,
+    TokenUri,
+    file_location,
+)
 from polygent_issuer.text import escape
 from polygent_issuer.verifier.keys import Key
 
 if TYPE_CHECKING:
     from polygent_issuer.keys.keyring_store import KeyringStore
 
-    Store = FileStore | KeyringStore | Pkcs11Store
+    TakingStore = FileStore | KeyringStore | Pkcs11Store
+    Store = TakingStore | RemoteStore
 
 
 def pinned_as(kid: str, known: Iterable[KeyRecord]) -> KeyRecord | None:
@@ -114,8 +123,9 @@ class KeyLifecycle:
             ConsentNeeded: (`consent_needed`) for a weak new passphrase.
             OutputProblem: (`output_exists`, `output_failed`) when nothing was recorded;
                 (`backup_failed`) when the key is in the keyring and recorded without a backup.
-            KeyUnavailable: (`not_extractable`) for a backup of a key in a token; each code of the
-                key store. Nothing was recorded.
+            KeyUnavailable: (`not_extractable`) for a backup of a key in a token;
+                (`store_read_only`) for a service; each code of the key store. Nothing was
+                recorded.
         """
         decided = self._decide(lambda known: require_free_label(label, known))
         store = self._open_store(store_uri or self.settings.store)
@@ -148,17 +158,17 @@ class KeyLifecycle:
         decided = self._decide(lambda known: check_importable(imported.kid, label, known))
         return self._store(imported.private_key, "key-imported", decided, store_uri, backup)
 
-    def adopt(self, place: TokenUri | FileLocation, *, label: str | None) -> StoredKey:
-        """Import a key without copying it: it stays in its token, or in a container's mounted file.
+    def adopt(self, place: TokenUri | RemoteUri | FileLocation, *, label: str | None) -> StoredKey:
+        """Import a key without copying it: it stays in its token, service or mounted file.
 
-        A key that is not pinned yet gets `label`; None uses the token's label, or a free one.
+        A key that is not pinned yet gets `label`; None uses the label there, or a free one.
 
         Raises:
             KeyUnavailable, InputRefused: (`example_key`), and as `check_importable` and the store's
                 `adopt`. Nothing was recorded.
         """
         store = self._open_store(place.uri)
-        assert isinstance(store, FileStore | Pkcs11Store)  # noqa: S101 -- the type of the place
+        assert isinstance(store, FileStore | Pkcs11Store | RemoteStore)  # noqa: S101 -- the type of the place
         entry = store.adopt()
         require_not_example(entry.key.kid)
         decided = self._decide(
@@ -172,13 +182,13 @@ class KeyLifecycle:
         Raises:
             OutputExists, OutputProblem: (`output_exists`, `output_failed`) for the file.
             ConsentNeeded: (`consent_needed`) for a weak new passphrase.
-            KeyUnavailable: (`not_extractable`) for a key in a token; each code of the store's
-                `load`.
+            KeyUnavailable: (`not_extractable`) for a key that never leaves its place; each code of
+                the store's `load`.
         """
         require_usable(key)
         store = self._open_store(place_of(self.settings, key.kid))
-        if isinstance(store, Pkcs11Store):
-            raise backup_impossible_existing(key.label)
+        if isinstance(store, Pkcs11Store | RemoteStore):
+            raise backup_impossible_existing(key.label, store.uri)
         _require_free(path)
         with explaining_loss(self.settings, key):
             signer = store.load(key.public_key)
@@ -211,6 +221,8 @@ class KeyLifecycle:
             _require_free(backup_path)
             secret = self._backup_passphrase(backup_path)
         store = self._open_store(store_uri or place_of(self.settings, public_key.kid))
+        if isinstance(store, RemoteStore):
+            store.require_room()
         backup, failure = None, None
         with _saved(store, private_key, label) as uri:
             try:
@@ -303,7 +315,9 @@ def _require_free(backup: Path) -> None:
 
 
 @contextmanager
-def _saved(store: "Store", private_key: ec.EllipticCurvePrivateKey, label: str) -> Iterator[str]:
+def _saved(
+    store: "TakingStore", private_key: ec.EllipticCurvePrivateKey, label: str
+) -> Iterator[str]:
     """Save a key. If the block fails, it is removed again from a token."""
     if isinstance(store, Pkcs11Store):
         with store.taking(private_key, label=label) as entry:

@@ -27,6 +27,7 @@ from polygent_issuer.errors import KeyUnavailable
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.keys.passphrases import Passphrase, WrongPassphrase
 from polygent_issuer.keys.signer import public_key_of, rebuilt, require_not_example, require_p256
+from polygent_issuer.keys.ssh_wire import key_of, take_number, take_string
 from polygent_issuer.verifier.errors import InvalidKey
 from polygent_issuer.verifier.keys import Key
 
@@ -113,13 +114,13 @@ def _fields(sealed: bytes) -> tuple[bytes, bytes, bytes, bytes]:
     """
     if not sealed.startswith(_MAGIC):
         raise ValueError("magic")
-    cipher, rest = _string(sealed[len(_MAGIC) :])
-    kdf, rest = _string(rest)
-    options, rest = _string(rest)
-    number, rest = _number(rest)
+    cipher, rest = take_string(sealed[len(_MAGIC) :])
+    kdf, rest = take_string(rest)
+    options, rest = take_string(rest)
+    number, rest = take_number(rest)
     if number != 1:
         raise ValueError("number of keys")
-    return cipher, kdf, options, _string(rest)[0]
+    return cipher, kdf, options, take_string(rest)[0]
 
 
 def _rounds(cipher: bytes, kdf: bytes, options: bytes) -> int:
@@ -130,8 +131,8 @@ def _rounds(cipher: bytes, kdf: bytes, options: bytes) -> int:
             "this key file is not encrypted with bcrypt",
             hint="set its passphrase again with: ssh-keygen -p -a 64 -f FILE",
         )
-    _salt, rest = _string(options)
-    rounds, rest = _number(rest)
+    _salt, rest = take_string(options)
+    rounds, rest = take_number(rest)
     if rest:
         raise ValueError("options")
     if not 1 <= rounds <= MAX_ROUNDS:
@@ -144,30 +145,13 @@ def _rounds(cipher: bytes, kdf: bytes, options: bytes) -> int:
 
 
 def _claimed_key(claimed: bytes) -> Key:
-    kind, rest = _string(claimed)
-    if kind != b"ecdsa-sha2-nistp256":
+    key = key_of(claimed)
+    if key is None:
         raise _unsupported(
             "signing keys must be P-256 keys, and this key file holds another type of key",
             hint=Hint("generate a P-256 key: ", run("key", "generate")),
         )
-    curve, rest = _string(rest)
-    point, rest = _string(rest)
-    if curve != b"nistp256" or rest:
-        raise ValueError("public key")
-    return Key(point)
-
-
-def _number(data: bytes) -> tuple[int, bytes]:
-    if len(data) < 4:  # noqa: PLR2004 -- an uint32
-        raise ValueError("short")
-    return int.from_bytes(data[:4], "big"), data[4:]
-
-
-def _string(data: bytes) -> tuple[bytes, bytes]:
-    length, rest = _number(data)
-    if length > len(rest):
-        raise ValueError("short")
-    return rest[:length], rest[length:]
+    return key
 
 
 def _unsupported(message: str, *, hint: str | Hint) -> KeyUnavailable:

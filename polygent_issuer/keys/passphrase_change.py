@@ -18,7 +18,7 @@ from polygent_issuer.keys.rotation import label_words
 from polygent_issuer.keys.signer import SoftwareSigner
 from polygent_issuer.keys.signing import explaining_loss, place_of, require_usable
 from polygent_issuer.registry import KeyRecord, Writing, change
-from polygent_issuer.store_uri import FileLocation, TokenUri
+from polygent_issuer.store_uri import FileLocation, RemoteUri, TokenUri
 from polygent_issuer.text import escape, for_shell
 
 
@@ -63,7 +63,7 @@ def change_passphrase(
     """Change the passphrase of a key file from `old` to the new one of the lifecycle.
 
     Raises:
-        KeyUnavailable: (`no_passphrase`) for a key in a keyring or a token; (`passphrase_refused`)
+        KeyUnavailable: (`no_passphrase`) for a key that is not in a file; (`passphrase_refused`)
             for the same passphrase; each code of the store's `load`.
         ConsentNeeded: (`consent_needed`) for a weak new passphrase.
         OutputProblem: (`output_failed`) when nothing was changed; (`not_recorded`) when the file
@@ -105,6 +105,9 @@ def _file_store(lifecycle: KeyLifecycle, key: KeyRecord, old: Passphrase) -> Fil
         tool = f"pkcs11-tool --module {for_shell(str(place.module))} --login --change-pin"
         message = f"the key {name} is in a token, which has a PIN instead of a passphrase"
         hint = Hint(f"change the PIN with the tool of the token, such as {tool}")
+    elif isinstance(place, RemoteUri):
+        message = f"the key {name} is in {place.where}, which has no passphrase of this tool"
+        hint = Hint("protect the key there, with the service's own means")
     else:
         message = f"the key {name} is in the keyring, which has a password for all of its entries"
         hint = Hint(

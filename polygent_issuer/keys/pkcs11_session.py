@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import pkcs11
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -24,15 +24,12 @@ from polygent_issuer.keys.pkcs11_objects import (
     private_key_object,
     public_key_object,
 )
-from polygent_issuer.keys.signer import mismatch
-from polygent_issuer.store_uri import TokenUri, id_text
+from polygent_issuer.keys.signer import PROBE, mismatch
+from polygent_issuer.store_uri.token import TokenUri, id_text
 from polygent_issuer.text import escape, for_shell
 from polygent_issuer.verifier.keys import COORDINATE_BYTES, Key
 
 T = TypeVar("T")
-
-PROBE: Final = b"polygent-issue: a probe of a key in a token; no license"
-"""The bytes that a key signs as a test; no license begins with them."""
 
 
 class TokenSession:

@@ -11,16 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from polygent_issuer import store_uri
 from polygent_issuer.errors import (
-    InvalidStore,
     IssuerError,
     KeyUnavailable,
     OutputExists,
     UsageProblem,
 )
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import passphrases
 from polygent_issuer.keys.passphrases import Passphrase
 from polygent_issuer.keys.signer import Presence, StoreEntry, public_key_of
@@ -209,73 +206,6 @@ def _proven(session: "TokenSession", key: Key) -> StoreEntry:
     return StoreEntry(key=key, uri=session.exact_uri(public), label=public.label)
 
 
-def is_in_token(store: str) -> bool:
-    """Return whether a store URI names a token.
-
-    Raises:
-        InvalidStore: (`invalid_store`) for another text.
-    """
-    return isinstance(store_uri.parse(store), TokenUri)
-
-
-def check_new_key_uri(store: str) -> None:
-    """Check that the store URI of a new key does not name an existing key in a token.
-
-    Raises:
-        InvalidStore: (`invalid_store`) when it does, or is not a store URI.
-    """
-    place = store_uri.parse(store)
-    if isinstance(place, TokenUri) and place.names_a_key:
-        raise InvalidStore(
-            "this store URI names an existing key in a token, but a new key gets its own id",
-            hint=Hint(
-                "remove object and id from the URI; or import the existing key: ",
-                run("key", "import", place.uri),
-            ),
-        )
-
-
-def backup_impossible_new(store: str) -> KeyUnavailable:
-    """Return the error for a backup of a new key in a token."""
-    return KeyUnavailable(
-        "keys generated in a token cannot be backed up",
-        hint=Hint(
-            "add --no-backup; or, to have a backup, generate the key in a file and import it into "
-            "the token: ",
-            _generate_in_file("LABEL"),
-            ", then ",
-            run("key", "import", "FILE", "--store", store),
-        ),
-        code="not_extractable",
-    )
-
-
-def backup_impossible_existing(label: str) -> KeyUnavailable:
-    """Return the error for a backup of an existing key in a token."""
-    return KeyUnavailable(
-        f"the key {escape(label)} is stored in a token and cannot be backed up",
-        hint=Hint(
-            "prepare for its loss with a spare key that your servers also trust: ",
-            _generate_in_file("spare"),
-        ),
-        code="not_extractable",
-    )
-
-
-def require_ready(settings: Settings, place: TokenUri) -> None:
-    """Check that a token is available and can be unlocked, without a prompt.
-
-    Raises:
-        KeyUnavailable: each code of `Pkcs11Store.require_ready`.
-    """
-    Pkcs11Store(
-        place,
-        passphrase=passphrases.NoPassphrase(),
-        timeout=settings.keyring_timeout,
-        warn=lambda _: None,
-    ).require_ready()
-
-
 def require_secret_for_token(passphrase: Passphrase, others: Sequence[str]) -> None:
     """Check that the token does not get another passphrase as its PIN, a wrong attempt.
 
@@ -293,8 +223,3 @@ def require_secret_for_token(passphrase: Passphrase, others: Sequence[str]) -> N
             "--passphrase-command and POLYGENT_ISSUER_PASSPHRASE_FILE: it asks for both"
             + ("; or add --no-backup" if others == ["backup"] else ""),
         )
-
-
-def _generate_in_file(label: str) -> Hint:
-    place = store_uri.EXAMPLE_FILE_URI
-    return run("key", "generate", label, "--store", place, "--backup", "FILE")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -21,6 +21,9 @@ from polygent_issuer.hints import Hint, run
 from polygent_issuer.verifier.keys import COORDINATE_BYTES, EXAMPLE_KID, Key
 
 T = TypeVar("T")
+
+PROBE: Final = b"polygent-issue: a probe of a key; no license"
+"""The bytes that a key in a token or a service signs as a test; no license begins with them."""
 
 
 class Signer(Protocol):

@@ -7,6 +7,7 @@ any part of a private key or a passphrase.
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from polygent_issuer import store_uri
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from polygent_issuer.keys.file_store import FileStore
     from polygent_issuer.keys.keyring_store import KeyringStore
     from polygent_issuer.keys.pkcs11_store import Pkcs11Store
+    from polygent_issuer.keys.remote import RemoteStore, Service
 
 
 LOST: Final = Hint(
@@ -41,15 +43,15 @@ def open_store(
     *,
     passphrase: Passphrase = passphrases.NoPassphrase(),  # noqa: B008 -- it has no state
     warn: Callable[[str], None] = lambda _: None,
-) -> "FileStore | KeyringStore | Pkcs11Store":
+) -> "FileStore | KeyringStore | Pkcs11Store | RemoteStore":
     """Return the store of a URI; nothing is read yet.
 
     Args:
-        settings: for the timeout of keyrings and tokens.
+        settings: for the timeout of keyrings, tokens and services.
         passphrase: of key files, or the PIN of a token; a keyring has its own prompt.
 
     Raises:
-        InvalidStore: (`invalid_store`) for a URI other than `keyring:`, `file:PATH`, `pkcs11:…`.
+        InvalidStore: (`invalid_store`) for another text than a store URI.
         KeyUnavailable: (`unsafe_backend`, `keyring_absent`) as `keyring_backends.make`.
     """
     place, timeout = store_uri.parse(uri), settings.keyring_timeout
@@ -62,10 +64,22 @@ def open_store(
         from polygent_issuer.keys.pkcs11_store import Pkcs11Store  # noqa: PLC0415 -- as above
 
         return Pkcs11Store(place, passphrase=passphrase, timeout=timeout, warn=warn)
+    if isinstance(place, store_uri.RemoteUri):
+        from polygent_issuer.keys.remote import RemoteStore  # noqa: PLC0415 -- as above
+
+        return RemoteStore(place, _service(place, timeout), timeout=timeout)
     from polygent_issuer.keys import keyring_backends  # noqa: PLC0415 -- as above
     from polygent_issuer.keys.keyring_store import KeyringStore  # noqa: PLC0415 -- as above
 
     return KeyringStore(timeout=timeout, keyrings=keyring_backends.for_platform())
+
+
+def _service(place: store_uri.RemoteUri, timeout: timedelta) -> "Service":
+    """Return the service of a remote key; nothing is called yet."""
+    # One scheme so far.
+    from polygent_issuer.keys.agent_store import Agent  # noqa: PLC0415 -- as in `open_store`
+
+    return Agent(place, timeout=timeout)
 
 
 def signer_for(
@@ -88,7 +102,7 @@ def explaining_loss(settings: Settings, key: KeyRecord) -> Iterator[None]:
     try:
         yield
     except KeyUnavailable as missing:
-        if missing.code != "no_such_key":
+        if missing.code != "no_such_key" or _is_remote(settings, key):
             raise
         places = settings.backups.get(key.kid, ())
         message, hint = missing.message, missing.hint
@@ -99,6 +113,11 @@ def explaining_loss(settings: Settings, key: KeyRecord) -> Iterator[None]:
             state = "its backup is out of reach" if places else "no backup is recorded"
             message, hint = f"{message}, and {state}", LOST
         raise KeyUnavailable(message, hint=hint, code=missing.code) from None
+
+
+def _is_remote(settings: Settings, key: KeyRecord) -> bool:
+    """Return whether a service keeps a key: its own error states what to do."""
+    return isinstance(store_uri.parse(place_of(settings, key.kid)), store_uri.RemoteUri)
 
 
 def has_backup(settings: Settings, key: KeyRecord) -> bool:

@@ -468,7 +468,7 @@ def test_without_the_library_its_installation_is_the_fix(
     in_token: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The token cannot be checked then."""
-    for module in ("module", "objects", "session", "store"):
+    for module in ("module", "objects", "session"):
         monkeypatch.delitem(sys.modules, f"polygent_issuer.keys.pkcs11_{module}", raising=False)
     monkeypatch.setitem(sys.modules, "pkcs11", None)
     result = look(in_token, "key")

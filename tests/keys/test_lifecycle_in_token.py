@@ -12,14 +12,11 @@ from polygent_issuer.home import settings
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import passphrases, signer
 from polygent_issuer.keys.lifecycle import KeyLifecycle
-from polygent_issuer.keys.pkcs11_store import (
-    check_new_key_uri,
-    is_in_token,
-    require_secret_for_token,
-)
+from polygent_issuer.keys.pkcs11_store import require_secret_for_token
+from polygent_issuer.keys.remote import check_new_key_uri
 from polygent_issuer.keys.signer import Presence
 from polygent_issuer.keys.signing import presence, signer_for
-from polygent_issuer.store_uri import parse_token_uri
+from polygent_issuer.store_uri import parse_token_uri, stays
 
 
 @pytest.fixture
@@ -94,7 +91,7 @@ def test_the_store_of_a_new_key_names_no_existing_key() -> None:
     token = "pkcs11:token=t?module-path=/m"
     for store in ("keyring:", "file:/x", token):
         check_new_key_uri(store)
-        assert is_in_token(store) is (store == token)
+        assert stays(store) is (store == token)
     with pytest.raises(IssuerError) as raised:
         check_new_key_uri("pkcs11:token=t;object=it's?module-path=/m")
     assert raised.value.code == "invalid_store"

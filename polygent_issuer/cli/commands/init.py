@@ -118,9 +118,12 @@ def _report(home: CreatedHome, settings: Settings, folders: tuple[Path, ...]) ->
     """Report the path of the home, the settings that `init` prompts for, and the next command."""
     file, window = str(settings_path(home.folder)), settings.upload_window
     backup: tuple[str, ...] = () if settings.key_backup_folder else ("--backup", "FILE")
-    if store_uri.is_token_uri(settings.store):
+    if store_uri.stays(settings.store):
         backup = ("--no-backup",)
-    next_command = str(at_home(run("key", "generate", *backup)))
+    next_words = "key", "generate", *backup
+    if isinstance(store_uri.split(settings.store), store_uri.RemoteUri):
+        next_words = "key", "import", settings.store
+    next_command = str(at_home(run(*next_words)))
     backups, output = _text(settings.key_backup_folder), _text(settings.output)
     members = {
         "home": str(home.folder),

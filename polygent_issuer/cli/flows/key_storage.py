@@ -35,7 +35,7 @@ from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys.lifecycle import KeyLifecycle, StoredKey
 from polygent_issuer.keys.new_passphrase import NewPassphrase
 from polygent_issuer.keys.passphrases import Passphrase
-from polygent_issuer.keys.pkcs11_store import backup_impossible_new, is_in_token
+from polygent_issuer.keys.remote import backup_impossible_new
 from polygent_issuer.keys.rotation import label_words
 from polygent_issuer.keys.signing import open_store
 from polygent_issuer.registry import KeyRecord, keys
@@ -200,7 +200,7 @@ def backup_path_of_new(
     Raises:
         MissingInput, Stopped: (`missing_input`, `declined`) without that consent.
     """
-    if not is_in_token(store):
+    if not store_uri.stays(store):
         return backup_path(invocation, settings, options)
     if not options.no_backup:
         refusal = backup_impossible_new(store)
@@ -336,9 +336,10 @@ def _blocks(stored: StoredKey, verb: str, origin_as_backup: str | None) -> Itera
 def _without_backup(stored: StoredKey, origin: str | None) -> Line:
     if origin is not None:
         return Line(f"{origin} is encrypted and can serve as the backup; keep it in another place")
-    if store_uri.is_token_uri(stored.uri):
+    if store_uri.stays(stored.uri):
+        where = store_uri.where(stored.uri)
         return Line(
-            "the key cannot be exported from the token; keep a spare key that your servers "
+            f"this tool cannot export the key from {where}; keep a spare key that your servers "
             "already trust: polygent-issue key generate spare "
             f"--store {store_uri.EXAMPLE_FILE_URI} --backup FILE",
             "warn",

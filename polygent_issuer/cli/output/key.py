@@ -9,7 +9,7 @@ from polygent_issuer.hints import Hint, run
 from polygent_issuer.keys.rotation import label_words
 from polygent_issuer.keys.signer import Presence
 from polygent_issuer.registry import KeyRecord
-from polygent_issuer.store_uri import is_token_uri
+from polygent_issuer.store_uri import REMOTE, stays
 from polygent_issuer.terms import dates
 
 if TYPE_CHECKING:
@@ -62,13 +62,13 @@ def backup_lines(key: KeyRecord, backups: "Iterable[Backup]") -> Iterable[Block]
 
 
 def brief_place(store: str) -> str:
-    """Return a store for a table, without the path of a token's module."""
-    return store.partition("?")[0] if is_token_uri(store) else store
+    """Return a store for a table, without the path of a module or a socket."""
+    return store.partition("?")[0] if stays(store) else store
 
 
 def whereabouts(key: KeyRecord, store: str, presence: Presence) -> str:
     """Return where this operator keeps the private key, and whether it is there."""
-    here = _HERE.get(presence) or ("missing" if not key.may_sign else f"missing{way_back(key)}")
+    here = _HERE.get(presence) or (f"missing{way_back(key, store)}" if key.may_sign else "missing")
     return f"{store} ({here})"
 
 
@@ -87,8 +87,11 @@ def no_server_needs(last_end: datetime | None, now: datetime) -> str:
     )
 
 
-def way_back(key: KeyRecord) -> str:
-    """Return the end of a sentence about a missing private key: how to restore it."""
+def way_back(key: KeyRecord, store: str) -> str:
+    """Return the end of a sentence about a private key that is not in its store: what to do."""
+    scheme = REMOTE.get(store.partition(":")[0])
+    if scheme is not None:
+        return f"; {scheme.missing}"
     if key.backed_up_at is None:
         return ", and no backup is recorded"
     return "; to restore it from its backup: polygent-issue key import BACKUP"

@@ -7,8 +7,9 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows import key_storage
 from polygent_issuer.cli.options.common import PassphraseOptions, argument, passphrase_source
 from polygent_issuer.cli.output.result import Report
-from polygent_issuer.keys.pkcs11_store import backup_impossible_new, check_new_key_uri, is_in_token
+from polygent_issuer.keys.remote import backup_impossible_new, check_new_key_uri
 from polygent_issuer.keys.rotation import free_label, require_free_label
+from polygent_issuer.store_uri import stays
 
 
 def generate(
@@ -34,7 +35,7 @@ def generate(
     passphrase = passphrase_source(invocation, passphrases)
     store = storage.store or settings.store
     check_new_key_uri(store)
-    if storage.backup is not None and is_in_token(store):
+    if storage.backup is not None and stays(store):
         raise backup_impossible_new(store)
     known = key_storage.known_keys(invocation)
     name = require_free_label(free_label(known) if label is None else label, known)

@@ -18,8 +18,9 @@ from polygent_issuer.findings import Consent
 from polygent_issuer.keys.lifecycle import check_importable, pinned_as
 from polygent_issuer.keys.openssh import read_private_key
 from polygent_issuer.keys.passphrases import Passphrase, or_terminal
-from polygent_issuer.keys.pkcs11_store import is_in_token, require_ready, require_secret_for_token
-from polygent_issuer.keys.signing import place_of
+from polygent_issuer.keys.pkcs11_store import Pkcs11Store, require_secret_for_token
+from polygent_issuer.keys.remote import RemoteStore
+from polygent_issuer.keys.signing import open_store, place_of
 from polygent_issuer.text import escape
 
 _LIMIT = 16 * 1024
@@ -34,18 +35,18 @@ def _adopt(
     *,
     consent: Consent,
 ) -> Report:
-    """Register a private key that stays in its token, or in a mounted file."""
+    """Register a private key that stays in its token or service, or in a mounted file."""
     if storage.store is not None or storage.backup is not None:
         option = "--backup" if storage.store is None else "--store"
         raise UsageProblem(
-            f"{option} cannot be combined with a file: or pkcs11: URI, whose key stays in place",
+            f"{option} cannot be combined with the URI of a key, which stays in place",
             hint=f"leave out {option}; or to copy the key, give its file without file:",
         )
     settings, place = key_storage.current_settings(invocation), store_uri.parse(uri)
     assert not isinstance(place, store_uri.KeyringLocation)  # noqa: S101 - not with these URIs
     key_storage.known_keys(invocation)  # raises if the home cannot be used
-    if isinstance(place, store_uri.TokenUri):
-        require_ready(settings, place)
+    if isinstance(store := open_store(settings, uri), Pkcs11Store | RemoteStore):
+        store.require_ready()
     lifecycle = key_storage.key_lifecycle(invocation, passphrase, consent, store=uri, backup=None)
     return key_storage.stored_key(lifecycle.adopt(place, label=label), "registered")
 
@@ -53,7 +54,7 @@ def _adopt(
 def import_private(
     invocation: Invocation,
     key_file: Annotated[
-        str, argument("FILE", "Import this key file (- for stdin), or a pkcs11: or file: URI.")
+        str, argument("FILE", "Import this key file (- for stdin), or a key by its URI.")
     ],
     label: Annotated[str | None, option("--label", "LABEL", "Set the label of a new key.")] = None,
     *,
@@ -66,11 +67,11 @@ def import_private(
     FILE is a key in PKCS#8, SEC1 or OpenSSH form, such as a backup. It is not changed. If it is
     encrypted, a passphrase from an option also encrypts the new key file; on a terminal there is
     a second prompt. A short new passphrase needs consent (weak-passphrase). A known key keeps its
-    label. A pkcs11: or file: URI registers a key that stays in place: in a token, or in a mounted
-    file.
+    label. A URI registers a key that stays in place: pkcs11: in a token, agent: in an SSH agent,
+    file: in a mounted file.
     """
     passphrase, consent = passphrase_source(invocation, passphrases), parse_consent(consents)
-    if store_uri.is_token_uri(key_file) or key_file.startswith(store_uri.FILE):
+    if store_uri.stays(key_file) or key_file.startswith(store_uri.FILE):
         return _adopt(invocation, key_file, label, storage, passphrase, consent=consent)
     settings = key_storage.current_settings(invocation)
     retry = key_storage.RetryCommand(
@@ -93,7 +94,7 @@ def import_private(
     # If the registry has the key, FILE is a backup already.
     wants_backup = pinned_as(imported.kid, known) is None or storage.backup is not None
     backup = key_storage.backup_path(invocation, settings, storage) if wants_backup else None
-    if is_in_token(store):
+    if store_uri.stays(store):
         others = (not imported.plaintext, "file"), (backup is not None, "backup")
         require_secret_for_token(passphrase, [what for needed, what in others if needed])
     if invocation.interactive and not imported.plaintext:
@@ -106,7 +107,7 @@ def import_private(
     if imported.plaintext:
         invocation.warn(f"{origin} still has the key unencrypted; delete it securely")
     former = settings.stores.get(imported.kid, stored.uri)
-    if is_in_token(stored.uri) and not is_in_token(former):
+    if store_uri.stays(stored.uri) and not store_uri.stays(former):
         invocation.warn(f"{former} still has the key; delete it there, too")
     backup_file = origin if imported.is_backup else None
     return key_storage.stored_key(stored, "imported", origin_as_backup=backup_file)

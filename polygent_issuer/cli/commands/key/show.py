@@ -17,6 +17,7 @@ from polygent_issuer.keys import backups
 from polygent_issuer.keys.signer import Presence
 from polygent_issuer.keys.signing import LOST, has_backup, place_of, presence
 from polygent_issuer.registry import keys
+from polygent_issuer.store_uri import stays
 from polygent_issuer.terms import dates
 
 
@@ -61,6 +62,7 @@ def show(invocation: Invocation, key: KeyName) -> Report:
     if (
         record.may_sign
         and present is Presence.ABSENT
+        and not stays(store)
         and not has_backup(invocation.settings, record)
     ):
         text.append(Line(LOST, "warn"))

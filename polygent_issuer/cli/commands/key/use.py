@@ -26,7 +26,9 @@ def use(invocation: Invocation, key: KeyName, *, consents: consent.ConsentOption
     if not decided.decision.needed:
         return _report(chosen, before, store)
     if presence(invocation.settings, chosen.kid) is Presence.ABSENT:
-        invocation.warn(f"the private key of {chosen.label} is not in {store}{way_back(chosen)}")
+        invocation.warn(
+            f"the private key of {chosen.label} is not in {store}{way_back(chosen, store)}"
+        )
     typed = consent.parse_consent(consents)
     agreed = consent.obtain(invocation, [decided.decision.finding, *decided.behind], typed)
     activated = rotation.activate(decided, consent=agreed)

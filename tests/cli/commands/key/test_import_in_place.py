@@ -58,8 +58,8 @@ def test_a_known_key_gets_a_new_store(mounted: Desk) -> None:
 @pytest.mark.parametrize(
     ("argv", "code", "message"),
     [
-        (("--store", "keyring:"), 2, "--store cannot be combined with a file: or pkcs11: URI"),
-        (("--backup", "b.key"), 2, "--backup cannot be combined with a file: or pkcs11: URI"),
+        (("--store", "keyring:"), 2, "--store cannot be combined with the URI of a key"),
+        (("--backup", "b.key"), 2, "--backup cannot be combined with the URI of a key"),
         (("--label", "x\x1b"), 3, "invalid label"),
     ],
 )

@@ -97,7 +97,7 @@ def test_generate_prints_the_store(at_hand: Desk, hsm: SoftHsm) -> None:
     assert key["store"] in outcome.text
     assert f'"{key["store"]}"' in settings_path(at_hand.home).read_text()
     assert key["store"].endswith(f"?module-path={MODULE}")
-    assert "cannot be exported from the token" in outcome.text
+    assert "cannot export the key from a token" in outcome.text
     listed = at_hand.ok("key", "list").text
     assert key["store"].partition("?")[0] in listed
     assert "module-path" not in listed

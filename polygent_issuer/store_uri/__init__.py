@@ -1,0 +1,157 @@
+"""Store URIs: `keyring:`, `file:PATH`, `pkcs11:…` (RFC 7512), and those of remote keys.
+
+Each location states what the other modules need to know about its kind:
+
+- `stays`: a private key never leaves it, so that it has no backup.
+- `where`: its name in a sentence.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from polygent_issuer.errors import InvalidStore
+from polygent_issuer.files import disk
+from polygent_issuer.store_uri.remote import REMOTE, RemoteUri, parse_remote_uri
+from polygent_issuer.store_uri.token import EXAMPLE, SCHEME, TokenUri, parse_token_uri
+from polygent_issuer.text import escape
+
+__all__ = [
+    "EXAMPLE",
+    "EXAMPLE_FILE_URI",
+    "FILE",
+    "KEYRING",
+    "REMOTE",
+    "FileLocation",
+    "KeyringLocation",
+    "Location",
+    "RemoteUri",
+    "TokenUri",
+    "file_location",
+    "parse",
+    "parse_remote_uri",
+    "parse_token_uri",
+    "split",
+    "stays",
+    "where",
+]
+
+KEYRING = "keyring:"
+FILE = "file:"
+EXAMPLE_FILE_URI = "file:~/polygent-keys/"
+"""An example for hints: every user can create this folder, and every shell takes it unquoted."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyringLocation:
+    """The operating system's keyring of the current user."""
+
+    stays: ClassVar[bool] = False
+    where: ClassVar[str] = "the keyring"
+
+    @property
+    def uri(self) -> str:
+        """`keyring:`."""
+        return KEYRING
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileLocation:
+    """An absolute path of one key file, or of a folder with one file per key."""
+
+    stays: ClassVar[bool] = False
+    where: ClassVar[str] = "a file"
+
+    path: Path
+    folder: bool
+
+    @property
+    def uri(self) -> str:
+        """`file:` and the absolute path; the path of a folder ends with a slash."""
+        return f"{FILE}{self.path}/" if self.folder else f"{FILE}{self.path}"
+
+
+Location = KeyringLocation | FileLocation | TokenUri | RemoteUri
+"""The places where private keys can be; `uri` is the only spelling of each."""
+
+
+def stays(uri: str) -> bool:
+    """Return whether a private key stays in the place of a store URI, which may be invalid."""
+    scheme, colon, _ = uri.partition(":")
+    return bool(colon) and (scheme in REMOTE or f"{scheme}:" == SCHEME)
+
+
+def where(uri: str) -> str:
+    """Return the name, in a sentence, of the place that a key never leaves (`stays`)."""
+    remote = REMOTE.get(uri.partition(":")[0])
+    return TokenUri.where if remote is None else remote.where
+
+
+def split(uri: str) -> KeyringLocation | TokenUri | RemoteUri | str:
+    """Parse a store URI without access to the file system; `keyring` may lack its colon.
+
+    Returns:
+        For `file:`, the path as written, not yet checked; an empty text for any other scheme.
+
+    Raises:
+        InvalidStore: (`invalid_store`) for an invalid URI of a key that stays in its place.
+    """
+    if uri in (KEYRING, KEYRING[:-1]):
+        return KeyringLocation()
+    if stays(uri):
+        return parse_token_uri(uri) if uri.startswith(SCHEME) else parse_remote_uri(uri)
+    path = uri.removeprefix(FILE) if uri.startswith(FILE) else ""
+    return path[2:] if path.startswith("///") else path  # file:///PATH, as browsers write it
+
+
+def parse(uri: str) -> Location:
+    """Parse a store URI.
+
+    A relative path counts from the current folder, and `~` is the user's home folder. The result is
+    absolute, without `..`. A path is a folder if it exists as one, or ends with a slash.
+
+    Raises:
+        InvalidStore: (`invalid_store`) for any other scheme, a host, or no path at all.
+    """
+    place = split(uri)
+    if not isinstance(place, str):
+        return place
+    if not uri.startswith(FILE):
+        raise _invalid(uri, "not a key store")
+    if place.startswith("//"):
+        raise _invalid(uri, "a file store is on this machine and has no host")
+    if not place or not place.isprintable():
+        raise _invalid(uri, "a file store needs the printable path of a file or a folder")
+    path = Path(place)
+    if place.startswith("~"):
+        try:
+            path = path.expanduser()
+        except RuntimeError:
+            raise _invalid(f"{FILE}{place}", "unknown user in path") from None
+    if place.endswith(("/", os.sep)):
+        return FileLocation(path=_whole(path), folder=True)
+    return file_location(path)
+
+
+def file_location(path: Path) -> FileLocation:
+    """Return the location of a path: a folder if one exists there, else a key file."""
+    return FileLocation(path=_whole(path), folder=disk.is_folder(path))
+
+
+def _whole(path: Path) -> Path:
+    """Return the absolute path; links before `..` are followed, as the system does."""
+    path = path.absolute()
+    if ".." not in path.parts:
+        return path
+    try:
+        return path.resolve() if path.name == ".." else path.parent.resolve() / path.name
+    except (OSError, RuntimeError):  # RuntimeError: a loop of links; a later write reports it
+        return path
+
+
+def _invalid(uri: str, problem: str) -> InvalidStore:
+    return InvalidStore(
+        f"{problem}: {escape(uri)}",
+        hint=f"use --store keyring:, --store file:/path/to/the.key or --store '{EXAMPLE}'",
+    )
