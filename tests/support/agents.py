@@ -12,9 +12,13 @@ from typing import Final
 
 import pytest
 
+from polygent_issuer.keys import ssh_wire
+from polygent_issuer.keys.signer import SoftwareSigner
 from support.softhsm import MODULE, PIN, SoftHsm
 from support.tools import require_tool
 
+LIST: Final = 11
+"""The type of a request that signs nothing."""
 DENY: Final = "#!/bin/sh\nexit 1\n"
 ALLOW: Final = "#!/bin/sh\nexit 0\n"
 
@@ -235,3 +239,23 @@ def identities(entries: Sequence[tuple[bytes, str]]) -> bytes:
     strings = (part for blob, comment in entries for part in (blob, comment.encode()))
     body = b"".join(len(each).to_bytes(4, "big") + each for each in strings)
     return framed(12, len(entries).to_bytes(4, "big"), body)
+
+
+def signing(
+    signer: SoftwareSigner, meanwhile: Callable[[], object] = lambda: None
+) -> Callable[[bytes], bytes]:
+    """Return the answers of an agent with one key; `meanwhile` runs before each signature."""
+    string = ssh_wire.string
+
+    def answer(request: bytes) -> bytes:
+        blob = ssh_wire.blob_of(signer.public_key)
+        if request[0] == LIST:
+            return identities([(blob, "remote")])
+        meanwhile()
+        named, rest = ssh_wire.take_string(request[1:])
+        assert named == blob
+        signature = signer.sign(ssh_wire.take_string(rest)[0])
+        numbers = b"".join(string(b"\0" + half) for half in (signature[:32], signature[32:]))
+        return framed(14, string(string(ssh_wire.KIND) + string(numbers)))
+
+    return answer
