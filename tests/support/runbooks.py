@@ -13,18 +13,18 @@ from support.cli import Desk, Outcome
 PROGRAM = "polygent-issue"
 
 
-def blocks(title: str, topic: str = "runbooks") -> tuple[str, ...]:
-    """Return the console blocks of the section with this heading."""
-    return blocks_in(markdown(topic), title)
+def blocks(title: str, topic: str = "runbooks", *, language: str = "console") -> tuple[str, ...]:
+    """Return the console blocks, or those in another language, of the section with this heading."""
+    return blocks_in(markdown(topic), title, language)
 
 
-def blocks_in(text: str, title: str) -> tuple[str, ...]:
-    """Return the console blocks of a section of some Markdown."""
+def blocks_in(text: str, title: str, language: str = "console") -> tuple[str, ...]:
+    """Return the console blocks, or those in another language, of a section of some Markdown."""
     lines = text.splitlines()
     starts = [at for at, line in enumerate(lines) if line.lstrip("#") == f" {title}"]
     assert len(starts) == 1, f"there are {len(starts)} sections {title!a}"
     depth = lines[starts[0]].index(" ")
-    return tuple(_blocks(lines[starts[0] + 1 :], depth))
+    return tuple(_blocks(lines[starts[0] + 1 :], depth, f"```{language}"))
 
 
 def titles(topic: str = "runbooks") -> tuple[str, ...]:
@@ -59,12 +59,12 @@ def walk(desk: Desk, block: str, examples: Mapping[str, str] | None = None) -> l
     return [desk.ok(*argv) for _, *argv in typed]
 
 
-def _blocks(lines: list[str], depth: int) -> Iterator[str]:
+def _blocks(lines: list[str], depth: int, fence: str) -> Iterator[str]:
     inside: list[str] | None = None
     for line in lines:
         if inside is None and line.startswith("#") and line.index(" ") <= depth:
             return
-        if line == "```console":
+        if line == fence:
             inside = []
         elif line == "```" and inside is not None:
             yield "".join(f"{each}\n" for each in inside)
