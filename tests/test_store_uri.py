@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from polygent_issuer import store_uri
 from polygent_issuer.errors import InvalidStore
-from polygent_issuer.store_uri import TokenUri
+from polygent_issuer.store_uri.remote import REMOTE, RemoteUri
+from polygent_issuer.store_uri.token import TokenUri, parse_token_uri
 from polygent_issuer.text import escape
 
 
@@ -21,7 +22,7 @@ def test_keyring_is_the_operating_systems() -> None:
 def test_a_token_is_recorded_in_one_spelling() -> None:
     """`parse` returns the same location as `parse_token_uri`, with one spelling."""
     place = store_uri.parse("pkcs11:type=private;token=a%62?module-path=/m%2Fx.so")
-    assert place == store_uri.parse_token_uri("pkcs11:token=ab?module-path=/m/x.so")
+    assert place == parse_token_uri("pkcs11:token=ab?module-path=/m/x.so")
     assert place.uri == "pkcs11:token=ab?module-path=/m/x.so"
 
 
@@ -128,7 +129,7 @@ def test_every_attribute_is_read() -> None:
         "pkcs11:id=%00%ff;object=sign%3B%20%C3%A4;slot-id=17;model=v2;manufacturer=M+Co,"
         ";serial=12:ab;token=HSM%201;type=private?module-path=/usr/lib/a%20b.so"
     )
-    assert store_uri.parse_token_uri(uri) == TokenUri(
+    assert parse_token_uri(uri) == TokenUri(
         module=Path("/usr/lib/a b.so"),
         token="HSM 1",
         serial="12:ab",
@@ -143,7 +144,7 @@ def test_every_attribute_is_read() -> None:
 def test_one_spelling() -> None:
     """A URI is written with its attributes in order, percent-encoded in upper case."""
     uri = "pkcs11:object=a@b;id=A%6a;serial=s;token=t%2Du?module-path=/x/%7Ey.so"
-    assert store_uri.parse_token_uri(uri).uri == (
+    assert parse_token_uri(uri).uri == (
         "pkcs11:token=t-u;serial=s;object=a%40b;id=%41%6A?module-path=/x/~y.so"
     )
 
@@ -153,7 +154,7 @@ def test_a_written_uri_is_read_back(token: str, label: str | None, key_id: bytes
     """Any token, label and id come back from their URI, which is ASCII."""
     place = TokenUri(module=MODULE, token=token, label=label, id=key_id, slot=0)
     assert place.uri.isascii()
-    assert store_uri.parse_token_uri(place.uri) == place
+    assert parse_token_uri(place.uri) == place
 
 
 def test_the_token_alone() -> None:
@@ -161,8 +162,8 @@ def test_the_token_alone() -> None:
     token = TokenUri(module=MODULE, token="t", serial="1", model="m", manufacturer="f", slot=1)
     assert not token.names_a_key
     for key in (
-        store_uri.parse_token_uri("pkcs11:token=t;id=%01?module-path=/m"),
-        store_uri.parse_token_uri("pkcs11:token=t;object=k?module-path=/m"),
+        parse_token_uri("pkcs11:token=t;id=%01?module-path=/m"),
+        parse_token_uri("pkcs11:token=t;object=k?module-path=/m"),
     ):
         assert key.names_a_key
         assert key.of_token == TokenUri(module=Path("/m"), token="t")
@@ -216,7 +217,7 @@ def test_the_token_alone() -> None:
 def test_an_invalid_uri_is_refused(uri: str, why: str, hint: str) -> None:
     """The message states what is invalid and the hint how to write it; both are escaped."""
     with pytest.raises(InvalidStore) as raised:
-        store_uri.parse_token_uri(uri)
+        parse_token_uri(uri)
     assert raised.value.code == "invalid_store"
     assert why in raised.value.message
     assert hint in str(raised.value.hint)
@@ -237,7 +238,7 @@ def test_an_invalid_uri_is_refused(uri: str, why: str, hint: str) -> None:
 def test_a_pin_is_refused_and_not_repeated(uri: str) -> None:
     """A URI with a PIN is refused, and neither message nor hint contains the PIN."""
     with pytest.raises(InvalidStore) as raised:
-        store_uri.parse_token_uri(uri)
+        parse_token_uri(uri)
     assert "8472" not in raised.value.message
     assert "8472" not in str(raised.value.hint)
 
@@ -245,7 +246,7 @@ def test_a_pin_is_refused_and_not_repeated(uri: str) -> None:
 def test_the_hint_names_the_sources_of_a_pin() -> None:
     """The hint names the passphrase options."""
     with pytest.raises(InvalidStore, match="must not contain a PIN") as raised:
-        store_uri.parse_token_uri("pkcs11:token=t?module-path=/m&pin-value=1")
+        parse_token_uri("pkcs11:token=t?module-path=/m&pin-value=1")
     for option in ("--passphrase-fd", "--passphrase-file", "POLYGENT_ISSUER_PASSPHRASE_FILE"):
         assert option in str(raised.value.hint)
 
@@ -259,6 +260,7 @@ def test_a_key_stays_in_its_place_by_the_scheme() -> None:
         assert store_uri.stays(uri)
     for uri in ("PKCS11:token=t", "./pkcs11:token=t", "agent", "keyring:", "file:/agent:"):
         assert not store_uri.stays(uri)
+    assert set(REMOTE) == store_uri.SERVICES
     for uri, stays in (("agent:", True), ("keyring:", False), ("file:/x", False)):
         assert store_uri.parse(uri).stays is store_uri.stays(uri) is stays
 
@@ -280,7 +282,7 @@ def test_a_key_of_an_agent_has_one_spelling(
 ) -> None:
     """A fingerprint or a comment, and perhaps the agent's socket."""
     place = store_uri.parse(uri)
-    assert isinstance(place, store_uri.RemoteUri)
+    assert isinstance(place, RemoteUri)
     assert (place.key, place.option("socket"), place.uri) == (key, socket, spelling)
     assert store_uri.parse(place.uri) == place
 

@@ -180,7 +180,7 @@ def _in_store(key: KeyRecord, place: str, settings: Settings) -> Verdict:
         return warn(f"{name}: locked", UNLOCK)
     if place.startswith(store_uri.FILE):
         return _key_file(key, settings)
-    if isinstance(store_uri.parse(place), store_uri.TokenUri):
+    if place.startswith(store_uri.PKCS11):
         fix = Hint(
             "plug in the right token; its name is in the settings: ",
             _SETTINGS,

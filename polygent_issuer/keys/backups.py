@@ -136,7 +136,7 @@ def reason(problem: IssuerError) -> str:
 def _disk_of_key(settings: Settings, home: Path, kid: str) -> int | None:
     """Return the disk of a private key; for a keyring it is the disk of the home."""
     place = store_uri.parse(place_of(settings, kid))
-    if isinstance(place, store_uri.TokenUri | store_uri.RemoteUri):
+    if place.stays:
         return None
     path = place.path if isinstance(place, FileLocation) else home
     return _device(path) or _device(path.parent)

@@ -40,10 +40,10 @@ from polygent_issuer.store_uri import (
     FILE,
     KEYRING,
     FileLocation,
-    RemoteUri,
-    TokenUri,
     file_location,
 )
+from polygent_issuer.store_uri.remote import RemoteUri
+from polygent_issuer.store_uri.token import TokenUri
 from polygent_issuer.text import escape
 from polygent_issuer.verifier.keys import Key
 

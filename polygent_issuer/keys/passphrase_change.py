@@ -18,7 +18,9 @@ from polygent_issuer.keys.rotation import label_words
 from polygent_issuer.keys.signer import SoftwareSigner
 from polygent_issuer.keys.signing import explaining_loss, place_of, require_usable
 from polygent_issuer.registry import KeyRecord, Writing, change
-from polygent_issuer.store_uri import FileLocation, RemoteUri, TokenUri
+from polygent_issuer.store_uri import FileLocation
+from polygent_issuer.store_uri.remote import RemoteUri
+from polygent_issuer.store_uri.token import TokenUri
 from polygent_issuer.text import escape, for_shell
 
 

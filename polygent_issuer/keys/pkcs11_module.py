@@ -23,7 +23,7 @@ from polygent_issuer.errors import IssuerError, KeyUnavailable
 from polygent_issuer.files.reading import Rule, UnsafeFile, exposure_of
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.keys.signer import TimeoutExpired, run_with_timeout
-from polygent_issuer.store_uri import TokenUri
+from polygent_issuer.store_uri.token import TokenUri
 from polygent_issuer.text import escape, for_shell
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from polygent_issuer.hints import Hint, run
 from polygent_issuer.keys import passphrases
 from polygent_issuer.keys.passphrases import Passphrase
 from polygent_issuer.keys.signer import Presence, StoreEntry, public_key_of
-from polygent_issuer.store_uri import TokenUri
+from polygent_issuer.store_uri.token import TokenUri
 from polygent_issuer.text import escape
 from polygent_issuer.verifier.keys import Key
 

@@ -23,7 +23,8 @@ from polygent_issuer.keys.signer import (
     mismatch,
     run_with_timeout,
 )
-from polygent_issuer.store_uri import RemoteUri, TokenUri
+from polygent_issuer.store_uri.remote import RemoteUri
+from polygent_issuer.store_uri.token import TokenUri
 from polygent_issuer.text import escape
 from polygent_issuer.verifier.jws import SIGNATURE_BYTES
 from polygent_issuer.verifier.keys import Key

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from polygent_issuer.keys.keyring_store import KeyringStore
     from polygent_issuer.keys.pkcs11_store import Pkcs11Store
     from polygent_issuer.keys.remote import RemoteStore, Service
+    from polygent_issuer.store_uri.remote import RemoteUri
 
 
 LOST: Final = Hint(
@@ -60,23 +61,25 @@ def open_store(
         from polygent_issuer.keys.file_store import FileStore  # noqa: PLC0415 -- as above
 
         return FileStore(place, passphrase=passphrase, warn=warn)
-    if isinstance(place, store_uri.TokenUri):
+    if isinstance(place, store_uri.KeyringLocation):
+        from polygent_issuer.keys import keyring_backends  # noqa: PLC0415 -- as above
+        from polygent_issuer.keys.keyring_store import KeyringStore  # noqa: PLC0415 -- as above
+
+        return KeyringStore(timeout=timeout, keyrings=keyring_backends.for_platform())
+    from polygent_issuer.store_uri.token import TokenUri  # noqa: PLC0415 -- as above
+
+    if isinstance(place, TokenUri):
         from polygent_issuer.keys.pkcs11_store import Pkcs11Store  # noqa: PLC0415 -- as above
 
         return Pkcs11Store(place, passphrase=passphrase, timeout=timeout, warn=warn)
-    if isinstance(place, store_uri.RemoteUri):
-        from polygent_issuer.keys.remote import RemoteStore  # noqa: PLC0415 -- as above
+    from polygent_issuer.keys.remote import RemoteStore  # noqa: PLC0415 -- as above
 
-        return RemoteStore(place, _service(place, timeout), timeout=timeout)
-    from polygent_issuer.keys import keyring_backends  # noqa: PLC0415 -- as above
-    from polygent_issuer.keys.keyring_store import KeyringStore  # noqa: PLC0415 -- as above
-
-    return KeyringStore(timeout=timeout, keyrings=keyring_backends.for_platform())
+    return RemoteStore(place, _service(place, timeout), timeout=timeout)
 
 
-def _service(place: store_uri.RemoteUri, timeout: timedelta) -> "Service":
+def _service(place: "RemoteUri", timeout: timedelta) -> "Service":
     """Return the service of a remote key; nothing is called yet."""
-    # One scheme so far.
+    assert place.scheme.name == "agent"  # noqa: S101 -- the only scheme
     from polygent_issuer.keys.agent_store import Agent  # noqa: PLC0415 -- as in `open_store`
 
     return Agent(place, timeout=timeout)
@@ -102,7 +105,8 @@ def explaining_loss(settings: Settings, key: KeyRecord) -> Iterator[None]:
     try:
         yield
     except KeyUnavailable as missing:
-        if missing.code != "no_such_key" or _is_remote(settings, key):
+        is_service = store_uri.is_service(place_of(settings, key.kid))
+        if missing.code != "no_such_key" or is_service:  # which states itself what to do
             raise
         places = settings.backups.get(key.kid, ())
         message, hint = missing.message, missing.hint
@@ -113,11 +117,6 @@ def explaining_loss(settings: Settings, key: KeyRecord) -> Iterator[None]:
             state = "its backup is out of reach" if places else "no backup is recorded"
             message, hint = f"{message}, and {state}", LOST
         raise KeyUnavailable(message, hint=hint, code=missing.code) from None
-
-
-def _is_remote(settings: Settings, key: KeyRecord) -> bool:
-    """Return whether a service keeps a key: its own error states what to do."""
-    return isinstance(store_uri.parse(place_of(settings, key.kid)), store_uri.RemoteUri)
 
 
 def has_backup(settings: Settings, key: KeyRecord) -> bool:

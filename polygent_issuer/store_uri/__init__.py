@@ -9,36 +9,22 @@ Each location states what the other modules need to know about its kind:
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
 from polygent_issuer.errors import InvalidStore
 from polygent_issuer.files import disk
-from polygent_issuer.store_uri.remote import REMOTE, RemoteUri, parse_remote_uri
-from polygent_issuer.store_uri.token import EXAMPLE, SCHEME, TokenUri, parse_token_uri
 from polygent_issuer.text import escape
 
-__all__ = [
-    "EXAMPLE",
-    "EXAMPLE_FILE_URI",
-    "FILE",
-    "KEYRING",
-    "REMOTE",
-    "FileLocation",
-    "KeyringLocation",
-    "Location",
-    "RemoteUri",
-    "TokenUri",
-    "file_location",
-    "parse",
-    "parse_remote_uri",
-    "parse_token_uri",
-    "split",
-    "stays",
-    "where",
-]
+if TYPE_CHECKING:
+    from polygent_issuer.store_uri.remote import RemoteUri
+    from polygent_issuer.store_uri.token import TokenUri
 
 KEYRING = "keyring:"
 FILE = "file:"
+PKCS11: Final = "pkcs11:"
+SERVICES: Final = frozenset({"agent"})
+"""The schemes of the services that have their own keys, without the colon."""
+EXAMPLE: Final = f"{PKCS11}token=LABEL?module-path=/PATH/TO/MODULE.so"
 EXAMPLE_FILE_URI = "file:~/polygent-keys/"
 """An example for hints: every user can create this folder, and every shell takes it unquoted."""
 
@@ -72,23 +58,34 @@ class FileLocation:
         return f"{FILE}{self.path}/" if self.folder else f"{FILE}{self.path}"
 
 
-Location = KeyringLocation | FileLocation | TokenUri | RemoteUri
+Location: TypeAlias = "KeyringLocation | FileLocation | TokenUri | RemoteUri"
 """The places where private keys can be; `uri` is the only spelling of each."""
 
 
-def stays(uri: str) -> bool:
-    """Return whether a private key stays in the place of a store URI, which may be invalid."""
+def is_service(uri: str) -> bool:
+    """Return whether a store URI, which may be invalid, names a service that has its own keys."""
     scheme, colon, _ = uri.partition(":")
-    return bool(colon) and (scheme in REMOTE or f"{scheme}:" == SCHEME)
+    return bool(colon) and scheme in SERVICES
+
+
+def stays(uri: str) -> bool:
+    """Return whether a key stays in the place of a store URI, which may be invalid."""
+    return uri.startswith(PKCS11) or is_service(uri)
 
 
 def where(uri: str) -> str:
     """Return the name, in a sentence, of the place that a key never leaves (`stays`)."""
-    remote = REMOTE.get(uri.partition(":")[0])
-    return TokenUri.where if remote is None else remote.where
+    # Most commands use neither a token nor a service, so that their URIs are imported at use.
+    if is_service(uri):
+        from polygent_issuer.store_uri.remote import REMOTE  # noqa: PLC0415 -- as above
+
+        return REMOTE[uri.partition(":")[0]].where
+    from polygent_issuer.store_uri.token import TokenUri  # noqa: PLC0415 -- as above
+
+    return TokenUri.where
 
 
-def split(uri: str) -> KeyringLocation | TokenUri | RemoteUri | str:
+def split(uri: str) -> "KeyringLocation | TokenUri | RemoteUri | str":
     """Parse a store URI without access to the file system; `keyring` may lack its colon.
 
     Returns:
@@ -99,8 +96,14 @@ def split(uri: str) -> KeyringLocation | TokenUri | RemoteUri | str:
     """
     if uri in (KEYRING, KEYRING[:-1]):
         return KeyringLocation()
-    if stays(uri):
-        return parse_token_uri(uri) if uri.startswith(SCHEME) else parse_remote_uri(uri)
+    if uri.startswith(PKCS11):
+        from polygent_issuer.store_uri.token import parse_token_uri  # noqa: PLC0415 -- as in `where`
+
+        return parse_token_uri(uri)
+    if is_service(uri):
+        from polygent_issuer.store_uri.remote import parse_remote_uri  # noqa: PLC0415 -- as in `where`
+
+        return parse_remote_uri(uri)
     path = uri.removeprefix(FILE) if uri.startswith(FILE) else ""
     return path[2:] if path.startswith("///") else path  # file:///PATH, as browsers write it
 

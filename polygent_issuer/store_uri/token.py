@@ -11,7 +11,8 @@ from polygent_issuer.errors import InvalidStore
 from polygent_issuer.text import escape, escape_short
 
 SCHEME: Final = "pkcs11:"
-EXAMPLE: Final = "pkcs11:token=LABEL?module-path=/PATH/TO/MODULE.so"
+
+_EXAMPLE: Final = f"{SCHEME}token=LABEL?module-path=/PATH/TO/MODULE.so"
 
 # RFC 7512 §2.3: characters of a path or a query without percent-encoding.
 _PATH_VALUE: Final = re.compile(r"(?:[\w.~:\[\]@!$'()*+,=&-]|%[0-9A-Fa-f]{2})+", re.ASCII)
@@ -165,4 +166,7 @@ def _text(name: str, value: bytes) -> str:
 
 
 def _refused(problem: str, hint: str | None = None) -> InvalidStore:
-    return InvalidStore(f"invalid pkcs11: URI: {problem}", hint=hint or f"write it as '{EXAMPLE}'")
+    return InvalidStore(
+        f"invalid pkcs11: URI: {problem}",
+        hint=hint or f"write it as '{_EXAMPLE}'",
+    )

@@ -17,7 +17,6 @@ from support.passphrases import Given
 from support.softhsm import LABEL, MODULE, PIN, SoftHsm, calls
 from support.tools import require_tool
 
-from polygent_issuer import store_uri
 from polygent_issuer.errors import IssuerError
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import passphrases, pkcs11_objects
@@ -25,7 +24,7 @@ from polygent_issuer.keys.pkcs11_session import TokenSession, TokenSigner
 from polygent_issuer.keys.pkcs11_store import Pkcs11Store
 from polygent_issuer.keys.signer import Presence, Signer, StoreEntry, generate_private_key
 from polygent_issuer.keys.signing import open_store
-from polygent_issuer.store_uri import TokenUri
+from polygent_issuer.store_uri.token import TokenUri, parse_token_uri
 from polygent_issuer.verifier.keys import Key
 
 TIMEOUT = timedelta(seconds=20)
@@ -44,7 +43,7 @@ class Opened:
         self.warnings: list[str] = []
         self.pin = Given(pin.encode() if isinstance(pin, str) else pin)
         self.store = Pkcs11Store(
-            store_uri.parse_token_uri(place) if isinstance(place, str) else place,
+            parse_token_uri(place) if isinstance(place, str) else place,
             passphrase=self.pin,
             timeout=timeout,
             warn=self.warnings.append,
@@ -80,7 +79,7 @@ def test_a_key_is_generated_in_the_token(hsm: SoftHsm) -> None:
     opened = Opened(hsm.place)
     held = opened.generate("Main key")
     key_id = pkcs11_objects.id_of(held.key)
-    place = store_uri.parse_token_uri(held.uri)
+    place = parse_token_uri(held.uri)
     assert (place.token, place.id, place.module, place.label) == (LABEL, key_id, MODULE, None)
     assert place.serial
     listed = hsm.tool("--list-objects")
@@ -127,7 +126,7 @@ def spied_place(
 ) -> TokenUri:
     """Return the URI of a key with a module that logs every call."""
     module = hsm.spied(monkeypatch, log).module
-    return dataclasses.replace(store_uri.parse_token_uri(held.uri), module=module)
+    return dataclasses.replace(parse_token_uri(held.uri), module=module)
 
 
 def test_a_wrong_pin_is_tried_once(
@@ -255,7 +254,7 @@ def test_a_lost_key_is_restored_to_its_token(hsm: SoftHsm) -> None:
     hsm.ceremony("old", "aabb")
     lost = dataclasses.replace(hsm.place, id=b"\xaa\xbb")
     uri = put(Opened(lost).store, label="back")
-    assert store_uri.parse_token_uri(uri).id == pkcs11_objects.id_of(KEY)
+    assert parse_token_uri(uri).id == pkcs11_objects.id_of(KEY)
 
 
 @pytest.mark.parametrize("named", [{"id": b"\xaa\xbb"}, {"label": "root"}, {}])
@@ -264,7 +263,7 @@ def test_an_existing_key_is_adopted(hsm: SoftHsm, named: dict[str, Any]) -> None
     hsm.ceremony("root", "aabb")
     opened = Opened(dataclasses.replace(hsm.place, **named))
     held = opened.store.adopt()
-    place = store_uri.parse_token_uri(held.uri)
+    place = parse_token_uri(held.uri)
     assert (place.id, place.label) == (b"\xaa\xbb", None)
     assert opened.warnings == []
     signer = Opened(held.uri).store.load(held.key)
@@ -278,7 +277,7 @@ def test_a_key_without_an_id_is_named_by_its_label(hsm: SoftHsm) -> None:
     for kind in ("privkey", "pubkey"):
         hsm.tool("--set-id", "", "--type", kind, "--id", "aabb")
     held = Opened(hsm.place).store.adopt()
-    place = store_uri.parse_token_uri(held.uri)
+    place = parse_token_uri(held.uri)
     assert (place.id, place.label) == (None, "root")
     Opened(held.uri).store.load(held.key).close()
 

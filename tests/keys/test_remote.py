@@ -20,7 +20,7 @@ from polygent_issuer.keys.signer import (
     TimeoutExpired,
     generate_private_key,
 )
-from polygent_issuer.store_uri import RemoteUri, parse_remote_uri
+from polygent_issuer.store_uri.remote import RemoteUri, parse_remote_uri
 
 ONE, TWO = (SoftwareSigner(generate_private_key()) for _ in range(2))
 ANY = parse_remote_uri("agent:")

@@ -16,7 +16,7 @@ from pathlib import Path
 import pkcs11
 import pytest
 
-from polygent_issuer.store_uri import TokenUri
+from polygent_issuer.store_uri.token import TokenUri
 from support.tools import require_tool
 
 MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")

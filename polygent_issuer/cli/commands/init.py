@@ -121,7 +121,7 @@ def _report(home: CreatedHome, settings: Settings, folders: tuple[Path, ...]) ->
     if store_uri.stays(settings.store):
         backup = ("--no-backup",)
     next_words = "key", "generate", *backup
-    if isinstance(store_uri.split(settings.store), store_uri.RemoteUri):
+    if store_uri.is_service(settings.store):
         next_words = "key", "import", settings.store
     next_command = str(at_home(run(*next_words)))
     backups, output = _text(settings.key_backup_folder), _text(settings.output)

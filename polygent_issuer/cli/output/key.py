@@ -9,7 +9,7 @@ from polygent_issuer.hints import Hint, run
 from polygent_issuer.keys.rotation import label_words
 from polygent_issuer.keys.signer import Presence
 from polygent_issuer.registry import KeyRecord
-from polygent_issuer.store_uri import REMOTE, stays
+from polygent_issuer.store_uri import is_service, stays
 from polygent_issuer.terms import dates
 
 if TYPE_CHECKING:
@@ -89,9 +89,10 @@ def no_server_needs(last_end: datetime | None, now: datetime) -> str:
 
 def way_back(key: KeyRecord, store: str) -> str:
     """Return the end of a sentence about a private key that is not in its store: what to do."""
-    scheme = REMOTE.get(store.partition(":")[0])
-    if scheme is not None:
-        return f"; {scheme.missing}"
+    if is_service(store):
+        from polygent_issuer.store_uri.remote import REMOTE
+
+        return f"; {REMOTE[store.partition(':')[0]].missing}"
     if key.backed_up_at is None:
         return ", and no backup is recorded"
     return "; to restore it from its backup: polygent-issue key import BACKUP"

@@ -257,3 +257,4 @@ def test_a_key_file_needs_no_module_of_remote_keys(desk: Desk) -> None:
     assert "polygent_issuer.keys.file_store" in loaded
     unused = {"remote", "agent_store", "pkcs11_store"}
     assert not loaded & {f"polygent_issuer.keys.{name}" for name in unused}
+    assert not any(name.startswith("polygent_issuer.store_uri.") for name in loaded)
