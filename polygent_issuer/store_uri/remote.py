@@ -85,7 +85,7 @@ REMOTE: Final = {
     for scheme in (
         RemoteScheme(
             name="agent",
-            where="an SSH agent",
+            where="the SSH agent",
             example="agent:SHA256:FINGERPRINT",
             options=("socket",),
             generating="ssh-keygen -t ecdsa -b 256 -f FILE, then ssh-add FILE",

@@ -117,7 +117,7 @@ def test_a_missing_key_and_a_locked_agent(agent: SshAgent) -> None:
     agent.lock()
     for call in (store().adopt, lambda: store(entry.uri).load(entry.key), lambda: signer.sign(b"")):
         code, message, hint = refusal(call)
-        assert (code, message.endswith(" is not in an SSH agent")) == ("no_such_key", True)
+        assert (code, message.endswith(" is not in the SSH agent")) == ("no_such_key", True)
         assert hint == "add it to the agent: ssh-add FILE; if the agent is locked: ssh-add -X"
     assert store(entry.uri).presence(entry.key.kid) is Presence.ABSENT
     agent.lock(unlock=True)
@@ -137,7 +137,7 @@ def test_each_signature_may_need_a_confirmation(agent: SshAgent) -> None:
             store().adopt()
             continue
         code, message, hint = refusal(store().adopt)
-        assert (code, message) == ("remote_refused", "an SSH agent refused to sign")
+        assert (code, message) == ("remote_refused", "the SSH agent refused to sign")
         assert "ssh-add -c" in hint
         store().require_ready()
 
@@ -149,7 +149,7 @@ def test_an_unanswered_confirmation_ends_at_the_deadline(agent: SshAgent, tmp_pa
     confirm.chmod(0o700)
     agent.generate("asking", "-c")
     code, message, hint = refusal(store(seconds=0.1).adopt)
-    assert (code, message) == ("remote_timeout", "an SSH agent did not answer within 0.1 s")
+    assert (code, message) == ("remote_timeout", "the SSH agent did not answer within 0.1 s")
     assert "answer its prompt" in hint
     answered.touch()
 
@@ -230,7 +230,7 @@ LISTED = identities([(BLOB, "ours")])
         framed(12, b"\0\0\0\1"),
         framed(12, b"\xff\xff\xff\xff"),
         framed(12, b"\0\0\0\1", b"\0\0\0\x09"),
-        framed(14),
+        framed(14, b"\0\0\0\0"),
         framed(6),
         framed(5)[:-1],
     ],
@@ -240,7 +240,11 @@ def test_a_malformed_answer_is_refused(answer: bytes, tmp_path: Path) -> None:
     with fake_agent(tmp_path / "s", lambda _: answer):
         code, message, _ = refusal(store(f"agent:?socket={tmp_path}/s").adopt)
         assert code == "remote_failed"
-        assert message.startswith("an SSH agent returned ")
+        assert message.startswith("the SSH agent returned ")
+        too_long = int.from_bytes(answer[:4], "big") > 256 * 1024
+        assert message.endswith("a message of an invalid length") is (
+            too_long or answer == bytes(4)
+        )
         presence = store(f"agent:?socket={tmp_path}/s").presence(OURS.kid)
         assert presence is Presence.UNAVAILABLE
 
@@ -291,6 +295,13 @@ def test_numbers_are_32_bytes_each(r: int, s: int) -> None:
     first, rest = ssh_wire.take_mpint(b"".join(encoded), 32)
     second, rest = ssh_wire.take_mpint(rest, 32)
     assert (first, second, rest) == (r.to_bytes(32, "big"), s.to_bytes(32, "big"), b"")
+
+
+@pytest.mark.parametrize("number", [b"", b"\0", b"\x80", b"\1" * 33, b"\0" + b"\xff" * 33])
+def test_another_number_is_refused(number: bytes) -> None:
+    """Zero, negative numbers, and those of more than 32 bytes."""
+    with pytest.raises(ValueError, match="number"):
+        ssh_wire.take_mpint(ssh_wire.string(number), 32)
 
 
 def test_a_blob_is_the_public_key(agent: SshAgent) -> None:

@@ -130,7 +130,7 @@ def test_only_one_key_can_be_adopted() -> None:
     empty, both = Fake(), Fake(ONE, TWO)
     assert refusal(store(empty).adopt).code == "no_such_key"
     named = refusal(store(empty, NAMED).adopt)
-    assert named.message == "the key agent:one is not in an SSH agent"
+    assert named.message == "the key agent:one is not in the SSH agent"
     ambiguous = refusal(store(both).adopt)
     assert ambiguous.code == "key_ambiguous"
     for signer in (ONE, TWO):
@@ -178,7 +178,7 @@ def test_a_service_that_hangs_is_abandoned() -> None:
     done = threading.Event()
     slow = store(Fake(before=lambda: done.wait(20)), seconds=0.01)
     problem = refusal(slow.adopt)
-    assert problem.message == "an SSH agent did not answer within 0.01 s"
+    assert problem.message == "the SSH agent did not answer within 0.01 s"
     assert "polygent-issue config set keyring_timeout 60s" in str(problem.hint)
     assert slow.presence(ONE.kid) is Presence.UNAVAILABLE
     done.set()
@@ -207,7 +207,7 @@ def test_no_key_is_stored_in_a_service(key_lifecycle: KeyLifecycle) -> None:
 
 def test_a_service_is_named_in_a_sentence() -> None:
     """The refusal of a backup names the token or the service."""
-    for uri, name in (("agent:", "an SSH agent"), ("pkcs11:", "a token")):
+    for uri, name in (("agent:", "the SSH agent"), ("pkcs11:", "a token")):
         refused = remote.backup_impossible_existing("main", uri)
         assert refused.message == f"the key main is stored in {name} and cannot be backed up"
 

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from support.agents import LIST, SshAgent, fake_agent, signing, ssh_agent
-from support.cli import Desk
+from support.cli import PASSPHRASE, Desk
 from support.doctor_rows import look
 
 from polygent_issuer.home.settings import settings_path
@@ -79,7 +79,7 @@ def test_import_prints_what_follows_without_a_backup(at_hand: Desk, agent: SshAg
     name = agent.generate("one")
     text = at_hand.ok("key", "import", f"agent:one?socket={agent.socket}").text
     assert text.startswith("registered the key one\n")
-    assert "cannot export the key from an SSH agent; keep a spare key" in text
+    assert "cannot export the key from the SSH agent; keep a spare key" in text
     listed = at_hand.ok("key", "list").text
     assert f"agent:{name}" in listed
     assert "socket" not in listed
@@ -141,7 +141,7 @@ def test_the_key_has_no_backup_and_no_passphrase(remote: Desk, tmp_path: Path) -
     change = ("key", "passphrase", "remote", "--new-passphrase-file", str(tmp_path / "new"))
     assert error(remote, *change)[:2] == (6, "no_passphrase")
     assert look(remote, "key-backup")["message"] == (
-        "remote is stored in an SSH agent and cannot be backed up"
+        "remote is stored in the SSH agent and cannot be backed up"
     )
 
 
@@ -149,6 +149,7 @@ def test_a_key_that_left_the_agent_is_missed(remote: Desk, agent: SshAgent) -> N
     """Each command states how to add it again; nothing is issued without it."""
     assert remote.ok("key", "show", "remote", "--json").json["key"]["presence"] == "present"
     assert look(remote, "key")["state"] == "ok"
+    (name,) = agent.fingerprints()
     agent.add("-D")
     shown = remote.ok("key", "show", "remote")
     assert f"(missing; {FIX})" in shown.text
@@ -157,6 +158,13 @@ def test_a_key_that_left_the_agent_is_missed(remote: Desk, agent: SshAgent) -> N
     result = look(remote, "key")
     assert (result["state"], result["mend"]) == ("fail", FIX)
     assert remote.ok("license", "list", "--json").json["licenses"] == []
+    spare = f"file:{remote.folder}/spare.key"
+    remote.passphrase_file.write_text(PASSPHRASE)
+    remote.passphrase_file.chmod(0o600)
+    remote.ok("key", "generate", "spare", "--store", spare, "--no-backup")
+    for label in ("spare", "remote"):
+        used = remote.ok("key", "use", label, "--accept", "key-rollout", "--reason", "a test")
+    assert f"the private key of remote is not in agent:{name}; {FIX}" in used.err
 
 
 def test_an_agent_that_ended_is_unavailable(
