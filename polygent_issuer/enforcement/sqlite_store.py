@@ -157,7 +157,7 @@ class SqliteStore(SqliteFile):
         for listener in self._listeners:
             if (look := listener()) is not None:
                 look(changed)
-        self._looked = version  # after an error they are told again
+        self._looked = version  # after an error they are called again
 
     def stop_before_fork(self) -> None:
         """End the thread."""
