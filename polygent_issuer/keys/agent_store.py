@@ -48,13 +48,14 @@ class Agent:
         self._timeout = timeout.total_seconds()
 
     def keys(self) -> list[StoreEntry]:
-        """Return the P-256 keys with the fingerprint or the comment of the URI.
+        """Return the P-256 keys with the fingerprint or the comment of the URI, each once.
 
         Raises:
             KeyUnavailable: (`remote_absent`, `remote_failed`), and (`unsupported_key`) if only
                 other types of keys match.
         """
-        others, entries = 0, []
+        others = 0
+        entries: dict[Key, StoreEntry] = {}
         for blob, comment in self._identities():
             if self._place.key not in ("", fingerprint(blob), comment):
                 continue
@@ -63,14 +64,14 @@ class Agent:
                 others += 1
                 continue
             uri = replace(self._place, key=fingerprint(blob)).uri
-            entries.append(StoreEntry(key=key, uri=uri, label=comment))
+            entries.setdefault(key, StoreEntry(key=key, uri=uri, label=comment))
         if others and not entries:
             raise KeyUnavailable(
                 "signing keys must be P-256 keys, and the SSH agent has another type of key",
                 hint="generate a P-256 key: ssh-keygen -t ecdsa -b 256 -f FILE (not ecdsa-sk)",
                 code="unsupported_key",
             )
-        return entries
+        return [*entries.values()]
 
     def sign(self, entry: StoreEntry, items: Sequence[bytes]) -> list[bytes]:
         """Return the signature of the item; the agent may ask a person first.
@@ -138,7 +139,7 @@ class Agent:
         except TimeoutError:
             raise TimeoutExpired from None
         except OSError as error:
-            raise self._absent(disk.reason(error)) from None
+            raise self._absent(f"{escape(path)}: {disk.reason(error)}") from None
         if answer[0] == _FAILURE:
             return None
         if answer[0] != expected:
@@ -154,10 +155,9 @@ class Agent:
         return path
 
     def _absent(self, why: str) -> KeyUnavailable:
-        named = self._place.option("socket")
         return remote.absent(
             self._place,
-            why if named is None else f"{escape(named)}: {why}",
+            why,
             hint="start an agent and add the key to it: eval $(ssh-agent); ssh-add FILE; or name "
             "the agent's socket in the store URI: agent:KEY?socket=/PATH",
         )

@@ -150,7 +150,7 @@ class RemoteStore:
     def _only(self) -> StoreEntry:
         entries = self._entries()
         if not entries:
-            raise missing(self._place, f"the key {self.uri}" if self._place.key else "a P-256 key")
+            raise missing(self._place, f"the key {self.uri}" if self._place.key else None)
         if len(entries) > 1:
             raise KeyUnavailable(
                 f"{len(entries)} keys in {self._place.where} match the store URI",
@@ -258,11 +258,10 @@ def failed(place: RemoteUri, what: str) -> KeyUnavailable:
     )
 
 
-def missing(place: RemoteUri, what: str) -> KeyUnavailable:
-    """Return the error for a key that a service does not list (`no_such_key`)."""
-    return KeyUnavailable(
-        f"{escape(what)} is not in {place.where}", hint=place.scheme.missing, code="no_such_key"
-    )
+def missing(place: RemoteUri, what: str | None) -> KeyUnavailable:
+    """Return the error for a key, or None for any key, that a service lacks (`no_such_key`)."""
+    problem = "no P-256 key is in" if what is None else f"{escape(what)} is not in"
+    return KeyUnavailable(f"{problem} {place.where}", hint=place.scheme.missing, code="no_such_key")
 
 
 def read_only(place: RemoteUri) -> KeyUnavailable:

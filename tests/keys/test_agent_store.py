@@ -23,14 +23,16 @@ from support.softhsm import SoftHsm
 from polygent_issuer.errors import IssuerError
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import ssh_wire
-from polygent_issuer.keys.agent_store import fingerprint
+from polygent_issuer.keys.agent_store import Agent, fingerprint
 from polygent_issuer.keys.remote import RemoteStore
 from polygent_issuer.keys.signer import PROBE, Presence, SoftwareSigner, generate_private_key
 from polygent_issuer.keys.signing import open_store
+from polygent_issuer.store_uri.remote import parse_remote_uri
 from polygent_issuer.verifier import jws
 
 OURS = SoftwareSigner(generate_private_key())
 BLOB = ssh_wire.blob_of(OURS.public_key)
+MINUTE = timedelta(minutes=1)
 DATA = b"eyJhbGciOiJFUzI1NiJ9.e30"
 
 
@@ -109,6 +111,14 @@ def test_one_of_several_keys_is_named(agent: SshAgent) -> None:
     assert store().load(first.key).sign(b"")
 
 
+def test_a_key_that_is_listed_twice_is_one_key(tmp_path: Path) -> None:
+    """As by an agent that joins two others: a refusal could only name the same key twice."""
+    listed = identities([(BLOB, "first"), (BLOB, "second")])
+    with fake_agent(tmp_path / "s", lambda _: listed):
+        (entry,) = Agent(parse_remote_uri(f"agent:?socket={tmp_path}/s"), timeout=MINUTE).keys()
+    assert (entry.key, entry.label) == (OURS.public_key, "first")
+
+
 def test_a_missing_key_and_a_locked_agent(agent: SshAgent) -> None:
     """Both look alike, so the hint has both remedies; an unlocked agent signs again."""
     agent.generate("one")
@@ -117,7 +127,7 @@ def test_a_missing_key_and_a_locked_agent(agent: SshAgent) -> None:
     agent.lock()
     for call in (store().adopt, lambda: store(entry.uri).load(entry.key), lambda: signer.sign(b"")):
         code, message, hint = refusal(call)
-        assert (code, message.endswith(" is not in the SSH agent")) == ("no_such_key", True)
+        assert (code, message.endswith(" in the SSH agent")) == ("no_such_key", True)
         assert hint == "add it to the agent: ssh-add FILE; if the agent is locked: ssh-add -X"
     assert store(entry.uri).presence(entry.key.kid) is Presence.ABSENT
     agent.lock(unlock=True)
@@ -192,7 +202,7 @@ def test_gpg_agent_signs(tmp_path: Path) -> None:
 def test_without_an_agent_the_hint_starts_one(
     where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No variable, no socket, or no agent behind it, such as after its end."""
+    """No variable, no socket, or no agent behind it; the message names the path."""
     path = tmp_path / "s"
     monkeypatch.setenv("SSH_AUTH_SOCK", "" if where == "empty" else str(path))
     if where == "unset":
@@ -204,7 +214,8 @@ def test_without_an_agent_the_hint_starts_one(
             pass
     code, message, hint = refusal(store().adopt)
     assert code == "remote_absent"
-    assert ("SSH_AUTH_SOCK is not set" in message) is (where in ("unset", "empty"))
+    expected = "SSH_AUTH_SOCK is not set" if where in ("unset", "empty") else f"{path}: "
+    assert f"cannot be reached: {expected}" in message
     assert "eval $(ssh-agent); ssh-add FILE" in hint
     assert store().presence(OURS.kid) is Presence.UNAVAILABLE
     assert str(path) in refusal(store(f"agent:?socket={path}").adopt)[1]
@@ -276,7 +287,7 @@ def test_a_malformed_signature_is_refused(answer: bytes, tmp_path: Path) -> None
 
 
 def test_a_silent_agent_is_left_at_the_deadline(tmp_path: Path) -> None:
-    """Also one that sends a byte now and then."""
+    """Its answer may never come."""
     done = Event()
 
     def answer(_: bytes) -> bytes:
@@ -285,6 +296,20 @@ def test_a_silent_agent_is_left_at_the_deadline(tmp_path: Path) -> None:
 
     with fake_agent(tmp_path / "s", answer):
         assert refusal(store(f"agent:?socket={tmp_path}/s", 0.05).adopt)[0] == "remote_timeout"
+        done.set()
+
+
+def test_an_agent_that_sends_a_byte_now_and_then_is_left_at_the_deadline(tmp_path: Path) -> None:
+    """The deadline is that of the whole call, not that of each byte."""
+    done = Event()
+
+    def drip(_: bytes) -> Iterator[bytes]:
+        yield (256 * 1024).to_bytes(4, "big")
+        while not done.wait(0.02):
+            yield b"x"
+
+    with fake_agent(tmp_path / "s", drip):
+        assert refusal(store(f"agent:?socket={tmp_path}/s", 0.3).adopt)[0] == "remote_timeout"
         done.set()
 
 

@@ -128,7 +128,8 @@ def test_a_key_is_adopted_after_a_proof() -> None:
 def test_only_one_key_can_be_adopted() -> None:
     """Without a key, or with several, nothing is signed; the hint has a command for each."""
     empty, both = Fake(), Fake(ONE, TWO)
-    assert refusal(store(empty).adopt).code == "no_such_key"
+    unnamed = refusal(store(empty).adopt)
+    assert (unnamed.code, unnamed.message) == ("no_such_key", "no P-256 key is in the SSH agent")
     named = refusal(store(empty, NAMED).adopt)
     assert named.message == "the key agent:one is not in the SSH agent"
     ambiguous = refusal(store(both).adopt)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from socket import AF_UNIX, SHUT_RDWR, socket
-from typing import Final
+from typing import Final, TypeAlias
 
 import pytest
 
@@ -179,6 +179,10 @@ def gpg_agent(folder: Path) -> Iterator[SshAgent]:
         conf("--kill", "gpg-agent")
 
 
+Answer: TypeAlias = Callable[[bytes], bytes | Iterator[bytes]]
+"""Returns the answer to a request at once, or in parts."""
+
+
 class FakeAgent:
     """A socket that gives prepared answers, or none.
 
@@ -186,7 +190,7 @@ class FakeAgent:
         requests: the first byte of each request.
     """
 
-    def __init__(self, path: Path, answer: Callable[[bytes], bytes]) -> None:
+    def __init__(self, path: Path, answer: Answer) -> None:
         """Listen; `answer` gets each request without its length, and returns raw bytes."""
         self.requests: list[int] = []
         self._answer = answer
@@ -215,11 +219,13 @@ class FakeAgent:
                 while len(request) < length:
                     request += connection.recv(length - len(request))
                 self.requests.append(request[0])
-                connection.sendall(self._answer(request))
+                answer = self._answer(request)
+                for part in [answer] if isinstance(answer, bytes) else answer:
+                    connection.sendall(part)
 
 
 @contextmanager
-def fake_agent(path: Path, answer: Callable[[bytes], bytes]) -> Iterator[FakeAgent]:
+def fake_agent(path: Path, answer: Answer) -> Iterator[FakeAgent]:
     """Run a fake agent at a path."""
     agent = FakeAgent(path, answer)
     try:
