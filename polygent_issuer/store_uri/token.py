@@ -149,7 +149,8 @@ def attributes(
         if not sign or not value_form.fullmatch(value):
             raise refused(
                 f"the value of {name} is empty, or has a character that must be percent-encoded",
-                "write a space as %20, a semicolon as %3B, a slash (except in module-path) as %2F",
+                "write a space as %20, a semicolon as %3B, a % as %25"
+                + (", a slash as %2F" if separator == ";" else ""),
             )
         values[name] = unquote_to_bytes(value)
     return values
