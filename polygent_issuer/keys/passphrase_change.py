@@ -10,6 +10,7 @@ from pathlib import Path
 from polygent_issuer import files, store_uri
 from polygent_issuer.errors import IssuerError, KeyUnavailable, OutputProblem
 from polygent_issuer.hints import Hint, run
+from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import backups
 from polygent_issuer.keys.file_store import FileStore
 from polygent_issuer.keys.lifecycle import KeyLifecycle
@@ -72,7 +73,8 @@ def change_passphrase(
             was replaced, but the disk or the registry failed afterwards.
     """
     require_usable(key)
-    store = _file_store(lifecycle, key, old)
+    place = require_in_file(lifecycle.settings, key)
+    store = FileStore(place, passphrase=old, warn=lifecycle.warn)
     with explaining_loss(lifecycle.settings, key):
         store.require_replaceable(key.kid)
     signer, secret = store.open(key.public_key)
@@ -99,10 +101,15 @@ def change_passphrase(
     )
 
 
-def _file_store(lifecycle: KeyLifecycle, key: KeyRecord, old: Passphrase) -> FileStore:
-    place, name = store_uri.parse(place_of(lifecycle.settings, key.kid)), escape(key.label)
+def require_in_file(settings: Settings, key: KeyRecord) -> FileLocation:
+    """Return the place of a key if it is a file.
+
+    Raises:
+        KeyUnavailable: (`no_passphrase`) otherwise; the hint names the protection of that place.
+    """
+    place, name = store_uri.parse(place_of(settings, key.kid)), escape(key.label)
     if isinstance(place, FileLocation):
-        return FileStore(place, passphrase=old, warn=lifecycle.warn)
+        return place
     if isinstance(place, TokenUri):
         tool = f"pkcs11-tool --module {for_shell(str(place.module))} --login --change-pin"
         message = f"the key {name} is in a token, which has a PIN instead of a passphrase"

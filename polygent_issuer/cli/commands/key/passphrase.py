@@ -22,7 +22,11 @@ from polygent_issuer.hints import Hint
 from polygent_issuer.hints import option as option_hint
 from polygent_issuer.issuing.signing import choose_key
 from polygent_issuer.keys import passphrases as sources
-from polygent_issuer.keys.passphrase_change import PassphraseChange, change_passphrase
+from polygent_issuer.keys.passphrase_change import (
+    PassphraseChange,
+    change_passphrase,
+    require_in_file,
+)
 from polygent_issuer.keys.passphrases import Passphrase
 from polygent_issuer.keys.signing import place_of
 from polygent_issuer.registry import KeyRecord
@@ -52,9 +56,10 @@ def passphrase(
     keeps the old passphrase, and is named.
     """
     old, consent = passphrase_source(invocation, passphrases), parse_consent(consents)
-    new = _new_source(invocation, new_file)
     with invocation.registry.reading() as db:
         record = choose_key(db, key)
+    require_in_file(invocation.settings, record)
+    new = _new_source(invocation, new_file)
     changed = change_passphrase(of_existing_home(invocation, new, consent), record, old=old)
     members = {
         "key": key_json(record, place_of(invocation.settings, record.kid)),

@@ -140,6 +140,7 @@ def test_the_key_has_no_backup_and_no_passphrase(remote: Desk, tmp_path: Path) -
     (tmp_path / "new").write_text("another passphrase")
     change = ("key", "passphrase", "remote", "--new-passphrase-file", str(tmp_path / "new"))
     assert error(remote, *change)[:2] == (6, "no_passphrase")
+    assert error(remote, *change[:3])[:2] == (6, "no_passphrase")  # not: add a new passphrase
     assert look(remote, "key-backup")["message"] == (
         "remote is stored in the SSH agent and cannot be backed up"
     )
