@@ -216,8 +216,8 @@ def test_the_default_store_may_be_an_agent(at_hand: Desk, agent: SshAgent) -> No
 
 
 def test_the_registry_is_not_locked_while_the_agent_signs(at_hand: Desk, tmp_path: Path) -> None:
-    """Another process can write before each signature of each command, also of a batch."""
-    write = "import sqlite3, sys; sqlite3.connect(sys.argv[1], 0).execute('BEGIN IMMEDIATE')"
+    """Another process can commit before each signature of each command, also of a batch."""
+    write = "import sqlite3, sys; sqlite3.connect(sys.argv[1], 0).execute('BEGIN EXCLUSIVE')"
     registry = str(at_hand.home / "registry.db")
     codes: list[int] = []
 
