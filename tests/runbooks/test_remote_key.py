@@ -14,6 +14,12 @@ ROLL_OUT, SWITCH, REISSUE = blocks("Rotation to a remote key")
 (KEYS_GENERATE,) = blocks("SSH agent", "keys", language="sh")
 
 
+def without_a_passphrase(script: str) -> str:
+    """Return the commands with an answer to the prompt of `ssh-keygen`."""
+    assert "-N" not in script  # the guide leaves no unencrypted key behind
+    return script.replace("ssh-keygen", "ssh-keygen -q -N ''")
+
+
 def accepts(keys: KeySet, file: bytes, desk: Desk) -> bool:
     """Return whether a server with these public keys accepts a license for any machine."""
     try:
@@ -36,7 +42,7 @@ def test_from_a_key_file_to_an_agent(
     (desk.folder / "drafts").mkdir()
     with ssh_agent(tmp_path / "agent") as agent:
         agent.enter(monkeypatch)
-        agent.run("bash", "-euc", GENERATE)
+        agent.run("bash", "-euc", without_a_passphrase(GENERATE))
         imported, *_ = walk(desk, ROLL_OUT)
         assert "registered the key licensing" in imported.text
         both = KeySet.from_jwks((desk.folder / "keys.json").read_bytes())
@@ -72,6 +78,6 @@ def test_the_topic_keys_generates_a_key_in_the_same_way(
     *prepare, last = KEYS_GENERATE.splitlines()
     with ssh_agent(tmp_path / "agent") as agent:
         agent.enter(monkeypatch)
-        agent.run("bash", "-euc", "\n".join(prepare).replace("-keygen", "-keygen -q -N ''"))
+        agent.run("bash", "-euc", without_a_passphrase("\n".join(prepare)))
         outcome = empty_desk.ok(*last.split()[1:], "--json")
         assert outcome.json["key"]["label"] == "licensing"
