@@ -129,7 +129,7 @@ _EVENT = "registry-imported"
 LOST = (
     "machine labels and host names, contacts, time zones, CRM references, notes, plans and terms, "
     "sent marks, retirements and reasons, order ids and notes, holds, machine-info documents, "
-    "earlier journal rows"
+    "earlier journal rows and their seals"
 )
 """The data that license files do not contain, for messages."""
 

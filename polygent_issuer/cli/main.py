@@ -53,8 +53,9 @@ def run(
     try:
         with invocation.closing:
             outcome = _parse_and_run(invocation, list(argv) or ["--help"])
+            if isinstance(outcome, Result):  # what closes afterwards does not delay it
+                write_result(outcome, as_json=invocation.as_json, quiet=invocation.quiet)
         if isinstance(outcome, Result):
-            write_result(outcome, as_json=invocation.as_json, quiet=invocation.quiet)
             return int(outcome.exit_code)
     except (Exception, KeyboardInterrupt) as raised:  # noqa: BLE001 - no traceback reaches a screen unasked
         in_line = invocation.in_lines or (isinstance(outcome, Result) and outcome.in_lines)

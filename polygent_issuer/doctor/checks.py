@@ -107,6 +107,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "outbox": lambda c: registry_checks.outbox(c.current_registry),
     "customer-zones": lambda c: registry_checks.customer_zones(c.current_registry),
     "journal-head": lambda c: registry_checks.journal_head(c.current_registry, c.now),
+    "journal-seal": lambda c: registry_checks.journal_seal(c.current_registry, c.now),
     "registry-backup": lambda c: registry_checks.registry_backup(c.current_registry, c.now),
     "active-key": lambda c: key_checks.active(c.known_keys),
     "keyring": _keyring,

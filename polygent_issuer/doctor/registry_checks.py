@@ -14,6 +14,7 @@ from polygent_issuer.registry import (
     journal,
     journal_check,
     schema,
+    seals,
     summaries,
 )
 from polygent_issuer.registry.journal import clock_behind_finding
@@ -21,6 +22,7 @@ from polygent_issuer.terms import dates
 from polygent_issuer.text import escape, for_shell
 
 _VERIFY = run("journal", "verify")
+_SEAL_LASTS = timedelta(days=30)
 _RESTORE = Hint(
     "copy the damaged file, then restore the last good backup: ",
     run("registry", "restore", "FILE"),
@@ -147,6 +149,29 @@ def journal_head(registry: Registry, now: datetime) -> Verdict:
         lasts=timedelta(days=30),
         fix=run("journal", "verify", "--note", "FILE"),
     )
+
+
+def journal_seal(registry: Registry, now: datetime) -> Verdict:
+    """Check the seals of the journal, and how old the rows after the last one are."""
+    with registry.reading(checked=False) as db:
+        checked = seals.check(db)
+        sealed = seals.sealed_rows(checked)
+        count, since = journal.acts_since(db, sealed), seals.unsealed_since(db, sealed)
+    if problems := tuple(seals.problems(checked)):
+        return fail(_first(problems), _VERIFY, ExitCode.REGISTRY)
+    fix = run("journal", "seal")
+    newest = max(checked, key=lambda each: each.sealed, default=None)
+    if newest is None or newest.seal is None or not sealed:
+        weak = ", except by a key that is marked as compromised" if checked else ""
+        what = f"the journal is not sealed{weak}, so a rewritten journal would go unnoticed"
+        return warn(what, fix) if count else ok("there is nothing to seal yet")
+    message = (
+        f"rows 1 to {sealed} sealed on {dates.instant(newest.seal.at)} by "
+        f"{escape(newest.label or newest.kid)}; rows since then: {count}"
+    )
+    if count and since is not None and now - since > _SEAL_LASTS:
+        return warn(message, fix)
+    return ok(message)
 
 
 def registry_backup(registry: Registry, now: datetime) -> Verdict:

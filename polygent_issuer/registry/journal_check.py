@@ -8,9 +8,11 @@
    `.lic` has the digest in its row.
 6. `row_journal` has, for each row, the newest journal row that wrote it.
 7. `customer_names` has the keys of each customer's name, and no others.
+8. Each seal was signed by its key, and the journal contains the sealed head (`seals`).
 
-Without an older head this check cannot find rows that were removed at the end, a restored older
-copy, or a journal that was rewritten from some row on together with all tables.
+A journal that was rewritten from some row on together with all tables lacks a sealed head. Without
+an older head this check cannot find rows that were removed at the end together with their seals, a
+restored older copy, or seals that were removed before the journal was rewritten.
 
 A head is `SIZE:HASH`: the number of rows, and the hash of the last one in hex. A file of noted
 heads has one head per line, with the instant before it and the registry's id after it. Blank lines
@@ -28,7 +30,7 @@ from typing import Final
 
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.registry import customer_names, schema
+from polygent_issuer.registry import customer_names, schema, seals
 from polygent_issuer.registry.records import Fields, as_bytes, as_int
 from polygent_issuer.registry.row_check import (
     GENESIS,
@@ -37,6 +39,7 @@ from polygent_issuer.registry.row_check import (
     recorded_rows,
     row_digests,
 )
+from polygent_issuer.registry.seals import CheckedSeal
 from polygent_issuer.registry.transactions import Reading
 from polygent_issuer.terms import dates
 from polygent_issuer.text import escape, escape_short
@@ -166,11 +169,23 @@ def _of_file(db: Reading, name: str) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JournalCheck:
-    """The number of journal rows, the hash of the last one in hex, and up to 100 problems."""
+    """The result of a check.
+
+    Attributes:
+        size: the number of journal rows; `head` is the hash of the last one, in hex.
+        problems: up to 100.
+        seals: the newest seal of each key.
+        sealed: the number of rows for which a seal vouches.
+        unsealed_since: the instant of the first row after them, if there is one and the journal
+            has no problem.
+    """
 
     size: int
     head: str
     problems: tuple[str, ...]
+    seals: tuple[CheckedSeal, ...]
+    sealed: int
+    unsealed_since: datetime | None
 
 
 def verify(db: Reading, *, against: Iterable[JournalHead] = ()) -> JournalCheck:
@@ -184,6 +199,7 @@ def verify(db: Reading, *, against: Iterable[JournalHead] = ()) -> JournalCheck:
     sql = "SELECT seq, previous, bytes, hash FROM journal ORDER BY seq"
     for _ in db.each(chain.follow, sql):
         pass
+    checked = seals.check(db)
     lines = chain_of(
         chain.problems,
         chain.beside_noted(),
@@ -192,11 +208,20 @@ def verify(db: Reading, *, against: Iterable[JournalHead] = ()) -> JournalCheck:
         # If the chain is broken, most of the numbers differ.
         () if chain.problems else row_journal_problems(db, chain.recorded),
         name_key_problems(db),
+        seals.problems(checked),
     )
     problems = tuple(islice(lines, _MOST + 1))
     if len(problems) > _MOST:
         problems = (*problems[:_MOST], "and more")
-    return JournalCheck(size=chain.size, head=chain.head.hex(), problems=problems)
+    sealed = seals.sealed_rows(checked)
+    return JournalCheck(
+        size=chain.size,
+        head=chain.head.hex(),
+        problems=problems,
+        seals=checked,
+        sealed=sealed,
+        unsealed_since=None if problems else seals.unsealed_since(db, sealed),
+    )
 
 
 class _Chain:

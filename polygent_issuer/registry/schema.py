@@ -36,6 +36,7 @@ KEYS: Final = {
     "customer_names": "id",
     "outbox": "license_id",
     "row_journal": "name",
+    "seals": "kid",
 }
 
 
@@ -251,11 +252,20 @@ _DESK: Final = (
     "CREATE TABLE backup_settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
 )
 
+_SEALS: Final = (
+    # The newest seal of each key. The journal does not record a seal, which seals the journal.
+    """CREATE TABLE seals (
+        kid TEXT PRIMARY KEY REFERENCES keys (kid),
+        token TEXT NOT NULL
+    ) STRICT""",
+)
+
 MIGRATIONS: Final[tuple[Statements, ...]] = (
     _CUSTOMERS + _MACHINES + _LICENSES + _JOURNAL,
     _COPIES,
     _ROW_JOURNAL,
     _DESK,
+    _SEALS,
 )
 """The migration at index N changes the tables from `user_version` N to N + 1."""
 

@@ -10,7 +10,13 @@ from typing import Any, TypeVar
 from weakref import WeakSet
 
 from polygent_issuer.registry.connection import Change, Connection, Params, marks
-from polygent_issuer.registry.errors import RegistryDamaged, RegistryMisuse, damaged, damaged_row
+from polygent_issuer.registry.errors import (
+    RegistryDamaged,
+    RegistryMisuse,
+    damaged,
+    damaged_row,
+    tampered,
+)
 from polygent_issuer.registry.records import (
     Actor,
     Fields,
@@ -135,6 +141,10 @@ class Reading:
     def damaged(self, what: str) -> RegistryDamaged:
         """Return the error for inconsistent rows; `what` follows the path in the message."""
         return damaged(self._connection.path, what)
+
+    def tampered(self, what: str) -> RegistryDamaged:
+        """Return the error for a change that was made outside this tool."""
+        return tampered(self._connection.path, what)
 
     def require_present(self, record: _Record | None, what: str) -> _Record:
         """Return a record that another row refers to; `registry_damaged` without one."""

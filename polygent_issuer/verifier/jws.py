@@ -173,9 +173,9 @@ def parse(data: bytes) -> Token:
         raise
 
 
-def signing_input(kid: str, payload: bytes) -> bytes:
+def signing_input(kid: str, payload: bytes, *, typ: str = TYPE) -> bytes:
     """Return the bytes to sign for a payload with the key `kid` (RFC 7515 §5.1)."""
-    header = f'{{"alg":"{ALGORITHM}","kid":"{kid}","typ":"{TYPE}"}}'
+    header = f'{{"alg":"{ALGORITHM}","kid":"{kid}","typ":"{typ}"}}'
     return to_base64url(header.encode()) + b"." + to_base64url(payload)
 
 
@@ -190,16 +190,21 @@ def _parse_file(data: bytes) -> Token:
     token = data.removeprefix(BOM_UTF8).strip(_SPACE)
     if not token:
         raise malformed("the file is empty")
-    return _parse_token(token)
+    return parse_token(token)
 
 
-def _parse_token(token: bytes) -> Token:
+def parse_token(token: bytes, *, typ: str = TYPE) -> Token:
+    """Parse a token of one type, which has neither white space nor a BOM around it.
+
+    Raises:
+        LicenseError: (`malformed`) as `parse`, without a hint; the size is not checked.
+    """
     segments = token.split(b".")
     if len(segments) != _SEGMENTS or not all(segments):
         raise malformed("the file is not three base64url texts separated by dots")
     try:
         payload, signature = map(from_base64url, segments[1:])
-        header = _header(segments[0])
+        header = _header(segments[0], typ)
     except ValueError:
         raise malformed("the file is not unpadded, canonical base64url") from None
     if len(signature) != SIGNATURE_BYTES:
@@ -214,14 +219,14 @@ def _parse_token(token: bytes) -> Token:
 
 
 @lru_cache(maxsize=16)  # all licenses of one key have the same header
-def _header(segment: bytes) -> Mapping[str, Any]:
+def _header(segment: bytes, typ: str) -> Mapping[str, Any]:
     header = loads_object(from_base64url(segment), what="the header")
     if header.keys() != _HEADER_NAMES:
         raise malformed("the header must have exactly alg, kid and typ")
     if header["alg"] != ALGORITHM:
         raise malformed(f"the header's alg is not {ALGORITHM}")
-    if header["typ"] != TYPE:
-        raise malformed(f"the header's typ is not {TYPE}")
+    if header["typ"] != typ:
+        raise malformed(f"the header's typ is not {typ}")
     if not isinstance(header["kid"], str):
         raise malformed("the header's kid is not a string")
     return MappingProxyType(header)
@@ -229,7 +234,7 @@ def _header(segment: bytes) -> Mapping[str, Any]:
 
 def _is_token(token: bytes) -> bool:
     try:
-        _parse_token(token)
+        parse_token(token)
     except LicenseError:
         return False
     return True

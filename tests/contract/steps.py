@@ -172,6 +172,12 @@ STEPS = (
     step("journal show --ndjson --after 9999"),
     step("vectors {folder}/vectors --json"),
     step("vectors {folder}/acme.lic --json"),
+    # Seals of the journal.
+    step("journal verify --json"),
+    step("journal seal --json"),
+    step("journal seal --json"),
+    step("journal verify --json"),
+    step("journal seal"),
 )
 
 ROWS = (

@@ -290,10 +290,10 @@ def test_a_copy_from_before_a_migration_is_never_overwritten(
     registry.close()
     for _ in range(2):
         with closing(sqlite3.connect(path)) as raw:
-            raw.executescript(older_tables(3))
+            raw.executescript(older_tables(4))
         Registry.open(path).close()
     copies = sorted(each.name for each in path.parent.glob("*.before-*"))
-    assert copies == [f"{path.name}.before-v4", f"{path.name}.before-v4-2"]
+    assert copies == [f"{path.name}.before-v5", f"{path.name}.before-v5-2"]
 
 
 def test_a_killed_migration_is_repeated(
@@ -303,13 +303,13 @@ def test_a_killed_migration_is_repeated(
     fill(registry)
     registry.close()
     with closing(sqlite3.connect(path)) as raw:
-        raw.executescript(older_tables(3))
-    (path.parent / ".polygent-before-v4.tmp").write_bytes(b"half")
+        raw.executescript(older_tables(4))
+    (path.parent / ".polygent-before-v5.tmp").write_bytes(b"half")
     with monkeypatch.context() as killed:
         killed.setattr(schema, "migrate", lambda *_: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(KeyboardInterrupt):
             Registry.open(path)
-    copy = path.with_name(f"{path.name}.before-v4")
+    copy = path.with_name(f"{path.name}.before-v5")
     before = (copy.stat().st_ino, copy.read_bytes())
     Registry.open(path).close()
     assert (copy.stat().st_ino, copy.read_bytes()) == before

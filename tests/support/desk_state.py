@@ -31,7 +31,7 @@ class DeskState:
         keys: the kids of the pinned keys.
         pending: the IDs in the outbox.
         problems: the problems that `journal verify` reports.
-        rows: every row of the registry by table, except the outbox.
+        rows: every row of the registry by table, except the outbox, and the seals, which come last.
     """
 
     settings: bytes
@@ -71,6 +71,6 @@ def litter_in(folder: Path) -> list[str]:
 
 
 def _rows(db: Reading) -> Rows:
-    sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'outbox'"
+    sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('outbox', 'seals')"
     tables = sorted(str(name) for (name,) in db.execute(sql))
     return {table: tuple(db.execute(f"SELECT * FROM {table}")) for table in tables}  # noqa: S608

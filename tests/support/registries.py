@@ -148,11 +148,15 @@ def tampering(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def older_tables(version: int) -> str:
-    """Return a script that converts the tables to an earlier version: 1, 2 or 3."""
-    script = """DROP TABLE customer_names; DROP TABLE backup_settings; DROP INDEX licenses_by_order;
-        ALTER TABLE licenses DROP COLUMN note; ALTER TABLE licenses DROP COLUMN order_id;
-        ALTER TABLE customers DROP COLUMN held_reason; ALTER TABLE customers DROP COLUMN held_until;
-        ALTER TABLE customers DROP COLUMN held_at; ALTER TABLE customers DROP COLUMN notes;"""
+    """Return a script that converts the tables to an earlier version: 1 to 4."""
+    script = "DROP TABLE seals;"
+    if version <= 3:
+        script += """DROP TABLE customer_names; DROP TABLE backup_settings;
+            DROP INDEX licenses_by_order;
+            ALTER TABLE licenses DROP COLUMN note; ALTER TABLE licenses DROP COLUMN order_id;
+            ALTER TABLE customers DROP COLUMN held_reason;
+            ALTER TABLE customers DROP COLUMN held_until;
+            ALTER TABLE customers DROP COLUMN held_at; ALTER TABLE customers DROP COLUMN notes;"""
     if version <= 2:
         script += "DROP TABLE row_journal; DROP INDEX journal_about_keys;"
     if version == 1:

@@ -138,6 +138,7 @@ def _headers() -> list[Case]:
         "header: alg an array": header(alg=["ES256"]),
         "header: alg absent": header(alg=ABSENT),
         "header: typ JWT": header(typ="JWT"),
+        "header: typ of a journal's seal": header(typ="polygent-journal-seal+jwt"),
         "header: typ in upper case": header(typ="POLYGENT-LICENSE+JWT"),
         "header: typ with application/": header(typ="application/polygent-license+jwt"),
         "header: typ absent": header(typ=ABSENT),

@@ -9,11 +9,14 @@ from typing import Any, Final
 from vectors import server_judge
 from vectors.times import instant
 
+from polygent_issuer.registry import seals as registry_seals
+from polygent_issuer.registry.row_check import GENESIS, chain_hash
 from polygent_issuer.verifier import (
     AllowedDomain,
     ClockGuard,
     InvalidDomain,
     InvalidKey,
+    Key,
     KeySet,
     LicenseError,
     Verifier,
@@ -39,6 +42,7 @@ def problems(files: dict[str, bytes]) -> list[str]:
         "names.json": names,
         "keys.json": keys,
         "clocks.json": clocks,
+        "seals.json": seals,
     }
     servers = server_judge.Judge(json.loads(files[SERVER_LICENSES]))
     of_servers = {name for name in files if name.startswith("enforcement/")} - {SERVER_LICENSES}
@@ -86,6 +90,26 @@ def licenses(document: dict[str, Any]) -> Iterator[str]:
         reported = "ok" if failure is None else str(failure.code)
         if not code == reported == vector["expected"]:
             yield f"{vector['name']}: {vector['expected']}, but {code} (report: {reported})"
+
+
+def seals(document: dict[str, Any]) -> Iterator[str]:
+    """Seals of a journal."""
+    keys = KeySet.from_jwks(json.dumps({"keys": document["keys"]}).encode(), allow_example=True)
+    heads = [GENESIS]
+    for row in document["rows"]:
+        heads.append(chain_hash(heads[-1], base64.b64decode(row)))
+    for vector in document["vectors"]:
+        is_valid = any(_seals(vector["seal"], key, document["registry"], heads) for key in keys)
+        if is_valid is not (vector["expected"] == "ok"):
+            yield f"{vector['name']}: {vector['expected']}, but {is_valid}"
+
+
+def _seals(text: str, key: Key, registry: str, heads: list[bytes]) -> bool:
+    try:
+        seal = registry_seals.read(text, key, registry=registry)
+    except ValueError:
+        return False
+    return seal.seq < len(heads) and heads[seal.seq].hex() == seal.head
 
 
 def domains(document: dict[str, Any]) -> Iterator[str]:

@@ -31,6 +31,7 @@ from vectors import (  # noqa: E402 - as a script, the parent folder must be add
     limit_cases,
     payload_cases,
     request_cases,
+    seal_cases,
     server_licenses,
     times,
     word_cases,
@@ -71,6 +72,7 @@ def everything() -> dict[Path, bytes]:
         "licenses.json": licenses(),
         **word_cases.documents(),
         **key_cases.documents(),
+        **seal_cases.documents(),
         **{f"enforcement/{name}.json": document for name, document in servers().items()},
     }
     return {

@@ -54,6 +54,7 @@ def test_script_notices_a_changed_file(monkeypatch: pytest.MonkeyPatch, tmp_path
         ("names.json", judge.names),
         ("keys.json", judge.keys),
         ("clocks.json", judge.clocks),
+        ("seals.json", judge.seals),
     ],
 )
 def test_verdicts(name: str, check: Any) -> None:
@@ -119,7 +120,7 @@ def test_every_code_has_vectors() -> None:
 
 def test_names_of_vectors_are_unique() -> None:
     """The name of a vector identifies it when it fails elsewhere."""
-    for file in ("licenses.json", *(f"enforcement/{name}" for name in SERVERS)):
+    for file in ("licenses.json", "seals.json", *(f"enforcement/{name}" for name in SERVERS)):
         names = [vector["name"] for vector in _read(file)["vectors"]]
         assert len(set(names)) == len(names), file
 

@@ -79,9 +79,10 @@ _KEY = _group(
 _JOURNAL = _group(
     "journal",
     _MANAGE,
-    "Show or verify the journal of all changes.",
+    "Show, verify or seal the journal of all changes.",
     _command("show", "journal.show:show", "Show the journal."),
     _command("verify", "journal.verify:verify", "Check the journal and registry for tampering."),
+    _command("seal", "journal.seal:seal", "Sign the journal's head with the active key."),
 )
 _REGISTRY = _group(
     "registry",

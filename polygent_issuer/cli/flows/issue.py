@@ -13,6 +13,7 @@ from polygent_issuer.cli import prompts
 from polygent_issuer.cli.consent import ConsentOptions, confirm_or_cancel, obtain, parse_consent
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.mail_drafts import drafter
+from polygent_issuer.cli.flows.sealing import seal_at_end
 from polygent_issuer.cli.options.common import PassphraseOptions, passphrase_source
 from polygent_issuer.cli.options.input_files import read_document
 from polygent_issuer.cli.options.issue import IssueOptions, NextOptions
@@ -142,12 +143,9 @@ def _issue(
         unlocked = signers_of(invocation, keys, passphrase, unlocked)
     agreed = obtain(invocation, findings, consent)
     confirm_or_cancel(invocation, "go ahead?", yes=issue_options.yes, default=True)
-    issued = publish(
-        decided,
-        signers=signers_of(invocation, keys, passphrase, unlocked),
-        consent=agreed,
-        destination=destination,
-    )
+    signers = signers_of(invocation, keys, passphrase, unlocked)
+    issued = publish(decided, signers=signers, consent=agreed, destination=destination)
+    seal_at_end(invocation, signers)
     drafts = {} if mail is None else mail.write(each.proposal.license.jti for each in issued)
     return _report(
         issued,

@@ -1,8 +1,9 @@
 """`polygent-issue journal verify`: check the journal and registry for tampering."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from polygent_issuer import files
 from polygent_issuer.cli.context import Invocation
@@ -13,7 +14,9 @@ from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import ExitCode, OutputProblem
 from polygent_issuer.registry import change, journal, journal_check
 from polygent_issuer.registry.journal_check import JournalCheck, head_text, noted_line
-from polygent_issuer.text import escape
+from polygent_issuer.registry.seals import CheckedSeal
+from polygent_issuer.terms import dates
+from polygent_issuer.text import counted, escape
 
 _RESTORE: Final = (
     Line("keep a copy of the registry, then restore the last good backup:"),
@@ -42,6 +45,9 @@ def verify(
     of rows and the head are printed. Save the head outside this machine, with --note or by hand.
     With --against, a saved head also reveals truncation, a rewritten journal and an older copy.
 
+    Each seal is checked: a signature of the head, which a rewritten journal does not have. Rows
+    after the last seal are not sealed. Compare the kid of a seal with that of your servers' key.
+
     The head that --note saves is the one before the journal row about saving it.
     """
     heads = noted_heads(against)
@@ -59,6 +65,8 @@ def verify(
         "against": against,
         "heads_checked": len(heads),
         "noted": file,
+        "seals": [_seal_json(each) for each in check.seals],
+        "unsealed": check.size - check.sealed,
         "problems": list(check.problems),
     }
     checked = str(len(heads)) if heads and not check.problems else None
@@ -68,6 +76,7 @@ def verify(
             ("head", head),
             ("saved heads matched", checked),
             ("head saved to", file),
+            *_seal_rows(check),
         )
     )
     text: list[Block]
@@ -81,9 +90,46 @@ def verify(
         ]
     else:
         advice = _ADVICE if against is None and noted is None else ()
-        text = [Line("journal and registry are intact", "good"), fields, *advice]
+        weak = (_weak(each) for each in check.seals if each.weak)
+        text = [Line("journal and registry are intact", "good"), fields, *weak, *advice]
     code = ExitCode.REGISTRY if check.problems else ExitCode.DONE
     return Report(members, text, code, is_idle=not check.problems)
+
+
+def _seal_json(each: CheckedSeal) -> dict[str, Any]:
+    """Return a seal for programs; what it states is null unless it is authentic."""
+    seal = each.seal
+    return {
+        "kid": each.kid,
+        "key": each.label,
+        "size": None if seal is None else seal.seq,
+        "head": None if seal is None else head_text(seal.seq, seal.head),
+        "at": None if seal is None else dates.instant(seal.at),
+        "weak": each.weak,
+        "problem": each.problem,
+        "token": each.token,
+    }
+
+
+def _seal_rows(check: JournalCheck) -> Iterator[tuple[str, str]]:
+    """Yield what each seal covers, and what none covers."""
+    for each in check.seals:
+        if each.seal is not None and each.problem is None:
+            rows = f"row {each.seal.seq}" if each.seal.seq == 1 else f"rows 1 to {each.seal.seq}"
+            weak = ", weak" if each.weak else ""
+            when = dates.instant(each.seal.at)
+            yield "sealed", f"{rows} on {when} by {each.label} ({each.kid}){weak}"
+    if check.unsealed_since is not None:
+        count = check.size - check.sealed
+        yield "not sealed", f"{counted(count, 'row')} since {dates.instant(check.unsealed_since)}"
+
+
+def _weak(each: CheckedSeal) -> Line:
+    return Line(
+        f"the key {each.label} is marked as compromised: anyone with it can make such a seal, so "
+        "the seal proves nothing",
+        "warn",
+    )
 
 
 def _place(invocation: Invocation, note: str) -> Path:

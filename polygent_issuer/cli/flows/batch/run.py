@@ -26,6 +26,7 @@ from polygent_issuer.cli.flows.batch.result import (
     total_blocks,
 )
 from polygent_issuer.cli.flows.issue import warn_of_default_issuer
+from polygent_issuer.cli.flows.sealing import seal_at_end
 from polygent_issuer.cli.options.issue import BatchOptions, IssueOptions
 from polygent_issuer.cli.output import result as streams
 from polygent_issuer.cli.output.result import Result, write_result
@@ -141,7 +142,11 @@ def run_batch(
     )
     outcomes = runner.outcomes(batch.jobs(consent), None if total is None else total.shown)
     reporter = BatchReporter(invocation, outputs.mail, outputs.report, bundle)
-    return _report(invocation, batch, outcomes, reporter, interruption)
+    try:
+        return _report(invocation, batch, outcomes, reporter, interruption)
+    finally:
+        if reporter.counts.issued:
+            seal_at_end(invocation, unlock())
 
 
 def _report(

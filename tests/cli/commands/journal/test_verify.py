@@ -27,8 +27,9 @@ def test_an_intact_journal_prints_its_size_and_head(filled: Books) -> None:
     outcome = filled.desk.ok("journal", "verify")
     head = f"4:{filled.last_row().hash}"
     assert outcome.text.startswith("journal and registry are intact\n")
-    assert "  rows  4\n" in outcome.text
-    assert f"  head  {head}\n" in outcome.text
+    assert "  rows        4\n" in outcome.text
+    assert f"  head        {head}\n" in outcome.text
+    assert "  not sealed  4 rows since 2026-11-30T09:30:00Z\n" in outcome.text
     assert "journal verify --note FILE" in outcome.text
     assert filled.desk.ok("journal", "verify", "--json").json == {
         "schema": "polygent-issue/1",
@@ -38,6 +39,8 @@ def test_an_intact_journal_prints_its_size_and_head(filled: Books) -> None:
         "against": None,
         "heads_checked": 0,
         "noted": None,
+        "seals": [],
+        "unsealed": 4,
         "problems": [],
     }
 
