@@ -31,11 +31,11 @@ MKDIR = "?mkdir,mkdirat"
 # place between two syncs matters; the last ones come after the commit.
 SOME: dict[str, dict[str, Sequence[int]]] = {
     "sign": {
-        "pwrite64": range(2, 100, 12),
-        "fdatasync": range(1, 11),
+        "pwrite64": range(2, 124, 12),
+        "fdatasync": range(1, 14),
         "fsync": (1, 2),
         LINK: (1,),
-        UNLINK: (1, 2, 3),
+        UNLINK: (1, 2, 3, 4),
         "write": (1, 2, 5),
         "openat": (8, 9, 12, 14, 16),
         "fchmod": (1,),
@@ -64,6 +64,13 @@ SOME: dict[str, dict[str, Sequence[int]]] = {
         "syncfs": (1,),
         LINK: (1, 2),
         UNLINK: (1, 2, 3),
+    },
+    "journal seal": {
+        "pwrite64": (2, 8),
+        "fdatasync": (1, 2, 3),
+        UNLINK: (1,),
+        "write": (1,),
+        "openat": (5, 6),
     },
     "registry import": {
         "pwrite64": (2, 20, 40),

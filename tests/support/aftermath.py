@@ -172,6 +172,13 @@ class IssueAftermath(Aftermath):
             self.expect(delivered, "exit 0, but no license was delivered")
 
 
+class SealAftermath(Aftermath):
+    """The checks of one desk after `journal seal`."""
+
+    def _judge_success(self, *, succeeded: bool) -> None:
+        self.expect(not succeeded or not self.after.unsealed, "exit 0, but rows are not sealed")
+
+
 class ImportAftermath(Aftermath):
     """The checks of one desk after `registry import`, where the files exist before the rows."""
 

@@ -31,6 +31,7 @@ class DeskState:
         keys: the kids of the pinned keys.
         pending: the IDs in the outbox.
         problems: the problems that `journal verify` reports.
+        unsealed: the number of journal rows that no seal covers.
         rows: every row of the registry by table, except the outbox, and the seals, which come last.
     """
 
@@ -40,6 +41,7 @@ class DeskState:
     keys: frozenset[str] = frozenset()
     pending: frozenset[str] = frozenset()
     problems: tuple[str, ...] = ()
+    unsealed: int = 0
     rows: Rows = field(default_factory=dict)
 
 
@@ -52,14 +54,15 @@ def read_state(desk: Desk) -> DeskState:
         Registry.open(desk.home / REGISTRY_FILE) as registry,
         registry.reading() as db,
     ):
-        records = tuple(licenses.select(db))
+        records, check = tuple(licenses.select(db)), journal_check.verify(db)
         return DeskState(
             settings=settings,
             files={record.id: record.file for record in records},
             current=frozenset(record.id for record in records if record.is_current),
             keys=frozenset(key.kid for key in keys.every(db)),
             pending=frozenset(row.license_id for row in outbox.pending(db)),
-            problems=journal_check.verify(db).problems,
+            problems=check.problems,
+            unsealed=check.size - check.sealed,
             rows=_rows(db),
         )
     return DeskState(settings=settings)

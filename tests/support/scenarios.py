@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.aftermath import Aftermath, ImportAftermath, IssueAftermath
+from support.aftermath import Aftermath, ImportAftermath, IssueAftermath, SealAftermath
 from support.cli import Desk, Outcome
 from support.desk_state import DeskState, read_state
 from support.forks import KILLED, NO_LIMITS, NOBODY, Forks, Limits
@@ -195,6 +195,13 @@ def _sign_another(desk: Desk) -> tuple[str, ...]:
     return ("sign", "--machine-info", machine(desk, "soylent", 5))
 
 
+def _seal(desk: Desk, _: Forks) -> Task:
+    """Seal a change after the seal of a license."""
+    _signed(desk)
+    desk.ok("customer", "add", "Soylent")
+    return Task(argv=("journal", "seal"), judged=SealAftermath)
+
+
 def _config(_: Desk, __: Forks) -> Task:
     return Task(argv=("config", "set", "upload_window", "36h"), judged=Aftermath)
 
@@ -260,6 +267,7 @@ SCENARIOS: dict[str, Callable[[Desk, Forks], Task]] = {
     "license retire": _retire,
     "license export": _export,
     "license export of two": _export_many,
+    "journal seal": _seal,
     "registry import": _import,
     "registry import without a home": _import_anew,
     "config set": _config,
