@@ -15,14 +15,23 @@ import pytest
 from support.cli import NOW, Desk, Outcome
 from support.doctor_rows import as_nobody, fix, look, row, rows, state
 from support.licenses import Books
-from support.registries import older_tables, tampering
+from support.registries import ACTOR, older_tables, tampering
 
 from polygent_issuer.doctor import State, examine
-from polygent_issuer.registry import schema
+from polygent_issuer.issuing.sealing import seal_journal
+from polygent_issuer.registry import Registry, schema
 
 PAGE = 4096
 ID = "1f3a9c2e-0000-4000-8000-000000000000"
-OF_REGISTRY = ("tables", "clock", "outbox", "customer-zones", "journal-head", "registry-backup")
+OF_REGISTRY = (
+    "tables",
+    "clock",
+    "outbox",
+    "customer-zones",
+    "journal-head",
+    "journal-seal",
+    "registry-backup",
+)
 LATER = ("CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT",)
 
 
@@ -323,6 +332,34 @@ def test_an_unknown_time_zone_is_a_warning(books: Books) -> None:
     )
     words = result["mend"].split()
     books.desk.ok(*words[1:-1], "Europe/Berlin")
+
+
+def seal(books: Books) -> None:
+    """Seal the journal, as `journal seal` does."""
+    signer, now = books.signer, books.desk.now
+    with Registry.open(books.path) as registry:
+        assert seal_journal(registry, signer.kid, lambda: signer, now=now, actor=ACTOR)
+
+
+def test_the_age_of_rows_without_a_seal_is_checked(books: Books) -> None:
+    """A journal without a seal is a warning, and so is a change that was not sealed for 30 days."""
+    result = look(books.desk, "journal-seal")
+    assert result["state"] == "warn"
+    assert result["message"] == (
+        "the journal is not sealed, so a rewritten journal would go unnoticed"
+    )
+    assert result["mend"] == f"polygent-issue --home {books.desk.home} journal seal"
+    seal(books)
+    books.customer()
+    message = "rows 1 to 2 sealed on 2026-11-30T09:30:00Z by main; rows since then: 1"
+    books.desk.now += timedelta(days=30)
+    result = look(books.desk, "journal-seal")
+    assert (result["state"], result["message"]) == ("ok", message)
+    books.desk.now += timedelta(seconds=1)
+    result = look(books.desk, "journal-seal")
+    assert (result["state"], result["message"]) == ("warn", message)
+    seal(books)
+    assert look(books.desk, "journal-seal")["state"] == "ok"
 
 
 CHECKS = [

@@ -286,11 +286,13 @@ def test_each_older_version_is_migrated(path: Path, registry: Registry, version:
 def test_a_copy_from_before_a_migration_is_never_overwritten(
     path: Path, registry: Registry
 ) -> None:
-    """A second migration of the same file keeps its copy under the next free name."""
+    """A second migration keeps its copy, which differs, under the next free name."""
     registry.close()
-    for _ in range(2):
+    for number in range(2):
         with closing(sqlite3.connect(path)) as raw:
             raw.executescript(older_tables(4))
+            raw.execute("INSERT INTO about VALUES (?, '')", (str(number),))
+            raw.commit()
         Registry.open(path).close()
     copies = sorted(each.name for each in path.parent.glob("*.before-*"))
     assert copies == [f"{path.name}.before-v5", f"{path.name}.before-v5-2"]

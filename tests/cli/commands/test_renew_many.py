@@ -27,6 +27,12 @@ def files(desk: Desk) -> list[Path]:
     return sorted(desk.output.iterdir())
 
 
+def assert_only_first_seal(outcome: Outcome) -> None:
+    """Check that the only warning is about the first seal, since the earlier rows have none."""
+    (line,) = outcome.err.splitlines()
+    assert "signed licenses before, but the journal had no seal of it" in line
+
+
 def test_every_due_license_is_renewed(desk: Desk) -> None:
     """Each license has a line, then a summary; running it again does nothing."""
     add_customers_at(desk, range(1, 4))
@@ -42,7 +48,7 @@ def test_every_due_license_is_renewed(desk: Desk) -> None:
         "next: list unsent licenses with polygent-issue license list --unsent",
         "after sending them: polygent-issue license sent --all",
     ]
-    assert outcome.err == ""
+    assert_only_first_seal(outcome)
     assert len(files(desk)) == 3
     assert desk.ok("renew", "--due-within", "30d").text == "nothing to do\n"
     assert read_state(desk).problems == ()
@@ -86,7 +92,7 @@ def test_a_failed_item_does_not_stop_the_others(desk: Desk) -> None:
     assert "failed   reason\n" in outcome.text
     assert "unknown  " in outcome.text
     assert "\nrenewed 2, failed 1\n" in outcome.text
-    assert outcome.err == ""
+    assert_only_first_seal(outcome)
 
 
 def test_names_are_read_from_stdin(desk: Desk) -> None:

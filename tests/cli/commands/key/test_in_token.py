@@ -90,6 +90,15 @@ def test_a_key_in_a_token_signs_and_renews(desk: Desk, hsm: SoftHsm) -> None:
     assert hsm.objects() == [("Private Key", "hard"), ("Public Key", "hard")]
 
 
+def test_a_token_seals_the_journal_only_on_request(desk: Desk) -> None:
+    """Another signature may need a person's touch, so a license alone makes no seal."""
+    desk.ok(*ENTERPRISE)
+    assert desk.ok("journal", "verify", "--json").json["seals"] == []
+    assert desk.ok("journal", "seal", "--json").json["seal"]["key"] == "hard"
+    result = desk.ok("journal", "verify", "--json").json
+    assert ([each["key"] for each in result["seals"]], result["unsealed"]) == (["hard"], 0)
+
+
 def test_generate_prints_the_store(at_hand: Desk, hsm: SoftHsm) -> None:
     """The exact URI is stored in the settings, and the alternative to a backup is printed."""
     outcome = at_hand.ok("key", "generate", "hard", "--store", hsm.uri, "--no-backup")
