@@ -43,8 +43,9 @@ def test_a_full_stdout(scenarios: Scenarios, forks: Forks, name: str) -> None:
     outcome, _ = scenario.run(forks, limits=Limits(stdout="/dev/full"))
     assert outcome.code == ExitCode.OUTPUT
     assert STDOUT in outcome.err
-    assert scenario.done in (None, read_state(scenario.desk))
-    assert read_state(scenario.desk).rows != before.rows or name == "config set"
+    state = read_state(scenario.desk)
+    assert scenario.done in (None, state)
+    assert (state.rows, state.unsealed) != (before.rows, before.unsealed) or name == "config set"
     after = scenario.judge(before, outcome)
     after.go_on(scenario.task.argv, 1)
     assert after.problems == []

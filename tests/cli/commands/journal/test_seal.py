@@ -186,7 +186,7 @@ def test_a_backup_has_the_seals(desk: Desk) -> None:
 
 
 def test_a_rebuilt_registry_has_no_seal(desk: Desk) -> None:
-    """An import into a new home says that the old journal and its seals are gone."""
+    """An import into a new home reports that the old journal and its seals are gone."""
     sign(desk, "Acme")
     public = str(desk.folder / "main.pem")
     desk.ok("key", "export-public", "main", "--output", public)
