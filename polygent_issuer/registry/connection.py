@@ -204,6 +204,17 @@ class Connection:
         except FOREIGN as error:
             raise translate(error, self.path) from error
 
+    def change(self, sql: str, params: Params) -> tuple[int, int | None]:
+        """Execute a statement without result rows; return how many rows it changed, and the rowid.
+
+        Result rows (RETURNING) would double the time of a statement.
+        """
+        try:
+            with closing(self._sqlite.execute(sql, params)) as cursor:
+                return cursor.rowcount, cursor.lastrowid
+        except FOREIGN as error:
+            raise translate(error, self.path) from error
+
     def run_many(self, sql: str, several: Iterable[Params]) -> None:
         """Execute a statement without result rows once for each set of parameters."""
         try:

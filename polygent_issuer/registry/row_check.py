@@ -160,6 +160,13 @@ class RowCheck:
         row = self._read.get(name)
         return None if row is None else dict(zip(self._names[table], row, strict=False))
 
+    def columns(self, table: str) -> tuple[str, ...]:
+        """Return the columns of a table in their order."""
+        if table not in self._names:
+            described, _ = self._connection.first(f"SELECT * FROM {table} LIMIT 0")  # noqa: S608  # names of our own
+            self._names[table] = tuple(column[0] for column in described)
+        return self._names[table]
+
     def require_every(self, table: str, customer_id: int | None) -> None:
         """Check each row of a table that a journal row about a customer wrote.
 
@@ -280,7 +287,6 @@ class WrittenRows:
     def __init__(self, connection: Connection) -> None:
         """Note rows that are written within the open transaction of a connection."""
         self._connection = connection
-        self._names: dict[str, tuple[str, ...]] = {}
         # The digests for the next journal row, by name (None: deleted), and those of each `.lic`
         # among them, by license.
         self.digests: dict[str, str | None] = {}
@@ -292,11 +298,8 @@ class WrittenRows:
         self._chained: list[tuple[int, bytes]] = []
         self._newest: list[tuple[str, int]] = []
 
-    def note(self, table: str, described: tuple[Any, ...], row: Row) -> RowKey:
-        """Note a written row, with columns as from `Connection.first`; return its key."""
-        names = self._names.get(table)
-        if names is None:
-            names = self._names[table] = tuple(column[0] for column in described)
+    def note(self, table: str, names: tuple[str, ...], row: Row) -> RowKey:
+        """Note a written row with its columns; return its key."""
         key = row[names.index(KEYS[table])]
         if not isinstance(key, str | int):
             raise damaged(self._connection.path, "has a row without a key")

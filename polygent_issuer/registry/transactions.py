@@ -186,14 +186,14 @@ class Reading:
 @cache
 def _inserting(table: str, columns: tuple[str, ...]) -> str:
     names = ", ".join(columns)
-    return f"INSERT INTO {table} ({names}) VALUES ({marks(columns)}) RETURNING *"  # noqa: S608  # names of our own
+    return f"INSERT INTO {table} ({names}) VALUES ({marks(columns)})"  # noqa: S608  # names of our own
 
 
 @cache
 def _updating(table: str, columns: tuple[str, ...], only: str) -> str:
     names = ", ".join(f"{name} = ?" for name in columns)
     where = f"{JOURNALED[table]} = ? AND {only}"
-    return f"UPDATE {table} SET {names} WHERE {where} RETURNING *"  # noqa: S608  # the same
+    return f"UPDATE {table} SET {names} WHERE {where}"  # noqa: S608  # the same
 
 
 class Writing(Reading):
@@ -218,14 +218,17 @@ class Writing(Reading):
         Raises:
             Taken: (`taken`) when a unique value already exists.
         """
-        described, row = self._first(_inserting(table, tuple(columns)), tuple(columns.values()))
-        if row is None:
+        self._require_open()
+        sql = _inserting(table, tuple(columns))
+        count, rowid = self._connection.change(sql, tuple(columns.values()))
+        if count != 1:  # a foreign trigger can ignore an insert
             raise self._written.not_kept(table)
+        fields = {KEYS[table]: rowid, **columns}
+        names = self.row_check.columns(table)
         if table in JOURNALED:
-            names = [column[0] for column in described]
             # Otherwise the new row would hide that a row with this key was deleted by an edit.
-            self.row_check.require_new(f"{table}/{row[names.index(KEYS[table])]!s}")
-        return self._note(table, described, row)
+            self.row_check.require_new(f"{table}/{fields[KEYS[table]]!s}")
+        return self._note(table, names, tuple(map(fields.get, names)))
 
     def update(self, table: str, key: RowKey, only: str = "1", /, **columns: Value) -> bool:
         """Change a row by its key, noted for the journal; return whether the row exists.
@@ -238,15 +241,18 @@ class Writing(Reading):
         """
         # Otherwise the journal would record a change that was made by an edit.
         self.require_recorded(table, key)
+        fields = self.row_check.fields(table, key)
+        if fields is None:
+            return False
         sql = _updating(table, tuple(columns), only)
-        described, row = self._first(sql, (*columns.values(), key))
-        if row is None:
+        count, _ = self._connection.change(sql, (*columns.values(), key))
+        if count != 1:
             # A foreign trigger can ignore an update.
             there = f"SELECT 1 FROM {table} WHERE {JOURNALED[table]} = ? AND {only}"  # noqa: S608
             if self._first(there, (key,))[1] is not None:
                 raise self._written.not_kept(table)
             return False
-        self._note(table, described, row)
+        self._note(table, tuple(fields), tuple({**fields, **columns}.values()))
         return True
 
     def delete(self, table: str, *keys: RowKey) -> None:
@@ -331,8 +337,8 @@ class Writing(Reading):
         self._written.write_newest()
         self._written.require_kept()
 
-    def _note(self, table: str, described: tuple[Any, ...], row: Row) -> RowKey:
-        key = self._written.note(table, described, row)
+    def _note(self, table: str, names: tuple[str, ...], row: Row) -> RowKey:
+        key = self._written.note(table, names, row)
         self.row_check.note(f"{table}/{key}")
         if table == "keys":
             self.all_keys = None
