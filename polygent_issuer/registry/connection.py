@@ -37,8 +37,10 @@ BESIDE: Final = ("-journal", "-wal", "-shm")
 # The first version with STRICT tables.
 OLDEST_SQLITE: Final = (3, 37)
 
-# SQLite waits in C, where Ctrl-C has no effect; therefore it waits in short slices.
-_SLICE: Final = timedelta(milliseconds=200)
+# SQLite waits in C, where Ctrl-C has no effect; therefore it waits in short slices. In a longer one
+# it looks more and more rarely, ten times a second at the end, and so a command could wait for many
+# seconds while others pass the lock around.
+_SLICE: Final = timedelta(milliseconds=10)
 _SLICE_PAGES: Final = 4096
 # Rows of one fetch, and parameters of one statement.
 _CHUNK: Final = 256

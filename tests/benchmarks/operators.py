@@ -1,0 +1,137 @@
+"""Eight operators at one registry at once: `python tests/benchmarks/operators.py [ISSUES]`.
+
+Each operator is a process that renews its own licenses one after the other, with the protocol of a
+single command and a signer that takes 20 ms, like a remote key. Printed are the licenses per second
+of all together, and how long an issue took beyond its signature: the median, the 99th percentile
+and the longest. A refused issue ends the benchmark.
+"""
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+import uuid
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import Final
+
+from batches import ADA, NOW, SIGNER, make
+
+from polygent_issuer.findings import Consent
+from polygent_issuer.home.settings import Settings
+from polygent_issuer.issuing.license_decision import propose_renewal
+from polygent_issuer.issuing.proposal import Action, Proposal
+from polygent_issuer.issuing.selection import RenewalRequest
+from polygent_issuer.issuing.signing import Destination, publish
+from polygent_issuer.registry import REGISTRY_FILE, Reading, Registry, change, licenses
+from polygent_issuer.terms.parsing import Changes
+from polygent_issuer.verifier import Key
+
+OPERATORS: Final = 8
+SIGNING: Final = 0.02
+
+
+class SlowSigner:
+    """A signer that takes as long as a remote key."""
+
+    kid = SIGNER.kid
+
+    @property
+    def public_key(self) -> Key:
+        """The public key."""
+        return SIGNER.public_key
+
+    def sign(self, data: bytes) -> bytes:
+        """Sign bytes after a while."""
+        time.sleep(SIGNING)
+        return SIGNER.sign(data)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operator:
+    """One process: renews each of these licenses with a transaction of its own."""
+
+    folder: Path
+    license_ids: tuple[str, ...]
+
+    def work(self, start: Barrier) -> list[float]:
+        """Return the seconds of each issue, and the length of the whole work last."""
+        with Registry.open(self.folder / REGISTRY_FILE) as registry:
+            start.wait()
+            begun, took = time.perf_counter(), []
+            for license_id in self.license_ids:
+                issue = time.perf_counter()
+                self._renew(registry, license_id)
+                took.append(time.perf_counter() - issue - SIGNING)
+            return [*took, time.perf_counter() - begun]
+
+    def _renew(self, registry: Registry, license_id: str) -> None:
+        new_id = str(uuid.uuid4())
+
+        def decide(db: Reading) -> tuple[Proposal, ...]:
+            record = licenses.get(db, license_id)
+            request = RenewalRequest(
+                action=Action.RENEW, customer=record.customer_slug, changes=Changes()
+            )
+            return (
+                propose_renewal(
+                    db, request, (record,), settings=Settings(), now=NOW, license_id=new_id
+                ),
+            )
+
+        decided = change.decide(registry, decide, now=NOW, actor=ADA)
+        publish(
+            decided,
+            signers={SIGNER.kid: SlowSigner()},
+            consent=Consent(),
+            destination=Destination(folder=self.folder / "out"),
+        )
+
+
+_START: list[Barrier] = []
+
+
+def _work(operator: Operator) -> list[float]:
+    return operator.work(_START[0])
+
+
+def main() -> None:
+    """Measure, and print the figures."""
+    issues = int(sys.argv[1]) if len(sys.argv) > 1 else 50
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "out").mkdir()
+        make(folder, OPERATORS * issues)
+        operators = [
+            Operator(
+                folder=folder,
+                license_ids=tuple(
+                    f"{number:08x}-0000-4000-8000-000000000000"
+                    for number in range(first, OPERATORS * issues, OPERATORS)
+                ),
+            )
+            for first in range(OPERATORS)
+        ]
+        fork = get_context("fork")
+        _START.append(fork.Barrier(OPERATORS))
+        with fork.Pool(OPERATORS) as pool:
+            results = pool.map(_work, operators, chunksize=1)
+        issued = len(os.listdir(folder / "out"))  # noqa: PTH208 - only the number
+    assert issued == OPERATORS * issues
+    longest = max(each[-1] for each in results)
+    took = sorted(seconds for each in results for seconds in each[:-1])
+    sys.stdout.write(
+        f"{issued / longest:.0f} licenses a second; beyond the signature an issue took "
+        f"{statistics.median(took):.3f} s, the 99th percentile {took[len(took) * 99 // 100]:.3f} s,"
+        f" the longest {took[-1]:.3f} s\n"
+    )
+
+
+if __name__ == "__main__":
+    main()
