@@ -31,7 +31,7 @@ from typing import Final
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import customer_names, schema, seals
-from polygent_issuer.registry.records import Fields, as_bytes, as_int
+from polygent_issuer.registry.records import Row, as_bytes, as_int
 from polygent_issuer.registry.row_check import (
     GENESIS,
     Recorded,
@@ -197,7 +197,7 @@ def verify(db: Reading, *, against: Iterable[JournalHead] = ()) -> JournalCheck:
     """
     chain = _Chain(against)
     sql = "SELECT seq, previous, bytes, hash FROM journal ORDER BY seq"
-    for _ in db.each(chain.follow, sql):
+    for _ in db.each_row(chain.follow, sql):
         pass
     checked = seals.check(db)
     lines = chain_of(
@@ -238,10 +238,9 @@ class _Chain:
         if GENESIS in self._met:
             self._met[GENESIS] = 0
 
-    def follow(self, row: Fields) -> None:
+    def follow(self, row: Row) -> None:
         """Check the next row; after a problem the check continues with the row after it."""
-        seq, stored = as_int(row["seq"]), as_bytes(row["hash"])
-        previous, body = as_bytes(row["previous"]), as_bytes(row["bytes"])
+        seq, (previous, body, stored) = as_int(row[0]), map(as_bytes, row[1:])
         if seq != self.size + 1:
             self._problem(f"journal rows are missing between {self.size} and {seq}")
         if previous != self.head:
@@ -252,8 +251,8 @@ class _Chain:
         if chain_hash(previous, body) != stored:
             self._problem(f"journal row {seq} was edited")
         try:
-            written = recorded_rows(body)
-            self.recorded.update((name, (seq, digest)) for name, digest in written.items())
+            for name, digest in recorded_rows(body).items():
+                self.recorded[name] = seq, digest
         except (ValueError, TypeError, RecursionError):
             self._problem(f"journal row {seq} cannot be read")
         if stored in self._met:

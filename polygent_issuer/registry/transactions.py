@@ -108,6 +108,13 @@ class Reading:
         fields = {column[0]: value for column, value in zip(columns, row, strict=True)}
         return self._build(build, sql, row, fields)
 
+    def each_row(
+        self, build: Callable[[Row], _Record], sql: str, params: Params = ()
+    ) -> Iterator[_Record]:
+        """Stream records; `build` makes one of each row's values in their order."""
+        for row in self.execute(sql, params):
+            yield self._build(build, sql, row, row)
+
     def values(
         self, read: Callable[[Value], _Record], sql: str, params: Params = ()
     ) -> Iterator[_Record]:
