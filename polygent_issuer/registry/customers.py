@@ -126,9 +126,13 @@ def checked(db: Reading, customer: Customer) -> Customer:
 
 def by_id(db: Reading, customer_id: int) -> Customer:
     """Return the customer of a row id of another row, checked against the journal."""
-    row = db.require_present(db.recorded("customers", customer_id), f"customer {customer_id}")
-    aliases = db.value(maybe_text, f"SELECT {_ALIASES} ?", (customer_id,))
-    return db.build(of_row, "customers", {**row, "aliases": aliases})
+    known = db.customers.get(customer_id)
+    if known is None:
+        row = db.require_present(db.recorded("customers", customer_id), f"customer {customer_id}")
+        aliases = db.value(maybe_text, f"SELECT {_ALIASES} ?", (customer_id,))
+        known = db.build(of_row, "customers", {**row, "aliases": aliases})
+        db.customers[customer_id] = known
+    return known
 
 
 def by_slug(db: Reading, slug: str) -> Customer | None:

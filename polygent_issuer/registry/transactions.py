@@ -19,6 +19,7 @@ from polygent_issuer.registry.errors import (
 )
 from polygent_issuer.registry.records import (
     Actor,
+    Customer,
     Fields,
     KeyRecord,
     Row,
@@ -48,12 +49,14 @@ class Reading:
 
     Attributes:
         all_keys: the signing keys, if they have been read.
+        customers: the customers that have been read by their row ids.
         row_check: the rows that were compared with the journal.
     """
 
     def __init__(self, connection: Connection, *, checked: bool = True) -> None:
         """Read within the open transaction of a connection; `checked` as for `reading`."""
         self.all_keys: tuple[KeyRecord, ...] | None = None
+        self.customers: dict[int, Customer] = {}
         self._connection = connection
         self.row_check = RowCheck(connection, checked=checked)
         self._cursors: WeakSet[sqlite3.Cursor] = WeakSet()
@@ -273,6 +276,7 @@ class Writing(Reading):
         for key in keys:
             self._written.note_deleted(table, key)
             self.row_check.note(f"{table}/{key}")
+        self._forget(table)
 
     def record(
         self,
@@ -315,7 +319,8 @@ class Writing(Reading):
         ).encode()
         chained = chain_hash(previous, body)
         sql = "INSERT INTO journal (seq, previous, bytes, hash) VALUES (?, ?, ?, ?)"
-        self._first(sql, (seq + 1, previous, body, chained))
+        self._require_open()
+        self._connection.change(sql, (seq + 1, previous, body, chained))
         self._head = seq + 1, chained
         self._written.chain(seq + 1, chained)
 
@@ -331,6 +336,7 @@ class Writing(Reading):
         except BaseException:
             self.row_check.note_undone(self._written.undo(mark))
             self.all_keys = self._head = None
+            self.customers.clear()
             self._connection.undo_part()
             raise
         self._connection.run("RELEASE part").close()
@@ -347,6 +353,12 @@ class Writing(Reading):
     def _note(self, table: str, names: tuple[str, ...], row: Row) -> RowKey:
         key = self._written.note(table, names, row)
         self.row_check.note(f"{table}/{key}")
+        self._forget(table)
+        return key
+
+    def _forget(self, table: str) -> None:
+        """Forget the records of a table that was written to."""
         if table == "keys":
             self.all_keys = None
-        return key
+        elif table in ("customers", "aliases"):
+            self.customers.clear()
