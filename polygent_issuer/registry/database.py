@@ -166,7 +166,9 @@ class Registry:
             connection.wait_for("SELECT 1 FROM sqlite_schema LIMIT 1").close()
             connection.run("PRAGMA query_only = ON")
             if checked:
-                self._last_check = connection.number("data_version"), db.row_check
+                version = connection.number("data_version")
+                db.row_check = self._compared(version) or db.row_check
+                self._last_check = version, db.row_check
             yield db
         finally:
             db.end()
@@ -192,13 +194,11 @@ class Registry:
         connection = self._connection
         connection.begin("BEGIN IMMEDIATE")
         db = Writing(connection, now=now, actor=actor)
-        last, self._last_check = self._last_check, None
         try:
             connection.require_in_place()
             version = connection.number("data_version")
-            # Compared rows are unchanged, unless another connection committed.
-            if last is not None and last[0] == version:
-                db.row_check = last[1]
+            db.row_check = self._compared(version) or db.row_check
+            self._last_check = None
             (judge or _require_unchanged_schema)(connection)
             yield db
             db.check_written()
@@ -216,6 +216,14 @@ class Registry:
                 if problems:
                     raise damaged(self.path, f"is damaged: {problems[0]}") from error
             raise
+
+    def _compared(self, version: int) -> "RowCheck | None":
+        """Return the rows that the last transaction compared, if no other connection wrote since.
+
+        `version` is the present data version of the file.
+        """
+        last = self._last_check
+        return None if last is None or last[0] != version else last[1]
 
     def close(self) -> None:
         """Close the file and undo an open transaction."""
