@@ -4,7 +4,6 @@ Many files of one folder are synced together: two syncs for all of them instead 
 Each file is synced separately unless a sync of the whole file system is known to report all errors.
 """
 
-import ctypes
 import errno
 import hashlib
 import os
@@ -14,11 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from polygent_issuer.errors import OutputExists, OutputProblem
 from polygent_issuer.files import disk
 from polygent_issuer.text import escape, for_shell
+
+if TYPE_CHECKING:
+    import ctypes
 
 # Error numbers of file systems without hard links: FAT, network shares, FUSE, some containers.
 _NO_LINKS: Final = frozenset(
@@ -357,6 +359,8 @@ def _watch(folder: Path) -> int | None:
 
 def _sync_all(descriptor: int) -> None:
     """Sync the whole file system of an open folder; OSError for an error that it reports."""
+    import ctypes  # noqa: PLC0415  # 5 ms, which only a batch needs
+
     call = _syncfs()
     if call is not None and call(descriptor) != 0:
         number = ctypes.get_errno()
@@ -365,6 +369,8 @@ def _sync_all(descriptor: int) -> None:
 
 def _file_system(descriptor: int) -> int | None:
     """Return the magic number of the file system of an open folder, the first field of statfs."""
+    import ctypes  # noqa: PLC0415  # 5 ms, which only a batch needs
+
     status = ctypes.create_string_buffer(_STATFS_BYTES)
     if ctypes.CDLL(None).fstatfs(descriptor, status) != 0:
         return None
@@ -374,6 +380,8 @@ def _file_system(descriptor: int) -> int | None:
 @cache
 def _syncfs() -> "ctypes._NamedFuncPointer | None":
     """Return syncfs(2) if it reports every failed write."""
+    import ctypes  # noqa: PLC0415  # 5 ms, which only a batch needs
+
     if sys.platform != "linux":
         return None
     release = re.match(r"(\d+)\.(\d+)", os.uname().release)

@@ -16,7 +16,7 @@ from contextlib import closing
 from functools import cache
 from hashlib import sha256
 from json.encoder import encode_basestring
-from typing import Any, Final
+from typing import Final
 
 from polygent_issuer.registry.connection import Connection, in_chunks, marks
 from polygent_issuer.registry.errors import (

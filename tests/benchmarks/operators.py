@@ -18,7 +18,7 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Final
 
-from batches import ADA, NOW, SIGNER, make
+from batches import ADA, NOW, SIGNER, make  # type: ignore[import-not-found]
 
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
@@ -42,12 +42,13 @@ class SlowSigner:
     @property
     def public_key(self) -> Key:
         """The public key."""
-        return SIGNER.public_key
+        key: Key = SIGNER.public_key
+        return key
 
     def sign(self, data: bytes) -> bytes:
         """Sign bytes after a while."""
         time.sleep(SIGNING)
-        return SIGNER.sign(data)
+        return bytes(SIGNER.sign(data))
 
     def close(self) -> None:
         """Do nothing."""

@@ -413,10 +413,9 @@ def test_a_merged_customer_is_as_recorded(filled: Path, registry: Registry) -> N
 
 
 @pytest.mark.parametrize("table", ["row_journal", "journal"])
-def test_the_queries_of_a_check_use_an_index(filled: Path, registry: Registry, table: str) -> None:
+def test_the_queries_of_a_check_use_an_index(filled: Path, table: str) -> None:
     """A check takes the same time in a registry of any size."""
-    assert filled.is_file()
-    with registry.reading() as db:
+    with Registry.open(filled) as registry, registry.reading() as db:
         plans: list[str] = []
         run = db._connection.run
 
@@ -438,3 +437,27 @@ def test_the_queries_of_a_check_use_an_index(filled: Path, registry: Registry, t
     assert any(table in plan for plan in plans)
     scans = [plan for plan in plans if plan.startswith("SCAN") and table in plan]
     assert all("USING" in plan and "INDEX journal_about_keys" in plan for plan in scans), scans
+
+
+def test_an_edit_between_two_snapshots_is_found(filled: Path, registry: Registry) -> None:
+    """Rows that were compared are compared again after another connection has written."""
+    with registry.reading() as db:
+        assert customers.get(db, "acme").slug == "acme"
+    with closing(sqlite3.connect(filled)) as editor, editor:
+        editor.execute("UPDATE customers SET name = 'Evil' WHERE slug = 'acme'")
+    with pytest.raises(RegistryDamaged), registry.reading() as db:
+        customers.get(db, "acme")
+
+
+def test_rows_are_compared_once_while_nobody_else_writes(filled: Path) -> None:
+    """The second snapshot of a command needs no query of the journal for the same rows."""
+    with Registry.open(filled) as registry:
+        with registry.reading() as db:
+            licenses.current(db, customers.get(db, "acme"))
+        with registry.reading() as db:
+            queries: list[str] = []
+            db._connection._sqlite.set_trace_callback(queries.append)
+            licenses.current(db, customers.get(db, "acme"))
+            db._connection._sqlite.set_trace_callback(None)
+    assert queries
+    assert not any("journal" in query for query in queries)

@@ -6,10 +6,9 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from polygent_issuer.batch import processes, sources
-from polygent_issuer.batch.sources import Listing
+from polygent_issuer.batch import processes
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.input_files import (
     VerifyOptions,
@@ -37,6 +36,9 @@ from polygent_issuer.issuing.verification import (
 from polygent_issuer.terms import dates
 from polygent_issuer.text import counted, escape
 from polygent_issuer.verifier import Key, KeySet
+
+if TYPE_CHECKING:
+    from polygent_issuer.batch.sources import Listing
 
 MANY: Final[dict[processes.Method, int]] = {"fork": 1_000, "spawn": 5_000}
 """The least number of files that are verified in several processes, by their start method.
@@ -125,7 +127,7 @@ class ManyVerifications(Result):
     """A line for each file as it is verified, and a summary, counted while it is written."""
 
     job: VerificationJob
-    listing: Listing
+    listing: "Listing"
     counts: Counter[Verdict] = field(default_factory=Counter)
 
     @property
@@ -261,8 +263,10 @@ def _upload_window(invocation: Invocation, options: VerifyOptions) -> UploadWind
     )
 
 
-def _listing(names: Iterable[str], *, recursive: bool, registry: Path | None) -> Listing:
-    listing = Listing()
+def _listing(names: Iterable[str], *, recursive: bool, registry: Path | None) -> "Listing":
+    from polygent_issuer.batch import sources  # not for a single file
+
+    listing = sources.Listing()
     for name in names:
         if names_folder(name):
             listing.add_folder(name, recursive=recursive, registry=registry)
