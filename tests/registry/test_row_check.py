@@ -449,7 +449,7 @@ def test_an_edit_between_two_snapshots_is_found(filled: Path, registry: Registry
         customers.get(db, "acme")
 
 
-def test_rows_are_compared_once_while_nobody_else_writes(filled: Path) -> None:
+def test_rows_are_compared_once_without_another_writer(filled: Path) -> None:
     """The second snapshot of a command needs no query of the journal for the same rows."""
     with Registry.open(filled) as registry:
         with registry.reading() as db:
