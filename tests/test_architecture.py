@@ -50,6 +50,8 @@ ONLY_IN = {
     "keyring": {"keys"},
     "secretstorage": {"keys"},
     "pkcs11": {"keys"},
+    "hvac": {"keys"},
+    "requests": {"keys"},
     "pydantic": {"machine_info"},
     "tomlkit": {"home"},
     "tomli_w": {"batch"},

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from polygent_issuer import store_uri
 from polygent_issuer.errors import InvalidStore
-from polygent_issuer.store_uri.remote import REMOTE, RemoteUri
+from polygent_issuer.store_uri.remote import REMOTE, RemoteUri, is_loopback
 from polygent_issuer.store_uri.token import TokenUri, parse_token_uri
 from polygent_issuer.text import escape
 
@@ -256,7 +256,7 @@ FINGERPRINT = "SHA256:" + "aB+/" * 10 + "xyz"
 
 def test_a_key_stays_in_its_place_by_the_scheme() -> None:
     """The schemes of tokens and services, in lower case, even of an invalid URI."""
-    for uri in ("pkcs11:", "agent:", "agent:a?b"):
+    for uri in ("pkcs11:", "agent:", "agent:a?b", "vault:"):
         assert store_uri.stays(uri)
     for uri in ("PKCS11:token=t", "./pkcs11:token=t", "agent", "keyring:", "file:/agent:"):
         assert not store_uri.stays(uri)
@@ -312,3 +312,77 @@ def test_an_invalid_uri_of_an_agent_is_refused(uri: str, problem: str) -> None:
     assert raised.value.message.isprintable()
     assert raised.value.hint
     assert "slash" not in str(raised.value.hint)  # a socket has slashes
+
+
+@pytest.mark.parametrize(
+    ("uri", "spelling"),
+    [
+        ("vault:transit/main", "vault:transit/main"),
+        ("vault:team%2Ftransit/main", "vault:team/transit/main"),
+        (
+            "vault:transit/main?version=2&address=https://vault.example:8200",
+            "vault:transit/main?address=https://vault.example:8200&version=2",
+        ),
+        ("vault:t/k?address=http://127.0.0.1:8200", "vault:t/k?address=http://127.0.0.1:8200"),
+        ("vault:t/k?address=http://[::1]", "vault:t/k?address=http://%5B::1%5D"),
+        ("vault:t/k?address=https://x/vault&namespace=a/b", None),
+        ("vault:t/k?ca-file=/a&token-file=/run/a%20b", None),
+        ("vault:t/k?token-command=/bin/x%20--a%20'b%20c'", None),
+    ],
+)
+def test_a_key_of_a_vault_has_one_spelling(uri: str, spelling: str | None) -> None:
+    """A mount and a key, and options in order."""
+    place = store_uri.parse(uri)
+    assert isinstance(place, RemoteUri)
+    assert store_uri.parse(place.uri) == place
+    assert spelling in (None, place.uri)
+
+
+@pytest.mark.parametrize(
+    ("uri", "problem"),
+    [
+        ("vault:", "a mount and a key"),
+        ("vault:main", "a mount and a key"),
+        ("vault:/main", "a mount and a key"),
+        ("vault:transit/", "a mount and a key"),
+        ("vault:transit//main", "a mount and a key"),
+        ("vault:../main", "a mount and a key"),
+        ("vault:transit/..", "a mount and a key"),
+        ("vault:transit/main%3Fx", "a mount and a key"),
+        ("vault:t/k?version=0", "not a number"),
+        ("vault:t/k?version=latest", "not a number"),
+        ("vault:t/k?version=01", "not a number"),
+        ("vault:t/k?token=hvs.4711", "unknown attribute token; allowed: address"),
+        ("vault:t/k?token-file=token", "token-file is not absolute"),
+        ("vault:t/k?ca-file=ca.pem", "ca-file is not absolute"),
+        ("vault:t/k?token-command=cat%20/x", "absolute path of a program"),
+        ("vault:t/k?token-command=/x%20'", "absolute path of a program"),
+        ("vault:t/k?token-command=%20", "absolute path of a program"),
+        ("vault:t/k?token-file=/a&token-command=/b", "mutually exclusive"),
+        ("vault:t/k?address=http://vault.example", "without TLS"),
+        ("vault:t/k?address=http://127.0.0.1.example", "without TLS"),
+        ("vault:t/k?address=http://localhost.example", "without TLS"),
+        ("vault:t/k?address=http://0.0.0.0", "without TLS"),
+        ("vault:t/k?address=http://[:::]", "without TLS"),
+        ("vault:t/k?address=vault.example:8200", "not a URL"),
+        ("vault:t/k?address=ftp://vault.example", "not a URL"),
+        ("vault:t/k?address=https://HOST", "not a URL"),
+        ("vault:t/k?address=https://host/", "not a URL"),
+        ("vault:t/k?address=https://host%3Fa", "not a URL"),
+        ("vault:t/k?address=https://me:4711@host", "not a URL"),
+    ],
+)
+def test_an_invalid_uri_of_a_vault_is_refused(uri: str, problem: str) -> None:
+    """The message names the problem, and contains no secret."""
+    with pytest.raises(InvalidStore, match=problem) as raised:
+        store_uri.parse(uri)
+    assert raised.value.message.startswith("invalid vault: URI: ")
+    assert "4711" not in raised.value.message + str(raised.value.hint)
+
+
+def test_only_the_address_of_this_machine_is_a_loopback() -> None:
+    """By its address or as localhost; no other name is looked up."""
+    for host in ("127.0.0.1:8200", "127.9.9.9", "[::1]:1", "localhost"):
+        assert is_loopback(f"http://{host}")
+    for host in ("10.0.0.1", "[::2]", "vault.example", "127.1"):
+        assert not is_loopback(f"http://{host}")

@@ -118,6 +118,7 @@ def stores() -> Candidates:
         ("file:", "an encrypted file"),
         ("pkcs11:", "a token"),
         ("agent:", "an SSH agent, which has its own keys"),
+        ("vault:", "Vault or OpenBao, with its own keys"),
     )
 
 

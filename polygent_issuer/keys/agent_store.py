@@ -73,6 +73,9 @@ class Agent:
             )
         return [*entries.values()]
 
+    def check_stays(self, entry: StoreEntry) -> None:
+        """Do nothing: an agent does not state where its keys come from."""
+
     def sign(self, entry: StoreEntry, items: Sequence[bytes]) -> list[bytes]:
         """Return the signature of the item; the agent may ask a person first.
 

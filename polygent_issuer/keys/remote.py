@@ -55,6 +55,14 @@ class Service(Protocol):
         """
         ...
 
+    def check_stays(self, entry: StoreEntry) -> None:
+        """Check without a signature, as far as the service knows, that a key cannot leave it.
+
+        Raises:
+            KeyUnavailable: (`remote_exportable`) if it can; as `keys`.
+        """
+        ...
+
     def sign(self, entry: StoreEntry, items: Sequence[bytes]) -> Sequence[bytes]:
         """Return an ES256 signature, 64 bytes R‖S, of each item; at most `at_once` of them.
 
@@ -89,11 +97,12 @@ class RemoteStore:
         raise read_only(self._place)
 
     def require_ready(self, pinned: Key | None = None) -> None:
-        """Check without a signature that `load` of a key, or `adopt`, can find it."""
-        if pinned is None:
-            self._only()
-        else:
-            self._find(pinned)
+        """Check without a signature that `load` of a key, or `adopt`, can find it.
+
+        A key that can leave its service is refused here, too, although `load` still returns it.
+        """
+        entry = self._only() if pinned is None else self._find(pinned)
+        self.call(lambda: self._service.check_stays(entry))
 
     def load(self, pinned: Key) -> "RemoteSigner":
         """Return the signer of a pinned public key; nothing is signed yet.
@@ -117,10 +126,11 @@ class RemoteStore:
         """Return the only key that matches the URI, after a signature that proves it.
 
         Raises:
-            KeyUnavailable: (`no_such_key`, `key_ambiguous`, `key_mismatch`), and as `load` and
-                `RemoteSigner.sign`.
+            KeyUnavailable: (`no_such_key`, `key_ambiguous`, `key_mismatch`, `remote_exportable`),
+                and as `load` and `RemoteSigner.sign`.
         """
         entry = self._only()
+        self.call(lambda: self._service.check_stays(entry))
         if not entry.key.verifies(self._signer(entry).sign(PROBE), PROBE):
             raise KeyUnavailable(
                 f"the test signature of the key in {self._place.where} does not verify with its "
@@ -241,6 +251,20 @@ def absent(place: RemoteUri, why: str, *, hint: str) -> KeyUnavailable:
     """Return the error for a service that cannot be reached (`remote_absent`)."""
     return KeyUnavailable(
         f"{place.where} cannot be reached: {why}", hint=hint, code="remote_absent"
+    )
+
+
+def no_credentials(place: RemoteUri, why: str, *, hint: str) -> KeyUnavailable:
+    """Return the error for a service without a valid login (`remote_credentials`)."""
+    return KeyUnavailable(
+        f"{place.where} needs a login: {why}", hint=hint, code="remote_credentials"
+    )
+
+
+def exportable(place: RemoteUri, why: str, *, hint: str) -> KeyUnavailable:
+    """Return the error for a key that a service can hand out (`remote_exportable`)."""
+    return KeyUnavailable(
+        f"the key can leave {place.where}: {why}", hint=hint, code="remote_exportable"
     )
 
 

@@ -53,7 +53,8 @@ def open_store(
 
     Raises:
         InvalidStore: (`invalid_store`) for another text than a store URI.
-        KeyUnavailable: (`unsafe_backend`, `keyring_absent`) as `keyring_backends.make`.
+        KeyUnavailable: (`unsafe_backend`, `keyring_absent`) as `keyring_backends.make`;
+            (`remote_library_missing`) without the extra of a service.
     """
     place, timeout = store_uri.parse(uri), settings.keyring_timeout
     # Imported where they are used: most commands need only one, and keyring is slow to import.
@@ -74,12 +75,19 @@ def open_store(
         return Pkcs11Store(place, passphrase=passphrase, timeout=timeout, warn=warn)
     from polygent_issuer.keys.remote import RemoteStore  # noqa: PLC0415 -- as above
 
-    return RemoteStore(place, _service(place, timeout), timeout=timeout)
+    return RemoteStore(place, _service(place, timeout, warn), timeout=timeout)
 
 
-def _service(place: "RemoteUri", timeout: timedelta) -> "Service":
-    """Return the service of a remote key; nothing is called yet."""
-    assert place.scheme.name == "agent"  # noqa: S101 -- the only scheme
+def _service(place: "RemoteUri", timeout: timedelta, warn: Callable[[str], None]) -> "Service":
+    """Return the service of a remote key; nothing is called yet.
+
+    Raises:
+        KeyUnavailable: (`remote_library_missing`) without the extra of the service.
+    """
+    if place.scheme.name == "vault":
+        from polygent_issuer.keys.vault_store import Vault  # noqa: PLC0415 -- as in `open_store`
+
+        return Vault(place, timeout=timeout, warn=warn)
     from polygent_issuer.keys.agent_store import Agent  # noqa: PLC0415 -- as in `open_store`
 
     return Agent(place, timeout=timeout)

@@ -1,11 +1,13 @@
 """URIs of remote keys: `SCHEME:KEY?OPTION=VALUE`, one row of a table for each scheme."""
 
+import ipaddress
 import re
+import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Final
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from polygent_issuer.errors import InvalidStore
 from polygent_issuer.store_uri.token import QUERY_VALUE, attributes
@@ -14,6 +16,9 @@ from polygent_issuer.text import escape
 _FINGERPRINT: Final = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 _KEY: Final = re.compile(r"(?:[^%?\s]|%[0-9A-Fa-f]{2})*")
 _SAFE: Final = "/:@+=,$!*()"
+_TRANSIT_KEY: Final = re.compile(r"(\w[\w.-]*/)+\w[\w.-]*", re.ASCII)
+_ADDRESS: Final = re.compile(r"https?://(\[[0-9a-f:]+\]|[a-z0-9.-]+)(:[0-9]{1,5})?(/[\w.-]+)*")
+_VERSION: Final = re.compile(r"[1-9][0-9]{0,8}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +75,21 @@ class RemoteUri:
         """Return the value of an option; None if it is not given."""
         return dict(self.options).get(name)
 
+    def with_options(self, **values: str) -> "RemoteUri":
+        """Return the URI with these values of options whose names have no hyphen."""
+        given = dict(self.options) | values
+        options = tuple((name, given[name]) for name in self.scheme.options if name in given)
+        return replace(self, options=options)
+
+
+def is_loopback(address: str) -> bool:
+    """Return whether a URL names this machine."""
+    try:
+        host = urlsplit(address).hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
 
 def _agent_problem(place: RemoteUri) -> tuple[str, str] | None:
     socket = place.option("socket")
@@ -78,6 +98,47 @@ def _agent_problem(place: RemoteUri) -> tuple[str, str] | None:
     if place.key.startswith("SHA256:") and not _FINGERPRINT.fullmatch(place.key):
         return "a fingerprint has 43 characters of base64", "to list the fingerprints: ssh-add -l"
     return None
+
+
+def _vault_problem(place: RemoteUri) -> tuple[str, str] | None:
+    if not _TRANSIT_KEY.fullmatch(place.key):
+        return (
+            "it needs a mount and a key",
+            "write it as vault:MOUNT/KEY, such as vault:transit/KEY",
+        )
+    version = place.option("version")
+    if version is not None and not _VERSION.fullmatch(version):
+        return "the version is not a number", "write it as version=1"
+    for name in ("ca-file", "token-file"):
+        if not Path(place.option(name) or "/").is_absolute():
+            return f"the path of {name} is not absolute", f"write {name}=/PATH"
+    return _address_problem(place.option("address")) or _token_problem(place)
+
+
+def _address_problem(address: str | None) -> tuple[str, str] | None:
+    if address is None:
+        return None
+    if not _ADDRESS.fullmatch(address):  # not repeated: it may contain a password
+        return "the address is not a URL in lower case", "write it as address=https://HOST:PORT"
+    if address.startswith("http:") and not is_loopback(address):
+        return "without TLS others can read the token", "write it as address=https://HOST:PORT"
+    return None
+
+
+def _token_problem(place: RemoteUri) -> tuple[str, str] | None:
+    command = place.option("token-command")
+    if command is None:
+        return None
+    if place.option("token-file") is not None:
+        return "token-file and token-command are mutually exclusive", "leave one of them out"
+    try:
+        program = shlex.split(command)[0]
+    except (ValueError, IndexError):
+        program = ""
+    if Path(program).is_absolute():
+        return None
+    problem = "the token command needs the absolute path of a program"
+    return problem, "write token-command=/PROGRAM%20ARGUMENT"
 
 
 REMOTE: Final = {
@@ -91,6 +152,16 @@ REMOTE: Final = {
             generating="ssh-keygen -t ecdsa -b 256 -f FILE, then ssh-add FILE",
             missing="add it to the agent: ssh-add FILE; if the agent is locked: ssh-add -X",
             problem=_agent_problem,
+        ),
+        RemoteScheme(
+            name="vault",
+            where="Vault",
+            example="vault:transit/KEY?address=https://HOST:8200",
+            options=("address", "namespace", "version", "ca-file", "token-file", "token-command"),
+            generating="vault write -f transit/keys/KEY type=ecdsa-p256",
+            missing="check the mount, the name and the namespace: vault read transit/keys/KEY; a "
+            "version below min_decryption_version or min_encryption_version of the key cannot sign",
+            problem=_vault_problem,
         ),
     )
 }

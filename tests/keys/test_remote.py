@@ -44,9 +44,11 @@ class Fake:
         at_once: int = 1,
         answer: Callable[[bytes], Sequence[bytes]] | None = None,
         before: Callable[[], object] = lambda: None,
+        leaving: bool = False,
     ) -> None:
         self.signers = signers
         self.at_once = at_once
+        self.leaving = leaving
         self.sizes: list[int] = []
         self._answer = answer
         self._before = before
@@ -55,6 +57,13 @@ class Fake:
         """Return the entries."""
         self._before()
         return [*map(entry, self.signers)]
+
+    def check_stays(self, entry: StoreEntry) -> None:
+        """Refuse the key if it can leave the service."""
+        self._before()
+        assert entry.label == "a label"
+        if self.leaving:
+            raise remote.exportable(ANY, "it is copied each night", hint="h")
 
     def sign(self, entry: StoreEntry, items: Sequence[bytes]) -> Sequence[bytes]:
         """Sign with the key of the entry."""
@@ -150,11 +159,22 @@ def test_a_key_is_looked_for_without_a_signature() -> None:
     assert service.sizes == []
 
 
+def test_a_key_that_can_leave_is_not_adopted() -> None:
+    """An import and `doctor` report it, but a pinned key signs on."""
+    service = Fake(ONE, leaving=True)
+    at = store(service)
+    for call in (at.adopt, at.require_ready, lambda: at.require_ready(ONE.public_key)):
+        assert refusal(call).code == "remote_exportable"
+    assert service.sizes == []
+    assert at.load(ONE.public_key).sign(b"")
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [
         (remote.absent(ANY, "no socket", hint="h"), "remote_absent"),
         (remote.refused(ANY, hint="h"), "remote_refused"),
+        (remote.no_credentials(ANY, "no token", hint="h"), "remote_credentials"),
         (TimeoutExpired(), "remote_timeout"),
         (ValueError("a secret"), "remote_failed"),
     ],

@@ -1,0 +1,107 @@
+"""The token that opens a Vault server: from the environment, a file or a program.
+
+A store URI only names the file or the program. No message contains the token.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from polygent_issuer import files
+from polygent_issuer.errors import KeyUnavailable
+from polygent_issuer.files import disk
+from polygent_issuer.keys import remote
+from polygent_issuer.keys.signer import TimeoutExpired
+from polygent_issuer.store_uri.remote import RemoteUri
+from polygent_issuer.text import escape
+
+LOG_IN: Final = (
+    "log in with vault login or bao login; or set VAULT_TOKEN; or name a file or a program in the "
+    "store URI: token-file=/PATH or token-command=/PROGRAM"
+)
+HELPER_FILE: Final = ".vault-token"
+"""The file in the user's home folder that `vault login` and `bao login` write."""
+
+_LIMIT: Final = 64 * 1024
+_TOKEN: Final = re.compile(rb"[!-~]+")
+
+
+def variable(name: str) -> str | None:
+    """Return `BAO_NAME` or `VAULT_NAME` of the environment, in the order of OpenBao's programs."""
+    return os.environ.get(f"BAO_{name}") or os.environ.get(f"VAULT_{name}") or None
+
+
+def read_token(place: RemoteUri, *, timeout: timedelta, warn: Callable[[str], None]) -> str:
+    """Return the token: from the file or the program of the URI, the environment, or a login.
+
+    Raises:
+        KeyUnavailable: (`remote_credentials`) without a token in one line.
+        TimeoutExpired: when the program did not end in time.
+    """
+    if (path := place.option("token-file")) is not None:
+        return _usable(place, _file(place, Path(path), warn), f"the token file {escape(path)}")
+    if (command := place.option("token-command")) is not None:
+        return _usable(place, _output(place, command, timeout), "the output of the token command")
+    if (token := variable("TOKEN")) is not None:
+        return _usable(place, token.encode(errors="replace"), "the token in the environment")
+    try:
+        helper = Path.home() / HELPER_FILE
+    except RuntimeError:  # a user without a home folder
+        helper = None
+    if helper is None or not helper.exists():
+        raise remote.no_credentials(
+            place, f"VAULT_TOKEN is not set, and ~/{HELPER_FILE} does not exist", hint=LOG_IN
+        )
+    return _usable(place, _file(place, helper, warn), f"the token file ~/{HELPER_FILE}")
+
+
+def _file(place: RemoteUri, path: Path, warn: Callable[[str], None]) -> bytes:
+    try:
+        with files.open_file(str(path)) as stream:
+            data = files.read_stream(stream, _LIMIT)
+    except (OSError, ValueError) as error:
+        why = f"the token file {escape(str(path))} cannot be read: {disk.reason(error)}"
+        raise remote.no_credentials(place, why, hint="check the path of the token file") from None
+    if (warning := files.secret_warning(str(path), what="token file")) is not None:
+        warn(warning)
+    return data
+
+
+def _output(place: RemoteUri, command: str, timeout: timedelta) -> bytes:
+    """Return what a program writes to stdout; it runs without a shell and without stdin."""
+
+    def refused(why: str) -> KeyUnavailable:
+        return remote.no_credentials(
+            place,
+            f"the token command {why}",
+            hint="run the command alone: it must write only the token to stdout",
+        )
+
+    try:
+        done = subprocess.run(
+            shlex.split(command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            check=False,
+            timeout=timeout.total_seconds(),
+        )
+    except subprocess.TimeoutExpired:
+        raise TimeoutExpired from None
+    except (OSError, ValueError) as error:
+        raise refused(f"cannot be started: {disk.reason(error)}") from None
+    if done.returncode != 0:
+        raise refused(f"ended with status {done.returncode}")
+    return done.stdout
+
+
+def _usable(place: RemoteUri, data: bytes, name: str) -> str:
+    token = data.strip()
+    if not _TOKEN.fullmatch(token) or len(token) >= _LIMIT:
+        why = f"{name} is empty" if not token else f"{name} is not a token in one line"
+        raise remote.no_credentials(place, why, hint=LOG_IN)
+    return token.decode("ascii")
