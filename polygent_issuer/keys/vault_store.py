@@ -93,7 +93,7 @@ class Vault:
                 StoreEntry(
                     key=Key.from_pem(pem.strip().encode(), allow_example=True),
                     uri=place.with_options(version=str(number)).uri,
-                    label=self._name,
+                    label=self._name if number == 1 else f"{self._name}-v{number}",
                 )
                 for number, pem in versions.items()
             ]

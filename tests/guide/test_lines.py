@@ -24,6 +24,7 @@ ELSEWHERE = (
     "sandbox",
     "pkcs11:",
     "agent:",
+    "vault:",
     "demo",
     "init",
     "key generate",

@@ -83,7 +83,7 @@ def test_a_rotation_changes_nothing_for_a_pinned_version(bao: OpenBao) -> None:
     assert (code, message[:6]) == ("key_ambiguous", "2 keys")
     assert hint.index("version=2") < hint.index("version=1")
     second = store("vault:transit/rotated?version=2").adopt()
-    assert (second.uri, second.key == first.key) == (bao.uri("rotated", version=2), False)
+    assert (second.uri, second.label) == (bao.uri("rotated", version=2), "rotated-v2")
     assert refusal(lambda: store(second.uri).load(first.key))[0] == "key_mismatch"
 
 

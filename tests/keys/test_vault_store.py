@@ -97,7 +97,7 @@ def fake_vault() -> Iterator[FakeVault]:
 
         do_POST = do_GET  # noqa: N815 -- its base class has these names
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- likewise
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- as above
             pass
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
