@@ -23,7 +23,7 @@ from polygent_issuer.verifier.keys import Key
 
 if TYPE_CHECKING:
     from hvac.adapters import RawAdapter
-    from requests import PreparedRequest, Session
+    from requests import Session
 
 TYPE: Final = "ecdsa-p256"
 
@@ -204,7 +204,6 @@ class Vault:
 
         address = place.option("address") or ""
         session.verify = place.option("ca-file") or variable("CACERT") or True
-        session.auth = _no_password
         session.trust_env = not is_loopback(address)  # a proxy would see the token
         if self._token is None:
             self._token = vault_token.read_token(place, timeout=self._timeout, warn=self._warn)
@@ -283,8 +282,3 @@ def _forbidden(
             hint=f"{vault_token.LOG_IN}; a token without the policy default needs {policy}",
         )
     return remote.refused(place, hint=f"add to the policy of the token: {policy}")
-
-
-def _no_password(request: "PreparedRequest") -> "PreparedRequest":
-    """Send no password from ~/.netrc, which `requests` would otherwise look up."""
-    return request

@@ -95,7 +95,7 @@ def fake_vault() -> Iterator[FakeVault]:
             self.end_headers()
             self.wfile.write(data)
 
-        do_POST = do_GET  # noqa: N815 -- its base class has these names
+        do_POST = do_CONNECT = do_GET  # noqa: N815 -- its base class has these names
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- as above
             pass
@@ -169,9 +169,10 @@ def test_a_signature_is_requested_by_its_digest(vault: FakeVault) -> None:
 )
 def test_another_answer_is_not_a_signature(vault: FakeVault, result: object) -> None:
     """Of another version, or malformed: nothing is signed."""
-    vault.signed = (200, {"data": {"batch_results": [result]}})
     (entry,) = vault.service().keys()
-    assert refusal(lambda: vault.service().sign(entry, [b""]))[0] == "remote_failed"
+    for results in ([result], {"0": result}):
+        vault.signed = (200, {"data": {"batch_results": results}})
+        assert refusal(lambda: vault.service().sign(entry, [b""]))[0] == "remote_failed"
 
 
 def test_errors_of_items_may_have_a_status_of_their_own(vault: FakeVault) -> None:
@@ -182,6 +183,8 @@ def test_errors_of_items_may_have_a_status_of_their_own(vault: FakeVault) -> Non
         vault.signed = (status, {"data": results})
         code, message, _ = refusal(lambda: vault.service().sign(entry, [b""]))
         assert (code, "the version 1" in message) == ("no_such_key", True)
+    vault.signed = (404, {"errors": []})
+    assert refusal(lambda: vault.service().sign(entry, [b""]))[0] == "no_such_key"
 
 
 @pytest.mark.parametrize(
@@ -256,9 +259,15 @@ def test_the_sources_of_the_token(
     monkeypatch.delenv("VAULT_TOKEN")
     assert used_token(vault) == "of-a-login"
     (tmp_path / ".vault-token").unlink()
-    code, message, hint = refusal(vault.service().keys)
-    assert (code, "VAULT_TOKEN is not set" in message) == ("remote_credentials", True)
-    assert "token-command=/PROGRAM" in hint
+
+    def homeless() -> Path:
+        raise RuntimeError
+
+    for home in (Path.home, homeless):
+        monkeypatch.setattr(Path, "home", home)
+        code, message, hint = refusal(vault.service().keys)
+        assert (code, "VAULT_TOKEN is not set" in message) == ("remote_credentials", True)
+        assert "token-command=/PROGRAM" in hint
 
 
 def test_a_program_runs_once_for_all_calls(vault: FakeVault, tmp_path: Path) -> None:
@@ -300,6 +309,9 @@ def test_a_token_file_of_others(vault: FakeVault, tmp_path: Path) -> None:
     file.chmod(0o644)
     vault.service(warnings.append, token_file=str(file)).keys()
     assert warnings == [f"other users can read the token file {file}: chmod 600 {file}"]
+    file.chmod(0o600)
+    vault.service(warnings.append, token_file=str(file)).keys()
+    assert len(warnings) == 1
     file.unlink()
     code, message, _ = refusal(vault.service(token_file=str(file)).keys)
     assert (code, "cannot be read" in message) == ("remote_credentials", True)
@@ -327,14 +339,18 @@ def test_the_environment_has_the_address_and_the_namespace(
     assert raised.value.code == "invalid_store"
 
 
-def test_no_proxy_and_no_password_file_is_used_on_this_machine(
-    vault: FakeVault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A proxy would see the token; a password of `~/.netrc` is for something else."""
+def test_a_proxy_sees_no_token(vault: FakeVault, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without TLS it is not used; with TLS it only connects."""
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password 4711\n")
     vault.service().keys()
-    assert "Authorization" not in vault.requests[-1][1]
+    vault.requests.clear()
+    monkeypatch.setenv("https_proxy", vault.address)
+    vault.address, vault.key = "https://vault.example:8200", (403, {})
+    assert refusal(vault.service().keys)[0] == "remote_absent"
+    ((path, headers, _),) = vault.requests
+    assert (path, "X-Vault-Token" in headers) == ("vault.example:8200", False)
 
 
 def test_a_server_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
