@@ -155,7 +155,7 @@ class RemoteStore:
                 return entry
         if entries and self._place.key:
             raise mismatch(entries[0].key, pinned)
-        raise missing(self._place, f"the key {pinned.kid}")
+        raise missing(self._place, f"the key {self.uri if self._place.key else pinned.kid}")
 
     def _only(self) -> StoreEntry:
         entries = self._entries()

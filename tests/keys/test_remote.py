@@ -109,6 +109,8 @@ def test_another_key_never_signs() -> None:
     absent = refusal(lambda: store(service).load(TWO.public_key))
     assert (absent.code, TWO.kid in absent.message) == ("no_such_key", True)
     assert absent.hint == ANY.scheme.missing
+    gone = refusal(lambda: store(Fake(), NAMED).load(ONE.public_key))
+    assert gone.message == "the key agent:one is not in the SSH agent"  # as the agent lists it
     assert service.sizes == []
 
 
