@@ -278,7 +278,7 @@ def test_an_unknown_key_is_refused(tmp_path: Path, text: str, path: str, hint: s
         ('long_term = "101y"', "long_term: must be at most 100 years"),
         ('long_term = "1201mo"', "long_term: must be at most 100 years"),
         ('long_term = "36526d"', "long_term: must be at most 100 years"),
-        ('store = "vault:x"', "store: not a key store: vault:x"),
+        ('store = "gopher:x"', "store: not a key store: gopher:x"),
         ('store = "file:keys"', "store: not the absolute path of a file: keys"),
         ('output = "licenses"', "output: not the absolute path of a folder: licenses"),
         ('output = ""', "output: not the absolute path of a folder: "),

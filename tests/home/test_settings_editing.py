@@ -204,7 +204,7 @@ def test_a_link_stays_a_link(home: Path, tmp_path_factory: pytest.TempPathFactor
         ("stores", "keyring:", "stores: must be stores.KID"),
         ("stores.kid", "keyring:", "stores.kid: must be stores.KID"),
         (f"stores.{KID}.x", "keyring:", f"stores.{KID}.x: must be stores.KID"),
-        (f"stores.{KID}", "vault:", f"stores.{KID}: not a key store: vault:"),
+        (f"stores.{KID}", "gopher:", f"stores.{KID}: not a key store: gopher:"),
         ("plans", "x", "plans: not a single value"),
         ("plans.trial", "standard-annual", "plans.trial: this plan already exists"),
         ("plans.Gold", "trial", "plans.Gold: not a plan name"),
