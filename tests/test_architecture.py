@@ -52,6 +52,8 @@ ONLY_IN = {
     "pkcs11": {"keys"},
     "hvac": {"keys"},
     "requests": {"keys"},
+    "boto3": {"keys"},
+    "botocore": {"keys"},
     "pydantic": {"machine_info"},
     "tomlkit": {"home"},
     "tomli_w": {"batch"},

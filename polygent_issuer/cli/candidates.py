@@ -119,6 +119,7 @@ def stores() -> Candidates:
         ("pkcs11:", "a token"),
         ("agent:", "an SSH agent, which has its own keys"),
         ("vault:", "Vault or OpenBao, with its own keys"),
+        ("awskms:", "AWS KMS, with its own keys"),
     )
 
 

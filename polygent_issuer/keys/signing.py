@@ -88,6 +88,10 @@ def _service(place: "RemoteUri", timeout: timedelta, warn: Callable[[str], None]
         from polygent_issuer.keys.vault_store import Vault  # noqa: PLC0415 -- as in `open_store`
 
         return Vault(place, timeout=timeout, warn=warn)
+    if place.scheme.name == "awskms":
+        from polygent_issuer.keys.awskms_store import AwsKms  # noqa: PLC0415 -- as in `open_store`
+
+        return AwsKms(place, timeout=timeout)
     from polygent_issuer.keys.agent_store import Agent  # noqa: PLC0415 -- as in `open_store`
 
     return Agent(place, timeout=timeout)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 KEYRING = "keyring:"
 FILE = "file:"
 PKCS11: Final = "pkcs11:"
-SERVICES: Final = frozenset({"agent", "vault"})
+SERVICES: Final = frozenset({"agent", "vault", "awskms"})
 """The schemes of the services that have their own keys, without the colon."""
 EXAMPLE: Final = f"{PKCS11}token=LABEL?module-path=/PATH/TO/MODULE.so"
 EXAMPLE_FILE_URI = "file:~/polygent-keys/"

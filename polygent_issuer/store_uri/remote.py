@@ -20,6 +20,14 @@ _TRANSIT_KEY: Final = re.compile(r"(\w[\w.-]*/)+\w[\w.-]*", re.ASCII)
 _ADDRESS: Final = re.compile(r"https?://(\[[0-9a-f:]+\]|[a-z0-9.-]+)(:[0-9]{1,5})?(/[\w.-]+)*")
 _VERSION: Final = re.compile(r"[1-9][0-9]{0,8}")
 
+_REGION: Final = "[a-z]+(?:-[a-z]+)+-[0-9]+"
+KMS_ARN: Final = re.compile(
+    rf"arn:aws[a-z-]*:kms:(?P<region>{_REGION}):[0-9]{{12}}:"
+    "(?:key/[A-Za-z0-9-]+|alias/[A-Za-z0-9/_-]+)"
+)
+"""The ARN of a KMS key, or of its alias."""
+_KMS_KEY: Final = re.compile("alias/[A-Za-z0-9/_-]+|[A-Za-z0-9-]+")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RemoteScheme:
@@ -141,6 +149,24 @@ def _token_problem(place: RemoteUri) -> tuple[str, str] | None:
     return problem, "write token-command=/PROGRAM%20ARGUMENT"
 
 
+def _awskms_problem(place: RemoteUri) -> tuple[str, str] | None:
+    region, endpoint = place.option("region"), place.option("endpoint")
+    if KMS_ARN.fullmatch(place.key):
+        if region is not None:
+            return "the ARN already has the region", "leave region out"
+    elif not _KMS_KEY.fullmatch(place.key):
+        return "it needs the ARN, the alias or the id of a key", f"write it as '{_KMS_EXAMPLE}'"
+    if region is not None and not re.fullmatch(_REGION, region):
+        return "the region is not the name of a region", "write region=eu-central-1"
+    if endpoint is not None and not _ADDRESS.fullmatch(endpoint):  # not repeated, as above
+        return "the endpoint is not a URL in lower case", "write endpoint=https://HOST"
+    if endpoint is not None and endpoint.startswith("http:") and not is_loopback(endpoint):
+        return "without TLS others can answer in its place", "write endpoint=https://HOST"
+    return None
+
+
+_KMS_EXAMPLE: Final = "awskms:alias/NAME?region=REGION"
+
 REMOTE: Final = {
     scheme.name: scheme
     for scheme in (
@@ -162,6 +188,16 @@ REMOTE: Final = {
             missing="check the mount, the name and the namespace: vault read transit/keys/KEY; a "
             "version below min_decryption_version or min_encryption_version of the key cannot sign",
             problem=_vault_problem,
+        ),
+        RemoteScheme(
+            name="awskms",
+            where="AWS KMS",
+            example=_KMS_EXAMPLE,
+            options=("region", "endpoint"),
+            generating="aws kms create-key --key-spec ECC_NIST_P256 --key-usage SIGN_VERIFY",
+            missing="check the region, the account and the name: aws kms describe-key --key-id KEY "
+            "--region REGION",
+            problem=_awskms_problem,
         ),
     )
 }

@@ -68,7 +68,7 @@ def import_private(
     encrypted, a passphrase from an option also encrypts the new key file; on a terminal there is
     a second prompt. A short new passphrase needs consent (weak-passphrase). A known key keeps its
     label. A URI registers a key that stays in place: pkcs11: in a token, agent: in an SSH agent,
-    vault: in Vault or OpenBao, file: in a mounted file.
+    vault: in Vault or OpenBao, awskms: in AWS KMS, file: in a mounted file.
     """
     passphrase, consent = passphrase_source(invocation, passphrases), parse_consent(consents)
     if store_uri.stays(key_file) or key_file.startswith(store_uri.FILE):
