@@ -25,6 +25,7 @@ ELSEWHERE = (
     "pkcs11:",
     "agent:",
     "vault:",
+    "awskms:",
     "demo",
     "init",
     "key generate",
