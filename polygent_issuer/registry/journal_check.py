@@ -12,7 +12,8 @@
 
 A journal that was rewritten from some row on together with all tables lacks a sealed head. Without
 an older head this check cannot find rows that were removed at the end together with their seals, a
-restored older copy, or seals that were removed before the journal was rewritten.
+restored older copy, or seals that were removed, or replaced by older ones, before the journal was
+rewritten.
 
 A head is `SIZE:HASH`: the number of rows, and the hash of the last one in hex. A file of noted
 heads has one head per line, with the instant before it and the registry's id after it. Blank lines

@@ -253,7 +253,7 @@ def row_digests(names: tuple[str, ...]) -> Callable[[Sequence[Value]], str]:
 
 
 def _json(value: int | bytes) -> str:
-    return f'"{sha256(value).hexdigest()}"' if isinstance(value, bytes) else str(value)
+    return f'"{sha256(value).hexdigest()}"' if isinstance(value, bytes) else str(int(value))
 
 
 def chain_hash(previous: bytes, body: bytes) -> bytes:

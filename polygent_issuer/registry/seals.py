@@ -281,11 +281,16 @@ def keep(db: Writing, seal: Seal, token: str) -> None:
 
     Raises:
         RegistryChanged: (`registry_changed`) the journal no longer has the sealed row.
+        RegistryDamaged: (`registry_damaged`) the earlier seal cannot be read.
     """
     if _hash(db, seal.seq) != seal.head:
         raise RegistryChanged.since_shown("the journal was not sealed")
     for stored in tuple(db.values(text, _OF_KEY, (seal.kid,))):
-        if json.loads(_parse(stored).payload)["seq"] >= seal.seq:
+        try:
+            covers_more = json.loads(_parse(stored).payload)["seq"] >= seal.seq
+        except (ValueError, KeyError, TypeError):
+            raise db.tampered("a seal was changed while another was made") from None
+        if covers_more:
             return
         db.delete("seals", seal.kid)
     db.insert("seals", kid=seal.kid, token=token)

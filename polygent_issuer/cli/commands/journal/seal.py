@@ -4,6 +4,7 @@ from typing import Any
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.issue import signers_of
+from polygent_issuer.cli.flows.sealing import warn_if_late
 from polygent_issuer.cli.options.common import PassphraseOptions, passphrase_source
 from polygent_issuer.cli.output.model import Fields, Line
 from polygent_issuer.cli.output.result import Report
@@ -47,6 +48,7 @@ def seal(invocation: Invocation, *, passphrases: PassphraseOptions) -> Report:
     if sealed is None:
         line = Line("the whole journal is sealed already; nothing was signed")
         return Report({"sealed": False, "seal": None}, [line], is_idle=True)
+    warn_if_late(key.kid, sealed)
     head, at = head_text(sealed.seal.seq, sealed.seal.head), dates.instant(sealed.seal.at)
     members: dict[str, Any] = {
         "sealed": True,

@@ -14,6 +14,7 @@ from jwt.api_jwk import PyJWK
 from support.cli import Desk
 from support.registries import tampering
 
+from polygent_issuer.issuing import sealing
 from polygent_issuer.registry import REGISTRY_FILE
 from polygent_issuer.verifier import KeySet, LicenseError, Verifier
 
@@ -129,14 +130,30 @@ def test_a_seal_that_fails_is_a_warning(desk: Desk) -> None:
     assert (doctor.code, row["state"], row["message"]) == (7, "fail", problem)
 
 
-def test_a_removed_seal_is_noticed_at_the_next_license(desk: Desk) -> None:
-    """The command that makes a seal anew warns, once."""
+@pytest.mark.parametrize("how", ["sign", "sign --quiet", "journal seal"])
+def test_a_removed_seal_is_noticed_at_the_next_one(desk: Desk, how: str) -> None:
+    """The command that makes a seal anew warns, once, also if it is quiet."""
     sign(desk, "Acme")
     change(desk, "DELETE FROM seals")
     desk.now = desk.now.replace(day=29, month=12)
-    err = sign(desk, "Globex").err
-    assert "signed licenses before, but the journal had no seal of it" in err
+    command, *options = how.split(" ")
+    made = sign(desk, "Globex", *options) if command == "sign" else desk.ok(*how.split(" "))
+    assert "signed licenses before, but the journal had no seal of it" in made.err
     assert sign(desk, "Initech").err == ""
+
+
+def test_an_interrupted_seal_leaves_the_command_done(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C after the output changes neither that nor the exit code."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sealing, "seal_journal", interrupted)
+    outcome = sign(desk, "Acme", "--json")
+    assert (outcome.code, len(outcome.json["licenses"])) == (0, 1)
+    assert outcome.err.startswith("warning: the journal was not sealed: interrupted")
 
 
 def test_a_rewritten_journal_is_exit_7(desk: Desk) -> None:
