@@ -135,8 +135,12 @@ def other_token(change: Callable[[seals.Seal], seals.Seal], signer: SoftwareSign
         ("a" * 16385, "is larger than 16384 bytes"),
         (other_token(lambda seal: seal), "belongs to the registry r"),
         (other_token(lambda seal: seal, OTHER), "names another key"),
-        (other_token(lambda seal: seal)[:-2] + "AA", "has an invalid signature"),
+        (
+            f"{other_token(lambda seal: seal).rpartition('.')[0]}.{'A' * 86}",
+            "has an invalid signature",
+        ),
     ],
+    ids=["empty", "not ASCII", "long", "of another registry", "of another key", "changed"],
 )
 def test_a_foreign_token_is_a_problem(sealed: Path, token: str, problem: str) -> None:
     """A token that is not the key's seal of this registry is reported with the reason."""
