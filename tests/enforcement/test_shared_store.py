@@ -404,6 +404,8 @@ def test_a_fork_leaves_no_lock(server: Server, what: str) -> None:
     assert ran.returncode == 0
 
 
+# From 3.13 on, Python warns of the connection that it closes.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_store_that_is_not_closed_ends_its_thread(tmp_path: Path) -> None:
     """A dropped store can be collected while it watches."""
     server = Server(tmp_path / "license.db")
