@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from polygent_issuer.errors import InvalidSettings, NotFound
+from polygent_issuer.files.reading import Rule, UnsafeFile, exposure_of
 from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.home.folder import settings_text
 from polygent_issuer.home.setting_types import (
@@ -49,6 +50,7 @@ TABLES: Final = ("stores", BACKUPS, "plans")
 _THREE_YEARS: Final = Term(years=3)
 # A key's thumbprint: base64url of 32 bytes (RFC 7638).
 _KID: Final = re.compile(r"[A-Za-z0-9_-]{43}")
+_PROGRAM: Final = "token-command="  # an option of a store URI
 _BY_KID: Final[Mapping[str, SettingType]] = {"stores": STORE, BACKUPS: FILES}
 
 
@@ -286,11 +288,14 @@ def load(home: Path, environ: Mapping[str, str]) -> Loaded:
     The settings file of `home` need not exist.
 
     Raises:
-        UnsafeFile: (`unsafe_file`) when another user owns the file or may write to it.
+        UnsafeFile: (`unsafe_file`) when another user owns the file or may write to it; also a
+            trusted group, if a store URI in it names a program.
         InvalidSettings: (`invalid_settings`) with the file and the dotted key or the line.
     """
     path = settings_path(home)
     loaded = load_text(settings_text(path), path)
+    if any(_PROGRAM in uri for uri in (loaded.settings.store, *loaded.settings.stores.values())):
+        _require_code(path)
     if OPERATOR_VARIABLE in environ:
         settings, entries = loaded.settings, dict(loaded.entries)
         operator = NAME.read(environ[OPERATOR_VARIABLE], OPERATOR_VARIABLE)
@@ -300,6 +305,13 @@ def load(home: Path, environ: Mapping[str, str]) -> Loaded:
         )
         return Loaded(settings=settings, entries=entries)
     return loaded
+
+
+def _require_code(path: Path) -> None:
+    """Refuse a settings file that a group may write to, since it names a program to run."""
+    found = exposure_of(path, "settings file", path.stat(), rule=Rule.CODE)
+    if found is not None:
+        raise UnsafeFile(found.message, hint=found.hint("run the command again"))
 
 
 def load_text(text: str, path: Path) -> Loaded:

@@ -1,6 +1,7 @@
 """Loading the settings: defaults, file and environment; checks and sources of the values."""
 
 import codecs
+import os
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polygent_issuer.errors import ExitCode, InvalidSettings, NotFound
+from polygent_issuer.files.reading import TRUST_GROUP, UnsafeFile
 from polygent_issuer.home.settings import Settings, Where, interpret, load, parse, settings_path
 from polygent_issuer.terms.dates import Term
 from polygent_issuer.terms.parsing import Plan
@@ -487,3 +489,21 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
         assert isinstance(parse(text), dict)
     except InvalidSettings as refused:
         assert escape(refused.message) == refused.message  # noqa: PT017 - an error is allowed
+
+
+@pytest.mark.parametrize("line", ["store = {uri}", "[stores]\n{kid} = {uri}"])
+def test_no_group_may_write_to_a_file_that_names_a_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    """A trusted group decides what is signed, but not which programs this user runs."""
+    monkeypatch.setenv(TRUST_GROUP, str(os.getegid()))
+    for option, refused in (("token-file=/t", False), ("version=1&token-command=/bin/t", True)):
+        text = line.format(kid=KID, uri=f'"vault:transit/k?{option}"')
+        path = settings_path(written(tmp_path, text))
+        path.chmod(0o660)
+        if refused:
+            with pytest.raises(UnsafeFile, match="may write to the settings file") as caught:
+                load(tmp_path, {})
+            assert str(caught.value.hint) == f"chmod g-w {path}, then run the command again"
+            path.chmod(0o640)
+        assert option in str(load(tmp_path, {}).entries.values())
