@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from polygent_issuer.errors import KeyUnavailable
 from polygent_issuer.keys import remote, vault_token
 from polygent_issuer.keys.signer import StoreEntry, TimeoutExpired
-from polygent_issuer.keys.vault_token import variable
+from polygent_issuer.keys.vault_token import name_of, variable
 from polygent_issuer.store_uri.remote import RemoteUri, is_loopback, parse_remote_uri
 from polygent_issuer.text import escape
 from polygent_issuer.verifier.errors import InvalidKey
@@ -38,7 +38,7 @@ _UNUSABLE_VERSION: Final = "no such key version", "requested version for signing
 class Vault:
     """One transit key: `vault:MOUNT/KEY`, with `version` one of its versions.
 
-    The address and the namespace come from the URI, else from `VAULT_ADDR` and `VAULT_NAMESPACE`.
+    The address and the namespace come from the URI, else from the environment (`variable`).
 
     Raises:
         KeyUnavailable: (`remote_library_missing`) without the extra `[vault]`.
@@ -151,7 +151,8 @@ class Vault:
             raise remote.absent(
                 self._place,
                 "its address is not known",
-                hint="add it to the store URI: address=https://HOST:8200; or set VAULT_ADDR",
+                hint="add it to the store URI: address=https://HOST:8200; or set "
+                f"{name_of('ADDR')}",
             )
         namespace = self._place.option("namespace") or variable("NAMESPACE")
         named = {"address": address.rstrip("/")}
@@ -183,7 +184,7 @@ class Vault:
                 place,
                 "its TLS certificate is not valid for this address",
                 hint="name the file with your CA's certificate in the store URI: ca-file=/PATH; or "
-                "set VAULT_CACERT",
+                f"set {name_of('CACERT')}",
             ) from None
         except OSError:  # of requests or of the certificate's file
             raise _absent(

@@ -31,9 +31,18 @@ _LIMIT: Final = 64 * 1024
 _TOKEN: Final = re.compile(rb"[!-~]+")
 
 
+def name_of(name: str) -> str:
+    """Return `BAO_NAME` if the environment has a server or a token of OpenBao, else `VAULT_NAME`.
+
+    Never a mixture: a token belongs to its server, and another server must not see it.
+    """
+    bao = os.environ.get("BAO_ADDR") or os.environ.get("BAO_TOKEN")
+    return f"{'BAO' if bao else 'VAULT'}_{name}"
+
+
 def variable(name: str) -> str | None:
-    """Return `BAO_NAME` or `VAULT_NAME` of the environment, in the order of OpenBao's programs."""
-    return os.environ.get(f"BAO_{name}") or os.environ.get(f"VAULT_{name}") or None
+    """Return the value of the variable `name_of`; None if it is empty or not set."""
+    return os.environ.get(name_of(name)) or None
 
 
 def read_token(place: RemoteUri, *, timeout: timedelta, warn: Callable[[str], None]) -> str:
@@ -47,17 +56,31 @@ def read_token(place: RemoteUri, *, timeout: timedelta, warn: Callable[[str], No
         return _usable(place, _file(place, Path(path), warn), f"the token file {escape(path)}")
     if (command := place.option("token-command")) is not None:
         return _usable(place, _output(place, command, timeout), "the output of the token command")
+    _check_server(place)
     if (token := variable("TOKEN")) is not None:
         return _usable(place, token.encode(errors="replace"), "the token in the environment")
     try:
         helper = Path.home() / HELPER_FILE
     except RuntimeError:  # a user without a home folder
         helper = None
-    if helper is None or not helper.exists():
+    if helper is None or not os.path.lexists(helper):
         raise remote.no_credentials(
-            place, f"VAULT_TOKEN is not set, and ~/{HELPER_FILE} does not exist", hint=LOG_IN
+            place, f"{name_of('TOKEN')} is not set, and ~/{HELPER_FILE} does not exist", hint=LOG_IN
         )
     return _usable(place, _file(place, helper, warn), f"the token file ~/{HELPER_FILE}")
+
+
+def _check_server(place: RemoteUri) -> None:
+    """Refuse the token of the environment or of a login if that is for another server."""
+    address = variable("ADDR")
+    if address is not None and address.rstrip("/") != place.option("address"):
+        name = name_of("ADDR")
+        raise remote.no_credentials(
+            place,
+            f"the token in the environment or of the login is for another server, that of {name}",
+            hint=f"set {name} to the address in the store URI, or add token-file or token-command "
+            "to it",
+        )
 
 
 def _file(place: RemoteUri, path: Path, warn: Callable[[str], None]) -> bytes:

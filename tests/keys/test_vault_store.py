@@ -270,6 +270,57 @@ def test_the_sources_of_the_token(
         assert "token-command=/PROGRAM" in hint
 
 
+@pytest.mark.parametrize("source", ["TOKEN", "login"])
+@pytest.mark.parametrize("program", ["VAULT", "BAO"])
+def test_a_token_is_for_its_own_server(
+    vault: FakeVault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, source: str
+) -> None:
+    """A pinned server gets no token of another one; a token of the URI is for the server there."""
+    monkeypatch.delenv("VAULT_TOKEN")
+    file = tmp_path / ".vault-token"
+    file.write_text(TOKEN)
+    if source == "TOKEN":
+        monkeypatch.setenv(f"{program}_TOKEN", TOKEN)
+    monkeypatch.setenv(f"{program}_ADDR", "https://vault.example:8200")
+    code, message, hint = refusal(vault.service().keys)
+    assert code == "remote_credentials"
+    assert message.endswith(f"is for another server, that of {program}_ADDR")
+    assert hint.startswith(f"set {program}_ADDR to the address in the store URI")
+    assert vault.requests == []
+    assert used_token(vault, token_file=str(file)) == TOKEN
+    monkeypatch.setenv(f"{program}_ADDR", f"{vault.address}/")
+    assert used_token(vault) == TOKEN
+
+
+def test_the_variables_of_two_programs_are_not_mixed(
+    vault: FakeVault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The token of `VAULT_TOKEN` is not that of the server of `BAO_ADDR`, nor the reverse."""
+    monkeypatch.setenv("BAO_ADDR", vault.address)
+    here = Vault(
+        parse_remote_uri("vault:transit/main"), timeout=timedelta(seconds=20), warn=lambda _: None
+    )
+    code, message, _ = refusal(here.keys)
+    assert (code, "BAO_TOKEN is not set" in message) == ("remote_credentials", True)
+    (tmp_path / ".vault-token").write_text("of-a-login")
+    assert used_token(vault) == "of-a-login"
+    monkeypatch.setenv("VAULT_ADDR", vault.address)
+    monkeypatch.delenv("BAO_ADDR")
+    monkeypatch.setenv("BAO_TOKEN", "of-bao")
+    code, message, _ = refusal(here.keys)
+    assert (code, "address is not known" in message) == ("remote_absent", True)
+
+
+def test_a_login_that_cannot_be_read(
+    vault: FakeVault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is there, so the message is not that it is missing."""
+    monkeypatch.delenv("VAULT_TOKEN")
+    (tmp_path / ".vault-token").symlink_to(tmp_path / "gone")
+    code, message, _ = refusal(vault.service().keys)
+    assert (code, "cannot be read" in message) == ("remote_credentials", True)
+
+
 def test_a_program_runs_once_for_all_calls(vault: FakeVault, tmp_path: Path) -> None:
     """The token is in memory until the command ends."""
     program, runs = tmp_path / "program", tmp_path / "runs"
