@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from polygent_issuer.errors import KeyUnavailable
 from polygent_issuer.keys import remote
 from polygent_issuer.keys.signer import StoreEntry, TimeoutExpired
-from polygent_issuer.store_uri.remote import KMS_ARN, RemoteUri, parse_remote_uri
+from polygent_issuer.store_uri.remote import KMS_ARN, RemoteUri, is_loopback, parse_remote_uri
 from polygent_issuer.text import escape, escape_short
 from polygent_issuer.verifier.errors import InvalidKey
 from polygent_issuer.verifier.keys import COORDINATE_BYTES, Key
@@ -196,11 +196,14 @@ class AwsKms:
 
             each = self._timeout / _ATTEMPTS
             arn = KMS_ARN.fullmatch(self._place.key)
+            endpoint = self._place.option("endpoint")
             self._client = boto3.session.Session().client(
                 "kms",
                 region_name=arn["region"] if arn else self._place.option("region"),
-                endpoint_url=self._place.option("endpoint"),
+                endpoint_url=endpoint,
                 config=Config(
+                    ignore_configured_endpoint_urls=True,  # the URI alone names the server
+                    proxies={} if endpoint and is_loopback(endpoint) else None,
                     connect_timeout=each,
                     read_timeout=each,
                     retries={"total_max_attempts": _ATTEMPTS, "mode": "standard"},

@@ -219,6 +219,29 @@ def test_the_region_is_that_of_the_arn(monkeypatch: pytest.MonkeyPatch) -> None:
     assert service("awskms:alias/a?region=eu-west-1")._connected().meta.region_name == "eu-west-1"
 
 
+def test_only_the_uri_names_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pinned key is not asked for elsewhere, and this machine not through a proxy."""
+    elsewhere = "https://elsewhere.example"
+    config = tmp_path / "config"
+    config.write_text(f"[default]\nendpoint_url = {elsewhere}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", elsewhere)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_KMS", elsewhere)
+    monkeypatch.setenv("https_proxy", elsewhere)
+    monkeypatch.setenv("http_proxy", elsewhere)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for endpoint, proxies in (
+        ("", {"http": elsewhere, "https": elsewhere}),
+        ("https://vpce.example", {"http": elsewhere, "https": elsewhere}),
+        ("http://127.0.0.1:5000", {}),
+    ):
+        client = service(f"awskms:{ARN}" + (endpoint and f"?endpoint={endpoint}"))._connected()
+        assert client.meta.endpoint_url == (endpoint or "https://kms.eu-central-1.amazonaws.com")
+        used = client._endpoint.http_session._proxy_config._proxies
+        assert {name: used[name] for name in ("http", "https") if name in used} == proxies
+
+
 @pytest.mark.parametrize(("length", "kind"), [(1, "RAW"), (4096, "RAW"), (4097, "DIGEST")])
 def test_kms_hashes_up_to_4096_bytes_itself(length: int, kind: str) -> None:
     """Of a longer message it gets the digest; the signature is that of the message."""

@@ -215,9 +215,9 @@ def test_no_key_is_put_into_kms(at_hand: Desk, server: KmsServer) -> None:
 
 
 def test_the_guide_generates_a_key_and_allows_what_is_needed(
-    at_hand: Desk, server: KmsServer, operations: list[str], monkeypatch: pytest.MonkeyPatch
+    at_hand: Desk, server: KmsServer, operations: list[str]
 ) -> None:
-    """Its commands for the AWS CLI are run by boto3, and its import as it is."""
+    """Its commands for the AWS CLI are run by boto3, and its import with the test's server."""
     *created, last = blocks("AWS KMS", "keys", language="sh")[0].replace("\\\n", "").splitlines()
     region, create, name = map(shlex.split, created)
     assert region == ["export", f"AWS_REGION={REGION}"]
@@ -228,9 +228,10 @@ def test_the_guide_generates_a_key_and_allows_what_is_needed(
     options = dict(zip(name[3::2], name[4::2], strict=True))
     assert options["--target-key-id"] == "KEY-ID"
     server.client.create_alias(AliasName=options["--alias-name"], TargetKeyId=arn)
-    monkeypatch.setenv("AWS_ENDPOINT_URL_KMS", server.endpoint)
-    _, *argv = shlex.split(last)
-    assert at_hand.ok(*argv, "--json").json["key"]["store"] == f"awskms:{arn}"
+    _, *argv, uri = shlex.split(last)
+    at_server = f"{uri}&endpoint={server.endpoint}"
+    key = at_hand.ok(*argv, at_server, "--json").json["key"]
+    assert key["store"] == f"awskms:{arn}?endpoint={server.endpoint}"
     (policy,) = blocks("AWS KMS", "keys", language="json")
     (statement,) = json.loads(policy)["Statement"]
     assert set(statement["Action"]) == {f"kms:{operation}" for operation in operations}
