@@ -221,7 +221,9 @@ def from_command(
             "--passphrase-command needs a program and its arguments, with balanced quotes"
         )
 
-    read = partial(_command_output, arguments, timeout)
+    read = partial(
+        command_output, arguments, timeout=timeout, limit=_READ_BYTES, failed=_command_failed
+    )
     return _CachedPassphrase("the output of the passphrase command", read, warn)
 
 
@@ -312,12 +314,24 @@ def _usable(secret: bytes) -> bytes:
     return secret
 
 
-def _command_output(arguments: Sequence[str], timeout: timedelta) -> bytes:
-    """Return what a command writes to stdout, at most `_READ_BYTES` bytes.
+def command_output(
+    arguments: Sequence[str],
+    *,
+    timeout: timedelta,
+    limit: int,
+    failed: Callable[[str], KeyUnavailable],
+) -> bytes:
+    """Return what a command writes to stdout, at most `limit` bytes; it runs without a shell.
 
     The command has no stdin, so that it cannot consume a file that is piped into this tool. It
     shares stderr and the terminal, since a password manager may prompt. No message contains the
     command or its output.
+
+    Args:
+        failed: returns the error, from what the command did: `ended with status 1`.
+
+    Raises:
+        KeyUnavailable: of `failed`.
     """
     import subprocess  # noqa: PLC0415 -- rarely used
 
@@ -325,7 +339,7 @@ def _command_output(arguments: Sequence[str], timeout: timedelta) -> bytes:
         output = b""
         assert process.stdout is not None  # noqa: S101 -- PIPE below
         with process.stdout as stream:
-            while len(output) < _READ_BYTES and (part := stream.read(_READ_BYTES - len(output))):
+            while len(output) < limit and (part := stream.read(limit - len(output))):
                 output += part
         return output, process.wait()
 
@@ -334,16 +348,16 @@ def _command_output(arguments: Sequence[str], timeout: timedelta) -> bytes:
             list(arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, bufsize=0
         )
     except (OSError, ValueError) as error:
-        raise _command_failed(f"cannot be started: {reason(error)}") from None
+        raise failed(f"cannot be started: {reason(error)}") from None
     try:
         output, status = run_with_timeout(timeout, finish)
     except TimeoutExpired:
-        raise _command_failed(f"took longer than {timeout.total_seconds():g} s") from None
+        raise failed(f"took longer than {timeout.total_seconds():g} s") from None
     finally:
         process.kill()
         process.wait()
     if status != 0:
-        raise _command_failed(f"ended with status {status}")
+        raise failed(f"ended with status {status}")
     return output
 
 

@@ -6,7 +6,6 @@ A store URI only names the file or the program. No message contains the token.
 import os
 import re
 import shlex
-import subprocess
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +15,7 @@ from polygent_issuer import files
 from polygent_issuer.errors import KeyUnavailable
 from polygent_issuer.files import disk
 from polygent_issuer.keys import remote
-from polygent_issuer.keys.signer import TimeoutExpired
+from polygent_issuer.keys.passphrases import command_output
 from polygent_issuer.store_uri.remote import RemoteUri
 from polygent_issuer.text import escape
 
@@ -49,8 +48,8 @@ def read_token(place: RemoteUri, *, timeout: timedelta, warn: Callable[[str], No
     """Return the token: from the file or the program of the URI, the environment, or a login.
 
     Raises:
-        KeyUnavailable: (`remote_credentials`) without a token in one line.
-        TimeoutExpired: when the program did not end in time.
+        KeyUnavailable: (`remote_credentials`) without a token in one line, or if the program did
+            not end within half of `timeout`.
     """
     if (path := place.option("token-file")) is not None:
         return _usable(place, _file(place, Path(path), warn), f"the token file {escape(path)}")
@@ -96,30 +95,16 @@ def _file(place: RemoteUri, path: Path, warn: Callable[[str], None]) -> bytes:
 
 
 def _output(place: RemoteUri, command: str, timeout: timedelta) -> bytes:
-    """Return what a program writes to stdout; it runs without a shell and without stdin."""
-
-    def refused(why: str) -> KeyUnavailable:
+    def failed(why: str) -> KeyUnavailable:
         return remote.no_credentials(
             place,
             f"the token command {why}",
-            hint="run the command alone: it must write only the token to stdout",
+            hint="run the command alone: it must write only the token to stdout, and has half of "
+            "keyring_timeout for that",
         )
 
-    try:
-        done = subprocess.run(
-            shlex.split(command),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            check=False,
-            timeout=timeout.total_seconds(),
-        )
-    except subprocess.TimeoutExpired:
-        raise TimeoutExpired from None
-    except (OSError, ValueError) as error:
-        raise refused(f"cannot be started: {disk.reason(error)}") from None
-    if done.returncode != 0:
-        raise refused(f"ended with status {done.returncode}")
-    return done.stdout
+    # The caller waits for `timeout`: half of it leaves the request some, and this error its turn.
+    return command_output(shlex.split(command), timeout=timeout / 2, limit=_LIMIT, failed=failed)
 
 
 def _usable(place: RemoteUri, data: bytes, name: str) -> str:

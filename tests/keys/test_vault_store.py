@@ -1,6 +1,7 @@
 """Keys in Vault: answers of a prepared server, and the sources of the token."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -405,20 +406,42 @@ def test_a_proxy_sees_no_token(vault: FakeVault, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_server_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each call has the deadline of the settings, also that of the token's program."""
+    """Each call has the deadline of the settings."""
     without_variables(monkeypatch, tmp_path)
     monkeypatch.setenv("VAULT_TOKEN", TOKEN)
-    program = tmp_path / "program"
-    program.write_text("#!/bin/sh\nexec sleep 20\n")
-    program.chmod(0o700)
     settings = Settings(keyring_timeout=timedelta(seconds=0.1))
     with create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        for more in ("", f"&token-command={program}"):
-            store = signing.open_store(settings, f"vault:transit/main?address={address}{more}")
-            assert isinstance(store, RemoteStore)
-            code, message, _ = refusal(store.require_ready)
-            assert (code, message) == ("remote_timeout", "Vault did not answer within 0.1 s")
+        store = signing.open_store(settings, f"vault:transit/main?address={address}")
+        assert isinstance(store, RemoteStore)
+        code, message, _ = refusal(store.require_ready)
+        assert (code, message) == ("remote_timeout", "Vault did not answer within 0.1 s")
+
+
+def test_a_program_that_hangs_is_ended(vault: FakeVault, tmp_path: Path) -> None:
+    """The message names the program, not the server: it has half of the time of the call."""
+    program, record = tmp_path / "program", tmp_path / "pid"
+    program.write_text(f"#!/bin/sh\necho $$ > {record}; exec sleep 600\n")
+    program.chmod(0o700)
+    uri = f"vault:transit/main?address={vault.address}&token-command={program}"
+    store = signing.open_store(Settings(keyring_timeout=timedelta(seconds=2)), uri)
+    assert isinstance(store, RemoteStore)
+    code, message, hint = refusal(store.require_ready)
+    assert (code, vault.requests) == ("remote_credentials", [])
+    assert message == "Vault needs a login: the token command took longer than 1 s"
+    assert "keyring_timeout" in hint
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(record.read_text()), 0)
+
+
+def test_a_program_with_too_much_output_is_ended(vault: FakeVault, tmp_path: Path) -> None:
+    """No more than a token is read; then its output is closed, so that it ends."""
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\nexec head -c 1000000 /dev/zero\n")
+    program.chmod(0o700)
+    code, message, _ = refusal(vault.service(token_command=str(program)).keys)
+    assert (code, "ended with status" in message) == ("remote_credentials", True)
+    assert vault.requests == []
 
 
 def test_the_client_library_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
