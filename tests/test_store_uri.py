@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polygent_issuer import store_uri
-from polygent_issuer.errors import InvalidStore
+from polygent_issuer.errors import InputRefused, InvalidStore
+from polygent_issuer.home.setting_types import parse_store
 from polygent_issuer.store_uri.remote import REMOTE, RemoteUri, is_loopback
 from polygent_issuer.store_uri.token import TokenUri, parse_token_uri
 from polygent_issuer.text import escape
@@ -117,6 +118,14 @@ def test_anything_else_is_refused(uri: str) -> None:
     assert raised.value.code == "invalid_store"
     assert raised.value.message.isprintable()
     assert "--store" in str(raised.value.hint)
+
+
+def test_an_unknown_store_is_named_without_its_options() -> None:
+    """Somebody may have written a token into it."""
+    uri = "Vault:transit/k?token=hvs.4711"
+    for read in (store_uri.parse, parse_store):
+        with pytest.raises(InputRefused, match=r"not a key store: Vault:transit/k$"):
+            read(uri)
 
 
 MODULE = Path("/usr/lib/m.so")

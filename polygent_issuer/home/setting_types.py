@@ -253,7 +253,7 @@ def parse_store(text: str) -> str:
     place = store_uri.split(text)
     if not place:
         raise InvalidSettings(
-            f"not a key store: {escape(text)}",
+            f"not a key store: {escape(store_uri.without_options(text))}",
             hint=f"write it as keyring:, file:/PATH or {store_uri.EXAMPLE}",
         )
     if not isinstance(place, str):

@@ -121,7 +121,7 @@ def parse(uri: str) -> Location:
     if not isinstance(place, str):
         return place
     if not uri.startswith(FILE):
-        raise _invalid(uri, "not a key store")
+        raise _invalid(without_options(uri), "not a key store")
     if place.startswith("//"):
         raise _invalid(uri, "a file store is on this machine and has no host")
     if not place or not place.isprintable():
@@ -135,6 +135,11 @@ def parse(uri: str) -> Location:
     if place.endswith(("/", os.sep)):
         return FileLocation(path=_whole(path), folder=True)
     return file_location(path)
+
+
+def without_options(uri: str) -> str:
+    """Return an invalid URI for a message, up to its `?`: an option may be a secret."""
+    return uri.partition("?")[0]
 
 
 def file_location(path: Path) -> FileLocation:
