@@ -12,11 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from polygent_issuer.errors import KeyUnavailable
+from polygent_issuer.errors import InvalidStore, KeyUnavailable
 from polygent_issuer.keys import remote, vault_token
 from polygent_issuer.keys.signer import StoreEntry, TimeoutExpired
 from polygent_issuer.keys.vault_token import name_of, variable
-from polygent_issuer.store_uri.remote import RemoteUri, is_loopback, parse_remote_uri
+from polygent_issuer.store_uri.remote import (
+    RemoteUri,
+    address_problem,
+    is_loopback,
+    parse_remote_uri,
+)
 from polygent_issuer.text import escape
 from polygent_issuer.verifier.errors import InvalidKey
 from polygent_issuer.verifier.keys import Key
@@ -154,8 +159,15 @@ class Vault:
                 hint="add it to the store URI: address=https://HOST:8200; or set "
                 f"{name_of('ADDR')}",
             )
+        address = address.rstrip("/")
+        if (problem := address_problem(address)) is not None:
+            name = name_of("ADDR")
+            why, _ = problem  # the address is not repeated: it may contain a password
+            raise InvalidStore(
+                f"the value of {name} is invalid: {why}", hint=f"set {name}=https://HOST:PORT"
+            )
         namespace = self._place.option("namespace") or variable("NAMESPACE")
-        named = {"address": address.rstrip("/")}
+        named = {"address": address}
         named |= {} if namespace is None else {"namespace": namespace.strip("/")}
         return parse_remote_uri(self._place.with_options(**named).uri)
 

@@ -120,10 +120,11 @@ def _vault_problem(place: RemoteUri) -> tuple[str, str] | None:
     for name in ("ca-file", "token-file"):
         if not Path(place.option(name) or "/").is_absolute():
             return f"the path of {name} is not absolute", f"write {name}=/PATH"
-    return _address_problem(place.option("address")) or _token_problem(place)
+    return address_problem(place.option("address")) or _token_problem(place)
 
 
-def _address_problem(address: str | None) -> tuple[str, str] | None:
+def address_problem(address: str | None) -> tuple[str, str] | None:
+    """Return why the address of a Vault server is invalid, and the hint; else None."""
     if address is None:
         return None
     if not _ADDRESS.fullmatch(address):  # not repeated: it may contain a password

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from support.openbao import without_variables
 
-from polygent_issuer.errors import IssuerError, KeyUnavailable
+from polygent_issuer.errors import InvalidStore, KeyUnavailable
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import signing
 from polygent_issuer.keys.remote import RemoteStore
@@ -385,10 +385,16 @@ def test_the_environment_has_the_address_and_the_namespace(
     assert vault.requests[-1][1]["X-Vault-Namespace"] == "team"
     vault.service().keys()
     assert "X-Vault-Namespace" not in vault.requests[-1][1]
-    monkeypatch.setenv("VAULT_ADDR", "http://vault.example:8200")
-    with pytest.raises(IssuerError) as raised:
-        here.keys()
-    assert raised.value.code == "invalid_store"
+    for address, why in (
+        ("http://vault.example:8200", "without TLS"),
+        ("https://me:4711@vault.example", "not a URL"),
+    ):
+        monkeypatch.setenv("VAULT_ADDR", address)
+        with pytest.raises(InvalidStore, match=why) as raised:
+            here.keys()
+        assert raised.value.message.startswith("the value of VAULT_ADDR is invalid: ")
+        assert raised.value.hint == "set VAULT_ADDR=https://HOST:PORT"
+        assert "4711" not in raised.value.message
 
 
 def test_a_proxy_sees_no_token(vault: FakeVault, monkeypatch: pytest.MonkeyPatch) -> None:
