@@ -79,21 +79,24 @@ def verify(
             *_seal_rows(check),
         )
     )
-    text: list[Block]
-    if check.problems:
-        problems = [Line(problem, "bad", 1) for problem in check.problems]
-        text = [
-            Line("the journal or registry was changed from outside this tool", "bad"),
-            *problems,
-            fields,
-            *_RESTORE,
-        ]
-    else:
-        advice = _ADVICE if against is None and noted is None else ()
-        weak = (_weak(each) for each in check.seals if each.weak)
-        text = [Line("journal and registry are intact", "good"), fields, *weak, *advice]
+    text = _text(check, fields, is_saved=against is not None or noted is not None)
     code = ExitCode.REGISTRY if check.problems else ExitCode.DONE
     return Report(members, text, code, is_idle=not check.problems)
+
+
+def _text(check: JournalCheck, fields: Fields, *, is_saved: bool) -> Iterator[Block]:
+    """Yield the problems and how to restore, or the advice to save the head."""
+    if check.problems:
+        yield Line("the journal or registry was changed from outside this tool", "bad")
+        yield from (Line(problem, "bad", 1) for problem in check.problems)
+        yield fields
+        yield from _RESTORE
+        return
+    yield Line("journal and registry are intact", "good")
+    yield fields
+    yield from (_weak(each) for each in check.seals if each.weak)
+    if not is_saved:
+        yield from _ADVICE
 
 
 def _seal_json(each: CheckedSeal) -> dict[str, Any]:
