@@ -21,7 +21,7 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 #: Fingerprints, digests, heads, IDs, kids, dates and instants, slugs.
 UNBROKEN = (
     r"sha256:\w+|(?:\d+:)?\b[0-9a-f]{64}\b|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|"
-    r"\d{4}-\d\d-\d\d(?:T[\d:]+Z)?|\b[\w-]{43}\b|\b\w+(?:-\w+){3,}\b"
+    r"\d{4}-\d\d-\d\d(?:T[\d:]+Z)?|(?<![\w-])[\w-]{43}(?![\w-])|\b\w+(?:-\w+){3,}\b"
 )
 
 
