@@ -25,7 +25,7 @@ from polygent_issuer.cli.commands import Entry
 from polygent_issuer.enforcement import sqlite_store
 from polygent_issuer.files import publication
 from polygent_issuer.keys import file_store
-from polygent_issuer.registry import Registry, connection
+from polygent_issuer.registry import Registry, sqlite
 
 pytest_plugins = ["polygent_issuer.enforcement.testing"]
 
@@ -77,8 +77,8 @@ def _make_hurry(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ssh, "_bcrypt_kdf", derive)  # most tests copy one of a few key files
     patch.setattr(main, "build_group", cache(main.build_group))
     patch.setattr(main, "load", _once_for_each_body(main.load))
-    durable, unsynced = connection.pragmas, "PRAGMA synchronous = OFF"
-    patch.setattr(connection, "pragmas", lambda platform: (*durable(platform), unsynced))
+    durable, unsynced = sqlite.pragmas, "PRAGMA synchronous = OFF"
+    patch.setattr(sqlite, "pragmas", lambda platform: (*durable(platform), unsynced))
     pragmas = (*sqlite_store.CONTENT.pragmas, "synchronous = OFF")
     patch.setattr(sqlite_store, "CONTENT", replace(sqlite_store.CONTENT, pragmas=pragmas))
     patch.setattr(os, "fsync", os.fstat)  # refuses a closed descriptor, too

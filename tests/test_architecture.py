@@ -28,7 +28,7 @@ ROOMS = (
     {"email_address"},
     {"terms"},
     {"files"},
-    {"store_uri"},
+    {"store_uri", "registry_uri"},
     {"registry"},
     {"home"},
     {"machine_info"},
@@ -47,6 +47,7 @@ LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 # The rooms that may import a heavy or risky module; none may import "click", which Typer vendors.
 ONLY_IN = {
     "sqlite3": {"registry", "enforcement"},
+    "psycopg": {"registry"},
     "keyring": {"keys"},
     "secretstorage": {"keys"},
     "pkcs11": {"keys"},

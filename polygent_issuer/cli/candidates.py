@@ -162,10 +162,11 @@ def _licenses(ctx: typer.Context, incomplete: str, *, current: bool) -> Candidat
 @contextmanager
 def _reading(ctx: typer.Context) -> "Iterator[Reading]":
     """Open a read-only snapshot of the registry with a short timeout."""
-    from polygent_issuer.registry import REGISTRY_FILE, Registry
+    from polygent_issuer.home.registry_place import registry_place
+    from polygent_issuer.registry import Registry
 
-    path = ctx.obj.home / REGISTRY_FILE
-    opened = Registry.open(path, busy_timeout=_PATIENCE, read_only=True)
+    place = registry_place(ctx.obj.home)
+    opened = Registry.open(place, busy_timeout=_PATIENCE, read_only=True)
     with opened as registry, registry.reading() as db:
         yield db
 

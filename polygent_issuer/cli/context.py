@@ -112,10 +112,11 @@ class Invocation:
     @cached_property
     def registry(self) -> "Registry":
         """The registry of the home, closed when the command ends; warns of undelivered licenses."""
-        from polygent_issuer.registry import REGISTRY_FILE, Registry, outbox
+        from polygent_issuer.home.registry_place import registry_place
+        from polygent_issuer.registry import Registry, outbox
         from polygent_issuer.registry.errors import RegistryDamaged
 
-        registry = self.closing.enter_context(Registry.open(self.home / REGISTRY_FILE))
+        registry = self.closing.enter_context(Registry.open(registry_place(self.home)))
         try:
             with registry.reading(checked=False) as db:
                 pending = outbox.pending(db)

@@ -27,7 +27,7 @@ from polygent_issuer.home.setting_types import FEATURES, invalid, plan_texts, pl
 from polygent_issuer.home.settings import Loaded, Settings, kind_of, load_text, settings_path
 from polygent_issuer.home.settings_editing import changed_text, settings_lock
 from polygent_issuer.registry.backup import stamp
-from polygent_issuer.registry.database import free_name
+from polygent_issuer.registry.sqlite_file import free_name
 from polygent_issuer.text import escape_short
 
 SETTINGS: Final = (

@@ -20,9 +20,11 @@ from polygent_issuer.errors import ExitCode, IssuerError
 from polygent_issuer.files.reading import require_unexposed
 from polygent_issuer.home import folder as home_folder
 from polygent_issuer.home import settings
+from polygent_issuer.home.registry_place import registry_place
 from polygent_issuer.home.settings import Loaded, Settings
 from polygent_issuer.registry import REGISTRY_FILE, KeyRecord, Registry, keys
-from polygent_issuer.registry.connection import require_safe
+from polygent_issuer.registry.errors import Place
+from polygent_issuer.registry.sqlite_file import require_safe
 
 
 class State(StrEnum):
@@ -165,7 +167,7 @@ class DoctorContext:
     def registry(self) -> Registry:
         """The registry, opened without a migration."""
         return self._closing.enter_context(
-            Registry.open(self.registry_path, busy_timeout=self.patience, migrate=False)
+            Registry.open(self.registry_place, busy_timeout=self.patience, migrate=False)
         )
 
     @_opened("the registry cannot be read")
@@ -182,9 +184,9 @@ class DoctorContext:
             return keys.every(db)
 
     @property
-    def registry_path(self) -> Path:
-        """The registry's file."""
-        return self.home / REGISTRY_FILE
+    def registry_place(self) -> Place:
+        """The registry's file, or the URI of its database."""
+        return registry_place(self.home)
 
     @property
     def settings(self) -> Settings:
@@ -195,7 +197,8 @@ class DoctorContext:
     @property
     def home_files(self) -> tuple[Path, ...]:
         """The files of a home."""
-        return (self.registry_path, settings.settings_path(self.home))
+        files = (self.registry_place, settings.settings_path(self.home))
+        return tuple(file for file in files if isinstance(file, Path))
 
     @property
     def home_requirements(self) -> Iterator[Callable[[], None]]:

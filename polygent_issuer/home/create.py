@@ -17,8 +17,9 @@ from polygent_issuer.files.disk import is_folder
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.home import folder as home_folder
 from polygent_issuer.home import settings, settings_editing
-from polygent_issuer.registry import REGISTRY_FILE, Actor, Registry
-from polygent_issuer.registry.errors import RegistryMissing
+from polygent_issuer.home.registry_place import registry_place
+from polygent_issuer.registry import Actor, Registry
+from polygent_issuer.registry.errors import Place, RegistryMissing
 from polygent_issuer.text import escape
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def is_complete(folder: Path) -> bool:
     """
     try:
         home_folder.require(folder)
-        Registry.open(folder / REGISTRY_FILE).close()
+        Registry.open(registry_place(folder)).close()
     except (HomeMissing, RegistryMissing):
         return False
     return True
@@ -137,10 +138,19 @@ def create_home(
             if value is not None:
                 settings_editing.set_value(folder, key, value)
     loaded = settings.load(folder, environ).settings
-    Registry.create(
-        folder / REGISTRY_FILE, now=now, actor=actor(loaded), registry_id=registry_id
-    ).close()
+    place = registry_place(folder)
+    if isinstance(place, Path) or not _has_registry(place):
+        Registry.create(place, now=now, actor=actor(loaded), registry_id=registry_id).close()
     return CreatedHome(folder=folder, completed=completed)
+
+
+def _has_registry(place: Place) -> bool:
+    """Return whether a team's registry exists, which a further home joins."""
+    try:
+        Registry.open(place).close()
+    except RegistryMissing:
+        return False
+    return True
 
 
 def ensure_folder(folder: Path, *, mode: int = 0o777) -> bool:

@@ -149,6 +149,7 @@ def _failed(home: Path, verb: str, problem: OSError | ValueError) -> HomeProblem
     )
 
 
+SETTINGS_FILE = "settings.toml"
 LIMIT = 64 * 1024
 """The largest settings file, in bytes."""
 

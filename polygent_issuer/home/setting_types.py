@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
-from polygent_issuer import email_address, store_uri
+from polygent_issuer import email_address, registry_uri, store_uri
 from polygent_issuer.errors import InvalidSettings, InvalidStore, InvalidTerms
 from polygent_issuer.terms.dates import Term
 from polygent_issuer.terms.parsing import (
@@ -299,6 +299,7 @@ WAIT = _duration(timedelta(hours=1), '"20s"')
 TERM = _parsed(_parse_term, '"1y"')
 TIER = _parsed(parse_tier, '"standard"')
 STORE = _parsed(parse_store, '"keyring:"')
+DATABASE = _parsed(registry_uri.parse, f'"{registry_uri.EXAMPLE}"')
 FOLDER = _parsed(_parse_path, '"~/licenses"')
 FEATURES = _list(parse_features, '["insights", "bots"]')
 FILES = _list(

@@ -10,11 +10,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+from polygent_issuer import registry_uri
 from polygent_issuer.errors import InvalidSettings, NotFound
 from polygent_issuer.files.reading import Rule, UnsafeFile, exposure_of
 from polygent_issuer.hints import Hint, option, run
-from polygent_issuer.home.folder import settings_text
+from polygent_issuer.home.folder import SETTINGS_FILE, settings_text
 from polygent_issuer.home.setting_types import (
+    DATABASE,
     DURATION,
     FEATURES,
     FILES,
@@ -41,7 +43,6 @@ from polygent_issuer.terms.parsing import Catalogue, Plan, catalogue
 from polygent_issuer.text import backslash_hint, did_you_mean, escape, nearest
 from polygent_issuer.verifier.license import Tier
 
-SETTINGS_FILE = "settings.toml"
 OPERATOR_VARIABLE = "POLYGENT_ISSUER_OPERATOR"
 """The environment variable that overrides the setting `operator`."""
 BACKUPS: Final = "backups"
@@ -93,6 +94,11 @@ KEYS: Final[Mapping[str, SettingSpec]] = {
     "default_plan": SettingSpec(PLAN_NAME, "the plan of a first license without --plan"),
     "features": SettingSpec(FEATURES, "additional features, of modules newer than this tool"),
     "require_order_id": SettingSpec(FLAG, "whether first licenses and renewals need --order-id"),
+    "registry": SettingSpec(
+        DATABASE,
+        "the database of a team's registry; if unset, registry.db in the home",
+        registry_uri.EXAMPLE,
+    ),
     "keyring_timeout": SettingSpec(
         WAIT, "the longest time to wait for a keyring, a token or a service"
     ),
@@ -138,6 +144,7 @@ class Settings:
     plans: Mapping[str, Plan] = field(default_factory=lambda: SHIPPED_PLANS)
     features: tuple[str, ...] = ()
     require_order_id: bool = False
+    registry: str | None = None
     keyring_timeout: timedelta = timedelta(seconds=20)
 
     @property

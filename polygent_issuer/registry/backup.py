@@ -31,12 +31,14 @@ from polygent_issuer import files
 from polygent_issuer.errors import HomeProblem, OutputExists, UnreadableInput
 from polygent_issuer.files import disk
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.registry import database, journal, journal_check, schema
-from polygent_issuer.registry.connection import BESIDE, Change, Connection
+from polygent_issuer.registry import journal, journal_check
 from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry
+from polygent_issuer.registry.engine import Change
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMissing
 from polygent_issuer.registry.journal_check import JournalCheck, JournalHead
 from polygent_issuer.registry.records import text
+from polygent_issuer.registry.sqlite import BESIDE, SqliteConnection
+from polygent_issuer.registry.sqlite_file import migrate_file
 from polygent_issuer.registry.transactions import Reading, Writing
 from polygent_issuer.text import escape
 
@@ -97,7 +99,7 @@ def back_up(
         raise _exists(target)
     with registry.reading() as db:
         size, head = journal.head(db)
-        foreign = schema.differences(db.execute(schema.STATEMENTS))
+        foreign = db.schema_problems()
         settings = {} if foreign else settings
         then = () if foreign else settings_changes(settings)
         prepared = files.prepare_with(
@@ -116,14 +118,16 @@ def back_up(
 
 def _read_back(path: Path, written: Backup) -> None:
     """Check that the copy is complete, before it gets its name."""
-    connection = Connection(path, busy_timeout=BUSY_TIMEOUT, named=written.path, immutable=True)
+    connection = SqliteConnection(
+        path, busy_timeout=BUSY_TIMEOUT, named=written.path, immutable=True
+    )
     with Registry(connection) as copy:
-        database.check_application_id(connection)
+        connection.require_registry()
         with copy.reading() as db:
             is_complete = journal.head(db) == (written.size, written.head)
             if written.settings:
                 is_complete &= read_settings(db) == written.settings
-            if database.sqlite_problems(db) or not is_complete:
+            if db.damage() or not is_complete:
                 raise RegistryDamaged(
                     f"the backup {escape(str(written.path))} is damaged and was removed",
                     hint=Hint("check the registry first: ", run("journal", "verify")),
@@ -264,26 +268,24 @@ def _chunks(source: Path, owner: int | None) -> Iterator[bytes]:
 
 def _open(copy: Path, source: Path) -> Registry:
     """Make steps 2 and 3."""
-    connection = Connection(copy, busy_timeout=BUSY_TIMEOUT, named=source)
+    connection = SqliteConnection(copy, busy_timeout=BUSY_TIMEOUT, named=source)
     registry = Registry(connection)
     with connection.closed_on_error():
-        database.check_application_id(connection)
+        connection.require_registry()
         with registry.reading() as db:
-            _require_none(
-                source, schema.differences(db.execute(schema.STATEMENTS), registry.tables)
-            )
+            _require_none(source, db.schema_problems(registry.tables))
         connection.settle()
         size = connection.number("page_count") * connection.number("page_size")
         if size != copy.stat().st_size:
             raise _refused(source, "it is truncated")
-        database.migrate_file(connection, keep=False)
+        migrate_file(connection, keep=False)
     return registry
 
 
 def _validate(registry: Registry, source: Path, heads: tuple[JournalHead, ...]) -> JournalCheck:
     """Make step 4."""
     with registry.reading() as db:
-        _require_none(source, database.sqlite_problems(db))
+        _require_none(source, db.damage())
         check = journal_check.verify(db, against=heads)
         intact = bool(check.problems and heads) and not journal_check.verify(db).problems
     _require_none(source, check.problems, hint=_OLDER if intact else _ANOTHER)

@@ -7,7 +7,7 @@ the name in the customer's own row, which the journal records, is compared again
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from polygent_issuer.registry.connection import Params, in_chunks, marks
+from polygent_issuer.registry.engine import Params, in_chunks, marks
 from polygent_issuer.registry.name_keys import (
     NameKey,
     beginnings,
@@ -120,7 +120,7 @@ def _count(db: Reading, first: str, last: str) -> int:
         db.value(
             as_int,
             f"""SELECT count(*) FROM (SELECT 1 FROM customer_names
-            WHERE {column} >= ? AND {column} < ? LIMIT {_MOST_COUNTED})""",  # noqa: S608
+            WHERE {column} >= ? AND {column} < ? LIMIT {_MOST_COUNTED}) AS found""",  # noqa: S608
             text_range(prefix),
         )
         or 0

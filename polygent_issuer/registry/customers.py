@@ -12,8 +12,8 @@ from typing import Any, Final
 from polygent_issuer.errors import InputRefused, NotFound
 from polygent_issuer.hints import run
 from polygent_issuer.registry import customer_names
-from polygent_issuer.registry.connection import Params
 from polygent_issuer.registry.customer_names import text_range
+from polygent_issuer.registry.engine import Params
 from polygent_issuer.registry.errors import NAMED, Taken, ambiguous, give_one_of, not_found
 from polygent_issuer.registry.name_keys import name_keys
 from polygent_issuer.registry.records import (

@@ -20,9 +20,11 @@ from polygent_issuer.errors import (
     OutputProblem,
 )
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.registry.schema import KEYS
+from polygent_issuer.registry import schema
 from polygent_issuer.text import escape, escape_short
 
+Place = Path | str
+"""The file of a registry, or the URI of its database."""
 NAMED: Final = 5
 """The number of matches that a hint names."""
 
@@ -80,7 +82,7 @@ _HINTS = {
     sqlite3.SQLITE_PERM: "make the file and its folder writable for you",
     sqlite3.SQLITE_NOMEM: "free memory, then run the command again",
 }
-_KEYS = {**KEYS, "journal": "seq"}
+_KEYS = {**schema.KEYS, "journal": "seq"}
 _FROM = re.compile(r"\bFROM (\w+)")
 # Subqueries have their own tables; none in this package nests deeper.
 _NESTED, _DEPTH = re.compile(r"\([^()]*\)"), 3
@@ -90,9 +92,30 @@ _RESTORE = Hint("restore your last backup: ", _BACK)
 _WHAT_CHANGED = Hint(" the changes; to restore a backup: ", _BACK)
 
 
-def display_path(path: Path) -> str:
-    """Return the path, escaped for a message."""
-    return escape(str(path))
+def display_place(place: Place) -> str:
+    """Return the file or the database of a registry, escaped for a message."""
+    return escape(str(place))
+
+
+def exists(place: Place) -> HomeProblem:
+    """Return the error for a place that has a registry already."""
+    return HomeProblem(
+        f"{display_place(place)} already exists",
+        hint="choose another folder with --home DIR",
+        code="registry_exists",
+    )
+
+
+def require_known(place: Place, version: int) -> None:
+    """Refuse tables that a later version of this tool wrote (`registry_newer`)."""
+    known = len(schema.MIGRATIONS)
+    if version > known:
+        raise HomeProblem(
+            f"the registry {display_place(place)} was written by a newer polygent-issue "
+            f"(its tables have version {version}; this tool supports {known})",
+            hint="update this tool to that version",
+            code="registry_newer",
+        )
 
 
 def is_busy(error: Exception) -> bool:
@@ -100,7 +123,7 @@ def is_busy(error: Exception) -> bool:
     return _primary(error) in _BUSY
 
 
-def translate(error: Exception, path: Path) -> IssuerError:
+def translate(error: Exception, place: Place) -> IssuerError:
     """Return the registry's error for an error of the sqlite3 module.
 
     Returns:
@@ -108,15 +131,15 @@ def translate(error: Exception, path: Path) -> IssuerError:
         (text that is not Unicode), or RegistryMisuse (any other constraint: a bug).
     """
     if isinstance(error, sqlite3.Error):
-        return _of_sqlite(error, path)
+        return _of_sqlite(error, place)
     if isinstance(error, UnicodeEncodeError | OverflowError):
         return InputRefused("the registry cannot store a text or number from the input")
     if isinstance(error, MemoryError):
-        return _failed(sqlite3.SQLITE_NOMEM, "SQLITE_NOMEM", path)
-    return damaged(path)
+        return _failed(sqlite3.SQLITE_NOMEM, "SQLITE_NOMEM", place)
+    return damaged(place)
 
 
-def _of_sqlite(error: sqlite3.Error, path: Path) -> IssuerError:
+def _of_sqlite(error: sqlite3.Error, place: Place) -> IssuerError:
     code = _primary(error)
     if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
         return RegistryMisuse("the registry was used outside its transaction, or after closing")
@@ -124,29 +147,29 @@ def _of_sqlite(error: sqlite3.Error, path: Path) -> IssuerError:
         return _constraint(error)
     if code in _BUSY:
         return RegistryLocked(
-            f"the registry {display_path(path)} is locked by another command",
+            f"the registry {display_place(place)} is locked by another command",
             hint="wait for that command or answer its prompt, then run this one again",
         )
     if code is None or code in _DAMAGED:
-        return damaged(path)
-    return _failed(code, error.sqlite_errorname, path)
+        return damaged(place)
+    return _failed(code, error.sqlite_errorname, place)
 
 
-def not_copied(error: Exception, source: Path, target: Path) -> IssuerError:
+def not_copied(error: Exception, source: Place, target: Path) -> IssuerError:
     """Return `output_failed` for a failed copy, unless the error is in the source."""
     failure = translate(error, source)
     if not isinstance(failure, RegistryFailed):
         return failure
     name = getattr(error, "sqlite_errorname", "SQLITE_NOMEM")
-    return OutputProblem(f"cannot write {display_path(target)} ({name})", hint=failure.hint)
+    return OutputProblem(f"cannot write {escape(str(target))} ({name})", hint=failure.hint)
 
 
-def damaged(path: Path, what: str = "is damaged") -> RegistryDamaged:
+def damaged(place: Place, what: str = "is damaged") -> RegistryDamaged:
     """Return the error for a damaged registry; `what` follows its path in the message."""
-    return RegistryDamaged(f"the registry {display_path(path)} {what}", hint=_RESTORE)
+    return RegistryDamaged(f"the registry {display_place(place)} {what}", hint=_RESTORE)
 
 
-def tampered(path: Path, what: str, *, older: bool = False) -> RegistryDamaged:
+def tampered(place: Place, what: str, *, older: bool = False) -> RegistryDamaged:
     """Return the error for a change that was made outside this tool.
 
     Args:
@@ -155,16 +178,16 @@ def tampered(path: Path, what: str, *, older: bool = False) -> RegistryDamaged:
     """
     look = Hint(run("doctor"), " shows") if older else Hint(run("journal", "verify"), " lists")
     return RegistryDamaged(
-        f"the registry {display_path(path)} was changed outside polygent-issue: {what}; "
+        f"the registry {display_place(place)} was changed outside polygent-issue: {what}; "
         "nothing was written to it",
         hint=Hint(look, _WHAT_CHANGED),
     )
 
 
-def changed_row(path: Path, name: str) -> RegistryDamaged:
+def changed_row(place: Place, name: str) -> RegistryDamaged:
     """Return the error for a row, such as `licenses/ID`, that differs from the journal."""
     return RegistryDamaged(
-        f"{escape(name)} in the registry {display_path(path)} differs from the journal: it was "
+        f"{escape(name)} in the registry {display_place(place)} differs from the journal: it was "
         "changed outside polygent-issue",
         hint=Hint(
             run("journal", "verify"),
@@ -176,9 +199,9 @@ def changed_row(path: Path, name: str) -> RegistryDamaged:
     )
 
 
-def damaged_row(path: Path, sql: str, row: tuple[object, ...]) -> RegistryDamaged:
+def damaged_row(place: Place, sql: str, row: tuple[object, ...]) -> RegistryDamaged:
     """Return the error for a row of a statement with a value that this tool never writes."""
-    error = damaged(path, f"has a row that cannot be read{_name(sql, row)}")
+    error = damaged(place, f"has a row that cannot be read{_name(sql, row)}")
     error.hint = Hint(_VERIFY, _RESTORE)
     return error
 
@@ -208,9 +231,9 @@ def _constraint(error: sqlite3.IntegrityError) -> IssuerError:
     return RegistryMisuse(f"a constraint of the registry failed ({error.sqlite_errorname})")
 
 
-def _failed(code: int, name: str, path: Path) -> RegistryFailed:
+def _failed(code: int, name: str, place: Place) -> RegistryFailed:
     return RegistryFailed(
-        f"cannot read or write the registry {display_path(path)} ({name})",
+        f"cannot read or write the registry {display_place(place)} ({name})",
         hint=_HINTS.get(code, "check the disk and the system log, then run the command again"),
     )
 

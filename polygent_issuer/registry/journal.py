@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from polygent_issuer.findings import Finding, FindingCode
-from polygent_issuer.registry.connection import Params, marks, where_clause
+from polygent_issuer.registry.engine import Params, marks, where_clause
 from polygent_issuer.registry.records import (
     Customer,
     Fields,

@@ -125,7 +125,7 @@ def table_problems(db: Reading, recorded: Recorded) -> Iterator[str]:
 
 def row_journal_problems(db: Reading, recorded: Recorded) -> Iterator[str]:
     """Yield one line for each wrong or missing row of `row_journal`, if the table exists."""
-    if not _columns(db, "row_journal"):
+    if not db.columns("row_journal"):
         return
     missing = dict.fromkeys(recorded)
     for name, seq in db.execute("SELECT name, seq FROM row_journal"):
@@ -139,23 +139,19 @@ def row_journal_problems(db: Reading, recorded: Recorded) -> Iterator[str]:
 
 def name_key_problems(db: Reading) -> Iterator[str]:
     """Yield one line for each customer whose name has wrong keys, if the table exists."""
-    if _columns(db, "customer_names"):
+    if db.columns("customer_names"):
         yield from customer_names.problems(db)
 
 
 def _journaled(db: Reading) -> Iterator[tuple[str, str]]:
     """Stream the names of the rows that the journal records, each with its current digest."""
     for table, key in schema.JOURNALED.items():
-        names = _columns(db, table)
+        names = db.columns(table)
         if key not in names:
             continue  # the check of the schema reports that
-        place, digest_of = names.index(key), row_digests(tuple(names))
+        place, digest_of = names.index(key), row_digests(names)
         for row in db.execute(f"SELECT * FROM {table}"):  # noqa: S608  # tables of our own
             yield f"{table}/{row[place]!s}", digest_of(row)
-
-
-def _columns(db: Reading, table: str) -> list[str]:
-    return [str(column[1]) for column in db.execute(f"PRAGMA table_info({table})")]
 
 
 def _of_file(db: Reading, name: str) -> str:
@@ -204,7 +200,7 @@ def verify(db: Reading, *, against: Iterable[JournalHead] = ()) -> JournalCheck:
     lines = chain_of(
         chain.problems,
         chain.beside_noted(),
-        schema.differences(db.execute(schema.STATEMENTS)),
+        db.schema_problems(),
         table_problems(db, chain.recorded),
         # If the chain is broken, most of the numbers differ.
         () if chain.problems else row_journal_problems(db, chain.recorded),

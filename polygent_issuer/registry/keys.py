@@ -30,7 +30,7 @@ _SELECT: Final = """SELECT kid, label, public_pem, created_at, active, retired_a
     backed_up_at FROM keys"""
 _SHORTEST: Final = 4  # shorter beginnings could match a key by chance
 _USES: Final = f"""SELECT kid, count(*) AS licenses,
-    sum({CURRENT}) AS current, max(expires_at) AS last_end
+    count(*) FILTER (WHERE {CURRENT}) AS current, max(expires_at) AS last_end
     FROM licenses GROUP BY kid"""  # noqa: S608  # a condition of our own
 _LEAKED: Final = """SELECT at FROM journal WHERE at >= ? AND event = 'key-compromised' AND kid = ?
     ORDER BY at LIMIT 1"""

@@ -7,8 +7,8 @@ from typing import Final
 
 from polygent_issuer.errors import NotFound, RegistryChanged
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.registry.connection import Params, in_chunks, where_clause
 from polygent_issuer.registry.customer_names import text_range
+from polygent_issuer.registry.engine import Params, in_chunks, where_clause
 from polygent_issuer.registry.errors import NAMED, ambiguous, not_found
 from polygent_issuer.registry.records import (
     Customer,

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.registry import customers
-from polygent_issuer.registry.connection import Params
 from polygent_issuer.registry.customers import require_text
+from polygent_issuer.registry.engine import Params
 from polygent_issuer.registry.errors import Taken, not_found
 from polygent_issuer.registry.records import (
     Customer,
@@ -210,10 +210,10 @@ def _require_free(
     *,
     label: str | None = None,
     fingerprint: str | None = None,
-    besides: int | None = None,
+    besides: int = 0,
 ) -> None:
     require_text("label", label, hint="choose another label")
-    where = "WHERE customer_id = ? AND (label = ? OR fingerprint = ?) AND id IS NOT ?"
+    where = "WHERE customer_id = ? AND (label = ? OR fingerprint = ?) AND id <> ?"
     other = next(select(db, where, (customer_id, label, fingerprint, besides)), None)
     if other is None:
         return

@@ -10,7 +10,7 @@
 4. The copy is renamed to `registry.db`, and the folder synced.
 
 A command that waits for the lock gets it afterwards, notices that the file was replaced, and stops
-(`Connection.require_in_place`).
+(`SqliteConnection.require_in_place`).
 """
 
 from bisect import bisect_left
@@ -28,11 +28,12 @@ from polygent_issuer.findings import Consent, Finding, FindingCode, require
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import backup, database, journal, outbox
 from polygent_issuer.registry.backup import CheckedBackup, stamp
-from polygent_issuer.registry.connection import BESIDE, Connection, require_file
-from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry, free_name
+from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMissing
 from polygent_issuer.registry.journal_check import head_text
 from polygent_issuer.registry.records import Actor, as_bytes, moment, text
+from polygent_issuer.registry.sqlite import BESIDE, SqliteConnection
+from polygent_issuer.registry.sqlite_file import free_name, require_file
 from polygent_issuer.registry.transactions import Reading
 from polygent_issuer.terms import dates
 from polygent_issuer.text import counted
@@ -82,10 +83,10 @@ def _exclusive_lock(path: Path) -> Iterator[Reading | None]:
     """Open the registry with an exclusive lock; None if it is missing or damaged."""
     try:
         require_file(path)
-        connection = Connection(path, busy_timeout=BUSY_TIMEOUT)
+        connection = SqliteConnection(path, busy_timeout=BUSY_TIMEOUT)
         with connection.closed_on_error():
             connection.begin("BEGIN EXCLUSIVE")
-            database.check_application_id(connection)
+            connection.require_registry()
     except (RegistryMissing, RegistryDamaged):
         yield None
         return

@@ -18,7 +18,7 @@ from hashlib import sha256
 from json.encoder import encode_basestring
 from typing import Final
 
-from polygent_issuer.registry.connection import Connection, in_chunks, marks
+from polygent_issuer.registry.engine import Connection, in_chunks, marks
 from polygent_issuer.registry.errors import (
     RegistryDamaged,
     RegistryMisuse,
@@ -53,7 +53,7 @@ _CUSTOMER: Final[dict[str, str | None]] = {
 _ABOUT_CUSTOMERS: Final = """SELECT customer_id, seq, bytes FROM (
     SELECT id AS customer_id, slug FROM customers WHERE id IN ({0}) UNION ALL
     SELECT customer_id, slug FROM aliases WHERE customer_id IN ({0}))
-    CROSS JOIN journal ON journal.customer = slug ORDER BY seq"""
+    AS named CROSS JOIN journal WHERE journal.customer = slug ORDER BY seq"""
 # The condition is that of the partial index, without which SQLite would read the whole journal.
 _ABOUT_KEYS: Final = """SELECT NULL, seq, bytes FROM journal
     WHERE license IS NULL AND kid IS NOT NULL ORDER BY seq"""
@@ -146,10 +146,10 @@ class RowCheck:
             owner = None if column is None else row[names.index(column)]
             newest = self._newest_of(owner).get(name, newest)
         if seq is None or as_int(seq) < newest[0]:
-            raise changed_row(self._connection.path, name)
+            raise changed_row(self._connection.place, name)
         recorded = newest[1] if seq == newest[0] else self._recorded(name)
         if recorded != row_digests(names)(row):
-            raise changed_row(self._connection.path, name)
+            raise changed_row(self._connection.place, name)
         self._sound.add(name)
 
     def fields(self, table: str, key: RowKey) -> Fields | None:
@@ -163,8 +163,7 @@ class RowCheck:
     def columns(self, table: str) -> tuple[str, ...]:
         """Return the columns of a table in their order."""
         if table not in self._names:
-            described, _ = self._connection.first(f"SELECT * FROM {table} LIMIT 0")  # noqa: S608  # names of our own
-            self._names[table] = tuple(column[0] for column in described)
+            self._names[table] = self._connection.columns(table)
         return self._names[table]
 
     def require_every(self, table: str, customer_id: int | None) -> None:
@@ -217,7 +216,7 @@ class RowCheck:
 
     def _require_no_row(self, name: str) -> None:
         if self._recorded(name) is not None:
-            raise changed_row(self._connection.path, name)
+            raise changed_row(self._connection.place, name)
 
     def _rows(self, body: Value) -> Mapping[str, str | None]:
         try:
@@ -226,7 +225,7 @@ class RowCheck:
             raise self._unreadable() from None
 
     def _unreadable(self) -> RegistryDamaged:
-        return damaged(self._connection.path, "is damaged: a journal row cannot be read")
+        return damaged(self._connection.place, "is damaged: a journal row cannot be read")
 
 
 @cache
@@ -302,7 +301,7 @@ class WrittenRows:
         """Note a written row with its columns; return its key."""
         key = row[names.index(KEYS[table])]
         if not isinstance(key, str | int):
-            raise damaged(self._connection.path, "has a row without a key")
+            raise damaged(self._connection.place, "has a row without a key")
         self._rows.append((table, key, hash(row)))
         if table in JOURNALED:
             self.digests[f"{table}/{key}"] = row_digests(names)(row)
@@ -322,6 +321,11 @@ class WrittenRows:
         self._newest += ((name, seq) for name in self.digests)
         self.digests.clear()
         self.files.clear()
+
+    @property
+    def head(self) -> tuple[int, bytes] | None:
+        """The number and the hash of the last journal row, if any."""
+        return self._chained[-1] if self._chained else None
 
     def write_newest(self) -> None:
         """Write the newest journal row of each row to `row_journal`."""
@@ -355,7 +359,7 @@ class WrittenRows:
     def not_kept(self, table: str) -> RegistryDamaged:
         """Return the error for a row that is not as it was written."""
         return tampered(
-            self._connection.path, f"a row of {table} is missing or different after the write"
+            self._connection.place, f"a row of {table} is missing or different after the write"
         )
 
     def _require_chained(self) -> None:

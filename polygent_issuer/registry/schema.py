@@ -28,6 +28,7 @@ JOURNALED: Final = {
     "licenses": "id",
     "machine_identities": "id",
     "machines": "id",
+    "team_settings": "name",
 }
 # Every table that commands write to, except the journal.
 KEYS: Final = {
@@ -260,12 +261,22 @@ _SEALS: Final = (
     ) STRICT""",
 )
 
+_TEAM: Final = (
+    # The user of the session at a database server. It is in no digest, and SQLite leaves it empty.
+    "ALTER TABLE journal ADD COLUMN server_user TEXT",
+    # The home that delivers the file.
+    "ALTER TABLE outbox ADD COLUMN home TEXT",
+    # The settings that all homes of a registry share.
+    "CREATE TABLE team_settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
+)
+
 MIGRATIONS: Final[tuple[Statements, ...]] = (
     _CUSTOMERS + _MACHINES + _LICENSES + _JOURNAL,
     _COPIES,
     _ROW_JOURNAL,
     _DESK,
     _SEALS,
+    _TEAM,
 )
 """The migration at index N changes the tables from `user_version` N to N + 1."""
 

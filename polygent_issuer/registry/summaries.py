@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Final, TypeVar
 
 from polygent_issuer.registry import machines
-from polygent_issuer.registry.connection import Params
 from polygent_issuer.registry.customer_names import text_range
 from polygent_issuer.registry.customers import COLUMNS, SELECT, of_row
+from polygent_issuer.registry.engine import Params
 from polygent_issuer.registry.licenses import CURRENT
 from polygent_issuer.registry.records import (
     Customer,
@@ -52,7 +52,7 @@ _REPLACED: Final = """SELECT id, replaced_by FROM licenses
     WHERE replaced_by IS NOT NULL ORDER BY issued_at, id"""
 _IDS: Final = f"""SELECT id, CASE WHEN (SELECT count(*) FROM (SELECT 1 FROM licenses AS other
         WHERE other.id >= substr(licenses.id, 1, {SHORT})
-        AND other.id < substr(licenses.id, 1, {SHORT}) || char(1114111) LIMIT 2)) = 1
+        AND other.id < substr(licenses.id, 1, {SHORT}) || '\U0010ffff' LIMIT 2) AS same) = 1
         THEN substr(id, 1, {SHORT}) ELSE id END AS short,
     (SELECT slug FROM customers WHERE customers.id = customer_id) AS customer,
     (SELECT label FROM machines WHERE machines.id = machine_id) AS machine, expires_at, {_STATUS}

@@ -1,6 +1,5 @@
 """An open transaction: `Reading` for a snapshot, `Writing` for changes and their journal rows."""
 
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakSet
 
-from polygent_issuer.registry.connection import Change, Connection, Params, marks
+from polygent_issuer.registry.engine import Change, Connection, Cursor, Params, marks
 from polygent_issuer.registry.errors import (
     RegistryDamaged,
     RegistryMisuse,
@@ -59,7 +58,7 @@ class Reading:
         self.customers: dict[int, Customer] = {}
         self._connection = connection
         self.row_check = RowCheck(connection, checked=checked)
-        self._cursors: WeakSet[sqlite3.Cursor] = WeakSet()
+        self._cursors: WeakSet[Cursor] = WeakSet()
         self._ended = False
 
     def require_recorded(self, table: str, key: RowKey) -> None:
@@ -132,6 +131,21 @@ class Reading:
         _, row = self._first(sql, params)
         return None if row is None else self._build(read, sql, row, row[0])
 
+    def columns(self, table: str) -> tuple[str, ...]:
+        """Return the columns of a table in their order; empty without such a table."""
+        self._require_open()
+        return self._connection.columns(table)
+
+    def schema_problems(self, version: int | None = None) -> tuple[str, ...]:
+        """Return the changes of tables and triggers, as `Connection.schema_problems`."""
+        self._require_open()
+        return self._connection.schema_problems(version)
+
+    def damage(self) -> tuple[str, ...]:
+        """Return the damage that the engine finds, as `Connection.damage`."""
+        self._require_open()
+        return self._connection.damage()
+
     def copy_into(self, path: Path, *, named: Path, then: Iterable[Change] = ()) -> None:
         """Copy the whole registry of this snapshot as `Connection.copy_into` does."""
         self._connection.copy_into(path, named=named, then=then)
@@ -150,11 +164,11 @@ class Reading:
 
     def damaged(self, what: str) -> RegistryDamaged:
         """Return the error for inconsistent rows; `what` follows the path in the message."""
-        return damaged(self._connection.path, what)
+        return damaged(self._connection.place, what)
 
     def tampered(self, what: str) -> RegistryDamaged:
         """Return the error for a change that was made outside this tool."""
-        return tampered(self._connection.path, what)
+        return tampered(self._connection.place, what)
 
     def require_present(self, record: _Record | None, what: str) -> _Record:
         """Return a record that another row refers to; `registry_damaged` without one."""
@@ -168,7 +182,7 @@ class Reading:
         try:
             return build(source)
         except _UNREADABLE as error:
-            raise damaged_row(self._connection.path, sql, row) from error
+            raise damaged_row(self._connection.place, sql, row) from error
 
     def _require_open(self) -> None:
         if self._ended:
@@ -179,13 +193,13 @@ class Reading:
         self._require_open()
         return self._connection.first(sql, params)
 
-    def _run(self, sql: str, params: Params) -> sqlite3.Cursor:
+    def _run(self, sql: str, params: Params) -> Cursor:
         self._require_open()
         cursor = self._connection.run(sql, params)
         self._cursors.add(cursor)
         return cursor
 
-    def _stream(self, cursor: sqlite3.Cursor) -> Iterator[Row]:
+    def _stream(self, cursor: Cursor) -> Iterator[Row]:
         try:
             yield from self._connection.fetch_all(cursor)
         finally:
@@ -218,6 +232,11 @@ class Writing(Reading):
         self._head: tuple[int, bytes] | None = None
 
     @property
+    def written_head(self) -> tuple[int, bytes] | None:
+        """The number and the hash of the last journal row of this transaction, if any."""
+        return self._written.head
+
+    @property
     def at(self) -> str:
         """The stored form of `now`."""
         return moment_text(self.now)
@@ -230,7 +249,7 @@ class Writing(Reading):
         """
         self._require_open()
         sql = _inserting(table, tuple(columns))
-        count, rowid = self._connection.change(sql, tuple(columns.values()))
+        count, rowid = self._connection.insert(sql, tuple(columns.values()), KEYS[table])
         if count != 1:  # a foreign trigger can ignore an insert
             raise self._written.not_kept(table)
         fields = {KEYS[table]: rowid, **columns}
@@ -255,7 +274,7 @@ class Writing(Reading):
         if fields is None:
             return False
         sql = _updating(table, tuple(columns), only)
-        count, _ = self._connection.change(sql, (*columns.values(), key))
+        count = self._connection.change(sql, (*columns.values(), key))
         if count != 1:
             # A foreign trigger can ignore an update.
             there = f"SELECT 1 FROM {table} WHERE {JOURNALED[table]} = ? AND {only}"  # noqa: S608
@@ -330,7 +349,7 @@ class Writing(Reading):
         self._written.require_journaled()
         mark = self._written.mark()
         self._require_open()
-        self._connection.run("SAVEPOINT part").close()
+        self._connection.begin_part()
         try:
             yield
         except BaseException:
@@ -339,7 +358,7 @@ class Writing(Reading):
             self.customers.clear()
             self._connection.undo_part()
             raise
-        self._connection.run("RELEASE part").close()
+        self._connection.end_part()
 
     def check_written(self) -> None:
         """Read the written rows back, before the COMMIT or before the files of the change.
@@ -348,7 +367,8 @@ class Writing(Reading):
         """
         self._written.require_journaled()
         self._written.write_newest()
-        self._written.require_kept()
+        if self._connection.reads_back:
+            self._written.require_kept()
 
     def _note(self, table: str, names: tuple[str, ...], row: Row) -> RowKey:
         key = self._written.note(table, names, row)

@@ -38,7 +38,7 @@ class Slow(SoftwareSigner):
 
 def rename(batches: Batches, slug: str, name: str) -> None:
     """Write from another process, which does not have to wait."""
-    path = batches.office.registry.path
+    path = batches.office.registry.place
     with (
         Registry.open(path, busy_timeout=timedelta(0)) as registry,
         registry.writing(now=NOW + timedelta(minutes=2), actor=ADA) as db,

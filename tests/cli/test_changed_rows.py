@@ -144,7 +144,10 @@ def test_a_changed_row_of_an_unlisted_customer_fails_no_batch(
 def test_an_outbox_row_without_a_license_is_a_warning(office: tuple[Desk, dict[str, str]]) -> None:
     """An outbox row without a license does not stop commands that do not use it."""
     desk, _ = office
-    change(desk, "INSERT INTO outbox VALUES ('nope', '/nowhere', 'x.lic', '2026-01-01T00:00:00Z')")
+    change(
+        desk,
+        "INSERT INTO outbox VALUES ('nope', '/nowhere', 'x.lic', '2026-01-01T00:00:00Z', NULL)",
+    )
     for command in (("journal", "show"), ("journal", "verify"), ("license", "list")):
         assert "outbox/nope" in desk.ok(*command).err
 

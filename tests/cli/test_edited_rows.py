@@ -36,7 +36,8 @@ EDITS = {
     "reason": "UPDATE licenses SET retired_at = '2026-12-01T09:30:00Z', retired_reason = ?",
     "registry": "UPDATE about SET value = ?",
     "license": "UPDATE licenses SET id = ? WHERE id LIKE '00000001%'",
-    "outbox": "INSERT INTO outbox SELECT id, '/nowhere', ?, '2026-12-01T09:30:00Z' FROM licenses",
+    "outbox": """INSERT INTO outbox SELECT id, '/nowhere', ?, '2026-12-01T09:30:00Z', NULL
+        FROM licenses""",
 }
 COMMANDS = (
     "registry export",

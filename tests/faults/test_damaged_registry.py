@@ -74,7 +74,9 @@ def worked(worked_once: Desk, tmp_path: Path) -> Desk:
     with closing(sqlite3.connect(desk.home / "registry.db")) as raw:
         at = "2026-11-30T09:30:00.000000Z"
         pending = (current(desk, "acme"), str(desk.output), "again.lic", at)
-        raw.execute("INSERT INTO outbox VALUES (?, ?, ?, ?)", pending)
+        raw.execute(
+            "INSERT INTO outbox (license_id, folder, name, at) VALUES (?, ?, ?, ?)", pending
+        )
         raw.commit()
     return desk
 

@@ -98,7 +98,7 @@ class Place:
         work = getattr(self, f"_{self.names[number]}")
 
         def run() -> Any:
-            with Registry.open(self.office.registry.path) as registry:
+            with Registry.open(self.office.registry.place) as registry:
                 stop("decide")
                 return work(replace(self.office, registry=registry), 0x100 * (number + 1))
 
@@ -183,7 +183,7 @@ def walk(
     """Run one order and check the result."""
     with tempfile.TemporaryDirectory(dir=template.folder) as folder:
         path = Path(folder) / REGISTRY_FILE
-        shutil.copy(template.registry.path, path)
+        shutil.copy(template.registry.place, path)
         (path.parent / "out").mkdir()
         with Registry.open(path) as registry:
             place = Place(replace(template, folder=path.parent, registry=registry), names)

@@ -193,6 +193,7 @@ def test_every_entry_has_a_source(tmp_path: Path) -> None:
         "default_plan",
         "features",
         "require_order_id",
+        "registry",
         "keyring_timeout",
         f"stores.{KID}",
         "plans.gold.tier",

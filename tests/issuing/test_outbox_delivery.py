@@ -36,7 +36,7 @@ def put(office: Office, issued: Issued, folder: Path | str, name: str) -> None:
     """Write the outbox row of a license, as any user with write access to the registry can."""
     run(office, "DELETE FROM outbox")
     row = (issued.proposal.license.jti, str(folder), name, AT)
-    run(office, "INSERT INTO outbox VALUES (?, ?, ?, ?)", row)
+    run(office, "INSERT INTO outbox (license_id, folder, name, at) VALUES (?, ?, ?, ?)", row)
 
 
 def run(office: Office, sql: str, values: tuple[object, ...] = ()) -> None:
@@ -256,7 +256,7 @@ def test_fifty_undelivered_licenses_are_named(office: Office) -> None:
             partial(office.first, number=number, customer=site, document=document),
             destination=Destination(folder=None, write=lambda _: None),
         )
-    run(office, f"INSERT INTO outbox SELECT id, NULL, NULL, '{AT}' FROM licenses")  # noqa: S608
+    run(office, f"INSERT INTO outbox SELECT id, NULL, NULL, '{AT}', NULL FROM licenses")  # noqa: S608
     warnings = outbox_delivery.undelivered_warnings(office.registry)
     assert len(warnings) == 51
     assert warnings[-1] == "3 more licenses like these; list them: polygent-issue doctor"
@@ -277,7 +277,7 @@ def test_fifty_licenses_of_an_archive_are_checked(office: Office) -> None:
         assert issued.path is not None
         rows.append((issued.proposal.license.jti, str(archive), issued.path.name, AT))
     for row in rows:
-        run(office, "INSERT INTO outbox VALUES (?, ?, ?, ?)", row)
+        run(office, "INSERT INTO outbox (license_id, folder, name, at) VALUES (?, ?, ?, ?)", row)
     shutil.rmtree(archive)
     [warning] = outbox_delivery.undelivered_warnings(office.registry)
     assert warning.startswith("53 licenses are not yet in the archive")

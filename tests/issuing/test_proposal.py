@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from support.office import Office
@@ -117,7 +118,7 @@ def test_a_license_is_read_from_its_file_not_from_its_row(office: Office) -> Non
     """An edited row does not change the license that a command reads."""
     [issued] = office.publish(office.first)
     license_ = issued.proposal.license
-    with tampering(office.registry.path) as raw:
+    with tampering(Path(office.registry.place)) as raw:
         raw.execute("UPDATE licenses SET tier = 'enterprise', expires_at = expires_at + 86400")
     with office.registry.reading(checked=False) as db:
         assert load_license(db, licenses.get(db, license_.jti)) == license_

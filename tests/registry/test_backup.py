@@ -123,7 +123,7 @@ def test_simultaneous_backups(registry: Registry, tmp_path: Path) -> None:
     folder = tmp_path / "stick"
     folder.mkdir()
     fill(registry)
-    command = [sys.executable, "-c", BACK_UP, str(registry.path), str(folder), NOW.isoformat()]
+    command = [sys.executable, "-c", BACK_UP, str(registry.place), str(folder), NOW.isoformat()]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(6)]
     paths = [process.communicate()[0].strip() for process in processes]
     assert sorted(paths) == sorted(map(str, folder.iterdir()))

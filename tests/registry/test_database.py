@@ -15,7 +15,6 @@ from support.registries import ACTOR, NOW, REGISTRY_ID, fill, older_tables, tamp
 
 from polygent_issuer.errors import ExitCode, HomeProblem
 from polygent_issuer.registry import Registry, customers, journal, journal_check, schema
-from polygent_issuer.registry.connection import Connection
 from polygent_issuer.registry.errors import (
     RegistryDamaged,
     RegistryFailed,
@@ -23,6 +22,7 @@ from polygent_issuer.registry.errors import (
     RegistryMissing,
     RegistryMisuse,
 )
+from polygent_issuer.registry.sqlite import SqliteConnection
 
 
 def create(path: Path) -> None:
@@ -181,14 +181,14 @@ def test_a_migration_by_another_process_is_not_repeated(
     with closing(sqlite3.connect(path)) as raw:
         raw.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
         raw.commit()
-    begin = Connection.begin
+    begin = SqliteConnection.begin
 
-    def begin_after_another(connection: Connection, sql: str) -> None:
-        monkeypatch.setattr(Connection, "begin", begin)
+    def begin_after_another(connection: SqliteConnection, sql: str) -> None:
+        monkeypatch.setattr(SqliteConnection, "begin", begin)
         Registry.open(path).close()
         begin(connection, sql)
 
-    monkeypatch.setattr(Connection, "begin", begin_after_another)
+    monkeypatch.setattr(SqliteConnection, "begin", begin_after_another)
     Registry.open(path).close()
     assert header(path, "user_version") == len(schema.MIGRATIONS)
 
@@ -242,7 +242,7 @@ def test_an_older_file_can_be_opened_as_it_is(path: Path) -> None:
         raw.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
     before = path.read_bytes()
     with Registry.open(path, migrate=False) as registry:
-        assert (registry.path, registry.tables, registry.is_up_to_date) == (path, 0, False)
+        assert (registry.place, registry.tables, registry.is_up_to_date) == (path, 0, False)
     assert path.read_bytes() == before
     with Registry.open(path) as registry:
         assert registry.is_up_to_date
@@ -290,12 +290,12 @@ def test_a_copy_from_before_a_migration_is_never_overwritten(
     registry.close()
     for number in range(2):
         with closing(sqlite3.connect(path)) as raw:
-            raw.executescript(older_tables(4))
+            raw.executescript(older_tables(5))
             raw.execute("INSERT INTO about VALUES (?, '')", (str(number),))
             raw.commit()
         Registry.open(path).close()
     copies = sorted(each.name for each in path.parent.glob("*.before-*"))
-    assert copies == [f"{path.name}.before-v5", f"{path.name}.before-v5-2"]
+    assert copies == [f"{path.name}.before-v6", f"{path.name}.before-v6-2"]
 
 
 def test_a_killed_migration_is_repeated(
@@ -305,13 +305,13 @@ def test_a_killed_migration_is_repeated(
     fill(registry)
     registry.close()
     with closing(sqlite3.connect(path)) as raw:
-        raw.executescript(older_tables(4))
-    (path.parent / ".polygent-before-v5.tmp").write_bytes(b"half")
+        raw.executescript(older_tables(5))
+    (path.parent / ".polygent-before-v6.tmp").write_bytes(b"half")
     with monkeypatch.context() as killed:
         killed.setattr(schema, "migrate", lambda *_: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(KeyboardInterrupt):
             Registry.open(path)
-    copy = path.with_name(f"{path.name}.before-v5")
+    copy = path.with_name(f"{path.name}.before-v6")
     before = (copy.stat().st_ino, copy.read_bytes())
     Registry.open(path).close()
     assert (copy.stat().st_ino, copy.read_bytes()) == before

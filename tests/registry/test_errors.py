@@ -2,6 +2,7 @@
 
 import sqlite3
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from support.registries import NOW, fill, writing
@@ -16,6 +17,9 @@ from polygent_issuer.registry.errors import (
     Taken,
     translate,
 )
+
+if TYPE_CHECKING:
+    from polygent_issuer.registry.sqlite import SqliteConnection
 
 PATH = Path("/home/ada/registry\x1b.db")
 
@@ -80,8 +84,9 @@ def test_errors_without_a_result_code(error: Exception, expected: type[Exception
 def test_a_full_disk_is_an_error_and_leaves_nothing(registry: Registry) -> None:
     """A full file (SQLite's page limit) is an error with a hint; the next write works."""
     fill(registry)
-    pages = registry._connection.number("page_count")
-    registry._connection.number(f"max_page_count = {pages + 2}")
+    connection = cast("SqliteConnection", registry._connection)
+    pages = connection.number("page_count")
+    connection.number(f"max_page_count = {pages + 2}")
     with pytest.raises(RegistryFailed, match="SQLITE_FULL") as caught, writing(registry) as db:
         machines.add_document(db, b"x" * 400_000, "f" * 64, NOW)
     assert caught.value.hint == "free space on that disk, then run the command again"

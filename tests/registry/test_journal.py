@@ -9,10 +9,11 @@ from support.registries import ACTOR, NOW, fill, writing
 
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.registry import Actor, Registry, customers, journal
-from polygent_issuer.registry.connection import Connection, Params
+from polygent_issuer.registry.engine import Params
 from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.registry.journal import clock_behind_finding
 from polygent_issuer.registry.row_check import row_digests
+from polygent_issuer.registry.sqlite import SqliteConnection
 
 DAY = timedelta(days=1)
 
@@ -134,13 +135,13 @@ def test_the_newest_copy_and_the_rows_after_it(registry: Registry) -> None:
 def test_copies_are_found_by_an_index(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     """The queries for copies do not read the whole journal."""
     asked: list[str] = []
-    real = Connection.first
+    real = SqliteConnection.first
 
-    def first(self: Connection, sql: str, params: Params = ()) -> object:
+    def first(self: SqliteConnection, sql: str, params: Params = ()) -> object:
         asked.append(sql)
         return real(self, sql, params)
 
-    monkeypatch.setattr(Connection, "first", first)
+    monkeypatch.setattr(SqliteConnection, "first", first)
     with registry.reading() as read:
         journal.newest_copy(read, journal.BACKED_UP)
         journal.copies_since(read, 1)

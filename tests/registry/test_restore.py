@@ -319,7 +319,8 @@ def test_pending_deliveries_of_a_backup_lose_their_destination(
     saved: Path, path: Path, tmp_path: Path
 ) -> None:
     """The journal does not record destinations, so a forged backup could choose them."""
-    sql = "INSERT INTO outbox SELECT id, ?, 'evil.desktop', '2026-03-01T09:30:00Z' FROM licenses"
+    at = "2026-03-01T09:30:00Z"
+    sql = f"INSERT INTO outbox SELECT id, ?, 'evil.desktop', '{at}', NULL FROM licenses"  # noqa: S608
     with closing(sqlite3.connect(saved)) as raw:
         raw.execute(f"{sql} WHERE replaced_by IS NULL", (str(tmp_path),))
         raw.commit()

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from support.registries import (
@@ -31,6 +32,9 @@ from polygent_issuer.registry import (
 )
 from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.registry.row_check import recorded_rows
+
+if TYPE_CHECKING:
+    from polygent_issuer.registry.sqlite import SqliteConnection
 
 OLD, NEW = license_id(1), license_id(2)
 SPARE = new_key(8).kid
@@ -456,8 +460,8 @@ def test_rows_are_compared_once_without_another_writer(filled: Path) -> None:
             licenses.current(db, customers.get(db, "acme"))
         with registry.reading() as db:
             queries: list[str] = []
-            db._connection._sqlite.set_trace_callback(queries.append)
+            cast("SqliteConnection", db._connection)._sqlite.set_trace_callback(queries.append)
             licenses.current(db, customers.get(db, "acme"))
-            db._connection._sqlite.set_trace_callback(None)
+            cast("SqliteConnection", db._connection)._sqlite.set_trace_callback(None)
     assert queries
     assert not any("journal" in query for query in queries)

@@ -187,4 +187,4 @@ def test_the_prefix_searches_use_an_index(books: Books, search: str) -> None:
             labels(db, acme, "a", 5)
     told = [str(row[3]) for row in plans]
     assert told
-    assert not [line for line in told if line.startswith("SCAN") and "(subquery" not in line]
+    assert not [line for line in told if line.startswith("SCAN") and line != "SCAN same"]

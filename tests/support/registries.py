@@ -148,8 +148,11 @@ def tampering(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def older_tables(version: int) -> str:
-    """Return a script that converts the tables to an earlier version: 1 to 4."""
-    script = "DROP TABLE seals;"
+    """Return a script that converts the tables to an earlier version: 1 to 5."""
+    script = """ALTER TABLE journal DROP COLUMN server_user;
+        ALTER TABLE outbox DROP COLUMN home; DROP TABLE team_settings;"""
+    if version <= 4:
+        script += "DROP TABLE seals;"
     if version <= 3:
         script += """DROP TABLE customer_names; DROP TABLE backup_settings;
             DROP INDEX licenses_by_order;

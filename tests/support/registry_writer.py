@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from polygent_issuer.errors import IssuerError
-from polygent_issuer.registry import Registry, connection, errors
+from polygent_issuer.registry import Registry, errors, sqlite
 from support.registries import ACTOR, NOW, REGISTRY_ID
 
 
@@ -53,7 +53,7 @@ def write_after_line(registry: Registry) -> None:
         return busy
 
     refused: list[sqlite3.Error] = []
-    vars(connection)["is_busy"] = is_busy
+    vars(sqlite)["is_busy"] = is_busy
     write(registry, "late")
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from polygent_issuer.files import disk
 from polygent_issuer.files.publication import Prepared
-from polygent_issuer.registry.connection import Connection
+from polygent_issuer.registry.sqlite import SqliteConnection
 
 _PATIENCE = 60.0
 _local = threading.local()
@@ -140,8 +140,10 @@ def stop(point: str) -> None:
         walker.stop(point)
 
 
-def _waiting(genuine: Callable[[Connection, str], Any]) -> Callable[[Connection, str], Any]:
-    def wait_for(self: Connection, sql: str) -> Any:
+def _waiting(
+    genuine: Callable[[SqliteConnection, str], Any],
+) -> Callable[[SqliteConnection, str], Any]:
+    def wait_for(self: SqliteConnection, sql: str) -> Any:
         walker = _walker()
         if walker is None or sql not in ("BEGIN IMMEDIATE", "COMMIT"):
             return genuine(self, sql)
@@ -160,8 +162,10 @@ def _waiting(genuine: Callable[[Connection, str], Any]) -> Callable[[Connection,
     return wait_for
 
 
-def _rolling_back(genuine: Callable[[Connection], None]) -> Callable[[Connection], None]:
-    def roll_back(self: Connection) -> None:
+def _rolling_back(
+    genuine: Callable[[SqliteConnection], None],
+) -> Callable[[SqliteConnection], None]:
+    def roll_back(self: SqliteConnection) -> None:
         genuine(self)
         walker = _walker()
         if walker is not None and walker.walk.holder is walker:
@@ -195,8 +199,8 @@ def _removing(genuine: Callable[[Any], None]) -> Callable[[Any], None]:
 def stepping() -> Iterator[None]:
     """Make the commands of a walk stop at the COMMIT, the link and the outbox."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Connection, "wait_for", _waiting(Connection.wait_for))
-        patch.setattr(Connection, "roll_back", _rolling_back(Connection.roll_back))
+        patch.setattr(SqliteConnection, "wait_for", _waiting(SqliteConnection.wait_for))
+        patch.setattr(SqliteConnection, "roll_back", _rolling_back(SqliteConnection.roll_back))
         patch.setattr(Prepared, "give_name", _linking(Prepared.give_name))
         patch.setattr(disk, "remove", _removing(disk.remove))
         yield

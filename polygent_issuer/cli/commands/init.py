@@ -90,6 +90,10 @@ def init(
     mail_from: Annotated[
         str | None, option("--mail-from", "ADDRESS", "Set the sender of mail drafts (or none).")
     ] = None,
+    registry: Annotated[
+        str | None,
+        option("--registry", "URI", "Keep the registry in this PostgreSQL database, for a team."),
+    ] = None,
 ) -> Report:
     """Create a home folder with settings and registry.
 
@@ -104,6 +108,7 @@ def init(
         "key_backup_folder": key_backup_folder,
         "output": output,
         "mail_from": mail_from,
+        "registry": registry,
     }
     home = invocation.home_path
     create.require_room(home)
@@ -137,6 +142,7 @@ def _report(home: CreatedHome, settings: Settings, folders: tuple[Path, ...]) ->
         "key_backup_folder": backups,
         "output": output,
         "mail_from": settings.mail_from,
+        "registry": settings.registry,
         "next": next_command,
     }
     assumed = (
@@ -151,6 +157,7 @@ def _report(home: CreatedHome, settings: Settings, folders: tuple[Path, ...]) ->
             ("key backups", backups or "no folder set"),
             ("licenses", output or "the current folder"),
             ("mail sender", settings.mail_from),
+            ("registry", settings.registry),
             ("folders created", ", ".join(map(str, folders)) or None),
         )
     )

@@ -39,6 +39,7 @@ from polygent_issuer.verifier import Key, KeySet
 
 if TYPE_CHECKING:
     from polygent_issuer.batch.sources import Listing
+    from polygent_issuer.registry.errors import Place
 
 MANY: Final[dict[processes.Method, int]] = {"fork": 1_000, "spawn": 5_000}
 """The least number of files that are verified in several processes, by their start method.
@@ -95,7 +96,7 @@ class VerificationJob:
     """
 
     points: tuple[bytes, ...]
-    registry: Path | None
+    registry: "Place | None"
     server: ServerContext
     window: UploadWindow
     as_json: bool
@@ -217,7 +218,7 @@ def run_verify(invocation: Invocation, options: VerifyOptions) -> Result:
         results = verify_files(files, keys, server, registry)
         readable = tuple(each for each in results if isinstance(each, VerificationResult))
         return Verification(results=readable, now=server.now, window=window)
-    path = None if registry is None else registry.path
+    path = None if registry is None else registry.place
     job = VerificationJob(
         points=tuple(key.point for key in keys),
         registry=path,
@@ -225,7 +226,8 @@ def run_verify(invocation: Invocation, options: VerifyOptions) -> Result:
         window=window,
         as_json=invocation.as_json,
     )
-    listing = _listing(names, recursive=options.recursive, registry=path)
+    file = path if isinstance(path, Path) else None
+    listing = _listing(names, recursive=options.recursive, registry=file)
     return ManyVerifications(job=job, listing=listing)
 
 

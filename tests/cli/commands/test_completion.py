@@ -38,7 +38,7 @@ FREE = frozenset(
         "--after", "--against", "--allowed-domain", "--at", "--contact", "--crm", "--date-format",
         "--deploy-hosts",
         "--due-within", "--expect", "--expires", "--expires-before", "--fingerprint", "--host",
-        "--issuer", "--label", "--mail-from", "--map",
+        "--issuer", "--label", "--mail-from", "--map", "--registry",
         "--name", "--note", "--notes", "--operator", "--order-id", "--passphrase-command",
         "--passphrase-fd", "--port", "--product-version",
         "--reason", "--session-hosts", "--since", "--slug", "--term", "--time-zone", "--until",

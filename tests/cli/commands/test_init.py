@@ -64,6 +64,7 @@ def test_options_become_settings(empty_desk: Desk) -> None:
         "key_backup_folder": str(backup),
         "output": str(licenses),
         "mail_from": "Polygent <licenses@polygent.example>",
+        "registry": None,
         "next": f"polygent-issue --home {empty_desk.home} key generate",
     }
 

@@ -13,8 +13,8 @@ from support.registries import ACTOR, NOW, new_registry, writing
 
 from polygent_issuer.errors import HomeProblem
 from polygent_issuer.registry import Registry, customers
-from polygent_issuer.registry.connection import pragmas, require_sqlite
 from polygent_issuer.registry.errors import RegistryFailed, RegistryLocked, RegistryMisuse
+from polygent_issuer.registry.sqlite import pragmas, require_sqlite
 
 BRIEFLY = timedelta(milliseconds=50)
 

@@ -1,36 +1,40 @@
-"""One SQLite connection: its pragmas, its timeout, and the translation of its errors.
+"""The engine of a registry in a file: one SQLite connection, its pragmas and its timeout.
 
 With these pragmas no acknowledged commit was lost in simulated power cuts. The file is opened
 read-write even for reading, because a hot journal must be rolled back first.
 """
 
 import math
-import os
 import sqlite3
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from polygent_issuer.errors import HomeProblem, RegistryChanged
-from polygent_issuer.files import disk
-from polygent_issuer.files.reading import LOOK_FOR_CHANGES, irregular, require_unexposed
+from polygent_issuer.files.reading import irregular
 from polygent_issuer.hints import Hint, run
+from polygent_issuer.registry import schema
+from polygent_issuer.registry.engine import Change, Connection, Params
 from polygent_issuer.registry.errors import (
     FOREIGN,
     RegistryFailed,
     RegistryMissing,
     RegistryMisuse,
-    display_path,
+    damaged,
+    display_place,
+    exists,
     is_busy,
     not_copied,
+    require_known,
+    tampered,
     translate,
 )
 from polygent_issuer.registry.records import Row, Value, as_int
-from polygent_issuer.registry.schema import define_functions
+from polygent_issuer.text import escape
 
 BESIDE: Final = ("-journal", "-wal", "-shm")
 """The suffixes of the files that SQLite may create next to a database."""
@@ -42,31 +46,9 @@ OLDEST_SQLITE: Final = (3, 37)
 # seconds while others pass the lock around.
 _SLICE: Final = timedelta(milliseconds=10)
 _SLICE_PAGES: Final = 4096
-# Rows of one fetch, and parameters of one statement.
-_CHUNK: Final = 256
-
-Params = tuple[Value, ...]
-Change = tuple[str, Iterable[Params]]
-"""A statement, and the sets of parameters with which it is executed."""
-_Item = TypeVar("_Item")
-
-
-def where_clause(conditions: Sequence[tuple[str, Params]]) -> tuple[str, Params]:
-    """Join conditions with AND; return the clause and its parameters."""
-    sql = f"WHERE {' AND '.join(part for part, _ in conditions)} " if conditions else ""
-    return sql, tuple(value for _, params in conditions for value in params)
-
-
-def marks(values: Sequence[object]) -> str:
-    """Return a question mark for each value, for the list of an SQL statement."""
-    return ", ".join("?" * len(values))
-
-
-def in_chunks(values: Iterable[_Item]) -> Iterator[tuple[_Item, ...]]:
-    """Split values into parts that are small enough for the parameters of one statement."""
-    rest = iter(values)
-    while chunk := tuple(islice(rest, _CHUNK)):
-        yield chunk
+_MOST_PROBLEMS: Final = 100
+_MOST_OBJECTS: Final = 10_000
+_NAMED: Final = 3
 
 
 def sqlite_version() -> tuple[int, ...]:
@@ -101,7 +83,7 @@ def pragmas(platform: str) -> tuple[str, ...]:
     return (*common, "PRAGMA fullfsync = ON") if platform == "darwin" else common
 
 
-class Connection:
+class SqliteConnection(Connection):
     """A connection to an existing file; it never creates one.
 
     Each method translates an error of SQLite with `errors.translate`.
@@ -132,11 +114,11 @@ class Connection:
         """
         require_sqlite(sqlite_version())
         _require_regular(path)
-        self.path = path if named is None else named
-        self._place = path
+        self.place = path if named is None else named
+        self.file = path
         self._slices = max(1, math.ceil(busy_timeout / _SLICE))
         wait = min(busy_timeout, _SLICE).total_seconds()
-        self._file = _identity(path)
+        self._opened = _identity(path)
         mode = "ro&immutable=1" if immutable else "ro" if read_only else "rw"
         uri = f"{path.absolute().as_uri()}?mode={mode}"
         try:
@@ -144,7 +126,7 @@ class Connection:
         except FOREIGN as error:
             raise translate(error, path) from error
         with self.closed_on_error():
-            define_functions(self._sqlite)
+            schema.define_functions(self._sqlite)
             self.require_in_place()
             for pragma in pragmas(sys.platform):
                 self.wait_for(pragma).close()
@@ -155,9 +137,9 @@ class Connection:
         `registry restore` replaces the file while it has its lock. A command that waited for the
         lock must not write to the old file.
         """
-        if _identity(self._place) != self._file:
+        if _identity(self.file) != self._opened:
             raise RegistryChanged(
-                f"the registry {display_path(self.path)} was replaced while this command was "
+                f"the registry {display_place(self.place)} was replaced while this command was "
                 "running; nothing was written",
                 hint="run the command again",
             )
@@ -184,10 +166,10 @@ class Connection:
                     copy.executemany(sql, several)
                 copy.commit()
         except FOREIGN as error:
-            raise not_copied(error, self.path, named) from error
+            raise not_copied(error, self.place, named) from error
 
     def settle(self) -> None:
-        """Set the journal mode, which is stored in the file; call this only for a registry."""
+        """Set the journal mode, which is stored in the file."""
         self.wait_for("PRAGMA journal_mode = DELETE").close()
 
     def run(self, sql: str, params: Params = ()) -> sqlite3.Cursor:
@@ -195,7 +177,7 @@ class Connection:
         try:
             return self._sqlite.execute(sql, params)
         except FOREIGN as error:
-            raise translate(error, self.path) from error
+            raise translate(error, self.place) from error
 
     def first(self, sql: str, params: Params = ()) -> tuple[tuple[Any, ...], Row | None]:
         """Return the description of each column (PEP 249) and the first row, or None."""
@@ -204,25 +186,27 @@ class Connection:
                 row: Row | None = cursor.fetchone()
                 return cursor.description or (), row
         except FOREIGN as error:
-            raise translate(error, self.path) from error
+            raise translate(error, self.place) from error
 
-    def change(self, sql: str, params: Params) -> tuple[int, int | None]:
-        """Execute a statement without result rows; return how many rows it changed, and the rowid.
+    def change(self, sql: str, params: Params) -> int:
+        """Execute a statement without result rows; return how many rows it changed."""
+        return self.insert(sql, params)[0]
 
-        Result rows (RETURNING) would double the time of a statement.
-        """
+    def insert(self, sql: str, params: Params, key: str = "") -> tuple[int, Value]:  # noqa: ARG002  # of the other engine
+        """Execute an INSERT; return how many rows it inserted, and the rowid."""
+        # Result rows (RETURNING) would double the time of a statement.
         try:
             with closing(self._sqlite.execute(sql, params)) as cursor:
                 return cursor.rowcount, cursor.lastrowid
         except FOREIGN as error:
-            raise translate(error, self.path) from error
+            raise translate(error, self.place) from error
 
     def run_many(self, sql: str, several: Iterable[Params]) -> None:
         """Execute a statement without result rows once for each set of parameters."""
         try:
             self._sqlite.executemany(sql, several).close()
         except FOREIGN as error:
-            raise translate(error, self.path) from error
+            raise translate(error, self.place) from error
 
     def wait_for(self, sql: str) -> sqlite3.Cursor:
         """Execute a statement that takes locks; `registry_locked` after the busy timeout."""
@@ -231,7 +215,7 @@ class Connection:
                 return self._sqlite.execute(sql)
             except FOREIGN as error:
                 if not is_busy(error):
-                    raise translate(error, self.path) from error
+                    raise translate(error, self.place) from error
         return self.run(sql)
 
     def fetch(self, cursor: sqlite3.Cursor, count: int) -> list[Row]:
@@ -239,17 +223,7 @@ class Connection:
         try:
             return cursor.fetchmany(count)
         except FOREIGN as error:
-            raise translate(error, self.path) from error
-
-    def stream(self, sql: str, params: Params = ()) -> Iterator[Row]:
-        """Execute one statement, and yield its rows."""
-        with closing(self.run(sql, params)) as cursor:
-            yield from self.fetch_all(cursor)
-
-    def fetch_all(self, cursor: sqlite3.Cursor) -> Iterator[Row]:
-        """Yield the remaining rows of a cursor."""
-        while rows := self.fetch(cursor, _CHUNK):
-            yield from rows
+            raise translate(error, self.place) from error
 
     def number(self, pragma: str) -> int:
         """Return the integer value of a pragma."""
@@ -261,17 +235,48 @@ class Connection:
         try:
             nested = self._sqlite.in_transaction
         except FOREIGN as error:
-            raise translate(error, self.path) from error
+            raise translate(error, self.place) from error
         if nested:
             raise RegistryMisuse("a transaction of the registry is open already")
         self.wait_for(sql).close()
 
+    def begin_reading(self) -> None:
+        """Begin a transaction that sees one snapshot; commits of others wait for it."""
+        self.begin("BEGIN")
+        with self._rolled_back_on_error():
+            # Takes the snapshot and the lock for all later reads.
+            self.wait_for("SELECT 1 FROM sqlite_schema LIMIT 1").close()
+            self.run("PRAGMA query_only = ON").close()
+
+    def end_reading(self) -> None:
+        """End the transaction of `begin_reading`."""
+        self.roll_back()
+        self.run("PRAGMA query_only = OFF").close()
+
+    def begin_writing(self) -> None:
+        """Begin a transaction with the write lock."""
+        self.begin("BEGIN IMMEDIATE")
+        with self._rolled_back_on_error():
+            self.require_in_place()
+
+    def commit(self, head: tuple[int, bytes] | None) -> None:  # noqa: ARG002  # of the other engine
+        """Commit the open transaction, after all readers have ended."""
+        self.wait_for("COMMIT").close()
+
+    def begin_part(self) -> None:
+        """Begin a part of the transaction that can be undone alone."""
+        self.run("SAVEPOINT part").close()
+
+    def end_part(self) -> None:
+        """Keep the part."""
+        self.run("RELEASE part").close()
+
     def undo_part(self) -> None:
-        """Undo the writes since `SAVEPOINT part`; if this fails, nothing is committed."""
+        """Undo the part; if this fails, nothing is committed."""
         # After some errors, such as a full disk, SQLite has undone the whole transaction.
         if self._sqlite.in_transaction:
             self.run("ROLLBACK TO part").close()
-            self.run("RELEASE part").close()
+            self.end_part()
 
     def roll_back(self) -> None:
         """Undo the transaction if it is still open."""
@@ -280,64 +285,101 @@ class Connection:
             if self._sqlite.in_transaction:
                 self._sqlite.execute("ROLLBACK")
 
+    def tables(self) -> int:
+        """Return the version of the tables: the number of migrations so far."""
+        return self.number("user_version")
+
+    def data_version(self) -> int:
+        """Return a number that changes when another connection commits."""
+        return self.number("data_version")
+
+    def columns(self, table: str) -> tuple[str, ...]:
+        """Return the columns of a table in their order; empty without such a table."""
+        return tuple(str(row[1]) for row in self.stream(f"PRAGMA table_info({table})"))
+
+    def schema_problems(self, version: int | None = None) -> tuple[str, ...]:
+        """Return a line for each table, index, view or trigger that is not as this tool creates it.
+
+        Args:
+            version: the version of the tables; default: that of this tool.
+        """
+        with closing(self.run(schema.STATEMENTS)) as cursor:
+            return schema.differences(self.fetch(cursor, _MOST_OBJECTS), version)
+
+    def damage(self) -> tuple[str, ...]:
+        """Run SQLite's integrity and foreign-key checks; return a line for each problem."""
+
+        def problems() -> Iterator[str]:
+            for (line,) in self.stream(f"PRAGMA integrity_check({_MOST_PROBLEMS})"):
+                if line != "ok":  # it may quote stored text
+                    yield "SQLite reports a damaged file: a page, a row or an index is invalid"
+                    break
+            for table, *_ in self.stream("PRAGMA foreign_key_check"):
+                yield f"a row of {escape(str(table))} refers to a missing row"
+
+        return tuple(islice(problems(), _MOST_PROBLEMS))
+
+    def require_blank(self) -> None:
+        """Refuse a file with any content: `registry_exists`."""
+        if not self._is_blank():
+            raise exists(self.place)
+
+    def create_tables(self) -> None:
+        """Create the tables of this version in the open transaction."""
+        self.run(f"PRAGMA application_id = {schema.APPLICATION_ID}").close()
+        for version in range(len(schema.MIGRATIONS)):
+            schema.migrate(self.run, version)
+
+    def require_registry(self) -> None:
+        """Refuse a file that is not a registry, or is newer than this tool.
+
+        Raises:
+            RegistryMissing: (`registry_missing`) when the file is empty.
+            RegistryDamaged: (`registry_damaged`) when it is a file of another program.
+            HomeProblem: (`registry_newer`) when a later version of this tool wrote it.
+        """
+        if self.number("application_id") != schema.APPLICATION_ID:
+            if self._is_blank():
+                back = run("registry", "restore", "BACKUP")
+                raise RegistryMissing(
+                    f"the registry {display_place(self.place)} is empty: its creation was "
+                    "interrupted",
+                    hint=Hint(run("init"), "; if it once held licenses: ", back),
+                )
+            raise damaged(self.place, "is a database of another program")
+        version = self.tables()
+        if version < 0:
+            raise damaged(
+                self.place, f"is damaged: its tables have the impossible version {version}"
+            )
+        require_known(self.place, version)
+
+    def require_current(self) -> None:
+        """Refuse a file in which a table, index, view or trigger is missing, changed or added."""
+        self.require_registry()
+        version = self.tables()
+        problems = self.schema_problems(version)
+        if problems:
+            more = f"; and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
+            older = version < len(schema.MIGRATIONS)
+            raise tampered(self.place, "; ".join(problems[:_NAMED]) + more, older=older)
+
+    def _is_blank(self) -> bool:
+        with closing(self.wait_for("SELECT 1 FROM sqlite_schema LIMIT 1")) as cursor:
+            return not self.fetch(cursor, 1) and self.number("application_id") == 0
+
     @contextmanager
-    def closed_on_error(self) -> Iterator[None]:
-        """Close the connection if the block raises anything."""
+    def _rolled_back_on_error(self) -> Iterator[None]:
         try:
             yield
         except BaseException:
-            self.close()
+            self.roll_back()
             raise
 
     def close(self) -> None:
         """Close the connection and undo an open transaction."""
         with suppress(*FOREIGN):
             self._sqlite.close()
-
-
-def make_private(path: Path) -> None:
-    """Create the file with mode 0600 before SQLite opens it; an empty file is used again."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-    try:
-        try:
-            os.close(os.open(path, flags, 0o600))
-        except FileExistsError:
-            if path.is_file() and path.stat().st_size == 0:
-                disk.make_private(path, 0o600)
-    except OSError as error:
-        raise _unusable(path, error) from error
-
-
-def require_file(path: Path) -> None:
-    """Refuse a missing registry, or one that another user can change, before SQLite opens it."""
-    try:
-        require_safe(path)
-    except FileNotFoundError:
-        raise RegistryMissing(
-            f"the registry {display_path(path)} does not exist",
-            hint=Hint(run("registry", "restore", "BACKUP"), "; in a new home: ", run("init")),
-        ) from None
-    except OSError as error:
-        raise _unusable(path, error) from error
-
-
-def require_safe(path: Path) -> None:
-    """Refuse a registry that another user can change.
-
-    The files that SQLite puts next to it count too: a journal that another user left there would
-    be applied to it. So does the folder of a link's target. Otherwise its folder is the home.
-
-    Raises:
-        HomeProblem: (`unsafe_file`) when another user owns one of them or may write to it.
-        OSError: when it cannot be examined.
-    """
-    real = Path(os.path.realpath(path))  # as SQLite does
-    require_unexposed(real, "registry", then=LOOK_FOR_CHANGES)
-    if real.parent != Path(os.path.realpath(path.parent)):  # else it is the home, checked before
-        require_unexposed(real.parent, "registry's folder", then=LOOK_FOR_CHANGES)
-    for suffix in BESIDE:
-        with suppress(FileNotFoundError):
-            require_unexposed(Path(f"{real}{suffix}"), "registry's file")
 
 
 def _require_regular(path: Path) -> None:
@@ -350,7 +392,7 @@ def _require_regular(path: Path) -> None:
             continue  # opening it reports the reason
         if kind is not None:
             raise RegistryFailed(
-                f"{display_path(file)} is {kind}, not a file of the registry",
+                f"{display_place(file)} is {kind}, not a file of the registry",
                 hint="move it away"
                 if suffix
                 else Hint("move it away, then: ", run("registry", "restore", "BACKUP")),
@@ -364,10 +406,3 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
-
-
-def _unusable(path: Path, error: OSError) -> RegistryFailed:
-    return RegistryFailed(
-        f"cannot open the registry {display_path(path)}: {error.strerror}",
-        hint="make the file and its folder readable and writable for you",
-    )

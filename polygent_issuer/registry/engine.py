@@ -1,0 +1,216 @@
+"""The interface to a database engine, and the SQL that both engines take.
+
+`sqlite` is for a registry in a file, `postgres` for one in a database. Statements have `?` for each
+parameter, and aliases for sub-selects.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
+
+from polygent_issuer.registry.records import Row, Value
+
+# Rows of one fetch, and parameters of one statement.
+CHUNK: Final = 256
+
+Params = tuple[Value, ...]
+Change = tuple[str, Iterable[Params]]
+"""A statement, and the sets of parameters with which it is executed."""
+_Item = TypeVar("_Item")
+
+
+def where_clause(conditions: Sequence[tuple[str, Params]]) -> tuple[str, Params]:
+    """Join conditions with AND; return the clause and its parameters."""
+    sql = f"WHERE {' AND '.join(part for part, _ in conditions)} " if conditions else ""
+    return sql, tuple(value for _, params in conditions for value in params)
+
+
+def marks(values: Sequence[object]) -> str:
+    """Return a question mark for each value, for the list of an SQL statement."""
+    return ", ".join("?" * len(values))
+
+
+def in_chunks(values: Iterable[_Item]) -> Iterator[tuple[_Item, ...]]:
+    """Split values into parts that are small enough for the parameters of one statement."""
+    rest = iter(values)
+    while chunk := tuple(islice(rest, CHUNK)):
+        yield chunk
+
+
+class Cursor(Protocol):
+    """The rows of a statement."""
+
+    @property
+    def description(self) -> Any:  # noqa: ANN401  # PEP 249: a sequence for each column
+        """The columns; the first item of each is its name."""
+
+    def fetchone(self) -> Any:  # noqa: ANN401  # a row or None
+        """Return the next row, or None."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """Iterate over the rows."""
+
+    def close(self) -> None:
+        """Free the rows."""
+
+
+class Connection(ABC):
+    """A connection to an existing registry.
+
+    Every error of the engine is translated to one of `errors`.
+
+    Attributes:
+        place: the file or the database; its text is for messages.
+        reads_back: whether written rows must be read back before the COMMIT.
+    """
+
+    place: Path | str
+    reads_back: bool = True
+
+    @abstractmethod
+    def tables(self) -> int:
+        """Return the version of the tables: the number of migrations so far."""
+
+    @abstractmethod
+    def require_blank(self) -> None:
+        """Refuse a place that has any table: `registry_exists`."""
+
+    @abstractmethod
+    def create_tables(self) -> None:
+        """Create the tables of this version in the open transaction."""
+
+    @abstractmethod
+    def settle(self) -> None:
+        """Make lasting settings after the creation; call this only for a registry."""
+
+    @abstractmethod
+    def begin_reading(self) -> None:
+        """Begin a transaction that sees one snapshot and cannot write."""
+
+    @abstractmethod
+    def end_reading(self) -> None:
+        """End the transaction of `begin_reading`."""
+
+    @abstractmethod
+    def begin_writing(self) -> None:
+        """Begin a transaction that writes, after all others that write have ended.
+
+        Raises:
+            RegistryLocked: (`registry_locked`) after the time limit.
+            RegistryMisuse: (`registry_misuse`) when a transaction is open.
+            RegistryChanged: (`registry_changed`) when the registry was replaced meanwhile.
+        """
+
+    @abstractmethod
+    def require_current(self) -> None:
+        """Check within a transaction that writes that the tables are as this tool creates them."""
+
+    @abstractmethod
+    def commit(self, head: tuple[int, bytes] | None) -> None:
+        """Commit the open transaction.
+
+        Args:
+            head: the number and the hash of the last journal row that it wrote, if any.
+        """
+
+    @abstractmethod
+    def roll_back(self) -> None:
+        """Undo the transaction if it is still open; never raises an error."""
+
+    @abstractmethod
+    def begin_part(self) -> None:
+        """Begin a part of the transaction that can be undone alone."""
+
+    @abstractmethod
+    def end_part(self) -> None:
+        """Keep the part."""
+
+    @abstractmethod
+    def undo_part(self) -> None:
+        """Undo the part; if this fails, nothing is committed."""
+
+    @abstractmethod
+    def data_version(self) -> int | None:
+        """Return a number that another connection's commit changes, or None without one."""
+
+    @abstractmethod
+    def run(self, sql: str, params: Params = ()) -> Cursor:
+        """Execute one statement."""
+
+    @abstractmethod
+    def first(self, sql: str, params: Params = ()) -> tuple[tuple[Any, ...], Row | None]:
+        """Return the description of each column (PEP 249) and the first row, or None."""
+
+    @abstractmethod
+    def change(self, sql: str, params: Params) -> int:
+        """Execute a statement without result rows; return how many rows it changed."""
+
+    @abstractmethod
+    def insert(self, sql: str, params: Params, key: str) -> tuple[int, Value]:
+        """Execute an INSERT of one row; return how many rows it inserted, and a number made for it.
+
+        Args:
+            key: the column with that number, if its value is not given.
+        """
+
+    @abstractmethod
+    def run_many(self, sql: str, several: Iterable[Params]) -> None:
+        """Execute a statement without result rows once for each set of parameters."""
+
+    @abstractmethod
+    def fetch(self, cursor: Any, count: int) -> list[Row]:  # noqa: ANN401  # as returned by `run`
+        """Return up to `count` rows of a cursor; an empty list at its end."""
+
+    @abstractmethod
+    def columns(self, table: str) -> tuple[str, ...]:
+        """Return the columns of a table in their order; empty without such a table."""
+
+    @abstractmethod
+    def schema_problems(self, version: int | None = None) -> tuple[str, ...]:
+        """Return a line for each table, index, view or trigger that is not as this tool creates it.
+
+        Args:
+            version: the version of the tables; default: that of this tool.
+        """
+
+    @abstractmethod
+    def damage(self) -> tuple[str, ...]:
+        """Check the stored pages and references; return a line for each problem."""
+
+    @abstractmethod
+    def copy_into(self, path: Path, *, named: Path, then: Iterable[Change] = ()) -> None:
+        """Copy the whole registry, as the open transaction sees it, to an empty SQLite file.
+
+        The file is not synced. An error of the copy is `output_failed` and names `named`.
+
+        Args:
+            path: the file.
+            named: the path for messages.
+            then: changes of the copy, each a statement with the sets of its parameters.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the connection and undo an open transaction; never raises an error."""
+
+    def stream(self, sql: str, params: Params = ()) -> Iterator[Row]:
+        """Execute one statement, and yield its rows."""
+        with closing(self.run(sql, params)) as cursor:
+            yield from self.fetch_all(cursor)
+
+    def fetch_all(self, cursor: Cursor) -> Iterator[Row]:
+        """Yield the remaining rows of a cursor."""
+        while rows := self.fetch(cursor, CHUNK):
+            yield from rows
+
+    @contextmanager
+    def closed_on_error(self) -> Iterator[None]:
+        """Close the connection if the block raises anything."""
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise

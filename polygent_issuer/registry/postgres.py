@@ -1,0 +1,344 @@
+"""The engine of a registry in PostgreSQL, for a team (extra `[postgres]`).
+
+A transaction that writes first takes one advisory lock, as SQLite's writers take the lock of the
+file: so the decision is compared, and the rows and the journal are written, without anyone else.
+The server gives the lock to those who wait in their order, and signing happens before. Readers see
+a snapshot, and wait for no writer.
+
+A connection that is lost at the COMMIT leaves open whether it happened. Then the journal is asked
+on a new connection, after the old transaction has ended.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
+from datetime import timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from polygent_issuer.errors import HomeProblem, IssuerError
+from polygent_issuer.hints import Hint, run
+from polygent_issuer.registry import copying, postgres_schema, schema
+from polygent_issuer.registry.engine import Change, Connection, Cursor, Params
+from polygent_issuer.registry.errors import (
+    RegistryFailed,
+    RegistryMissing,
+    RegistryMisuse,
+    damaged,
+    display_place,
+    exists,
+    require_known,
+)
+from polygent_issuer.registry.postgres_errors import FOREIGN, failed, translate
+from polygent_issuer.registry.records import Row, Value, as_int
+from polygent_issuer.registry_uri import VERIFIED
+
+# The advisory lock of all writers of this database: "PLGI" twice.
+_LOCK: Final = 0x504C4749_504C4749
+_BEGIN: Final = f"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({_LOCK})"
+_SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_CONNECT_TIMEOUT: Final = timedelta(seconds=10)
+_PAUSE: Final = timedelta(milliseconds=200)
+_BOUND: Final = (" = ?", " IN (?", "LIMIT 1", "count(*)")
+
+
+@lru_cache(maxsize=512)
+def _formatted(sql: str) -> str:
+    """Return a statement with the marks of psycopg."""
+    return sql.replace("%", "%%").replace("?", "%s")
+
+
+def create(place: str, *, busy_timeout: timedelta) -> "PostgresConnection":
+    """Connect to a database without a registry; `registry_exists` if it has one."""
+    connection = PostgresConnection(place, busy_timeout=busy_timeout)
+    with connection.closed_on_error():
+        connection.require_blank()
+    return connection
+
+
+def open_database(place: str, *, busy_timeout: timedelta, migrate: bool) -> "PostgresConnection":
+    """Open the registry of a database.
+
+    Args:
+        migrate: refuse older tables; they are never changed by the way.
+
+    Raises:
+        RegistryMissing: (`registry_missing`) when the database has no registry.
+        RegistryFailed: (`registry_failed`) when the server cannot be reached.
+        HomeProblem: (`registry_newer`, `registry_older`) for tables of another version.
+    """
+    connection = PostgresConnection(place, busy_timeout=busy_timeout)
+    with connection.closed_on_error():
+        version = connection.tables()
+        require_known(place, version)
+        if migrate and version < len(schema.MIGRATIONS):
+            raise HomeProblem(
+                f"the registry {display_place(place)} has the tables of an older polygent-issue "
+                f"(version {version}; this tool needs {len(schema.MIGRATIONS)})",
+                hint=Hint("let its owner run ", run("registry", "upgrade")),
+                code="registry_older",
+            )
+    return connection
+
+
+class PostgresConnection(Connection):
+    """A connection to a database."""
+
+    # Only the owner can add a trigger that changes what others write.
+    reads_back = False
+
+    def __init__(self, place: str, *, busy_timeout: timedelta) -> None:
+        """Connect.
+
+        Args:
+            place: a URI from `database_uri.parse`.
+            busy_timeout: the longest time to wait for another command, or for a lost server.
+        """
+        self.place: str = place
+        self._timeout = busy_timeout
+        self._cursors = 0
+        self._connect()
+
+    def _connect(self) -> None:
+        wait = round(self._timeout.total_seconds() * 1000)
+        settings = {
+            "search_path": f"{postgres_schema.SCHEMA},pg_catalog",
+            "lock_timeout": wait,
+            "client_encoding": "UTF8",
+            "bytea_output": "hex",
+            "standard_conforming_strings": "on",
+        }
+        try:
+            # On a local socket libpq disregards `sslmode`.
+            self._pg = psycopg.connect(
+                self.place,
+                autocommit=True,
+                sslmode=VERIFIED,
+                application_name="polygent-issue",
+                connect_timeout=round(_CONNECT_TIMEOUT.total_seconds()),
+                keepalives_idle=10,
+                keepalives_interval=5,
+                keepalives_count=3,
+                tcp_user_timeout=wait,
+                options=" ".join(f"-c {name}={value}" for name, value in settings.items()),
+            )
+        except psycopg.Error as error:
+            raise failed(error, self.place) from error
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except FOREIGN as error:
+            raise translate(error, self.place) from error
+
+    # Transactions
+
+    def begin_reading(self) -> None:
+        """Begin a transaction that sees one snapshot and cannot write."""
+        self._begin(_SNAPSHOT)
+
+    def end_reading(self) -> None:
+        """End the transaction of `begin_reading`."""
+        self.roll_back()
+
+    def begin_writing(self) -> None:
+        """Begin a transaction with the advisory lock of all writers."""
+        self._begin(_BEGIN)
+
+    def _begin(self, sql: str) -> None:
+        """Begin a transaction; a connection that was lost while idle is made again."""
+        if self._status() not in (TransactionStatus.IDLE, TransactionStatus.UNKNOWN):
+            raise RegistryMisuse("a transaction of the registry is open already")
+        try:
+            if not self._pg.closed:
+                self._pg.execute(sql).close()
+                return
+        except psycopg.OperationalError as error:
+            if not self._pg.closed:
+                self.roll_back()
+                raise translate(error, self.place) from error
+        except FOREIGN as error:
+            self.roll_back()
+            raise translate(error, self.place) from error
+        self._connect()
+        with self._translated():
+            self._pg.execute(sql).close()
+
+    def require_current(self) -> None:
+        """Check that the tables have the version of this tool."""
+        version = self.tables()
+        require_known(self.place, version)
+        if version != len(schema.MIGRATIONS):
+            raise damaged(self.place, "has tables of another version")
+
+    def commit(self, head: tuple[int, bytes] | None) -> None:
+        """Commit the open transaction; if the connection is lost, find out whether it happened."""
+        try:
+            with closing(self._pg.execute("COMMIT")) as cursor:
+                outcome = cursor.statusmessage
+        except psycopg.OperationalError as error:
+            if not self._pg.closed or head is None:
+                raise translate(error, self.place) from error
+            if not self._was_committed(head):
+                raise RegistryFailed(
+                    f"the connection to the registry {display_place(self.place)} was lost; "
+                    "nothing was written",
+                    hint="run the command again",
+                ) from error
+            return
+        except FOREIGN as error:
+            raise translate(error, self.place) from error
+        if outcome != "COMMIT":
+            raise RegistryMisuse("a statement of the transaction had failed")
+
+    def _was_committed(self, head: tuple[int, bytes]) -> bool:
+        """Return whether a transaction wrote its last journal row.
+
+        Raises:
+            RegistryFailed: (`registry_failed`) when the server cannot be reached in time.
+        """
+        end = time.monotonic() + self._timeout.total_seconds()
+        while True:
+            try:
+                self._connect()
+                self.begin_writing()  # the lost transaction may still be running
+                _, row = self.first("SELECT hash FROM journal WHERE seq = ?", (head[0],))
+                self.roll_back()
+            except IssuerError as error:
+                if time.monotonic() < end:
+                    time.sleep(_PAUSE.total_seconds())
+                    continue
+                raise RegistryFailed(
+                    f"the connection to the registry {display_place(self.place)} was lost at the "
+                    "end of the command: it is unknown whether anything was written",
+                    hint=Hint("when the server answers, look at ", run("journal", "show")),
+                ) from error
+            return row is not None and row[0] == head[1]
+
+    def roll_back(self) -> None:
+        """Undo the transaction if it is still open."""
+        with suppress(*FOREIGN):
+            if self._status() not in (TransactionStatus.IDLE, TransactionStatus.UNKNOWN):
+                self._pg.execute("ROLLBACK").close()
+
+    def _status(self) -> TransactionStatus:
+        return self._pg.info.transaction_status
+
+    def begin_part(self) -> None:
+        """Begin a part of the transaction that can be undone alone."""
+        self.run("SAVEPOINT part").close()
+
+    def end_part(self) -> None:
+        """Keep the part."""
+        self.run("RELEASE SAVEPOINT part").close()
+
+    def undo_part(self) -> None:
+        """Undo the part; if this fails, nothing is committed."""
+        self.run("ROLLBACK TO SAVEPOINT part").close()
+        self.end_part()
+
+    def data_version(self) -> None:
+        """Return None: the server has no such number."""
+
+    # Statements
+
+    def run(self, sql: str, params: Params = ()) -> Cursor:
+        """Execute one statement; the rows of a whole table stay on the server until fetched."""
+        with self._translated():
+            if sql.startswith("SELECT") and not any(each in sql for each in _BOUND):
+                self._cursors += 1
+                large = self._pg.cursor(name=f"rows_{self._cursors}")
+                return large.execute(_formatted(sql), params)
+            return self._pg.execute(_formatted(sql), params)
+
+    def first(self, sql: str, params: Params = ()) -> tuple[tuple[Any, ...], Row | None]:
+        """Return the description of each column (PEP 249) and the first row, or None."""
+        with self._translated(), closing(self._pg.execute(_formatted(sql), params)) as cursor:
+            row: Row | None = cursor.fetchone()
+            return tuple(cursor.description or ()), row
+
+    def change(self, sql: str, params: Params) -> int:
+        """Execute a statement without result rows; return how many rows it changed."""
+        with self._translated(), closing(self._pg.execute(_formatted(sql), params)) as cursor:
+            return cursor.rowcount
+
+    def insert(self, sql: str, params: Params, key: str) -> tuple[int, Value]:
+        """Execute an INSERT of one row; return how many rows it inserted, and its key."""
+        returning = f"{sql} RETURNING {key}"
+        with self._translated(), closing(self._pg.execute(_formatted(returning), params)) as cursor:
+            row = cursor.fetchone()
+            return (0, None) if row is None else (1, row[0])
+
+    def run_many(self, sql: str, several: Iterable[Params]) -> None:
+        """Execute a statement without result rows once for each set of parameters."""
+        with self._translated(), self._pg.cursor() as cursor:
+            cursor.executemany(_formatted(sql), several)
+
+    def fetch(self, cursor: Any, count: int) -> list[Row]:  # noqa: ANN401  # as returned by `run`
+        """Return up to `count` rows of a cursor; an empty list at its end."""
+        with self._translated():
+            rows: list[Row] = cursor.fetchmany(count)
+            return rows
+
+    # Tables
+
+    def tables(self) -> int:
+        """Return the version of the tables; `registry_missing` without any."""
+        _, row = self.first("SELECT to_regclass('polygent.tables')::text")
+        if row is None or row[0] is None:
+            raise RegistryMissing(
+                f"the database {display_place(self.place)} has no registry",
+                hint=run("init", "--registry", self.place),
+            )
+        return as_int(self.first("SELECT version FROM tables")[1][0])  # type: ignore[index]
+
+    def require_blank(self) -> None:
+        """Refuse a database with a schema of this name: `registry_exists`."""
+        if self.first("SELECT to_regnamespace('polygent')::text")[1] != (None,):
+            raise exists(self.place)
+
+    def create_tables(self) -> None:
+        """Create the schema and the tables of this version in the open transaction."""
+        for statement in postgres_schema.CREATION:
+            self.run(statement).close()
+        self.change(
+            "INSERT INTO tables (version, objects) VALUES (?, ?)",
+            (len(schema.MIGRATIONS), self._objects()),
+        )
+
+    def settle(self) -> None:
+        """Do nothing: the server's settings are its administrator's."""
+
+    def columns(self, table: str) -> tuple[str, ...]:
+        """Return the columns of a table in their order; empty without such a table."""
+        sql = """SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass(?)
+            AND attnum > 0 AND NOT attisdropped ORDER BY attnum"""
+        return tuple(str(name) for (name,) in self.stream(sql, (f"polygent.{table}",)))
+
+    def schema_problems(self, version: int | None = None) -> tuple[str, ...]:  # noqa: ARG002  # in `tables`
+        """Return a line for each object that is not as this tool creates it."""
+        _, row = self.first("SELECT objects FROM tables")
+        return postgres_schema.differences(self._objects(), "" if row is None else str(row[0]))
+
+    def _objects(self) -> str:
+        sql = f"SELECT string_agg(line, chr(10) ORDER BY line) FROM ({postgres_schema.OBJECTS}) AS objects (line)"  # noqa: S608, E501
+        _, row = self.first(sql)
+        return str(row[0]) if row else ""
+
+    def damage(self) -> tuple[str, ...]:
+        """Return nothing: the server checks its pages, and keeps every reference."""
+        return ()
+
+    def copy_into(self, path: Path, *, named: Path, then: Iterable[Change] = ()) -> None:
+        """Copy the whole registry, as the open transaction sees it, to an empty SQLite file."""
+        copying.write_file(self, path, named=named, then=then)
+
+    def close(self) -> None:
+        """Close the connection and undo an open transaction."""
+        with suppress(*FOREIGN):
+            self._pg.close()

@@ -1,0 +1,118 @@
+"""The translation of PostgreSQL's errors to those of the registry.
+
+A server's message may quote stored text, so only its code (SQLSTATE) decides.
+"""
+
+from typing import Final
+
+import psycopg
+from psycopg import errors as pg
+
+from polygent_issuer.errors import HomeProblem, InputRefused, IssuerError
+from polygent_issuer.hints import Hint, run
+from polygent_issuer.registry.errors import (
+    RegistryFailed,
+    RegistryLocked,
+    RegistryMisuse,
+    Taken,
+    damaged,
+    display_place,
+)
+
+# The errors of the library, including those while binding or fetching values.
+FOREIGN: Final = (psycopg.Error, UnicodeError, OverflowError, MemoryError)
+
+_LOCKED: Final = (pg.LockNotAvailable, pg.DeadlockDetected, pg.SerializationFailure)
+_INPUT: Final = (pg.DataError, psycopg.DataError, UnicodeEncodeError, OverflowError)
+_REFUSALS: Final = (
+    *_LOCKED,
+    *_INPUT,
+    pg.InsufficientPrivilege,
+    psycopg.IntegrityError,
+    pg.RaiseException,
+)
+_HINTS: Final[tuple[tuple[type[psycopg.Error], str, str], ...]] = (
+    (
+        pg.InvalidPassword,
+        "the server refused the password",
+        "keep it in ~/.pgpass (mode 0600), or use a client certificate",
+    ),
+    (
+        pg.InvalidAuthorizationSpecification,
+        "the server refused the user",
+        "ask the database's administrator for an account (polygent-issue help team)",
+    ),
+    (pg.InvalidCatalogName, "the database does not exist", "check the name in the URI"),
+    (
+        pg.TooManyConnections,
+        "the server has no free connection",
+        "wait for others, or raise max_connections; then run the command again",
+    ),
+    (
+        pg.ReadOnlySqlTransaction,
+        "the server is a standby, which cannot write",
+        "name the primary, or add target_session_attrs=read-write to the URI",
+    ),
+    (pg.DiskFull, "the server's disk is full", "free space there, then run the command again"),
+)
+
+
+def translate(error: Exception, place: str) -> IssuerError:
+    """Return the registry's error for an error of psycopg."""
+    if isinstance(error, _REFUSALS):
+        return _refused(error, place)
+    if isinstance(error, psycopg.OperationalError):
+        return failed(error, place)
+    if isinstance(error, psycopg.ProgrammingError) and error.sqlstate is not None:
+        return damaged(place)  # a table or a column of the statement is missing
+    if isinstance(error, psycopg.ProgrammingError | psycopg.InterfaceError):
+        return RegistryMisuse("the registry was used outside its transaction, or after closing")
+    if isinstance(error, MemoryError | psycopg.Error):
+        return RegistryFailed(
+            f"cannot read or write the registry {display_place(place)} ({_state(error)})"
+        )
+    return damaged(place)
+
+
+def _refused(error: Exception, place: str) -> IssuerError:
+    """Return the error for a statement that the server, or its client, refused."""
+    where = display_place(place)
+    if isinstance(error, _LOCKED):
+        return RegistryLocked(
+            f"the registry {where} is locked by another command",
+            hint="wait for that command, then run this one again",
+        )
+    if isinstance(error, pg.InsufficientPrivilege):
+        return HomeProblem(
+            f"your role in the registry {where} does not allow this",
+            hint=Hint(run("help", "team"), " lists the roles; ask the database's administrator"),
+            code="registry_role",
+        )
+    if isinstance(error, pg.UniqueViolation):
+        return Taken(f"the registry already contains the same {_unique(error)}")
+    if isinstance(error, _INPUT):
+        return InputRefused("the registry cannot store a text or number from the input")
+    return RegistryMisuse(f"a constraint of the registry failed ({_state(error)})")
+
+
+def failed(error: psycopg.Error, place: str) -> RegistryFailed:
+    """Return the error for a server that cannot be used, or a connection that was lost."""
+    for kind, message, hint in _HINTS:
+        if isinstance(error, kind):
+            return RegistryFailed(
+                f"cannot use the registry {display_place(place)}: {message}", hint=hint
+            )
+    code = f" ({error.sqlstate})" if error.sqlstate else ""
+    return RegistryFailed(
+        f"cannot reach the registry {display_place(place)}{code}",
+        hint=Hint("check the network and the server, then run the command again: ", run("doctor")),
+    )
+
+
+def _state(error: Exception) -> str:
+    return getattr(error, "sqlstate", None) or type(error).__name__
+
+
+def _unique(error: pg.UniqueViolation) -> str:
+    """Return the name of the constraint, which contains no stored text."""
+    return error.diag.constraint_name or "value"

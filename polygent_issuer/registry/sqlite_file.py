@@ -1,0 +1,163 @@
+"""The file of a registry in SQLite: create, open and migrate it."""
+
+import filecmp
+import os
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+from polygent_issuer import files
+from polygent_issuer.files import disk
+from polygent_issuer.files.reading import LOOK_FOR_CHANGES, require_unexposed
+from polygent_issuer.hints import Hint, run
+from polygent_issuer.registry import schema
+from polygent_issuer.registry.errors import (
+    RegistryDamaged,
+    RegistryFailed,
+    RegistryMissing,
+    display_place,
+    exists,
+)
+from polygent_issuer.registry.sqlite import BESIDE, SqliteConnection
+
+
+def create_file(path: Path, *, busy_timeout: timedelta) -> SqliteConnection:
+    """Create an empty file, or connect to one that an interrupted creation left.
+
+    Raises:
+        HomeProblem: (`registry_exists`) when it has any content.
+    """
+    make_private(path)
+    require_file(path)
+    try:
+        connection = SqliteConnection(path, busy_timeout=busy_timeout)
+        with connection.closed_on_error():
+            connection.require_blank()
+    except RegistryDamaged:
+        raise exists(path) from None
+    return connection
+
+
+def open_file(
+    path: Path, *, busy_timeout: timedelta, migrate: bool, read_only: bool
+) -> SqliteConnection:
+    """Open the file of a registry, as `Registry.open`."""
+    require_file(path)
+    connection = SqliteConnection(path, busy_timeout=busy_timeout, read_only=read_only)
+    with connection.closed_on_error():
+        connection.require_registry()
+        if read_only and connection.tables() != len(schema.MIGRATIONS):
+            raise RegistryFailed(
+                f"the tables of the registry {display_place(path)} are of an older version",
+                hint=Hint("any other command updates them, such as ", run("customer", "list")),
+            )
+        if migrate and not read_only:
+            connection.settle()
+            migrate_file(connection)
+    return connection
+
+
+def make_private(path: Path) -> None:
+    """Create the file with mode 0600 before SQLite opens it; an empty file is used again."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        try:
+            os.close(os.open(path, flags, 0o600))
+        except FileExistsError:
+            if path.is_file() and path.stat().st_size == 0:
+                disk.make_private(path, 0o600)
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
+def require_file(path: Path) -> None:
+    """Refuse a missing registry, or one that another user can change, before SQLite opens it."""
+    try:
+        require_safe(path)
+    except FileNotFoundError:
+        raise RegistryMissing(
+            f"the registry {display_place(path)} does not exist",
+            hint=Hint(run("registry", "restore", "BACKUP"), "; in a new home: ", run("init")),
+        ) from None
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
+def require_safe(path: Path) -> None:
+    """Refuse a registry that another user can change.
+
+    The files that SQLite puts next to it count too: a journal that another user left there would
+    be applied to it. So does the folder of a link's target. Otherwise its folder is the home.
+
+    Raises:
+        HomeProblem: (`unsafe_file`) when another user owns one of them or may write to it.
+        OSError: when it cannot be examined.
+    """
+    real = Path(os.path.realpath(path))  # as SQLite does
+    require_unexposed(real, "registry", then=LOOK_FOR_CHANGES)
+    if real.parent != Path(os.path.realpath(path.parent)):  # else it is the home, checked before
+        require_unexposed(real.parent, "registry's folder", then=LOOK_FOR_CHANGES)
+    for suffix in BESIDE:
+        with suppress(FileNotFoundError):
+            require_unexposed(Path(f"{real}{suffix}"), "registry's file")
+
+
+def migrate_file(connection: SqliteConnection, *, keep: bool = True) -> None:
+    """Apply the missing migrations, each in one transaction.
+
+    After an error the caller must close the connection, which undoes the failed migration.
+
+    Args:
+        keep: keep a copy from before each migration next to the file, as `.before-vN`;
+            `output_failed` if it cannot be written.
+    """
+    while connection.tables() < len(schema.MIGRATIONS):
+        connection.begin("BEGIN IMMEDIATE")
+        connection.require_current()
+        version = connection.tables()
+        # Another process may have migrated while this one waited.
+        if version < len(schema.MIGRATIONS):
+            if keep and version:  # a file of version 0 is empty
+                _keep_copy(connection.file, version + 1)
+            schema.migrate(connection.run, version)
+        connection.wait_for("COMMIT").close()
+
+
+def free_name(path: Path) -> Path:
+    """Return the path, or the first one with a number that does not exist."""
+    number, free = 1, path
+    while os.path.lexists(free):
+        number += 1
+        free = path.with_name(f"{path.name}-{number}")
+    return free
+
+
+def _keep_copy(path: Path, version: int) -> None:
+    """Copy a registry before its migration to a version, within the migration's transaction.
+
+    An interrupted migration may have left the same copy, or a part of it.
+    """
+    target = path.with_name(f"{path.name}.before-v{version}")
+    temporary = f".polygent-before-v{version}."
+    files.sweep(path.parent, temporary)
+    # A second connection is needed, because SQLite cannot copy within a write transaction.
+    reader = SqliteConnection(path, busy_timeout=timedelta(), read_only=True)
+    try:
+        prepared = files.prepare_with(
+            lambda temp: reader.copy_into(temp, named=target), target, temp_name=f"{temporary}tmp"
+        )
+    finally:
+        reader.close()
+    try:
+        copies = path.parent.glob(f"{target.name}*")
+        if not any(filecmp.cmp(prepared.temp, copy, shallow=False) for copy in copies):
+            prepared.publish(free_name(target).name)
+    finally:
+        prepared.discard()
+
+
+def _unusable(path: Path, error: OSError) -> RegistryFailed:
+    return RegistryFailed(
+        f"cannot open the registry {display_place(path)}: {error.strerror}",
+        hint="make the file and its folder readable and writable for you",
+    )
