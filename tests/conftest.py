@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, settings
 from support import softhsm
 from support.cli import NOW, Desk
 from support.licenses import Books
+from support.postgres import Cluster, cluster
 from support.registries import new_registry
 from support.secret_service import SecretService, secret_service
 
@@ -120,6 +121,13 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
     """An empty registry, closed after the test."""
     with new_registry(tmp_path) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A PostgreSQL server for the tests of this process."""
+    with cluster() as server:
+        yield server
 
 
 @pytest.fixture

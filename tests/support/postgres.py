@@ -1,0 +1,95 @@
+"""A private PostgreSQL server with databases for tests, on a local socket alone."""
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+import psycopg
+
+# Debian keeps the programs of each version in a folder of its own.
+PROGRAMS = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path("/usr/bin"))
+_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+
+
+@dataclass
+class Cluster:
+    """A server whose superuser is `postgres`; the socket is in `folder`."""
+
+    folder: Path
+    settings: Sequence[str] = _FAST
+    numbers: Iterator[int] = field(default_factory=count)
+
+    @property
+    def data(self) -> Path:
+        """The folder of the data."""
+        return self.folder / "data"
+
+    def uri(self, database: str, user: str = "postgres") -> str:
+        """Return the URI of a database."""
+        return f"postgresql://{user}@/{database}?host={self.folder}"
+
+    def create(self, template: str = "template1") -> str:
+        """Create a database, a copy of another one that has no connection; return its name."""
+        name = f"t{next(self.numbers)}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return name
+
+    def execute(self, *statements: str, database: str = "postgres") -> None:
+        """Execute statements as the superuser."""
+        with psycopg.connect(self.uri(database), autocommit=True) as connection:
+            for each in statements:
+                connection.execute(each.encode())
+
+    def rows(self, sql: str, database: str) -> list[tuple[object, ...]]:
+        """Return the rows of a query as the superuser."""
+        with psycopg.connect(self.uri(database)) as connection:
+            return connection.execute(sql.encode()).fetchall()
+
+    def start(self) -> None:
+        """Start the server."""
+        options = [f"-k {self.folder}", "-c listen_addresses="]
+        options += [f"-c {setting}" for setting in self.settings]
+        log = self.folder / "log"
+        self.run("pg_ctl", "-D", self.data, "-l", log, "-o", " ".join(options), "-w", "start")
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop the server; `immediate` is as a crash."""
+        self.run("pg_ctl", "-D", self.data, "-m", mode, "-w", "stop")
+
+    def run(self, program: str, *argv: str | Path) -> None:
+        """Run a program of the server as its user: it refuses to run as root."""
+        command: list[str | Path] = [PROGRAMS / program, *argv]
+        if os.geteuid() == 0:
+            command = ["runuser", "-u", "postgres", "--", *command]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/", timeout=120)
+
+
+@contextmanager
+def cluster(settings: Sequence[str] = _FAST) -> Iterator[Cluster]:
+    """Create a server for the block; it takes a second."""
+    # The path of a socket has at most 107 bytes.
+    folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
+    folder.chmod(0o755)
+    if os.geteuid() == 0:
+        user = pwd.getpwnam("postgres")
+        os.chown(folder, user.pw_uid, user.pw_gid)
+    server = Cluster(folder, settings)
+    try:
+        server.run(
+            *("initdb", "-D", server.data, "-U", "postgres", "-A", "trust"),
+            *("--no-sync", "--locale=C.UTF-8", "-E", "UTF8"),
+        )
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop("immediate")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
