@@ -262,6 +262,34 @@ def test_a_control_keeps_place_and_focus(visitor: Visitor, look: str) -> None:
     assert visitor.focus == "host-enter"
 
 
+@pytest.mark.parametrize(
+    ("page", "control", "part"),
+    [
+        ("/settings/license", "Add a user", "Users"),
+        ("/settings/license", "Connect a deploy host", "Deploy hosts"),
+        ("/sandbox", "Connect a session host", "WEBSOCKET /api/agents/session"),
+        ("/sandbox", "Connect a deploy host", "WEBSOCKET /api/agents/deploy"),
+    ],
+)
+def test_a_control_shows_what_it_changes(
+    desk: Desk, visitor: Visitor, page: str, control: str, part: str
+) -> None:
+    """In a low window the changed part of the page is in view, and neither column moves again."""
+    document = visitor.download()
+    visitor.upload(issued(desk, visitor, "sign", "--machine-info", str(document), *TERMS))
+    visitor.look(1360, 560)
+    visitor.open(page)
+    assert visitor.top_of(part) is None
+    visitor.press(control)
+    places = visitor.top_of(part), visitor.focus_top
+    assert None not in places
+    assert visitor.focus == control
+    visitor.press(control)
+    assert (visitor.top_of(part), visitor.focus_top) == pytest.approx(places, abs=2)
+    visitor.open(page)
+    assert visitor.top_of(part) is None, "a page that is opened begins at its top"
+
+
 def test_a_member_cannot_upload(visitor: Visitor) -> None:
     """Only admins see the upload form."""
     assert visitor.has("Upload license")

@@ -169,9 +169,17 @@ class Visitor:
     @property
     def focus_top(self) -> float | None:
         """The distance of the focused element from the top of the window; None if not in view."""
+        return self._top(self._driver.switch_to.active_element)
+
+    def top_of(self, text: str) -> float | None:
+        """Return the same of the element of the product's page with this text."""
+        return self._top(self._find(f"//div[@class='product']//*[normalize-space()='{text}']"))
+
+    def _top(self, element: WebElement) -> float | None:
         return self._driver.execute_script(  # type: ignore[no-any-return]
-            "const box = document.activeElement.getBoundingClientRect();"
-            "return box.top >= 0 && box.bottom <= innerHeight ? box.top : null"
+            "const box = arguments[0].getBoundingClientRect();"
+            "return box.top >= 0 && box.bottom <= innerHeight ? box.top : null",
+            element,
         )
 
     @property
