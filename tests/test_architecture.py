@@ -24,6 +24,7 @@ ROOMS = (
     {"errors"},
     {"text"},
     {"hints"},
+    {"processes"},
     {"findings"},
     {"email_address"},
     {"terms"},

@@ -24,11 +24,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from polygent_issuer.batch.processes import cores
 from polygent_issuer.home import folder as home_folder
 from polygent_issuer.home.settings import settings_path
 from polygent_issuer.home.settings_editing import default_text
 from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
+from polygent_issuer.processes import cores
 from polygent_issuer.registry import (
     REGISTRY_FILE,
     Actor,

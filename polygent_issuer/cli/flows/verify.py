@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from polygent_issuer.batch import processes
+from polygent_issuer import processes
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.input_files import (
     VerifyOptions,

@@ -1,4 +1,4 @@
-"""Parallel work on many items, with `concurrent.futures`.
+"""Parallel work in other processes, with `concurrent.futures`.
 
 It uses processes, since signature checks hold the interpreter's lock. Results come in the order of
 the items, and at most two chunks for each process are in progress or waiting for the reader.

@@ -12,8 +12,8 @@ from typing import Any, get_args
 import pytest
 from support.jobs import Doubling, Faulty, Large
 
-from polygent_issuer.batch.processes import CHUNK, Method, ProcessLost, cores, in_order, method
 from polygent_issuer.errors import InternalError, NotFound
+from polygent_issuer.processes import CHUNK, Method, ProcessLost, cores, in_order, method
 
 METHODS: tuple[Method, ...] = get_args(Method)
 # Newer Pythons warn of what `method` avoids and these tests do on purpose: pytest has threads.
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWa
 PROGRAM = """
 import sys
 from support.jobs import Large
-from polygent_issuer.batch.processes import in_order
+from polygent_issuer.processes import in_order
 results = in_order(Large(), range(10_000), processes=2, start=sys.argv[1])
 next(results)
 print("begun", flush=True)
@@ -133,7 +133,7 @@ def test_a_reader_that_stops_ends_the_processes(start: Method) -> None:
 def test_processes_end_with_their_parent(start: Method) -> None:
     """They end even if the parent is killed: their common stderr is closed."""
     command = [sys.executable, "-c", PROGRAM, start]
-    environ = {"PYTHONPATH": str(Path(__file__).parents[1])}
+    environ = {"PYTHONPATH": str(Path(__file__).parent)}
     pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     with subprocess.Popen(command, env=environ, **pipes) as started:
         assert started.stdout is not None
@@ -148,12 +148,12 @@ def test_without_processes_the_parent_does_the_work() -> None:
     program = (
         "import os, resource, concurrent.futures.process, multiprocessing.popen_fork\n"
         "from support.jobs import Doubling\n"
-        "from polygent_issuer.batch.processes import in_order\n"
+        "from polygent_issuer.processes import in_order\n"
         "most = max(map(int, os.listdir('/proc/self/fd'))) + 1\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))\n"
         "print(sum(map(len, in_order(Doubling(), range(500), processes=2, start='fork'))))\n"
     )
-    environ = {"PYTHONPATH": str(Path(__file__).parents[1])}
+    environ = {"PYTHONPATH": str(Path(__file__).parent)}
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, env=environ, capture_output=True, check=False)
     assert (done.stdout, done.stderr) == (b"500\n", b"")
