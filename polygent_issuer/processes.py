@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property, partial
 from itertools import islice
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
 Method = Literal["fork", "spawn"]
+Ask = Callable[[Iterable[Any]], Iterator[Any]]
+"""Give chunks to another process; return their results in order, as they are needed."""
 
 CHUNK: Final = 128
 """The number of items of one result: about 20 ms of verification, so that results come steadily."""
@@ -34,7 +36,7 @@ _LOOK_AFTER: Final = 1.0
 class Work(Protocol):
     """The work, which is pickled for another process."""
 
-    def begin(self) -> AbstractContextManager[Callable[[Sequence[Any]], Any]]:
+    def begin(self) -> AbstractContextManager[Callable[[Any], Any]]:
         """Open the resources of one process; return the function for a chunk."""
         ...
 
@@ -86,17 +88,48 @@ def in_order(
             yield from _from_pool(pool, chunks, _AHEAD * count)
 
 
+@contextmanager
+def another(work: Work, *, start: Method) -> "Iterator[Ask | None]":
+    """Start one other process, which ends with the block.
+
+    Yield a function that gives all chunks to the process now, and returns an iterator over their
+    results in order, with the errors of `in_order`; None if the system allows no process.
+    """
+    with _pool(work, 1, start) as pool:
+        yield None if pool is None else partial(_ask, pool)
+
+
+def _ask(pool: "ProcessPoolExecutor", chunks: Iterable[Any]) -> Iterator[Any]:
+    with _reporting_lost():
+        waiting = deque(pool.submit(_do_in_worker, chunk) for chunk in chunks)
+    return _results(pool, waiting, iter(()))
+
+
 def _from_pool(
     pool: "ProcessPoolExecutor", chunks: Iterator[Sequence[Any]], ahead: int
 ) -> Iterator[Any]:
-    from concurrent.futures.process import BrokenProcessPool  # noqa: PLC0415  # 20 ms
-
-    try:
+    with _reporting_lost():
         waiting = deque(pool.submit(_do_in_worker, chunk) for chunk in islice(chunks, ahead))
+    yield from _results(pool, waiting, chunks)
+
+
+def _results(
+    pool: "ProcessPoolExecutor", waiting: "deque[Future[Any]]", chunks: Iterator[Any]
+) -> Iterator[Any]:
+    """Yield results in order; for each, give the pool the next chunk."""
+    with _reporting_lost():
         while waiting:
             result = _wait(pool, waiting.popleft())
             waiting.extend(pool.submit(_do_in_worker, chunk) for chunk in islice(chunks, 1))
             yield result
+
+
+@contextmanager
+def _reporting_lost() -> Iterator[None]:
+    from concurrent.futures.process import BrokenProcessPool  # noqa: PLC0415  # 20 ms
+
+    try:
+        yield
     except BrokenProcessPool:
         raise ProcessLost(
             "a worker process was killed",
@@ -164,7 +197,7 @@ class _Worker:
     closing: ExitStack
 
     @cached_property
-    def function(self) -> Callable[[Sequence[Any]], Any]:
+    def function(self) -> Callable[[Any], Any]:
         """The function for a chunk."""
         self.closing = ExitStack()
         return self.closing.enter_context(self.work.begin())
@@ -190,11 +223,11 @@ def _end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _do_in_worker(chunk: Sequence[Any]) -> Any:  # noqa: ANN401 - of the work
+def _do_in_worker(chunk: Any) -> Any:  # noqa: ANN401 - of the work
     return _do(_worker.function, chunk)
 
 
-def _do(function: Callable[[Sequence[Any]], Any], chunk: Sequence[Any]) -> Any:  # noqa: ANN401
+def _do(function: Callable[[Any], Any], chunk: Any) -> Any:  # noqa: ANN401 - of the work
     """Process a chunk; an unexpected exception becomes an `InternalError`."""
     try:
         return function(chunk)

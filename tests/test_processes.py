@@ -13,7 +13,15 @@ import pytest
 from support.jobs import Doubling, Faulty, Large
 
 from polygent_issuer.errors import InternalError, NotFound
-from polygent_issuer.processes import CHUNK, Method, ProcessLost, cores, in_order, method
+from polygent_issuer.processes import (
+    CHUNK,
+    Method,
+    ProcessLost,
+    another,
+    cores,
+    in_order,
+    method,
+)
 
 METHODS: tuple[Method, ...] = get_args(Method)
 # Newer Pythons warn of what `method` avoids and these tests do on purpose: pytest has threads.
@@ -143,20 +151,60 @@ def test_processes_end_with_their_parent(start: Method) -> None:
         assert b"Traceback" not in started.stderr.read()
 
 
+@pytest.mark.parametrize("start", METHODS)
+def test_another_process_works_while_this_one_does(tmp_path: Path, start: Method) -> None:
+    """All chunks are done before a result is read; the results come in order."""
+    noted = tmp_path / "noted"
+    with another(Doubling(noted), start=start) as ask:
+        assert ask is not None
+        results = ask([[1, 2], [3], [4]])
+        [process] = active_children()
+        while not noted.exists() or len(noted.read_bytes()) < 3:  # a hang fails by timeout
+            assert process.is_alive()
+        assert list(results) == [[2, 4], [6], [8]]
+    assert active_children() == []
+
+
+def test_another_process_ends_with_the_block() -> None:
+    """Ctrl-C and errors end it at once, though it has more work."""
+
+    def interrupted() -> None:
+        with another(Large(), start="fork") as ask:
+            assert ask is not None
+            next(ask([range(CHUNK)] * 100))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert active_children() == []
+
+
+def test_the_loss_of_another_process_is_an_error() -> None:
+    """It is reported when its result is read."""
+    with another(Faulty(at=2, how="die"), start="fork") as ask:
+        assert ask is not None
+        results = ask([[1], [2], [3]])
+        with pytest.raises(ProcessLost):
+            list(results)
+    assert active_children() == []
+
+
 def test_without_processes_the_parent_does_the_work() -> None:
     """If no more files can be opened, this process does the work alone."""
     program = (
         "import os, resource, concurrent.futures.process, multiprocessing.popen_fork\n"
         "from support.jobs import Doubling\n"
-        "from polygent_issuer.processes import in_order\n"
+        "from polygent_issuer.processes import another, in_order\n"
         "most = max(map(int, os.listdir('/proc/self/fd'))) + 1\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))\n"
         "print(sum(map(len, in_order(Doubling(), range(500), processes=2, start='fork'))))\n"
+        "with another(Doubling(), start='fork') as ask:\n"
+        "    print(ask)\n"
     )
     environ = {"PYTHONPATH": str(Path(__file__).parent)}
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, env=environ, capture_output=True, check=False)
-    assert (done.stdout, done.stderr) == (b"500\n", b"")
+    assert (done.stdout, done.stderr) == (b"500\nNone\n", b"")
 
 
 def test_a_process_with_threads_is_not_forked() -> None:

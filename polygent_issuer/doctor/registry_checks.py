@@ -76,8 +76,7 @@ def journal_intact(registry: Registry) -> Verdict:
     Raises:
         RegistryDamaged: (`registry_damaged`) when it cannot be read to its end.
     """
-    with registry.reading(checked=False) as db:
-        check = journal_check.verify(db)
+    check = journal_check.verify_registry(registry)
     if check.problems:
         return fail(_first(check.problems), _VERIFY, ExitCode.REGISTRY)
     return ok(f"intact; rows: {check.size}")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -102,6 +103,13 @@ class Registry:
     def place(self) -> Place:
         """The registry's file, or the URI of its database."""
         return self._connection.place
+
+    def again(self) -> "Callable[..., Registry] | None":
+        """Return a function with which another process opens the registry; None if it cannot."""
+        # A snapshot of a server is that of one connection.
+        if isinstance(self.place, str):
+            return None
+        return partial(Registry.open, self.place, migrate=False)
 
     @property
     def tables(self) -> int:

@@ -273,7 +273,9 @@ def recorded_rows(body: bytes) -> dict[str, str | None]:
     if at < 0:
         raise ValueError("no rows")
     rows, _ = _DECODE(body[at + len(_ROWS) :].decode())
-    return dict(rows)
+    if not isinstance(rows, dict):
+        raise TypeError("not an object")
+    return rows
 
 
 _NEWEST: Final = """INSERT INTO row_journal (name, seq) VALUES (?, ?)

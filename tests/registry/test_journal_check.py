@@ -2,17 +2,19 @@
 
 import json
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.registries import NOW, REGISTRY_ID, fill, license_id, tampering, writing
 
+from polygent_issuer import processes
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.registry import Registry, customers, journal, journal_check
-from polygent_issuer.registry.errors import RegistryDamaged
+from polygent_issuer.registry.errors import RegistryDamaged, RegistryLocked
 from polygent_issuer.registry.journal_check import head_text, noted_line, parse_head, parse_noted
 from polygent_issuer.registry.row_check import row_digests
 
@@ -20,12 +22,38 @@ Tamper = Callable[[sqlite3.Connection], object]
 ONE, TWO = license_id(1), license_id(2)
 
 
+@pytest.fixture(autouse=True)
+def _two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start another process for a journal of any length, on any machine."""
+    monkeypatch.setattr(journal_check, "MANY", {"fork": 0, "spawn": 0})
+    monkeypatch.setattr(journal_check, "_PART", 3)
+    monkeypatch.setattr(processes, "cores", lambda: 2)
+
+
 def check(path: Path, *against: str) -> journal_check.JournalCheck:
-    """Check a registry."""
+    """Check a registry in one process and in two, which find the same."""
     heads = tuple(head for text in against if (head := parse_head(text)))
     assert len(heads) == len(against)
-    with Registry.open(path) as opened, opened.reading() as db:
-        return journal_check.verify(db, against=heads)
+    with Registry.open(path) as opened:
+        with opened.reading(checked=False) as db:
+            alone = journal_check.verify(db, against=heads)
+        assert journal_check.verify_registry(opened, against=heads) == alone
+    return alone
+
+
+def ask_with(
+    monkeypatch: pytest.MonkeyPatch, change: Callable[[processes.Ask], processes.Ask | None]
+) -> None:
+    """Change the function that asks the other process."""
+    another = processes.another
+
+    @contextmanager
+    def changed(work: processes.Work, *, start: processes.Method) -> Iterator[processes.Ask | None]:
+        with another(work, start=start) as ask:
+            assert ask is not None
+            yield change(ask)
+
+    monkeypatch.setattr(processes, "another", changed)
 
 
 @pytest.fixture
@@ -195,6 +223,82 @@ def test_tampering_is_found(filled: Path, tamper: Tamper, problems: list[str]) -
     for problem, expected in zip(found, problems, strict=True):
         assert problem.startswith(expected)
         assert expected in (problem, "keys/")
+
+
+def test_another_process_reads_all_rows(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process compares the rows, in several parts, and does not read them, too."""
+    parts: list[list[tuple[str, str]]] = []
+
+    def noted(ask: processes.Ask) -> processes.Ask:
+        def ask_and_note(chunks: Iterable[Any]) -> Iterator[Any]:
+            for head, rows in ask(chunks):
+                parts.append(rows)
+                yield head, rows
+
+        return ask_and_note
+
+    ask_with(monkeypatch, noted)
+    assert check(filled).problems == ()
+    assert [len(rows) for rows in parts[:-1]] == [3] * (len(parts) - 1)
+    with Registry.open(filled) as opened, opened.reading(checked=False) as db:
+        (count,) = next(iter(db.execute("SELECT count(*) FROM row_journal")))
+    assert sum(map(len, parts)) == count
+    parts.clear()
+    with tampering(filled) as raw:
+        raw.execute("UPDATE customers SET crm = NULL WHERE slug = 'globex'")
+    assert check(filled).problems == ("customers/1 was changed outside the journal",)
+    assert parts
+
+
+def test_without_another_process_this_one_reads_the_rows(
+    filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system may allow no process, and the engine no second connection."""
+    ask_with(monkeypatch, lambda _: None)
+    assert check(filled).problems == ()
+    monkeypatch.setattr(Registry, "again", lambda _: None)
+    monkeypatch.delattr(processes, "another")
+    assert check(filled).problems == ()
+
+
+def test_rows_of_another_head_are_not_used(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The registry may have been replaced before the other process opened it."""
+
+    def older(ask: processes.Ask) -> processes.Ask:
+        return lambda chunks: (((1, bytes(32)), rows[:1]) for _, rows in ask(chunks))
+
+    ask_with(monkeypatch, older)
+    assert check(filled).problems == ()
+
+
+def test_a_writer_that_waits_does_not_stop_the_check(
+    filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for the check to end, and SQLite lets no new reader in meanwhile."""
+    refused: list[RegistryLocked] = []
+
+    def noted(results: Iterator[Any]) -> Iterator[Any]:
+        try:
+            yield from results
+        except RegistryLocked as error:
+            refused.append(error)
+            raise
+
+    def after_a_writer(ask: processes.Ask) -> processes.Ask:
+        def ask_later(chunks: Iterable[Any]) -> Iterator[Any]:
+            writer.execute("BEGIN IMMEDIATE")
+            writer.execute("INSERT INTO documents VALUES (9, 'x', x'00', 'x', 'x', 'x')")
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                writer.execute("COMMIT")
+            return noted(ask(chunks))
+
+        return ask_later
+
+    monkeypatch.setattr(processes, "method", lambda: "spawn")  # a fork has this process's locks
+    ask_with(monkeypatch, after_a_writer)
+    with closing(sqlite3.connect(filled, timeout=0, isolation_level=None)) as writer:
+        assert check(filled).problems == ()
+    assert refused
 
 
 def test_each_row_of_row_journal_is_checked(filled: Path) -> None:

@@ -52,8 +52,7 @@ def verify(
     """
     heads = noted_heads(against)
     place = None if note is None else _place(invocation, note)
-    with invocation.registry.reading(checked=False) as db:
-        check = journal_check.verify(db, against=heads)
+    check = journal_check.verify_registry(invocation.registry, against=heads)
     noted = None if check.problems else place
     if noted is not None:
         _note(invocation, check, noted)
