@@ -32,7 +32,7 @@ from polygent_issuer.verifier.verifier import acceptance_report
 if TYPE_CHECKING:
     from polygent_issuer.registry import LicenseRecord, Reading, Registry
     from polygent_issuer.registry.keys import CompromisedKey
-    from polygent_issuer.registry.summaries import LicenseState
+    from polygent_issuer.registry.licenses import LicenseState
 
 _CODES: Final = tuple(CheckCode)
 _WINDOW: Final = _CODES.index(CheckCode.STALE_ISSUE_DATE)
@@ -225,9 +225,9 @@ def _authenticate(verifier: Verifier, file: LicenseFile) -> License | None:
 def _states(db: "Reading | None", ids: Sequence[str]) -> "Mapping[str, LicenseState]":
     if db is None or not ids:
         return {}
-    from polygent_issuer.registry import summaries  # noqa: PLC0415  # 20 ms
+    from polygent_issuer.registry import licenses  # noqa: PLC0415  # 20 ms
 
-    return summaries.license_states(db, ids)
+    return licenses.states(db, ids)
 
 
 class _Judge:
@@ -324,11 +324,11 @@ class _Judge:
 
 def _of_file(db: "Reading", kid: str, data: bytes) -> "LicenseState | None":
     """Return the state of the license that was issued as exactly these bytes."""
-    from polygent_issuer.registry import licenses, summaries  # noqa: PLC0415  # 20 ms
+    from polygent_issuer.registry import licenses  # noqa: PLC0415  # 20 ms
 
     token = jws.parse(data)
     record = licenses.of_file(db, kid, jws.assemble(token.signing_input, token.signature))
-    return None if record is None else summaries.license_states(db, [record.id])[record.id]
+    return None if record is None else licenses.states(db, [record.id])[record.id]
 
 
 def _explained_unknown(row: CheckRow, compromised: "CompromisedKey | None") -> CheckRow:

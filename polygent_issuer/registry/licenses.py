@@ -1,6 +1,7 @@
 """All issued licenses, each with the exact bytes of its file."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Final
@@ -12,6 +13,7 @@ from polygent_issuer.registry.engine import Params, in_chunks, where_clause
 from polygent_issuer.registry.errors import NAMED, ambiguous, not_found
 from polygent_issuer.registry.records import (
     Customer,
+    Fields,
     LicenseRecord,
     LicenseStatus,
     Value,
@@ -39,7 +41,13 @@ STATUS: Final = {
     LicenseStatus.RETIRED: "retired_at IS NOT NULL",
 }
 """The SQL condition for each status."""
+STATUS_COLUMN: Final = """CASE WHEN replaced_by IS NOT NULL THEN 'replaced'
+    WHEN retired_at IS NOT NULL THEN 'retired' ELSE 'current' END AS status"""
 CURRENT: Final = f"({STATUS[LicenseStatus.CURRENT]})"
+_STATES: Final = f"""SELECT licenses.id AS id, machines.fingerprint AS fingerprint, replaced_by,
+    {STATUS_COLUMN}, replaced_by IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM licenses AS successors WHERE successors.id = licenses.replaced_by) AS orphaned
+    FROM licenses LEFT JOIN machines ON machines.id = machine_id WHERE licenses.id IN"""  # noqa: S608
 _ARCHIVED: Final = "customer_id IN (SELECT id FROM customers WHERE archived_at IS NOT NULL)"
 _DUE: Final = f"WHERE {CURRENT} AND NOT {_ARCHIVED} AND expires_at < ?"
 _SHORTEST: Final = 4
@@ -237,6 +245,40 @@ def of_file(db: Reading, kid: str, file: bytes) -> LicenseRecord | None:
     digest = sha256(file).hexdigest()
     record = db.one(_license, f"{_SELECT} WHERE kid = ? AND sha256 = ?", (kid, digest))
     return None if record is None else checked(db, record)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LicenseState:
+    """The current state of a license, and the current fingerprint of its machine, if it has one."""
+
+    id: str
+    fingerprint: str | None
+    replaced_by: str | None
+    status: LicenseStatus
+
+    @property
+    def is_current(self) -> bool:
+        """True if the license is neither replaced nor retired."""
+        return self.status is LicenseStatus.CURRENT
+
+
+_state: Final = reader(LicenseState)
+
+
+def states(db: Reading, ids: Sequence[str]) -> Mapping[str, LicenseState]:
+    """Return the states of licenses by id; unknown licenses are left out.
+
+    Args:
+        ids: at most some hundreds, because each is a parameter of one statement.
+    """
+
+    def state(row: Fields) -> tuple[str, LicenseState]:
+        one = _state(row)
+        if row["orphaned"]:
+            raise db.damaged(f"lacks the license that replaced {escape_short(one.id)}")
+        return one.id, one
+
+    return dict(db.each(state, f"{_STATES} ({', '.join('?' * len(ids))})", tuple(ids)))
 
 
 def add(

@@ -1,6 +1,6 @@
 """Queries for a few columns of many rows: counts, overviews, shell completion, many files."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
@@ -9,7 +9,7 @@ from polygent_issuer.registry import machines
 from polygent_issuer.registry.customer_names import text_range
 from polygent_issuer.registry.customers import COLUMNS, SELECT, of_row
 from polygent_issuer.registry.engine import Params
-from polygent_issuer.registry.licenses import CURRENT
+from polygent_issuer.registry.licenses import CURRENT, STATUS_COLUMN
 from polygent_issuer.registry.records import (
     Customer,
     Fields,
@@ -23,7 +23,6 @@ from polygent_issuer.registry.records import (
     whole_seconds,
 )
 from polygent_issuer.registry.transactions import Reading
-from polygent_issuer.text import escape_short
 
 _Row = TypeVar("_Row")
 
@@ -36,12 +35,6 @@ _CUSTOMERS: Final = f"""SELECT {COLUMNS},
     (SELECT count(*) FROM licenses WHERE {_THEIRS}) AS current,
     (SELECT min(expires_at) FROM licenses WHERE {_THEIRS}) AS first
     FROM customers"""  # noqa: S608  # columns and conditions of our own
-_STATUS: Final = """CASE WHEN replaced_by IS NOT NULL THEN 'replaced'
-    WHEN retired_at IS NOT NULL THEN 'retired' ELSE 'current' END AS status"""
-_STATES: Final = f"""SELECT licenses.id AS id, machines.fingerprint AS fingerprint, replaced_by,
-    {_STATUS}, replaced_by IS NOT NULL AND NOT EXISTS (
-        SELECT 1 FROM licenses AS successors WHERE successors.id = licenses.replaced_by) AS orphaned
-    FROM licenses LEFT JOIN machines ON machines.id = machine_id WHERE licenses.id IN"""  # noqa: S608
 _ENDS: Final = f"""SELECT expires_at, customer_id,
     (SELECT name FROM customers WHERE customers.id = customer_id) AS customer
     FROM licenses WHERE {CURRENT}
@@ -55,7 +48,8 @@ _IDS: Final = f"""SELECT id, CASE WHEN (SELECT count(*) FROM (SELECT 1 FROM lice
         AND other.id < substr(licenses.id, 1, {SHORT}) || '\U0010ffff' LIMIT 2) AS same) = 1
         THEN substr(id, 1, {SHORT}) ELSE id END AS short,
     (SELECT slug FROM customers WHERE customers.id = customer_id) AS customer,
-    (SELECT label FROM machines WHERE machines.id = machine_id) AS machine, expires_at, {_STATUS}
+    (SELECT label FROM machines WHERE machines.id = machine_id) AS machine, expires_at,
+    {STATUS_COLUMN}
     FROM licenses"""  # noqa: S608  # a number of our own
 
 
@@ -87,40 +81,6 @@ def count_all(db: Reading) -> dict[str, int]:
         table: db.value(as_int, f"SELECT count(*) FROM {table}") or 0  # noqa: S608  # tables of our own
         for table in _COUNTED
     }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LicenseState:
-    """The current state of a license, and the current fingerprint of its machine, if it has one."""
-
-    id: str
-    fingerprint: str | None
-    replaced_by: str | None
-    status: LicenseStatus
-
-    @property
-    def is_current(self) -> bool:
-        """True if the license is neither replaced nor retired."""
-        return self.status is LicenseStatus.CURRENT
-
-
-_state: Final = reader(LicenseState)
-
-
-def license_states(db: Reading, ids: Sequence[str]) -> Mapping[str, LicenseState]:
-    """Return the states of licenses by id; unknown licenses are left out.
-
-    Args:
-        ids: at most some hundreds, because each is a parameter of one statement.
-    """
-
-    def state(row: Fields) -> tuple[str, LicenseState]:
-        one = _state(row)
-        if row["orphaned"]:
-            raise db.damaged(f"lacks the license that replaced {escape_short(one.id)}")
-        return one.id, one
-
-    return dict(db.each(state, f"{_STATES} ({', '.join('?' * len(ids))})", tuple(ids)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

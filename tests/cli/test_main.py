@@ -389,6 +389,24 @@ def test_lists_without_licenses_do_not_import_cryptography(
     assert not loaded & {"cryptography", "polygent_issuer.verifier", "pydantic", "keyring"}
 
 
+def test_verify_with_a_public_key_does_not_import_the_registry() -> None:
+    """It opens none, and the import would take a tenth of its time."""
+    example = Path(__file__).parents[2] / "keys.example"
+    files = [str(example / "example.lic"), "--public-key", str(example / "public.pem")]
+    program = (
+        "import sys\n"
+        "from polygent_issuer.cli.main import run\n"
+        f"run({['verify', *files]!r})\n"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    bare = {"PATH": os.environ["PATH"]}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, check=True, text=True, env=bare)
+    assert "accepted" in done.stdout
+    loaded = set(done.stderr.split())
+    assert not loaded & {"sqlite3", "polygent_issuer.registry", "pydantic", "keyring", "rich"}
+
+
 def test_the_version_is_printed(empty_desk: Desk) -> None:
     """`--version` works with and without other options."""
     expected = f"polygent-issue {polygent_issuer.__version__}\n"

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from polygent_issuer.cli.output import json_text
 from polygent_issuer.cli.output.model import Block, Fields, Line, Style
-from polygent_issuer.cli.output.records import list_command, reissue_command
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing import remedies
 from polygent_issuer.issuing.verification import (
@@ -62,6 +61,8 @@ def command(result: VerificationResult, row: CheckRow) -> Hint:
         if not latest.is_current:
             return run("customer", "show", latest.customer_slug)
         if row.code is CheckCode.UNKNOWN_KEY:
+            from polygent_issuer.cli.output.records import reissue_command  # 20 ms
+
             return reissue_command(latest, result.at)
         if row.code not in _OF_A_FILE:
             this = (latest.customer_slug, "--license", latest.id[:8])
@@ -112,6 +113,8 @@ def _unknown(result: VerificationResult) -> str:
 
 def _which_key(result: VerificationResult) -> Hint:
     if result.compromised is not None:
+        from polygent_issuer.cli.output.records import list_command  # as above
+
         return list_command(result.compromised.label)
     if result.own_keys:
         return run("key", "list")
