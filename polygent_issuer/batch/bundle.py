@@ -10,10 +10,11 @@ import tempfile
 import zipfile
 import zlib
 from codecs import BOM_UTF8
-from collections.abc import Container, Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -125,31 +126,33 @@ class Bundle:
         def fill(db: Writing) -> None:
             outbox_delivery.sweep(db, self.target.parent, prefix)
             outbox.clear_superseded(db, place)
-            vouched = self._vouched(db, place)
-            if not vouched:
+            waiting, written = self._vouched(db, place), list[str]()
+            first = next(waiting, None)
+            if first is None:
                 return
-            files.prepare_with(
-                lambda temp: self._fill(db, temp, vouched),
-                self.target,
-                temp_name=f"{prefix}bundle.tmp",
-            ).publish(self.target.name)
-            outbox.clear(db, *vouched)
+
+            def write(temp: Path) -> None:
+                written.extend(write_archive(temp, chain((first,), waiting), self._window))
+
+            temp_name = f"{prefix}bundle.tmp"
+            files.prepare_with(write, self.target, temp_name=temp_name).publish(self.target.name)
+            outbox.clear(db, *written)
+            self.written = len(written)
 
         change.finish(registry, fill, now=now, actor=actor)
 
-    def _vouched(self, db: Reading, place: str) -> dict[str, None]:
-        """Return the IDs of the licenses that the journal records for this archive, in order."""
-        return {
-            each.id: None
-            for each in outbox.for_archive(db, place)
-            if self._signed.get(each.id) == (each.name, sha256(each.file).digest())
-            or _is_vouched(db, each, place)
-        }
+    def _vouched(self, db: Reading, place: str) -> Iterator[outbox.Bundled]:
+        """Yield the licenses that the journal records for this archive, by their IDs."""
+        for each in outbox.for_archive(db, place):
+            signed = self._signed.get(each.id)
+            if signed == (each.name, sha256(each.file).digest()) or _is_vouched(db, each, place):
+                yield each
 
     def _clear_archived(self, db: Writing) -> None:
         place = str(self.target)
-        archived, vouched = self._whole(outbox.for_archive(db, place)), self._vouched(db, place)
-        outbox.clear(db, *(archived if archived >= vouched.keys() else archived - vouched.keys()))
+        archived = self._whole(outbox.for_archive(db, place))
+        vouched = {each.id for each in self._vouched(db, place)}
+        outbox.clear(db, *(archived if archived >= vouched else archived - vouched))
 
     def _whole(self, waiting: Iterable[outbox.Bundled]) -> set[str]:
         """Return the IDs of the licenses whose complete files are in the archive."""
@@ -161,22 +164,18 @@ class Bundle:
         except (OSError, zipfile.BadZipFile):
             return set()
 
-    def _fill(self, db: Reading, temp: Path, vouched: Container[str]) -> None:
-        every = outbox.for_archive(db, str(self.target))
-        waiting = (each for each in every if each.id in vouched)
-        self.written = write_archive(temp, waiting, self._window)
 
-
-def write_archive(temp: Path, entries: Iterable[outbox.Bundled], window: timedelta) -> int:
-    """Write license files and their manifest into a ZIP archive; return the number of files."""
-    count = 0
+def write_archive(temp: Path, entries: Iterable[outbox.Bundled], window: timedelta) -> list[str]:
+    """Write license files and their manifest into a ZIP archive; return the IDs, in order."""
+    written = []
     with (
         zipfile.ZipFile(temp, "w") as archive,
         tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as manifest,
     ):
         rows = csv.writer(manifest)
         rows.writerow(COLUMNS)
-        for count, each in enumerate(entries, start=1):  # noqa: B007 - the last number
+        for each in entries:
+            written.append(each.id)
             archive.writestr(_entry(each.name, each.issued_at), each.file)
             rows.writerow(_row(each, window))
         manifest.seek(0)
@@ -184,7 +183,7 @@ def write_archive(temp: Path, entries: Iterable[outbox.Bundled], window: timedel
             entry.write(BOM_UTF8)  # without a BOM Excel reads the system's code page
             for line in manifest:
                 entry.write(line.encode())
-    return count
+    return written
 
 
 def licenses_in(path: Path) -> tuple[str, ...]:

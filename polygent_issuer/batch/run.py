@@ -22,6 +22,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
+from pathlib import Path
 from time import monotonic
 from typing import Final
 
@@ -210,11 +211,21 @@ class BatchRunner:
                     hint="run the command again",
                 )
             try:
-                path = self._destination.free_target(proposal)
+                path = self._path(proposal)
             except OutputProblem as problem:
                 return item, problem
             issued.append(sign(proposal, signer, path))
         return item, tuple(issued)
+
+    def _path(self, proposal: Proposal) -> Path | None:
+        """Return the path of a license, which must be free; the caller checks that of an archive.
+
+        Raises:
+            OutputProblem: as `Destination.free_target`.
+        """
+        if self._into_bundle:
+            return self._destination.target(proposal)
+        return self._destination.free_target(proposal)
 
     def _write_group(self, group: Group) -> tuple[list[Outcome], ToIssue | None]:
         """Do steps 3 to 5 for the first items of a group, and remove them from it.

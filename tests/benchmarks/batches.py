@@ -157,16 +157,17 @@ def renew(folder: Path, into: Path) -> int:
             now=NOW,
             actor=ADA,
         )
+        archive = into if into.suffix == ".zip" else None
         count, bundle = 0, Bundle(into, window=WINDOW)
         for outcome in run.outcomes(
             renewals.of_licenses(registry, expires_before=NOW + timedelta(days=30))
         ):
             if not isinstance(outcome, Done):
                 raise SystemExit(f"not renewed: {outcome}")
-            told.write(json.dumps(outcome_json(outcome, Settings(), {})) + "\n")
+            told.write(json.dumps(outcome_json(outcome, Settings(), {}, archive)) + "\n")
             count += 1
             bundle.note(outcome)
-        if into.suffix == ".zip":
+        if archive is not None:
             bundle.finish(registry, now=NOW, actor=ADA)
         return count
 

@@ -20,7 +20,6 @@ from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.cli.output.proposal import change_text, days_text, issued_json, proposal_json
 from polygent_issuer.errors import IssuerError, UsageProblem
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal
 from polygent_issuer.text import escape
 
@@ -53,11 +52,14 @@ def preview_json(item: PreviewItem, settings: Settings) -> dict[str, Any]:
     }
 
 
-def outcome_blocks(outcome: Outcome, drafts: Drafts) -> Iterable[Block]:
+def outcome_blocks(
+    outcome: Outcome, drafts: Drafts, archive: Path | None = None
+) -> Iterable[Block]:
     """Yield one line for each issued license, or for an item with a note.
 
     Args:
         drafts: the mail drafts, by the ID of the license.
+        archive: the archive of the batch, if there is one.
     """
     if isinstance(outcome, Kept):
         if outcome.decision.note is not None:
@@ -68,7 +70,7 @@ def outcome_blocks(outcome: Outcome, drafts: Drafts) -> Iterable[Block]:
         word = DONE[each.proposal.action]
         yield Line(f"{word} {outcome.job.place}: {_change(each.proposal)}", "good")
         if each.path is not None:
-            where = each.path.name if _archive(each.path) else each.path
+            where = each.path if archive is None else each.path.name
             yield Line(f"file: {where}", indent=1)
         for draft in drafts.get(each.proposal.license.jti, ()):
             yield Line(f"mail draft: {draft}", indent=1)
@@ -76,8 +78,14 @@ def outcome_blocks(outcome: Outcome, drafts: Drafts) -> Iterable[Block]:
         yield Line(outcome.note, "dim", 1)
 
 
-def outcome_json(outcome: Outcome, settings: Settings, drafts: Drafts) -> dict[str, Any]:
-    """Return the outcome for programs; `outcome` is `done`, `kept`, `skipped` or `failed`."""
+def outcome_json(
+    outcome: Outcome, settings: Settings, drafts: Drafts, archive: Path | None = None
+) -> dict[str, Any]:
+    """Return the outcome for programs; `outcome` is `done`, `kept`, `skipped` or `failed`.
+
+    Args:
+        drafts, archive: as for `outcome_blocks`.
+    """
     word = outcome.word if isinstance(outcome, Kept) else type(outcome).__name__.lower()
     members: dict[str, Any] = {"outcome": word, "item": outcome.job.place}
     if isinstance(outcome, Kept):
@@ -89,7 +97,7 @@ def outcome_json(outcome: Outcome, settings: Settings, drafts: Drafts) -> dict[s
             drafts=drafts.get(each.proposal.license.jti, ()),
             agreed=outcome.job.consent,
         )
-        | _within_archive(each.path)
+        | _within_archive(each.path, archive)
         for each in outcome.issued
     ]
     if isinstance(outcome, Failed):
@@ -108,15 +116,11 @@ def _change(proposal: Proposal) -> str:
     return ", ".join((day, *map(change_text, proposal.differences)))
 
 
-def _within_archive(path: Path | None) -> dict[str, str]:
+def _within_archive(path: Path | None, archive: Path | None) -> dict[str, str]:
     """Return the archive of a file and its name there; nothing for a file in a folder."""
-    archive = _archive(path)
-    return {} if path is None or archive is None else {"archive": archive, "file": path.name}
-
-
-def _archive(path: Path | None) -> str | None:
-    place = None if path is None else str(path.parent)
-    return place if place is not None and outbox_delivery.is_bundle(place) else None
+    if path is None or archive is None:
+        return {}
+    return {"archive": str(archive), "file": path.name}
 
 
 class ReportFile:
@@ -232,13 +236,15 @@ class BatchReporter:
         as_json = self._invocation.as_json
         self._invocation.in_lines |= as_json
         has_members = as_json or self._report is not None
-        members = outcome_json(outcome, self._invocation.settings, drafts) if has_members else {}
+        settings = self._invocation.settings
+        archive = None if self.bundle is None else self.bundle.target
+        members = outcome_json(outcome, settings, drafts, archive) if has_members else {}
         if self._report is not None:
             self._report.add(members)
         if self._invocation.quiet and isinstance(outcome, Kept) and not as_json:
             return
         if self.bundle is not None:
-            blocks, width = outcome_blocks(outcome, drafts), result.width_of(sys.stdout)
+            blocks, width = outcome_blocks(outcome, drafts, archive), result.width_of(sys.stdout)
             lines = [json_text.line(members)] if as_json else result.plain_lines(blocks, width)
             self._waiting += (f"{line}\n" for line in lines)
         elif as_json:
