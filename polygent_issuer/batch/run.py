@@ -21,7 +21,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -47,7 +47,7 @@ from polygent_issuer.findings import Finding, require
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.proposal import Proposal
 from polygent_issuer.issuing.signing import Destination, Issued, delivery_failed, record_issue, sign
-from polygent_issuer.keys.signer import Signer
+from polygent_issuer.keys.signer import Signer, at_once
 from polygent_issuer.registry import Actor, Reading, Registry, Writing, change, journal, outbox
 
 MAX_GROUP_SIZE: Final = 256
@@ -157,7 +157,7 @@ class BatchRunner:
             if changed is not None:
                 tries = 1 if outcomes else tries + 1
                 if tries <= _TRIES:
-                    group.signed[0] = self._sign_item(changed)
+                    (group.signed[0],) = self._sign_items([changed])
                 else:
                     del group.signed[0]
                     yield Failed(job=changed.job, error=_changed())
@@ -188,34 +188,42 @@ class BatchRunner:
 
     def _sign_group(self, group: Group) -> None:
         """Do step 2 for as many items as time allows."""
+        together = max(map(at_once, self._signers.values()), default=1)
         until = monotonic() + _SIGNING
         while group.unsigned:
-            group.signed.append(self._sign_item(group.unsigned[0]))
-            del group.unsigned[0]
+            group.signed += self._sign_items(group.unsigned[:together])
+            del group.unsigned[:together]
             if monotonic() > until or self._stopped():
                 return
 
-    def _sign_item(self, item: DecidedItem) -> SignedItem:
-        """Sign an item, or return the error that prevents it.
+    def _sign_items(self, items: Sequence[DecidedItem]) -> Iterator[SignedItem]:
+        """Sign items together; yield each, or the error that prevents it.
 
         Raises:
             KeyUnavailable: the key failed, which affects all items.
         """
-        issued: list[Issued] = []
-        for proposal in item.decision.proposals if isinstance(item, ToIssue) else ():
-            signer = self._signers.get(proposal.key.kid)
-            if signer is None:
-                return item, RegistryChanged(
-                    "the active signing key changed during the run; nothing was issued for "
-                    f"{item.job.place}",
-                    hint="run the command again",
-                )
-            try:
-                path = self._path(proposal)
-            except OutputProblem as problem:
-                return item, problem
-            issued.append(sign(proposal, signer, path))
-        return item, tuple(issued)
+        prepared = [*map(self._paths, items)]
+        ready = (each for each in prepared if not isinstance(each, IssuerError))
+        issued = iter(sign(chain.from_iterable(ready), self._signers))
+        for item, each in zip(items, prepared, strict=True):
+            if isinstance(each, IssuerError):
+                yield item, each
+            else:
+                yield item, tuple(islice(issued, len(each)))
+
+    def _paths(self, item: DecidedItem) -> list[tuple[Proposal, Path | None]] | IssuerError:
+        """Return the licenses of an item with the paths of their files, or what prevents them."""
+        proposals = item.decision.proposals if isinstance(item, ToIssue) else ()
+        if not all(proposal.key.kid in self._signers for proposal in proposals):
+            return RegistryChanged(
+                "the active signing key changed during the run; nothing was issued for "
+                f"{item.job.place}",
+                hint="run the command again",
+            )
+        try:
+            return [(proposal, self._path(proposal)) for proposal in proposals]
+        except OutputProblem as problem:
+            return problem
 
     def _path(self, proposal: Proposal) -> Path | None:
         """Return the path of a license, which must be free; the caller checks that of an archive.

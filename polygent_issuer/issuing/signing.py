@@ -15,7 +15,7 @@ from polygent_issuer.hints import Hint, join, run
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal, verifier_of
 from polygent_issuer.keys.rotation import label_words, signing_command
-from polygent_issuer.keys.signer import Signer
+from polygent_issuer.keys.signer import Signer, sign_many
 from polygent_issuer.keys.signing import require_usable
 from polygent_issuer.registry import (
     Customer,
@@ -137,15 +137,37 @@ class Issued:
     path: Path | None
 
 
-def sign(proposal: Proposal, signer: Signer, path: Path | None) -> Issued:
-    """Sign, and verify the bytes of the file with the pinned public key (FORMAT §1).
+def sign(
+    several: Iterable[tuple[Proposal, Path | None]], signers: Mapping[str, Signer]
+) -> tuple[Issued, ...]:
+    """Sign, and verify the bytes of each file with the pinned public key (FORMAT §1).
+
+    A service is called once for as many licenses as it signs at once.
+
+    Args:
+        several: the licenses, each with the path of its file (None: stdout).
+        signers: by kid; one for each key of the licenses.
 
     Raises:
         KeyUnavailable: (`signature_refused`) the bytes do not verify, and are discarded.
     """
+    unsigned, of_key = list[tuple[Proposal, Path | None, bytes]](), dict[str, list[bytes]]()
+    for proposal, path in several:
+        kid = proposal.key.kid
+        data = jws.signing_input(kid, proposal.license.to_payload())
+        unsigned.append((proposal, path, data))
+        of_key.setdefault(kid, []).append(data)
+    signatures = dict[bytes, bytes]()
+    for kid, items in of_key.items():
+        signatures.update(zip(items, sign_many(signers[kid], items), strict=True))
+    return tuple(
+        _verified(proposal, path, jws.assemble(data, signatures[data]))
+        for proposal, path, data in unsigned
+    )
+
+
+def _verified(proposal: Proposal, path: Path | None, file: bytes) -> Issued:
     expected = proposal.license
-    signing_input = jws.signing_input(proposal.key.kid, expected.to_payload())
-    file = jws.assemble(signing_input, signer.sign(signing_input))
     try:
         read = verifier_of(proposal.key).verify(
             file, now=expected.issued_at, fingerprint=expected.machine_fingerprint
@@ -286,9 +308,7 @@ def publish(
     for proposal in proposals:
         require(proposal.findings, consent)
     destination.check(proposals)
-    issued = tuple(
-        sign(each, signers[each.key.kid], destination.target(each)) for each in proposals
-    )
+    issued = sign(((each, destination.target(each)) for each in proposals), signers)
     prefix = outbox_delivery.temp_prefix(decided.registry.id)
     temps: dict[str, files.Prepared] = {}
     with ExitStack() as undo:

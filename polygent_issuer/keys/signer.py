@@ -5,7 +5,7 @@ rebuilt from its private number alone, so that a stored public key is never trus
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -46,6 +46,18 @@ class Signer(Protocol):
     def close(self) -> None:
         """Release the resources; the signer cannot be used afterwards."""
         ...
+
+
+def at_once(signer: Signer) -> int:
+    """Return the largest number of signatures of one call; it is 1 unless a service signs."""
+    number: int = getattr(signer, "at_once", 1)
+    return number
+
+
+def sign_many(signer: Signer, items: Sequence[bytes]) -> list[bytes]:
+    """Sign each of the items as `sign` does, with as few calls as the signer allows."""
+    many: Callable[[Sequence[bytes]], list[bytes]] | None = getattr(signer, "sign_many", None)
+    return [*map(signer.sign, items)] if many is None else many(items)
 
 
 class SoftwareSigner:

@@ -1,12 +1,14 @@
 """A run: items in order, each independent, durable before they are reported, none issued twice."""
 
 import os
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from support.batches import Batches, accepting, errors, words
 from support.many_customers import old_id
 from support.office import ADA, NOW
@@ -277,6 +279,33 @@ def test_a_failing_key_ends_the_batch(batches: Batches, kind: type[_Wrong], code
     assert words(told) == ["renew"] * 4
     assert len(batches.licenses()) == 9 + 4
     assert len(batches.files()) == 4
+    assert batches.sound()
+
+
+class _Service(SoftwareSigner):
+    """Signs up to three items in one call, as a service does; `sizes` has the size of each."""
+
+    at_once = 3
+
+    def __init__(self, private_key: EllipticCurvePrivateKey) -> None:
+        """Count no call yet."""
+        super().__init__(private_key)
+        self.sizes: list[int] = []
+
+    def sign_many(self, items: Sequence[bytes]) -> list[bytes]:
+        """The signatures, by one call."""
+        self.sizes.append(len(items))
+        return [*map(self.sign, items)]
+
+
+def test_a_service_signs_several_items_in_one_call(batches: Batches) -> None:
+    """Each call has as many items as the service allows, and none of another group."""
+    batches.crowd(9)
+    service = _Service(batches.office.signer.private_key)
+    batches.office.signer = service
+    outcomes = batches.done([*batches.due()])
+    assert words(outcomes) == ["renew"] * 9
+    assert service.sizes == [3, 1, 3, 1, 1]
     assert batches.sound()
 
 

@@ -131,11 +131,11 @@ def test_a_verified_file_equals_the_decided_license(
         term=None,
         plan=None,
     )
-    file = sign(proposal, SIGNER, None).file
+    file = sign([(proposal, None)], {SIGNER.kid: SIGNER})[0].file
     verifier = Verifier(KeySet.of(SIGNER.public_key))
     read = verifier.verify(file, now=NOW, fingerprint=license_.machine_fingerprint)
     assert read == license_
     assert Terms.of(read) == chosen
     assert file.isascii()
     assert file.count(b"\n") == 1
-    assert file == sign(proposal, SIGNER, None).file
+    assert file == sign([(proposal, None)], {SIGNER.kid: SIGNER})[0].file
