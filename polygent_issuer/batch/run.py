@@ -48,7 +48,16 @@ from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.proposal import Proposal
 from polygent_issuer.issuing.signing import Destination, Issued, delivery_failed, record_issue, sign
 from polygent_issuer.keys.signer import Signer, at_once
-from polygent_issuer.registry import Actor, Reading, Registry, Writing, change, journal, outbox
+from polygent_issuer.registry import (
+    Actor,
+    Reading,
+    Registry,
+    Writing,
+    change,
+    journal,
+    licenses,
+    outbox,
+)
 
 MAX_GROUP_SIZE: Final = 256
 """The maximum number of items of one COMMIT."""
@@ -279,6 +288,9 @@ class BatchRunner:
         """Do steps 3 and 4 until the time is over, or an item has to be signed again."""
         outcomes: list[Outcome] = []
         until = monotonic() + _WRITING
+        ready = (issued for _, issued in group.signed if not isinstance(issued, IssuerError))
+        ids = (each.proposal.license.jti for each in chain.from_iterable(ready))
+        licenses.read_ahead_new(db, ids)
         for signed, issued in group.signed:
             item = self._decide(db, signed.job) if group.may_affect(signed) else signed
             if not isinstance(item, ToIssue):

@@ -279,6 +279,8 @@ def replaced_note(db: Reading, record: LicenseRecord, now: datetime) -> OldFileN
     old, key = f"the old file {record.id[:8]}", keys.pinned(db, record.kid)
     works = f"stays valid until {until} on servers where it is installed"
     work = "keep working on servers where they are installed"
+    if key.may_sign:
+        return OldFileNote(f"{old} {works}", many=work, until=ends)
     signed_with = f"signed with {escape(key.label)}, which is"
     if key.compromised:
         only = "only on servers that still trust that key"
@@ -287,10 +289,8 @@ def replaced_note(db: Reading, record: LicenseRecord, now: datetime) -> OldFileN
             many=f"were {signed_with} compromised; they work {only}",
             until=None,
         )
-    if key.retired_at is not None:
-        text = f"{old} was {signed_with} retired; it {works}"
-        return OldFileNote(text, many=f"were {signed_with} retired; they {work}", until=ends)
-    return OldFileNote(f"{old} {works}", many=work, until=ends)
+    text = f"{old} was {signed_with} retired; it {works}"
+    return OldFileNote(text, many=f"were {signed_with} retired; they {work}", until=ends)
 
 
 def old_file_notes(notes: Iterable[OldFileNote]) -> list[str]:

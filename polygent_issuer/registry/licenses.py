@@ -8,6 +8,7 @@ from typing import Final
 
 from polygent_issuer.errors import NotFound, RegistryChanged
 from polygent_issuer.hints import Hint, run
+from polygent_issuer.registry import customers
 from polygent_issuer.registry.customer_names import text_range
 from polygent_issuer.registry.engine import Params, in_chunks, where_clause
 from polygent_issuer.registry.errors import NAMED, ambiguous, not_found
@@ -70,10 +71,18 @@ def by_id(db: Reading, license_id: str) -> LicenseRecord | None:
 def read_ahead(db: Reading, license_ids: Iterable[str]) -> None:
     """Read many licenses with their customers and machines at once, before `get` of each."""
     rows = db.read_ahead("licenses", license_ids)
-    for table, column in (("customers", "customer_id"), ("machines", "machine_id")):
-        ids = {row[column] for row in rows}
-        # `get` refuses a damaged row with another type.
-        db.read_ahead(table, {each for each in ids if isinstance(each, int)})
+    # `get` refuses a damaged row with another type.
+    customer_ids, machine_ids = (
+        {value for row in rows if isinstance(value := row[column], int)}
+        for column in ("customer_id", "machine_id")
+    )
+    customers.read_ahead(db, customer_ids)
+    db.read_ahead("machines", machine_ids)
+
+
+def read_ahead_new(db: Writing, license_ids: Iterable[str]) -> None:
+    """Look for the ids of many new licenses in the journal at once, before `add` of each."""
+    db.row_check.read_ahead_new("licenses", license_ids)
 
 
 def read_each(db: Reading, license_ids: Iterable[str]) -> Iterator[LicenseRecord]:

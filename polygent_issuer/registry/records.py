@@ -63,9 +63,14 @@ def moment(value: Value) -> datetime:
 def seconds(value: Value) -> datetime:
     """Read an aware UTC datetime from a NumericDate in seconds."""
     try:
-        return _EPOCH + timedelta(seconds=as_int(value))
+        return _since_epoch(as_int(value))
     except OverflowError:
         raise ValueError("not a date") from None
+
+
+@lru_cache(maxsize=1024)  # many licenses share few instants
+def _since_epoch(count: int) -> datetime:
+    return _EPOCH + timedelta(seconds=count)
 
 
 def strings(value: Value) -> tuple[str, ...]:

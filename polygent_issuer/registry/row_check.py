@@ -15,6 +15,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import closing
 from functools import cache
 from hashlib import sha256
+from itertools import islice
 from json.encoder import encode_basestring
 from typing import Final
 
@@ -75,6 +76,10 @@ class RowCheck:
         # The rows that were read, each with the number of its newest journal row as last value.
         self._read: dict[str, Row] = {}
         self._sound: set[str] = set()
+        # The rows that the journal has not recorded, as far as that was read ahead.
+        self._new: set[str] = set()
+        # The aliases of customers, as far as they were read ahead, separated by spaces.
+        self.aliases: dict[int, str] = {}
         # For each customer, or None for keys: the number of the newest journal row, and the digest
         # in it, by the name of the row that it wrote.
         self._newest: dict[Value, Recorded] = {}
@@ -84,6 +89,8 @@ class RowCheck:
         """Note a row that this transaction wrote and will record."""
         self._sound.add(name)
         self._read.pop(name, None)
+        if name.startswith("aliases/"):
+            self.aliases.clear()
 
     def note_undone(self, names: Iterable[str]) -> None:
         """Note that writes of some rows were undone.
@@ -92,22 +99,32 @@ class RowCheck:
         """
         for name in names:
             self._read.pop(name, None)
+        self.aliases.clear()
         self.forget_journal()
 
     def forget_journal(self) -> None:
         """Forget the journal rows that were read, because newer ones were written or undone."""
         self._newest.clear()
         self._complete.clear()
+        self._new.clear()
+
+    def read_ahead_new(self, table: str, keys: Iterable[RowKey]) -> None:
+        """Look for the keys of many new rows in a few queries; then `require_new` needs none."""
+        for some in in_chunks(f"{table}/{key}" for key in keys):
+            sql = f"SELECT name FROM row_journal WHERE name IN ({marks(some)})"  # noqa: S608
+            self._new.update(some)
+            self._new.difference_update(row[0] for row in self._connection.stream(sql, some))
 
     def require_new(self, name: str) -> None:
         """Check that the journal has not recorded a row with the key of a new one."""
-        if name not in self._sound:
+        if name not in self._sound and name not in self._new:
             self._require_no_row(name)
 
     def read_ahead(self, table: str, keys: Iterable[RowKey]) -> list[Fields]:
         """Read many rows in a few queries; `require` compares each of them later."""
-        if len(self._read) > _MOST_KEPT:
-            self._read.clear()
+        if len(self._read) > _MOST_KEPT:  # the newer half may be about to be used
+            for name in tuple(islice(self._read, _MOST_KEPT // 2)):
+                del self._read[name]
         rows: list[Row] = []
         for some in in_chunks(keys):
             sql = _WITH_SEQ if self._checked else _ROWS_OF

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from polygent_issuer.errors import InvalidTerms
@@ -58,6 +59,7 @@ def known_zone(name: str | None) -> "ZoneInfo | None":
         return None
 
 
+@lru_cache(maxsize=1024)  # many licenses share few instants
 def instant(moment: datetime) -> str:
     """Format an instant as RFC 3339 in UTC, in whole seconds: `2027-12-01T00:00:00Z`."""
     return f"{in_utc(moment).isoformat(timespec='seconds').removesuffix('+00:00')}Z"
@@ -180,6 +182,7 @@ class Term:
         return f"{self.months}mo" if self.months else f"{self.days}d"
 
 
+@lru_cache(maxsize=1024)  # as `instant`
 def term_end(base: datetime, term: Term) -> datetime:
     """Add a term to an instant and round up to midnight in UTC (FORMAT §6).
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final, TypeVar
 
 from .domain import AllowedDomain
@@ -109,12 +109,12 @@ class License:
     @property
     def issued_at(self) -> datetime:
         """Return `iat` in UTC."""
-        return EPOCH + timedelta(seconds=self.iat)
+        return _instant(self.iat)
 
     @property
     def expires_at(self) -> datetime:
         """Return `exp` in UTC, the first instant at which the license is expired."""
-        return EPOCH + timedelta(seconds=self.exp)
+        return _instant(self.exp)
 
     @classmethod
     def from_payload(cls, payload: bytes) -> "License":
@@ -188,6 +188,11 @@ class License:
             return _encode(self.to_claims()).encode()
         except UnicodeEncodeError:
             raise invalid_claim("payload", "a claim has a lone surrogate") from None
+
+
+@lru_cache(maxsize=1024)  # many licenses share few instants
+def _instant(seconds: int) -> datetime:
+    return EPOCH + timedelta(seconds=seconds)
 
 
 def _characters(ranges: tuple[tuple[int, int], ...]) -> str:
