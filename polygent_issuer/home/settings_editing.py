@@ -1,18 +1,17 @@
 """Write the settings: all of them for a new home, or one of them, keeping comments and order."""
 
 import copy
-import os
 import re
-import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from textwrap import fill, indent
 from typing import Any
 
 from polygent_issuer import files
 from polygent_issuer.errors import InvalidSettings
+from polygent_issuer.files.queue import Queue
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.folder import LIMIT, settings_text
 from polygent_issuer.home.setting_types import (
@@ -37,8 +36,7 @@ from polygent_issuer.home.settings import (
 )
 from polygent_issuer.text import escape, for_toml, nearest
 
-_ATTEMPTS = 200
-_PAUSE = 0.05  # seconds; ten in all
+_PATIENCE = timedelta(seconds=10)
 
 
 @contextmanager
@@ -51,33 +49,16 @@ def settings_lock(home: Path) -> Iterator[None]:
     Raises:
         InvalidSettings: (`invalid_settings`) when another command does not finish.
     """
-    if sys.platform == "win32":
-        yield
-        return
-    import fcntl  # noqa: PLC0415 - Windows lacks it
-
+    queue = Queue(home, _PATIENCE)
+    if not queue.enter():
+        raise InvalidSettings(
+            "the settings are locked by another command",
+            hint="wait until it has finished, then run this command again",
+        )
     try:
-        folder = os.open(home, os.O_RDONLY)
-    except OSError:
-        yield  # reading or writing there reports the problem
-        return
-    try:
-        for attempt in range(_ATTEMPTS):
-            try:
-                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if attempt == _ATTEMPTS - 1:
-                    raise InvalidSettings(
-                        "the settings are locked by another command",
-                        hint="wait until it has finished, then run this command again",
-                    ) from None
-                time.sleep(_PAUSE)
-            except OSError:
-                break  # some network disks do not support locks
         yield
     finally:
-        os.close(folder)
+        queue.leave()
 
 
 _HEAD = """\

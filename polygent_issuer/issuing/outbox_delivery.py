@@ -161,14 +161,18 @@ def _waiting(db: Reading) -> Iterator[tuple[OutboxRow, LicenseRecord]]:
 
 
 def _is_delivered(db: Writing, row: OutboxRow, record: LicenseRecord, prefix: str) -> bool:
-    """Return whether the file is in its place; write it if the journal confirms it."""
+    """Return whether the file is durable in its place; write it if the journal confirms it."""
     if row.folder is None or row.name is None:
         return False
-    if not is_vouched(db, record, row.folder, row.name):
-        return _is_there(row, record)
-    if is_bundle(row.folder):
-        return False
     target = Path(row.folder) / row.name
+    # Under load the command that issued it has delivered it, but not cleared its row yet. It synced
+    # the content before the COMMIT, but perhaps not the name.
+    if _is_there(row, record):
+        with suppress(OutputProblem):
+            files.sync_folder(target.parent)
+            return True
+    if is_bundle(row.folder) or not is_vouched(db, record, row.folder, row.name):
+        return False
     try:
         _remove_empty_file(target)
         write(record.file, target, record.id, prefix)

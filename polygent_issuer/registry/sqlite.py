@@ -5,6 +5,7 @@ read-write even for reading, because a hot journal must be rolled back first.
 """
 
 import math
+import os
 import sqlite3
 import sys
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from polygent_issuer.errors import HomeProblem, RegistryChanged
+from polygent_issuer.files.queue import Queue
 from polygent_issuer.files.reading import irregular
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import schema
@@ -42,9 +44,8 @@ BESIDE: Final = ("-journal", "-wal", "-shm")
 OLDEST_SQLITE: Final = (3, 37)
 
 # SQLite waits in C, where Ctrl-C has no effect; therefore it waits in short slices. In a longer one
-# it looks more and more rarely, ten times a second at the end, and so a command could wait for many
-# seconds while others pass the lock around.
-_SLICE: Final = timedelta(milliseconds=10)
+# it looks more and more rarely, ten times a second at the end.
+_SLICE: Final = timedelta(milliseconds=3)
 _SLICE_PAGES: Final = 4096
 _MOST_PROBLEMS: Final = 100
 _MOST_OBJECTS: Final = 10_000
@@ -117,6 +118,10 @@ class SqliteConnection(Connection):
         self.place = path if named is None else named
         self.file = path
         self._slices = max(1, math.ceil(busy_timeout / _SLICE))
+        # A private copy has no other writers. `registry restore` writes to one in the registry's
+        # folder while it has the registry's lock, for which the first one in the queue may wait.
+        folder = Path(os.path.realpath(path)).parent if named is None else None
+        self._queue = Queue(folder, busy_timeout)
         wait = min(busy_timeout, _SLICE).total_seconds()
         self._opened = _identity(path)
         mode = "ro&immutable=1" if immutable else "ro" if read_only else "rw"
@@ -231,14 +236,22 @@ class SqliteConnection(Connection):
             return as_int(self.fetch(cursor, 1)[0][0])
 
     def begin(self, sql: str) -> None:
-        """Begin a transaction, waiting like `wait_for`; `registry_misuse` if one is open."""
+        """Begin a transaction, waiting like `wait_for`; `registry_misuse` if one is open.
+
+        Writers wait in a queue, and only the first one looks whether the lock is free. If all did,
+        some would find it taken for seconds.
+        """
         try:
             nested = self._sqlite.in_transaction
         except FOREIGN as error:
             raise translate(error, self.place) from error
         if nested:
             raise RegistryMisuse("a transaction of the registry is open already")
-        self.wait_for(sql).close()
+        try:
+            is_first = sql == "BEGIN" or self._queue.enter()
+            (self.wait_for if is_first else self.run)(sql).close()
+        finally:
+            self._queue.leave()
 
     def begin_reading(self) -> None:
         """Begin a transaction that sees one snapshot; commits of others wait for it."""

@@ -345,8 +345,7 @@ def test_two_commands_at_once_lose_nothing(home: Path) -> None:
 
 def test_the_wait_for_the_lock_is_limited(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A command that holds the lock for too long is an error of the other command."""
-    monkeypatch.setattr(settings_editing, "_ATTEMPTS", 2)
-    monkeypatch.setattr(settings_editing, "_PAUSE", 0)
+    monkeypatch.setattr(settings_editing, "_PATIENCE", timedelta(0))
     holder = os.open(home, os.O_RDONLY)
     try:
         fcntl.flock(holder, fcntl.LOCK_EX)

@@ -79,6 +79,27 @@ def test_a_file_that_the_journal_confirms_is_delivered(office: Office) -> None:
     assert outbox_delivery.undelivered_warnings(office.registry) == ()
 
 
+def test_a_file_in_its_place_is_synced_and_not_written_again(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command that issued it delivered it, but was overtaken before it cleared the row."""
+    [issued] = office.publish(office.first)
+    assert issued.path is not None
+    put(office, issued, issued.path.parent, issued.path.name)
+    synced, fsync = list[Path](), os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    deliver(office)
+    assert synced[0] == issued.path.parent
+    assert issued.path not in synced
+    with office.registry.reading() as db:
+        assert outbox.pending(db) == ()
+
+
 def test_changed_bytes_are_not_delivered(office: Office) -> None:
     """An exchanged file is not delivered, even with another digest in its row."""
     undelivered_license(office)

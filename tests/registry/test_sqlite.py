@@ -12,9 +12,11 @@ import pytest
 from support.registries import ACTOR, NOW, new_registry, writing
 
 from polygent_issuer.errors import HomeProblem
+from polygent_issuer.files.queue import Queue
 from polygent_issuer.registry import Registry, customers
+from polygent_issuer.registry.engine import Connection
 from polygent_issuer.registry.errors import RegistryFailed, RegistryLocked, RegistryMisuse
-from polygent_issuer.registry.sqlite import pragmas, require_sqlite
+from polygent_issuer.registry.sqlite import SqliteConnection, pragmas, require_sqlite
 
 BRIEFLY = timedelta(milliseconds=50)
 
@@ -145,6 +147,55 @@ def test_a_writer_waits_for_another_one(registry: Registry, path: Path) -> None:
     with registry.reading() as read:
         found = {customer.slug: customer.id for customer in customers.every(read)}
     assert found == {"first": 1, "second": 2}
+
+
+def waits_in_queue(connection: Connection, sql: str, path: Path) -> bool:
+    """Begin a transaction while another place is the first in the queue of the folder."""
+    entered, enter = list[bool](), Queue.enter
+
+    def note(queue: Queue) -> bool:
+        entered.append(enter(queue))
+        return entered[-1]
+
+    assert isinstance(connection, SqliteConnection)
+    queue = Queue(path.parent, timedelta(0))
+    assert queue.enter()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Queue, "enter", note)
+        connection.begin(sql)
+    connection.roll_back()
+    queue.leave()
+    return entered == [False]
+
+
+@pytest.mark.usefixtures("registry")
+def test_only_writers_wait_in_the_queue(path: Path) -> None:
+    """Afterwards they try once: a foreign program may have locked the folder.
+
+    Nor does a private copy: `registry restore` writes to one while it has the registry's lock.
+    """
+    with Registry.open(path, busy_timeout=BRIEFLY) as other:
+        connection = other._connection
+        assert waits_in_queue(connection, "BEGIN IMMEDIATE", path)
+        assert waits_in_queue(connection, "BEGIN EXCLUSIVE", path)
+        assert not waits_in_queue(connection, "BEGIN", path)
+    copy = SqliteConnection(path, busy_timeout=BRIEFLY, named=path.with_name("backup"))
+    with closing(copy):
+        assert not waits_in_queue(copy, "BEGIN IMMEDIATE", path)
+
+
+def test_a_writer_leaves_the_queue_when_it_has_the_lock_or_gives_up(
+    registry: Registry, path: Path
+) -> None:
+    """So the next one is awake and looks for the lock when a transaction ends."""
+    queue = Queue(path.parent, timedelta(0))
+    with Registry.open(path, busy_timeout=BRIEFLY) as other, writing(registry):
+        assert queue.enter()
+        queue.leave()
+        with pytest.raises(RegistryLocked), writing(other):
+            pass
+        assert queue.enter()
+    queue.leave()
 
 
 def test_unread_rows_do_not_keep_a_lock(registry: Registry, path: Path) -> None:

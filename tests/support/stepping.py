@@ -140,24 +140,33 @@ def stop(point: str) -> None:
         walker.stop(point)
 
 
-def _waiting(
+def _beginning(
+    genuine: Callable[[SqliteConnection, str], None],
+) -> Callable[[SqliteConnection, str], None]:
+    def begin(self: SqliteConnection, sql: str) -> None:
+        walker = _walker()
+        if walker is not None and sql == "BEGIN IMMEDIATE":
+            if walker.committed:
+                walker.stop("clear")
+            while walker.walk.holder is not None:
+                walker.stop("lock")
+            walker.walk.holder = walker
+        genuine(self, sql)
+
+    return begin
+
+
+def _committing(
     genuine: Callable[[SqliteConnection, str], Any],
 ) -> Callable[[SqliteConnection, str], Any]:
     def wait_for(self: SqliteConnection, sql: str) -> Any:
         walker = _walker()
-        if walker is None or sql not in ("BEGIN IMMEDIATE", "COMMIT"):
+        if walker is None or sql != "COMMIT":
             return genuine(self, sql)
-        if sql == "COMMIT":
-            walker.stop("COMMIT")
-            done = genuine(self, sql)
-            walker.committed, walker.walk.holder = True, None
-            return done
-        if walker.committed:
-            walker.stop("clear")
-        while walker.walk.holder is not None:
-            walker.stop("lock")
-        walker.walk.holder = walker
-        return genuine(self, sql)
+        walker.stop("COMMIT")
+        done = genuine(self, sql)
+        walker.committed, walker.walk.holder = True, None
+        return done
 
     return wait_for
 
@@ -199,7 +208,8 @@ def _removing(genuine: Callable[[Any], None]) -> Callable[[Any], None]:
 def stepping() -> Iterator[None]:
     """Make the commands of a walk stop at the COMMIT, the link and the outbox."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SqliteConnection, "wait_for", _waiting(SqliteConnection.wait_for))
+        patch.setattr(SqliteConnection, "begin", _beginning(SqliteConnection.begin))
+        patch.setattr(SqliteConnection, "wait_for", _committing(SqliteConnection.wait_for))
         patch.setattr(SqliteConnection, "roll_back", _rolling_back(SqliteConnection.roll_back))
         patch.setattr(Prepared, "give_name", _linking(Prepared.give_name))
         patch.setattr(disk, "remove", _removing(disk.remove))
