@@ -32,6 +32,7 @@ class Registry:
     def __init__(self, connection: Connection) -> None:
         """Use a connection that `create` or `open` has checked."""
         self._connection = connection
+        self._id: str | None = None
         # The data version of the file after the last transaction, and its compared rows.
         self._last_check: tuple[int | None, RowCheck] | None = None
 
@@ -93,11 +94,12 @@ class Registry:
     @property
     def id(self) -> str:
         """The permanent id that was given to `create`."""
-        with self.reading(checked=False) as db:
-            registry_id = db.value(text, REGISTRY_ID)
-        if registry_id is None:
+        if self._id is None:
+            with self.reading(checked=False) as db:
+                self._id = db.value(text, REGISTRY_ID)
+        if self._id is None:
             raise damaged(self.place, "has no id")
-        return registry_id
+        return self._id
 
     @property
     def place(self) -> Place:
@@ -170,7 +172,7 @@ class Registry:
             db.end()
             connection.commit(db.written_head)
             db.row_check.forget_journal()
-            self._last_check = version, db.row_check
+            self._last_check = connection.version_after(version, db.written_head), db.row_check
         except BaseException as error:
             db.end()
             connection.roll_back()

@@ -136,6 +136,15 @@ class Connection(ABC):
     def data_version(self) -> int | None:
         """Return a number that another connection's commit changes, or None without one."""
 
+    def version_after(self, version: int | None, head: tuple[int, bytes] | None) -> int | None:  # noqa: ARG002  # of one engine
+        """Return what `data_version` is after a commit of this connection.
+
+        Args:
+            version: before the transaction.
+            head: as for `commit`.
+        """
+        return version
+
     @abstractmethod
     def run(self, sql: str, params: Params = ()) -> Cursor:
         """Execute one statement."""

@@ -41,9 +41,16 @@ from polygent_issuer.registry_uri import VERIFIED
 _LOCK: Final = 0x504C4749_504C4749
 _BEGIN: Final = f"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({_LOCK})"
 _SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+# In the same round trip: the version of the tables, and the number of journal rows.
+_STATE: Final = "SELECT version, (SELECT coalesce(max(seq), 0) FROM journal) FROM tables"
 _CONNECT_TIMEOUT: Final = timedelta(seconds=10)
 _PAUSE: Final = timedelta(milliseconds=200)
-_BOUND: Final = (" = ?", " IN (?", "LIMIT 1", "count(*)")
+# The rows of other statements stay on the server until they are fetched, which takes more round
+# trips: those of whole tables are many.
+_FEW: Final = (
+    *(" = ?", " IN (?", "LIMIT 1", "count(*)", "license IS NULL"),
+    *(f"FROM {table}" for table in ("outbox", "keys", "seals", "about", "tables", "pg_attribute")),
+)
 
 
 @lru_cache(maxsize=512)
@@ -54,7 +61,7 @@ def _formatted(sql: str) -> str:
 
 def create(place: str, *, busy_timeout: timedelta) -> "PostgresConnection":
     """Connect to a database without a registry; `registry_exists` if it has one."""
-    connection = PostgresConnection(place, busy_timeout=busy_timeout)
+    connection = PostgresConnection(place, busy_timeout=busy_timeout, blank=True)
     with connection.closed_on_error():
         connection.require_blank()
     return connection
@@ -91,16 +98,21 @@ class PostgresConnection(Connection):
     # Only the owner can add a trigger that changes what others write.
     reads_back = False
 
-    def __init__(self, place: str, *, busy_timeout: timedelta) -> None:
+    def __init__(self, place: str, *, busy_timeout: timedelta, blank: bool = False) -> None:
         """Connect.
 
         Args:
-            place: a URI from `database_uri.parse`.
+            place: a URI from `registry_uri.parse`.
             busy_timeout: the longest time to wait for another command, or for a lost server.
+            blank: the tables do not exist yet.
         """
+        self._blank = blank
         self.place: str = place
         self._timeout = busy_timeout
         self._cursors = 0
+        self._columns: dict[str, tuple[str, ...]] = {}
+        # The state at the begin of the transaction; None before the tables exist.
+        self._state: tuple[int, int] | None = None
         self._connect()
 
     def _connect(self) -> None:
@@ -140,7 +152,7 @@ class PostgresConnection(Connection):
 
     def begin_reading(self) -> None:
         """Begin a transaction that sees one snapshot and cannot write."""
-        self._begin(_SNAPSHOT)
+        self._begin(f"{_SNAPSHOT}; {_STATE}")
 
     def end_reading(self) -> None:
         """End the transaction of `begin_reading`."""
@@ -148,7 +160,7 @@ class PostgresConnection(Connection):
 
     def begin_writing(self) -> None:
         """Begin a transaction with the advisory lock of all writers."""
-        self._begin(_BEGIN)
+        self._begin(_BEGIN if self._blank else f"{_BEGIN}; {_STATE}")
 
     def _begin(self, sql: str) -> None:
         """Begin a transaction; a connection that was lost while idle is made again."""
@@ -156,7 +168,7 @@ class PostgresConnection(Connection):
             raise RegistryMisuse("a transaction of the registry is open already")
         try:
             if not self._pg.closed:
-                self._pg.execute(sql).close()
+                self._execute_all(sql)
                 return
         except psycopg.OperationalError as error:
             if not self._pg.closed:
@@ -167,11 +179,18 @@ class PostgresConnection(Connection):
             raise translate(error, self.place) from error
         self._connect()
         with self._translated():
-            self._pg.execute(sql).close()
+            self._execute_all(sql)
+
+    def _execute_all(self, sql: str) -> None:
+        """Execute the statements of a begin, and keep the state that the last one returns."""
+        with closing(self._pg.execute(sql)) as cursor:
+            while cursor.nextset():
+                pass
+            self._state = None if self._blank else cursor.fetchone()
 
     def require_current(self) -> None:
         """Check that the tables have the version of this tool."""
-        version = self.tables()
+        version = 0 if self._state is None else self._state[0]
         require_known(self.place, version)
         if version != len(schema.MIGRATIONS):
             raise damaged(self.place, "has tables of another version")
@@ -242,15 +261,20 @@ class PostgresConnection(Connection):
         self.run("ROLLBACK TO SAVEPOINT part").close()
         self.end_part()
 
-    def data_version(self) -> None:
-        """Return None: the server has no such number."""
+    def data_version(self) -> int | None:
+        """Return the number of journal rows: every change of a row that is compared has one."""
+        return None if self._state is None else self._state[1]
+
+    def version_after(self, version: int | None, head: tuple[int, bytes] | None) -> int | None:
+        """Return what `data_version` is after a commit: the number of the last journal row."""
+        return version if head is None else head[0]
 
     # Statements
 
     def run(self, sql: str, params: Params = ()) -> Cursor:
         """Execute one statement; the rows of a whole table stay on the server until fetched."""
         with self._translated():
-            if sql.startswith("SELECT") and not any(each in sql for each in _BOUND):
+            if sql.startswith("SELECT") and not any(each in sql for each in _FEW):
                 self._cursors += 1
                 large = self._pg.cursor(name=f"rows_{self._cursors}")
                 return large.execute(_formatted(sql), params)
@@ -289,13 +313,16 @@ class PostgresConnection(Connection):
 
     def tables(self) -> int:
         """Return the version of the tables; `registry_missing` without any."""
-        _, row = self.first("SELECT to_regclass('polygent.tables')::text")
-        if row is None or row[0] is None:
+        try:
+            (version,) = self._pg.execute("SELECT version FROM tables").fetchone() or (0,)
+        except psycopg.errors.UndefinedTable:
             raise RegistryMissing(
                 f"the database {display_place(self.place)} has no registry",
                 hint=run("init", "--registry", self.place),
-            )
-        return as_int(self.first("SELECT version FROM tables")[1][0])  # type: ignore[index]
+            ) from None
+        except FOREIGN as error:
+            raise translate(error, self.place) from error
+        return as_int(version)
 
     def require_blank(self) -> None:
         """Refuse a database with a schema of this name: `registry_exists`."""
@@ -310,15 +337,19 @@ class PostgresConnection(Connection):
             "INSERT INTO tables (version, objects) VALUES (?, ?)",
             (len(schema.MIGRATIONS), self._objects()),
         )
+        self._blank = False
 
     def settle(self) -> None:
         """Do nothing: the server's settings are its administrator's."""
 
     def columns(self, table: str) -> tuple[str, ...]:
         """Return the columns of a table in their order; empty without such a table."""
-        sql = """SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass(?)
-            AND attnum > 0 AND NOT attisdropped ORDER BY attnum"""
-        return tuple(str(name) for (name,) in self.stream(sql, (f"polygent.{table}",)))
+        if table not in self._columns:
+            sql = """SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass(?)
+                AND attnum > 0 AND NOT attisdropped ORDER BY attnum"""
+            names = self.stream(sql, (f"polygent.{table}",))
+            self._columns[table] = tuple(str(name) for (name,) in names)
+        return self._columns[table]
 
     def schema_problems(self, version: int | None = None) -> tuple[str, ...]:  # noqa: ARG002  # in `tables`
         """Return a line for each object that is not as this tool creates it."""

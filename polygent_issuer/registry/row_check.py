@@ -191,9 +191,11 @@ class RowCheck:
         if (table, customer_id) in self._complete or not self._checked:
             return
         prefix = f"{table}/"
-        for name in self._newest_of(customer_id):
-            if name.startswith(prefix):
-                self.require(table, name.removeprefix(prefix))
+        names = [name for name in self._newest_of(customer_id) if name.startswith(prefix)]
+        unread = (name for name in names if name not in self._sound and name not in self._read)
+        self.read_ahead(table, (name.removeprefix(prefix) for name in unread))
+        for name in names:
+            self.require(table, name.removeprefix(prefix))
         self._complete.add((table, customer_id))
 
     def _newest_of(self, owner: Value) -> Recorded:

@@ -59,6 +59,7 @@ class Reading:
         self._connection = connection
         self.row_check = RowCheck(connection, checked=checked)
         self._cursors: WeakSet[Cursor] = WeakSet()
+        self._head: tuple[int, bytes] | None = None
         self._ended = False
 
     def require_recorded(self, table: str, key: RowKey) -> None:
@@ -158,9 +159,11 @@ class Reading:
 
     def head(self) -> tuple[int, bytes]:
         """Return the number of journal rows, and the hash of the last one."""
-        sql = "SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1"
-        head = self.one(lambda row: (as_int(row["seq"]), as_bytes(row["hash"])), sql)
-        return head or (0, GENESIS)
+        if self._head is None:
+            sql = "SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1"
+            head = self.one(lambda row: (as_int(row["seq"]), as_bytes(row["hash"])), sql)
+            self._head = head or (0, GENESIS)
+        return self._head
 
     def damaged(self, what: str) -> RegistryDamaged:
         """Return the error for inconsistent rows; `what` follows the path in the message."""
@@ -229,7 +232,6 @@ class Writing(Reading):
         self.now = now
         self.actor = actor
         self._written = WrittenRows(connection)
-        self._head: tuple[int, bytes] | None = None
 
     @property
     def written_head(self) -> tuple[int, bytes] | None:
@@ -316,7 +318,7 @@ class Writing(Reading):
             accepted, reason: the codes of accepted findings, and the operator's reason.
             details: further details, for JSON.
         """
-        seq, previous = self._head or self.head()
+        seq, previous = self.head()
         body = canonical(
             {
                 "accepted": [str(code) for code in accepted],
