@@ -17,7 +17,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from ..verifier import AllowedDomain, License
+from ..verifier import License
 from .events import Events
 from .paths import DEFAULT_ROUTES, WEBSOCKET, Needs, Paths, Route, allows
 from .refusals import (
@@ -44,6 +44,7 @@ MAX_REASON: Final = 123
 """The bytes of a close frame that are left for the reason (RFC 6455 §5.5)."""
 
 _ANSWERED: Final = Refused, InstallRefused, StoreFailed
+_NO_LAST: Final = None, (), None
 
 
 class LicenseMiddleware(ProcessBound):
@@ -88,10 +89,9 @@ class LicenseMiddleware(ProcessBound):
         self._paths = Paths(
             routes={**routes, **(extra_routes or {})}, api=api, features=features or {}
         )
-        # The last license, and clues to the paths that it does not allow.
-        self._last: tuple[License | None, tuple[str, ...]] = None, ()
-        # The last match, since most requests are for the same host.
-        self._covered: tuple[AllowedDomain, bytes] | None = None
+        # The last license, clues to the paths that it does not allow, and the last Host header that
+        # it covers, if it is for a domain: most requests are for the same host.
+        self._last: tuple[License | None, tuple[str, ...], bytes | None] = _NO_LAST
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it with the refusal."""
@@ -101,7 +101,7 @@ class LicenseMiddleware(ProcessBound):
             return
         begun: list[bool] = []
         try:
-            refusal = self._refusal(scope)
+            refusal = None if self._still_allows(scope) else self._refusal(scope)
             if refusal is None:
                 await self.app(scope, receive, partial(_send, send, begun))
                 return
@@ -114,7 +114,7 @@ class LicenseMiddleware(ProcessBound):
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         socket = _Websocket(scope, receive, send)
         try:
-            refusal = self._refusal(scope)
+            refusal = None if self._still_allows(scope) else self._refusal(scope)
             if refusal is None:
                 await self.app(scope, socket.receive, socket.send)
                 return
@@ -125,8 +125,6 @@ class LicenseMiddleware(ProcessBound):
         await socket.refuse(refusal)
 
     def _refusal(self, scope: Scope) -> Refusal | None:
-        if self._still_allows(scope):
-            return None
         needs = self._needs(scope)
         if needs is None:
             return None
@@ -136,10 +134,10 @@ class LicenseMiddleware(ProcessBound):
         active = license.active(now)
         if isinstance(active, Refusal):
             return active
-        domain, host = active.allowed_domain, _host(scope)
-        if domain is not None and not self._covers(domain, host):
+        host = None if active.allowed_domain is None else _host(scope)
+        if host is not None and not _covers(active, host):
             return license.refused(DOMAIN_MISMATCH, now, host=host.decode("latin-1"))
-        self._last = active, self._paths.clues(active.features)
+        self._last = active, self._paths.clues(active.features), host
         return self._unmet(needs, active, license, now)
 
     def _refusal_of(self, error: Refused | InstallRefused | StoreFailed) -> Refusal:
@@ -166,7 +164,7 @@ class LicenseMiddleware(ProcessBound):
 
     def _still_allows(self, scope: Scope) -> bool:
         """Return whether the license of the last request allows this one at first glance."""
-        last, clues = self._last
+        last, clues, host = self._last
         if last is None:
             return False
         path, root_path = scope["path"], scope.get("root_path")
@@ -175,12 +173,15 @@ class LicenseMiddleware(ProcessBound):
         try:
             license = self._license()
             if license is None or license.active(self._now()) is not last:
-                self._last = None, ()
+                self._last = _NO_LAST
                 return False
         except Exception:  # noqa: BLE001 - raised again if the request needs a license
             return False
-        domain = last.allowed_domain
-        return domain is None or self._covers(domain, _host(scope))
+        if host is not None and (other := _host(scope)) != host:
+            if not _covers(last, other):
+                return False
+            self._last = last, clues, other
+        return True
 
     def _needs(self, scope: Scope) -> Needs:
         if scope["type"] == "websocket":
@@ -190,14 +191,10 @@ class LicenseMiddleware(ProcessBound):
             method = "" if scope["method"] == WEBSOCKET else scope["method"]
         return self._paths.needs(method, scope["path"], scope.get("root_path"))
 
-    def _covers(self, domain: AllowedDomain, host: bytes) -> bool:
-        covered = self._covered
-        if covered is not None and covered[0] is domain and covered[1] == host:
-            return True
-        if not domain.matches(host.decode("latin-1")):
-            return False
-        self._covered = domain, host
-        return True
+
+def _covers(license: License, host: bytes) -> bool:
+    domain = license.allowed_domain
+    return domain is None or domain.matches(host.decode("latin-1"))
 
 
 def _host(scope: Scope) -> bytes:
