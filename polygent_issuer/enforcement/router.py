@@ -104,7 +104,9 @@ def license_routes(
         now: the server's clock, aware.
         machine_info: creates the document, by default that of this machine. A version of the
             product is `partial(machine_info, product_version="4.2")`.
-        api: the beginning of the paths, `/` for routes that are mounted below it.
+        api: the beginning of the paths, `/` for routes that are mounted below it. For paths other
+            than those of `DEFAULT_ROUTES`, pass `routes=` with them to `LicenseMiddleware`, too:
+            otherwise it refuses them with an expired license, and no admin can upload a new one.
     """
     served = _Served(opener(license, now, Events()), user, users_active, now, machine_info)
     prefix = api.rstrip("/")

@@ -68,10 +68,9 @@ class Site:
         self.app.router.routes.extend(self.routes(**changed))
         return self.behind(self.app)
 
-    def behind(self, app: Any) -> TestClient:
-        return TestClient(
-            LicenseMiddleware(app, license=self.server.license, now=lambda: self.server.now)
-        )
+    def behind(self, app: Any, **options: Any) -> TestClient:
+        given: dict[str, Any] = {"license": self.server.license, "now": lambda: self.server.now}
+        return TestClient(LicenseMiddleware(app, **given, **options))
 
 
 @pytest.fixture
@@ -452,3 +451,17 @@ def test_each_way_to_mount_them(site: Site, make: Callable[[Site], Any]) -> None
     assert upload.json()["state"] == "active"
     assert client.post("/api/license").status_code == 401
     assert client.delete("/api/license", headers=ADMIN).status_code == 405
+
+
+def test_other_paths_need_routes_of_the_middleware(site: Site) -> None:
+    """Without a license, routes below another `api` work if the middleware has their paths."""
+    app = Starlette(routes=site.routes(api="/v1/"))
+    assert error(site.behind(app, api="/v1/").get("/v1/license")) == (503, "license_none")
+    moved = {
+        (method, path.replace("/api/", "/v1/", 1)): kind
+        for (method, path), kind in DEFAULT_ROUTES.items()
+    }
+    client = site.behind(app, api="/v1/", routes=moved)
+    assert client.get("/v1/license").json() == {"state": "none"}
+    upload = client.post("/v1/license", content=site.server.issuer.file(0), headers=ADMIN)
+    assert upload.json()["state"] == "active"
