@@ -1,60 +1,33 @@
-"""Verification of license files: a report for one, a line for each of many."""
+"""Verification of license files: a report for one or a few, `verify_many` for many."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import Any
 
-from polygent_issuer import processes
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.input_files import (
     VerifyOptions,
     read_document,
     read_public_keys,
-    skipped_blocks,
-    skipped_json,
 )
-from polygent_issuer.cli.output import json_text, verification
-from polygent_issuer.cli.output.model import Block, Line, Style
-from polygent_issuer.cli.output.result import Result, write_blocks
+from polygent_issuer.cli.output import verification
+from polygent_issuer.cli.output.model import Block, Line
+from polygent_issuer.cli.output.result import Result
 from polygent_issuer.errors import ExitCode, NotFound, UsageProblem
 from polygent_issuer.files import names_folder
 from polygent_issuer.hints import run
 from polygent_issuer.issuing.verification import (
     LicenseFile,
     ServerContext,
-    UnreadableFile,
     UploadWindow,
-    Verdict,
     VerificationResult,
     read_file,
     verify_files,
 )
 from polygent_issuer.terms import dates
-from polygent_issuer.text import counted, escape
-from polygent_issuer.verifier import Key, KeySet
-
-if TYPE_CHECKING:
-    from polygent_issuer.batch.sources import Listing
-    from polygent_issuer.registry.errors import Place
-
-MANY: Final[dict[processes.Method, int]] = {"fork": 1_000, "spawn": 5_000}
-"""The least number of files that are verified in several processes, by their start method.
-
-Measured: a file takes 0.13 ms, and a second core saves half of that. A start costs some 40 ms by
-fork and some 250 ms by spawn. Twice the break-even also pays on a busy machine.
-"""
-_WORST_FIRST: Final = (
-    (Verdict.NOT_AUTHENTIC, ExitCode.NOT_AUTHENTIC),
-    (Verdict.UNREADABLE, ExitCode.INPUT),
-    (Verdict.NOT_ACCEPTED, ExitCode.NOT_ACCEPTED),
-)
-
-FileLine = tuple[Verdict, str, Style]
-"""A file's verdict, and its line."""
+from polygent_issuer.text import escape
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,7 +41,7 @@ class Verification(Result):
     @property
     def exit_code(self) -> ExitCode:
         """The exit code of the worst verdict."""
-        return _worst_exit(each.verdict for each in self.results)
+        return verification.worst_exit(each.verdict for each in self.results)
 
     def to_json(self) -> Mapping[str, Any]:
         """Return `files`, each with its checks in FORMAT §5's order."""
@@ -83,106 +56,6 @@ class Verification(Result):
             if number:
                 yield Line()
             yield from verification.file_blocks(each, self.window, self.now)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class VerificationJob:
-    """The verification of files, for the processes that do it.
-
-    Attributes:
-        points: the trusted keys, from one snapshot.
-        registry: the source of further data about a license. Each process opens it, and reads it
-            once for a chunk, so that a slow reader of the results blocks no writer.
-    """
-
-    points: tuple[bytes, ...]
-    registry: "Place | None"
-    server: ServerContext
-    window: UploadWindow
-    as_json: bool
-
-    @contextmanager
-    def begin(self) -> Iterator[Callable[[Sequence[str | LicenseFile]], list[FileLine]]]:
-        """Open the registry, and yield the function that reads and verifies a chunk of files."""
-        keys = KeySet.of(*map(Key, self.points), allow_example=True)
-        line = self._json_line if self.as_json else _text_line
-        with ExitStack() as opened:
-            registry = None
-            if self.registry is not None:
-                from polygent_issuer.registry import Registry
-
-                registry = opened.enter_context(Registry.open(self.registry))
-
-            def verify_chunk(names: Sequence[str | LicenseFile]) -> list[FileLine]:
-                files = list(map(read_file, names))
-                return list(map(line, verify_files(files, keys, self.server, registry)))
-
-            yield verify_chunk
-
-    def _json_line(self, result: VerificationResult | UnreadableFile) -> FileLine:
-        return result.verdict, verification.file_json_line(result, self.window), "plain"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ManyVerifications(Result):
-    """A line for each file as it is verified, and a summary, counted while it is written."""
-
-    job: VerificationJob
-    listing: "Listing"
-    counts: Counter[Verdict] = field(default_factory=Counter)
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """The exit code of the worst verdict, after everything is written."""
-        return _worst_exit(self.counts)
-
-    writes_itself = True
-
-    @property
-    def in_lines(self) -> bool:
-        """Return whether the output is JSON lines."""
-        return self.job.as_json
-
-    def write(self, stream: TextIO) -> None:
-        """Verify and write, chunk by chunk."""
-        start = processes.method()
-        files = self.listing.sources
-        count = processes.cores() if len(files) >= MANY[start] else 1
-        with closing(processes.in_order(self.job, files, processes=count, start=start)) as chunks:
-            for chunk in chunks:
-                self.counts.update(verdict for verdict, _, _ in chunk)
-                if self.in_lines:
-                    stream.writelines(text + "\n" for _, text, _ in chunk)
-                    stream.flush()
-                else:
-                    write_blocks((Line(text, style) for _, text, style in chunk), stream)
-        self._write_summary(stream)
-
-    def _write_summary(self, stream: TextIO) -> None:
-        total = self.counts.total()
-        if self.in_lines:
-            at = dates.instant(self.job.server.now)
-            counts = {str(verdict): self.counts[verdict] for verdict in Verdict}
-            others = skipped_json(self.listing.skipped)
-            summary = {"at": at, "files": total, **counts, "skipped": others}
-            stream.write(json_text.line({"summary": summary}) + "\n")
-            stream.flush()
-            return
-        words = (f"{self.counts[each]:,} {each.replace('_', ' ')}" for each in Verdict)
-        files = counted(total, "file")
-        write_blocks(skipped_blocks(self.listing.skipped), stream)
-        write_blocks([Line(f"{files}: {', '.join(words)}", "title")], stream)
-
-
-def _worst_exit(verdicts: Iterable[Verdict]) -> ExitCode:
-    """Return 10 if a file is not authentic, else 3 if one is unreadable, else 11."""
-    seen = set(verdicts)
-    return next((code for verdict, code in _WORST_FIRST if verdict in seen), ExitCode.DONE)
-
-
-def _text_line(result: VerificationResult | UnreadableFile) -> FileLine:
-    style: Style = "good" if result.verdict is Verdict.ACCEPTED else "bad"
-    return result.verdict, verification.file_line(result), style
 
 
 def run_verify(invocation: Invocation, options: VerifyOptions) -> Result:
@@ -218,6 +91,8 @@ def run_verify(invocation: Invocation, options: VerifyOptions) -> Result:
         results = verify_files(files, keys, server, registry)
         readable = tuple(each for each in results if isinstance(each, VerificationResult))
         return Verification(results=readable, now=server.now, window=window)
+    from polygent_issuer.cli.flows.verify_many import ManyVerifications, VerificationJob, listing_of
+
     path = None if registry is None else registry.place
     job = VerificationJob(
         points=tuple(key.point for key in keys),
@@ -227,7 +102,7 @@ def run_verify(invocation: Invocation, options: VerifyOptions) -> Result:
         as_json=invocation.as_json,
     )
     file = path if isinstance(path, Path) else None
-    listing = _listing(names, recursive=options.recursive, registry=file)
+    listing = listing_of(names, recursive=options.recursive, registry=file)
     return ManyVerifications(job=job, listing=listing)
 
 
@@ -263,18 +138,6 @@ def _upload_window(invocation: Invocation, options: VerifyOptions) -> UploadWind
     return UploadWindow(
         span=settings.upload_window_or_assumed, assumed=settings.upload_window_is_assumed
     )
-
-
-def _listing(names: Iterable[str], *, recursive: bool, registry: Path | None) -> "Listing":
-    from polygent_issuer.batch import sources  # not for a single file
-
-    listing = sources.Listing()
-    for name in names:
-        if names_folder(name):
-            listing.add_folder(name, recursive=recursive, registry=registry)
-        else:  # stdin is read here, since another process may not have it
-            listing.sources.append(read_file(name) if name == sources.STDIN else name)
-    return listing
 
 
 def _instant(invocation: Invocation, options: VerifyOptions) -> datetime:

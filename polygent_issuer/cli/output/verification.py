@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from polygent_issuer.cli.output import json_text
 from polygent_issuer.cli.output.model import Block, Fields, Line, Style
+from polygent_issuer.errors import ExitCode
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing import remedies
 from polygent_issuer.issuing.verification import (
@@ -23,6 +24,11 @@ from polygent_issuer.verifier.errors import quoted
 _OF_A_FILE = frozenset({CheckCode.MALFORMED, CheckCode.UNKNOWN_KEY, CheckCode.BAD_SIGNATURE})
 """The checks that the original file, or the same file with another key, would pass."""
 
+_WORST_FIRST: Final = (
+    (Verdict.NOT_AUTHENTIC, ExitCode.NOT_AUTHENTIC),
+    (Verdict.UNREADABLE, ExitCode.INPUT),
+    (Verdict.NOT_ACCEPTED, ExitCode.NOT_ACCEPTED),
+)
 _NOT_OURS = (
     "the file was not signed with a key of this home: another operator issued it, or it is forged"
 )
@@ -31,6 +37,12 @@ _FORGED = (
     "with that key"
 )
 _OURS = "this file was issued by this registry: reissue the license with the active key"
+
+
+def worst_exit(verdicts: Iterable[Verdict]) -> ExitCode:
+    """Return 10 if a file is not authentic, else 3 if one is unreadable, else 11."""
+    seen = set(verdicts)
+    return next((code for verdict, code in _WORST_FIRST if verdict in seen), ExitCode.DONE)
 
 
 def explanation(result: VerificationResult, row: CheckRow) -> str:

@@ -16,7 +16,7 @@ from support.licenses import Books
 from support.pty import SECONDS
 from support.screen import at_terminal, finish
 
-from polygent_issuer.cli.flows import verify
+from polygent_issuer.cli.flows import verify_many
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -268,7 +268,7 @@ def await_idleness(leader: int) -> None:
 @pytest.mark.slow
 def test_very_many_by_several_processes(empty_desk: Desk, many: Path) -> None:
     """Several processes print the same lines in the same order as one, also after an error."""
-    assert verify.MANY["fork"] < MANY
+    assert verify_many.MANY["fork"] < MANY
     (many / "0555.lic").unlink()
     (many / "0555.lic").write_bytes(b"x")
     alone = empty_desk.run("verify", *map(str, sorted(many.iterdir())[:900]), *KEY)
