@@ -15,6 +15,7 @@ from polygent_issuer.issuing.machines import own_machine
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal, load_license, similar_customer
 from polygent_issuer.issuing.selection import check_not_archived
 from polygent_issuer.registry import Customer, LicenseRecord, Reading, Registry, customers, licenses
+from polygent_issuer.registry.connection import in_chunks
 from polygent_issuer.registry.errors import ambiguous
 from polygent_issuer.registry.name_keys import NameIndex
 from polygent_issuer.text import escape, nfc
@@ -83,13 +84,20 @@ def duplicates(
     """
     places: dict[tuple[str, str], str] = {}
     new = NewCustomers()
-    for row in rows:
+    for row in _read_ahead(db, rows):
         key = None if isinstance(row, RefusedRow) else _key(db, row, folder, new)
         if key is None:
             continue
         if key in places:
             yield DuplicateRow(f"{places[key]} and {row.place}")
         places.setdefault(key, row.place)
+
+
+def _read_ahead(db: Reading, rows: Iterable[Row | RefusedRow]) -> Iterator[Row | RefusedRow]:
+    """Yield the rows; the licenses of their customers are read in a few queries."""
+    for some in in_chunks(rows):
+        licenses.read_ahead_of(db, [row.customer for row in some if row.customer is not None])
+        yield from some
 
 
 def customers_missing_from(registry: Registry, rows: Iterable[Row | RefusedRow]) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """The items of a batch: each is a job that ends with an outcome; a group is written at once."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -45,6 +45,7 @@ class Job:
         own: the consent in the item itself, such as a row of a file. It is a part of the digest,
             whether it counts or not.
         license_id: the license to renew, if it is known; it is read ahead.
+        customer: the slug or another name of the customer, whose licenses are read ahead.
     """
 
     place: str
@@ -53,6 +54,7 @@ class Job:
     consent: Consent
     own: Consent = field(default_factory=Consent)
     license_id: str | None = None
+    customer: str | None = None
 
 
 def decide_job(db: Reading, job: Job) -> Decision:
@@ -68,9 +70,10 @@ def decide_job(db: Reading, job: Job) -> Decision:
     return decision
 
 
-def read_ahead(db: Reading, jobs: Iterable[Job]) -> None:
+def read_ahead(db: Reading, jobs: Sequence[Job]) -> None:
     """Read the licenses of many jobs in a few queries, as far as they are known."""
     licenses.read_ahead(db, [job.license_id for job in jobs if job.license_id is not None])
+    licenses.read_ahead_of(db, [job.customer for job in jobs if job.customer is not None])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -68,7 +68,7 @@ class Renewals:
             def decide(db: Reading, name: str = name) -> Decision:
                 return self._of_customer(db, name)
 
-            yield Job(place=name, subject=name, decide=decide, consent=self.consent)
+            yield Job(place=name, subject=name, decide=decide, consent=self.consent, customer=name)
 
     def of_licenses(
         self,

@@ -104,7 +104,14 @@ class RowDecider:
 
         place = f"{row.place} ({name})"
         subject = ", ".join((name, *row.contact))
-        return Job(place=place, subject=subject, decide=decide, consent=consent, own=own)
+        return Job(
+            place=place,
+            subject=subject,
+            decide=decide,
+            consent=consent,
+            own=own,
+            customer=row.customer,
+        )
 
     def _decide(self, db: Reading, row: Row) -> Decision:
         document = read_document(row, self.folder)
