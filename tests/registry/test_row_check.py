@@ -10,6 +10,7 @@ import pytest
 from support.registries import (
     ACTOR,
     NOW,
+    YEAR,
     add_license,
     fill,
     license_id,
@@ -465,3 +466,99 @@ def test_rows_are_compared_once_without_another_writer(filled: Path) -> None:
             cast("SqliteConnection", db._connection)._sqlite.set_trace_callback(None)
     assert queries
     assert not any("journal" in query for query in queries)
+
+
+def queries_of(db: Reading, read: Callable[[Reading], object]) -> list[str]:
+    """Return the SQL statements of a call."""
+    queries: list[str] = []
+    db._connection._sqlite.set_trace_callback(queries.append)
+    try:
+        read(db)
+    finally:
+        db._connection._sqlite.set_trace_callback(None)
+    return queries
+
+
+def test_rows_that_were_read_ahead_need_no_query(filled: Path, registry: Registry) -> None:
+    """A license, its customer with the aliases, and its machine; another text is no slug."""
+    assert filled.is_file()
+    with registry.reading() as db:
+        licenses.read_ahead_of(db, ["acme", "globex", "Acme GmbH"])
+
+        def read(db: Reading) -> None:
+            record = licenses.get(db, NEW)
+            assert licenses.get(db, OLD).replaced_by == NEW
+            assert customers.by_id(db, record.customer_id).aliases == ("acne",)
+            assert machines.by_id(db, record.machine_id or 0).label == "prod"
+
+        assert queries_of(db, read) == []
+
+
+def test_an_alias_that_was_read_ahead_may_change(filled: Path, registry: Registry) -> None:
+    """Rows of the same transaction count, also after they were undone."""
+    assert filled.is_file()
+    with registry.writing(now=NOW, actor=ACTOR) as db:
+        licenses.read_ahead(db, [NEW])
+        acme = customers.get(db, "acme").id
+
+        def fail() -> None:
+            db.insert("aliases", slug="acma", customer_id=acme, created_at=db.at)
+            assert customers.by_id(db, acme).aliases == ("acma", "acne")
+            licenses.read_ahead(db, [NEW])
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError), db.part():
+            fail()
+        assert customers.by_id(db, acme).aliases == ("acne",)
+        licenses.read_ahead(db, [NEW])
+        db.insert("aliases", slug="acmo", customer_id=acme, created_at=db.at)
+        db.record("test", customer="acme")
+        assert customers.by_id(db, acme).aliases == ("acmo", "acne")
+
+
+def test_a_license_that_an_edit_deleted_is_not_replaced(filled: Path, registry: Registry) -> None:
+    """Ids are looked for in the journal together, and a recorded one is refused alone."""
+    edit = f"DELETE FROM licenses WHERE id = '{NEW}'"  # noqa: S608  # our own
+    change(filled, f"PRAGMA foreign_keys = OFF; {edit}")
+    with registry.writing(now=NOW, actor=ACTOR) as db:
+        acme, kid = customers.get(db, "acme"), keys.pinned(db, SPARE).kid
+        licenses.read_ahead_new(db, [license_id(3), NEW])
+        with db.part():
+            queries = queries_of(db, lambda _: new_license(db, acme.id, kid, license_id(3)))
+            assert not any("row_journal" in query for query in queries)
+            db.record("test", customer="acme")
+        with pytest.raises(RegistryDamaged, match=NEW), db.part():
+            new_license(db, acme.id, kid, NEW)
+
+
+def new_license(db: Writing, customer_id: int, kid: str, license_id: str) -> None:
+    """Add a license without reading it back."""
+    licenses.add(
+        db,
+        license_id=license_id,
+        customer_id=customer_id,
+        kid=kid,
+        file=b"file",
+        tier="enterprise",
+        issued_at=NOW,
+        expires_at=NOW + YEAR,
+    )
+
+
+def test_reading_ahead_drops_only_older_rows(
+    filled: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A chunk of licenses stays until it is used, though the rows of its customers follow."""
+    assert filled.is_file()
+    with registry.writing(now=NOW, actor=ACTOR) as db:
+        kid = keys.pinned(db, SPARE).kid
+        for number in range(10, 18):
+            owner = customers.add(db, slug=f"c{number}", name=f"Customer {number}")
+            add_license(db, number, owner, kid)
+            db.record("test", customer=owner.slug)
+    monkeypatch.setattr(row_check, "_MOST_KEPT", 8)
+    first, second = ([*map(license_id, range(at, at + 4))] for at in (10, 14))
+    with Registry.open(filled) as other, other.reading() as later:
+        licenses.read_ahead(later, first)
+        licenses.read_ahead(later, second)
+        assert queries_of(later, lambda db: [licenses.get(db, each) for each in second]) == []
