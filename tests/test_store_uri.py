@@ -128,6 +128,22 @@ def test_an_unknown_store_is_named_without_its_options() -> None:
             read(uri)
 
 
+def test_a_service_in_upper_case_gets_a_hint() -> None:
+    """The hint for other schemes names only the places of new keys."""
+    with pytest.raises(InvalidStore) as caught:
+        store_uri.parse("AGENT:")
+    assert caught.value.hint == "write its scheme in lower case"
+
+
+@pytest.mark.parametrize(
+    ("text", "like"),
+    [("Vault:x", True), ("x-y:", True), ("C:x", False), ("a b:c", False), ("-", False)],
+)
+def test_a_text_that_is_like_a_uri(text: str, like: bool) -> None:  # noqa: FBT001
+    """It begins with a scheme of two characters or more."""
+    assert store_uri.is_like_uri(text) is like
+
+
 MODULE = Path("/usr/lib/m.so")
 TEXTS = st.text(min_size=1, max_size=20).filter(lambda text: escape(text) == text)
 

@@ -133,7 +133,8 @@ def active(known: Sequence[KeyRecord]) -> Verdict:
 
 def private_keys(known: Iterable[KeyRecord], settings: Settings) -> tuple[Verdict, ...]:
     """Check without a prompt that the private key of each key that may sign is available."""
-    verdicts = tuple(_private_key(key, settings) for key in usable(known))
+    hanging: dict[str, KeyUnavailable] = {}
+    verdicts = tuple(_private_key(key, settings, hanging) for key in usable(known))
     return verdicts or (ok("no private keys to check"),)
 
 
@@ -149,7 +150,8 @@ def compromised(known: Iterable[KeyRecord], registry: Registry) -> tuple[Verdict
     return verdicts or (ok("no key is marked as compromised"),)
 
 
-def _private_key(key: KeyRecord, settings: Settings) -> Verdict:
+def _private_key(key: KeyRecord, settings: Settings, hanging: dict[str, KeyUnavailable]) -> Verdict:
+    """Check one key; services in `hanging` did not answer, and are not asked again."""
     try:
         require_not_example(key.kid)
         _ = key.public_key
@@ -162,13 +164,24 @@ def _private_key(key: KeyRecord, settings: Settings) -> Verdict:
             if isinstance(store, Pkcs11Store):
                 store.require_ready()
             elif isinstance(store, RemoteStore):
-                store.require_ready(key.public_key)
+                _require_ready(store, key, hanging)
     except IssuerError as error:
         # Signing has another exit code for a file that other users can change.
         exit_code = error.exit_code if isinstance(error, UnsafeFile) else ExitCode.KEY
         message = f"{escape(key.label)}: {error.message}"
         return _unusable(key, message, error.hint or _SETTINGS, exit_code)
     return _in_store(key, place, settings)
+
+
+def _require_ready(store: RemoteStore, key: KeyRecord, hanging: dict[str, KeyUnavailable]) -> None:
+    if store.endpoint in hanging:
+        raise hanging[store.endpoint]
+    try:
+        store.require_ready(key.public_key)
+    except KeyUnavailable as error:
+        if error.code == "remote_timeout":
+            hanging[store.endpoint] = error
+        raise
 
 
 def _in_store(key: KeyRecord, place: str, settings: Settings) -> Verdict:

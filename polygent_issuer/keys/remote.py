@@ -8,7 +8,7 @@ No transaction is open while a signature is awaited (`registry.change`).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final, NoReturn, Protocol, TypeVar
 
@@ -91,6 +91,12 @@ class RemoteStore:
     def uri(self) -> str:
         """The URI in its canonical form."""
         return self._place.uri
+
+    @property
+    def endpoint(self) -> str:
+        """The URI without what names a key, so that it is the same for all keys of a service."""
+        options = tuple((name, value) for name, value in self._place.options if name != "version")
+        return replace(self._place, key="", options=options).uri
 
     def require_room(self) -> NoReturn:
         """Refuse a new key (`store_read_only`)."""

@@ -16,6 +16,7 @@ from polygent_issuer.errors import KeyUnavailable
 from polygent_issuer.files import disk
 from polygent_issuer.keys import remote
 from polygent_issuer.keys.passphrases import command_output
+from polygent_issuer.keys.pkcs11_module import require_code
 from polygent_issuer.store_uri.remote import RemoteUri
 from polygent_issuer.text import escape
 
@@ -50,6 +51,7 @@ def read_token(place: RemoteUri, *, timeout: timedelta, warn: Callable[[str], No
     Raises:
         KeyUnavailable: (`remote_credentials`) without a token in one line, or if the program did
             not end within half of `timeout`.
+        UnsafeFile: (`unsafe_file`) others can change the program, or its path.
     """
     if (path := place.option("token-file")) is not None:
         return _usable(place, _file(place, Path(path), warn), f"the token file {escape(path)}")
@@ -103,8 +105,13 @@ def _output(place: RemoteUri, command: str, timeout: timedelta) -> bytes:
             "keyring_timeout for that",
         )
 
+    arguments = shlex.split(command)
+    try:
+        require_code(Path(arguments[0]), "token command")
+    except OSError as error:
+        raise failed(f"cannot be started: {disk.reason(error)}") from None
     # The caller waits for `timeout`: half of it leaves the request some, and this error its turn.
-    return command_output(shlex.split(command), timeout=timeout / 2, limit=_LIMIT, failed=failed)
+    return command_output(arguments, timeout=timeout / 2, limit=_LIMIT, failed=failed)
 
 
 def _usable(place: RemoteUri, data: bytes, name: str) -> str:

@@ -7,6 +7,7 @@ Each location states what the other modules need to know about its kind:
 """
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
@@ -24,6 +25,7 @@ FILE = "file:"
 PKCS11: Final = "pkcs11:"
 SERVICES: Final = frozenset({"agent", "vault", "awskms"})
 """The schemes of the services that have their own keys, without the colon."""
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 EXAMPLE: Final = f"{PKCS11}token=LABEL?module-path=/PATH/TO/MODULE.so"
 EXAMPLE_FILE_URI = "file:~/polygent-keys/"
 """An example for hints: every user can create this folder, and every shell takes it unquoted."""
@@ -121,7 +123,7 @@ def parse(uri: str) -> Location:
     if not isinstance(place, str):
         return place
     if not uri.startswith(FILE):
-        raise _invalid(without_options(uri), "not a key store")
+        raise _unknown(uri)
     if place.startswith("//"):
         raise _invalid(uri, "a file store is on this machine and has no host")
     if not place or not place.isprintable():
@@ -135,6 +137,11 @@ def parse(uri: str) -> Location:
     if place.endswith(("/", os.sep)):
         return FileLocation(path=_whole(path), folder=True)
     return file_location(path)
+
+
+def is_like_uri(text: str) -> bool:
+    """Return whether a text begins with the scheme of a URI, known or not; `C:` is a drive."""
+    return _SCHEME.match(text) is not None
 
 
 def without_options(uri: str) -> str:
@@ -156,6 +163,13 @@ def _whole(path: Path) -> Path:
         return path.resolve() if path.name == ".." else path.parent.resolve() / path.name
     except (OSError, RuntimeError):  # RuntimeError: a loop of links; a later write reports it
         return path
+
+
+def _unknown(uri: str) -> InvalidStore:
+    error = _invalid(without_options(uri), "not a key store")
+    if is_service(uri.lower()):
+        error.hint = "write its scheme in lower case"
+    return error
 
 
 def _invalid(uri: str, problem: str) -> InvalidStore:

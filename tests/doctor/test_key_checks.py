@@ -6,10 +6,11 @@ import shlex
 import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from socket import AF_UNIX, socket
 
 import pytest
 from support import softhsm
@@ -550,3 +551,33 @@ def test_current_licenses_under_a_compromised_key_are_exit_6(books: Books) -> No
     result = look(books.desk, "compromised-key")
     assert result["state"] == "ok"
     assert result["message"] == ("main is compromised, but no current license is signed with it")
+
+
+def test_an_agent_that_hangs_is_asked_once(tmp_path: Path) -> None:
+    """Each of its keys is reported, but the check waits for one deadline only; others are asked."""
+    known = [
+        replace(key(signer.kid), public_pem=signer.public_key.to_pem())
+        for signer in (SoftwareSigner(generate_private_key()) for _ in range(3))
+    ]
+    with ExitStack() as closing:
+        sockets = []
+        for name in ("a", "b"):
+            silent = closing.enter_context(socket(AF_UNIX))
+            silent.bind(str(tmp_path / name))
+            silent.listen()
+            silent.settimeout(0)
+            sockets.append(silent)
+        names = "a", "a", "b"
+        stores = {
+            each.kid: f"agent:key{number}?socket={tmp_path / name}"
+            for number, (each, name) in enumerate(zip(known, names, strict=True))
+        }
+        settings = Settings(stores=stores, keyring_timeout=timedelta(milliseconds=50))
+        verdicts = key_checks.private_keys(known, settings)
+        for silent in sockets:
+            silent.accept()[0].close()
+            with pytest.raises(BlockingIOError):
+                silent.accept()
+    assert [each.message for each in verdicts] == [
+        "main: the SSH agent did not answer within 0.05 s"
+    ] * 3

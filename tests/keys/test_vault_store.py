@@ -17,6 +17,7 @@ import pytest
 from support.openbao import without_variables
 
 from polygent_issuer.errors import InvalidStore, KeyUnavailable
+from polygent_issuer.files.reading import UnsafeFile
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import signing
 from polygent_issuer.keys.remote import RemoteStore
@@ -422,6 +423,21 @@ def test_a_server_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.Monke
         assert isinstance(store, RemoteStore)
         code, message, _ = refusal(store.require_ready)
         assert (code, message) == ("remote_timeout", "Vault did not answer within 0.1 s")
+
+
+def test_a_program_that_others_can_change_does_not_run(vault: FakeVault, tmp_path: Path) -> None:
+    """Its folder counts, too, as for the module of a token."""
+    folder, ran = tmp_path / "bin", tmp_path / "ran"
+    folder.mkdir(0o700)
+    program = folder / "program"
+    program.write_text(f"#!/bin/sh\ntouch {ran}\necho t\n")
+    for exposed in (program, folder):
+        program.chmod(0o700)
+        exposed.chmod(0o777)
+        with pytest.raises(UnsafeFile) as caught:
+            vault.service(token_command=f"{program}%20--x").keys()
+        assert caught.value.message.startswith("every user may write to the token command")
+    assert (ran.exists(), vault.requests) == (False, [])
 
 
 def test_a_program_that_hangs_is_ended(vault: FakeVault, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`polygent-issue key import`: import a private key from a file, a backup or a token."""
 
+import os
 from typing import Annotated
 
 from polygent_issuer import files, store_uri
@@ -73,6 +74,8 @@ def import_private(
     passphrase, consent = passphrase_source(invocation, passphrases), parse_consent(consents)
     if store_uri.stays(key_file) or key_file.startswith(store_uri.FILE):
         return _adopt(invocation, key_file, label, storage, passphrase, consent=consent)
+    if store_uri.is_like_uri(key_file) and not os.path.lexists(key_file):
+        store_uri.parse(key_file)  # a misspelt URI may contain a secret, so it is not a path
     settings = key_storage.current_settings(invocation)
     retry = key_storage.RetryCommand(
         command="key import",

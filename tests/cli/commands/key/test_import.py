@@ -266,3 +266,21 @@ def test_a_terminal_prompts_for_both_passphrases(empty_desk: Desk) -> None:
     assert "the old one" not in person.screen
     assert PASSPHRASE not in person.screen
     assert kid_of(empty_desk.folder / "kept.key") == kid_of(empty_desk.folder / "x.backup") == kid
+
+
+@pytest.mark.parametrize("uri", ["Vault:transit/k", "vualt:transit/k", "PKCS11:token=t"])
+def test_a_misspelt_uri_is_not_a_path(bare: Desk, uri: str) -> None:
+    """It is refused before anything is created, and printed without its options."""
+    outcome = bare.run("key", "import", f"{uri}?token=hvs.4711", "--no-backup")
+    assert outcome.code == 3
+    assert f"not a key store: {uri}\n" in outcome.err
+    assert "4711" not in outcome.err
+    assert not bare.home.exists()
+
+
+def test_a_file_may_have_a_name_like_a_uri(bare: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that exists is a file."""
+    path, kid = foreign(bare)
+    Path(path).rename(bare.folder / "Vault:a")
+    monkeypatch.chdir(bare.folder)
+    assert bare.ok("key", "import", "Vault:a", *keeping(bare), "--json").json["key"]["kid"] == kid
