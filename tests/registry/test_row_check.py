@@ -471,11 +471,11 @@ def test_rows_are_compared_once_without_another_writer(filled: Path) -> None:
 def queries_of(db: Reading, read: Callable[[Reading], object]) -> list[str]:
     """Return the SQL statements of a call."""
     queries: list[str] = []
-    db._connection._sqlite.set_trace_callback(queries.append)
+    cast("SqliteConnection", db._connection)._sqlite.set_trace_callback(queries.append)
     try:
         read(db)
     finally:
-        db._connection._sqlite.set_trace_callback(None)
+        cast("SqliteConnection", db._connection)._sqlite.set_trace_callback(None)
     return queries
 
 
