@@ -480,7 +480,7 @@ def queries_of(db: Reading, read: Callable[[Reading], object]) -> list[str]:
 
 
 def test_rows_that_were_read_ahead_need_no_query(filled: Path, registry: Registry) -> None:
-    """A license, its customer with the aliases, and its machine; another text is no slug."""
+    """A license, its customer with the aliases, and its machine; a name is not a slug."""
     assert filled.is_file()
     with registry.reading() as db:
         licenses.read_ahead_of(db, ["acme", "globex", "Acme GmbH"])
