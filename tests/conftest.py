@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import ssh
 from hypothesis import HealthCheck, settings
 from support import softhsm
 from support.cli import NOW, Desk
+from support.databases import Databases
 from support.licenses import Books
 from support.postgres import Cluster, cluster
 from support.registries import new_registry
@@ -27,6 +28,9 @@ from polygent_issuer.enforcement import sqlite_store
 from polygent_issuer.files import publication
 from polygent_issuer.keys import file_store
 from polygent_issuer.registry import Registry, sqlite
+
+SQLITE = "sqlite"
+BOTH_ENGINES = {"batch", "cli", "delivery", "doctor", "issuing", "registry", "runbooks"}
 
 pytest_plugins = ["polygent_issuer.enforcement.testing"]
 
@@ -99,9 +103,10 @@ def made_desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
 
 
 @pytest.fixture
-def desk(made_desk: Desk, tmp_path: Path) -> Desk:
+def desk(made_desk: Desk, tmp_path: Path, engine: Databases | None) -> Desk:
     """The test's own desk with a home, settings and one signing key."""
-    return made_desk.copy_to(tmp_path)
+    copy = made_desk.copy_to(tmp_path)
+    return copy.move_registry(engine) if engine else copy
 
 
 @pytest.fixture(scope="session")
@@ -111,15 +116,18 @@ def made_books(tmp_path_factory: pytest.TempPathFactory) -> Books:
 
 
 @pytest.fixture
-def books(made_books: Books, empty_desk: Desk) -> Books:
+def books(made_books: Books, empty_desk: Desk, engine: Databases | None) -> Books:
     """A desk with a home and settings whose registry is filled directly, without a key store."""
-    return made_books.copy_to(empty_desk)
+    copy = made_books.copy_to(empty_desk)
+    if engine:
+        copy.desk.move_registry(engine)
+    return copy
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Iterator[Registry]:
+def registry(tmp_path: Path, engine: Databases | None) -> Iterator[Registry]:
     """An empty registry, closed after the test."""
-    with new_registry(tmp_path) as made:
+    with new_registry(tmp_path, databases=engine) as made:
         yield made
 
 
@@ -128,6 +136,33 @@ def postgres() -> Iterator[Cluster]:
     """A PostgreSQL server for the tests of this process."""
     with cluster() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def databases(postgres: Cluster) -> Databases:
+    """Databases with a registry, of the server for the tests of this process."""
+    return Databases(postgres)
+
+
+@pytest.fixture
+def engine(request: pytest.FixtureRequest) -> Iterator[Databases | None]:
+    """The databases for registries of the test, or None for files."""
+    if getattr(request, "param", SQLITE) == SQLITE:
+        yield None
+        return
+    databases = request.getfixturevalue("databases")
+    yield databases
+    databases.take_back_all()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that uses a registry on both engines; PostgreSQL mainly in the slow lane."""
+    folder = metafunc.definition.path.relative_to(Path(__file__).parent).parts[0]
+    of_file = metafunc.definition.get_closest_marker("sqlite") or "path" in metafunc.fixturenames
+    if "engine" in metafunc.fixturenames and folder in BOTH_ENGINES and not of_file:
+        marks = [] if metafunc.definition.get_closest_marker("both") else [pytest.mark.slow]
+        other = pytest.param("postgres", marks=marks)
+        metafunc.parametrize("engine", [SQLITE, other], indirect=True)
 
 
 @pytest.fixture

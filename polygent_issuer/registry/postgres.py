@@ -113,6 +113,7 @@ class PostgresConnection(Connection):
         self._columns: dict[str, tuple[str, ...]] = {}
         # The state at the begin of the transaction; None before the tables exist.
         self._state: tuple[int, int] | None = None
+        self._ended = False
         self._connect()
 
     def _connect(self) -> None:
@@ -164,6 +165,8 @@ class PostgresConnection(Connection):
 
     def _begin(self, sql: str) -> None:
         """Begin a transaction; a connection that was lost while idle is made again."""
+        if self._ended:
+            raise RegistryMisuse("the registry was used after closing")
         if self._status() not in (TransactionStatus.IDLE, TransactionStatus.UNKNOWN):
             raise RegistryMisuse("a transaction of the registry is open already")
         try:
@@ -277,7 +280,11 @@ class PostgresConnection(Connection):
             if sql.startswith("SELECT") and not any(each in sql for each in _FEW):
                 self._cursors += 1
                 large = self._pg.cursor(name=f"rows_{self._cursors}")
-                return large.execute(_formatted(sql), params)
+                try:
+                    return large.execute(_formatted(sql), params)
+                except BaseException:
+                    large.close()
+                    raise
             return self._pg.execute(_formatted(sql), params)
 
     def first(self, sql: str, params: Params = ()) -> tuple[tuple[Any, ...], Row | None]:
@@ -371,5 +378,6 @@ class PostgresConnection(Connection):
 
     def close(self) -> None:
         """Close the connection and undo an open transaction."""
+        self._ended = True
         with suppress(*FOREIGN):
             self._pg.close()

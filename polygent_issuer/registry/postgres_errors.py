@@ -3,6 +3,7 @@
 A server's message may quote stored text, so only its code (SQLSTATE) decides.
 """
 
+import re
 from typing import Final
 
 import psycopg
@@ -24,6 +25,7 @@ FOREIGN: Final = (psycopg.Error, UnicodeError, OverflowError, MemoryError)
 
 _LOCKED: Final = (pg.LockNotAvailable, pg.DeadlockDetected, pg.SerializationFailure)
 _INPUT: Final = (pg.DataError, psycopg.DataError, UnicodeEncodeError, OverflowError)
+_COLUMNS: Final = re.compile(r"\(([a-z_]+(?:, [a-z_]+)*)\)=\(")
 _REFUSALS: Final = (
     *_LOCKED,
     *_INPUT,
@@ -114,5 +116,9 @@ def _state(error: Exception) -> str:
 
 
 def _unique(error: pg.UniqueViolation) -> str:
-    """Return the name of the constraint, which contains no stored text."""
-    return error.diag.constraint_name or "value"
+    """Return the columns of the constraint, which contain no stored text, as SQLite names them."""
+    # "Key (customer_id, label)=(7, prod) already exists.", in the language of the server.
+    columns = _COLUMNS.search(error.diag.message_detail or "")
+    if columns is None:
+        return error.diag.constraint_name or "value"
+    return ", ".join(f"{error.diag.table_name}.{name}" for name in columns[1].split(", "))

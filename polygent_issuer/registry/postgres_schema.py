@@ -21,7 +21,8 @@ def _member(name: str) -> str:
 
 _FUNCTIONS: Final = (
     f"""CREATE FUNCTION polygent.member(document bytea, name text) RETURNS text {_IMMUTABLE}
-        AS $$ BEGIN RETURN convert_from(document, 'UTF8')::json ->> name; END $$""",
+        AS $$ DECLARE value text := convert_from(document, 'UTF8')::json -> name; BEGIN
+        RETURN CASE WHEN value LIKE '"%' THEN substr(value, 2, length(value) - 2) END; END $$""",
     f"""CREATE FUNCTION polygent.instr(whole text, part text) RETURNS integer {_IMMUTABLE}
         AS $$ BEGIN RETURN strpos(whole, part); END $$""",
     """CREATE AGGREGATE polygent.group_concat(text, text)

@@ -261,7 +261,7 @@ class Writing(Reading):
             self.row_check.require_new(f"{table}/{fields[KEYS[table]]!s}")
         return self._note(table, names, tuple(map(fields.get, names)))
 
-    def update(self, table: str, key: RowKey, only: str = "1", /, **columns: Value) -> bool:
+    def update(self, table: str, key: RowKey, only: str = "TRUE", /, **columns: Value) -> bool:
         """Change a row by its key, noted for the journal; return whether the row exists.
 
         Args:

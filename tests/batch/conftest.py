@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.batches import Batches
+from support.databases import Databases
 from support.lic_files import Issuer
 from support.office import open_office
 
@@ -16,9 +17,9 @@ def issuer() -> Issuer:
 
 
 @pytest.fixture
-def batches(tmp_path: Path) -> Iterator[Batches]:
+def batches(tmp_path: Path, engine: Databases | None) -> Iterator[Batches]:
     """An office with one key, for batches."""
     folder = tmp_path / "office"
     folder.mkdir()
-    with open_office(folder) as office:
+    with open_office(folder, engine) as office:
         yield Batches(office)

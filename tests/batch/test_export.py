@@ -120,6 +120,7 @@ def test_unusual_labels_are_preserved(
     assert row["machine"] == named.label
 
 
+@pytest.mark.sqlite("edits rows of the file")
 def test_a_forged_license_stops_the_export(
     registry: Registry, issuer: Issuer, tmp_path: Any
 ) -> None:

@@ -333,6 +333,7 @@ def test_a_retired_license_stays_retired(registry: Registry, issuer: Issuer) -> 
     assert (decided.replaced, decided.missing) == ({}, ())
 
 
+@pytest.mark.sqlite("edits rows of the file")
 def test_a_tampered_registry_is_refused(registry: Registry, issuer: Issuer, tmp_path: Path) -> None:
     """The stored files of a customer are verified before they are used."""
     import_files(registry, issuer, issuer.file(1))

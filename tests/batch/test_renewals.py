@@ -15,7 +15,7 @@ from polygent_issuer.batch import renewals, run
 from polygent_issuer.batch.outcomes import Job, Kept, Outcome
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.issuing.proposal import Action
-from polygent_issuer.registry import REGISTRY_FILE, Registry, customers, licenses
+from polygent_issuer.registry import Registry, customers, licenses
 from polygent_issuer.terms.dates import term_end
 from polygent_issuer.terms.parsing import Changes, parse_term
 
@@ -198,8 +198,7 @@ def test_two_batches_at_once_issue_each_license_once(batches: Batches) -> None:
     """Two batches take turns, and exactly one of them issues each license."""
     batches.crowd(12)
     with ExitStack() as closing:
-        path = batches.office.folder / REGISTRY_FILE
-        other = closing.enter_context(Registry.open(path))
+        other = closing.enter_context(Registry.open(batches.office.registry.place))
         mine = batches.run().outcomes(
             batches.renewals().of_licenses(batches.office.registry, expires_before=NOW + MONTH)
         )

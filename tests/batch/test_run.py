@@ -63,6 +63,7 @@ def test_outcomes_come_in_the_order_of_the_items(batches: Batches) -> None:
         assert issued.path.read_bytes() == issued.file
 
 
+@pytest.mark.sqlite("edits rows of the file")
 def test_a_failed_item_does_not_affect_the_others(batches: Batches) -> None:
     """An unknown or archived customer, a changed stored file, or missing consent."""
     batches.crowd(8)
@@ -83,6 +84,7 @@ def test_a_failed_item_does_not_affect_the_others(batches: Batches) -> None:
     assert batches.pending() == []
 
 
+@pytest.mark.sqlite("edits rows of the file")
 def test_a_journal_row_that_cannot_be_read_fails_one_item(batches: Batches) -> None:
     """The rows of a group are read together; those of the other customers are as recorded."""
     batches.crowd(4)
@@ -147,11 +149,11 @@ def test_refused_rows_fail_one_item(batches: Batches) -> None:
 def test_an_outcome_is_durable_when_it_is_reported(batches: Batches) -> None:
     """When an outcome comes, another process sees the row and the file."""
     batches.crowd(9)
-    path = batches.office.folder / REGISTRY_FILE
+    place = batches.office.registry.place
     for outcome in batches.run().outcomes(batches.due()):
         assert isinstance(outcome, Done)
         [issued] = outcome.issued
-        with Registry.open(path) as other, other.reading() as db:
+        with Registry.open(place) as other, other.reading() as db:
             assert licenses.get(db, issued.proposal.license.jti).file == issued.file
         assert issued.path is not None
         assert issued.path.read_bytes() == issued.file
@@ -379,6 +381,7 @@ def _fails_at(number: int) -> Any:
     return fsync
 
 
+@pytest.mark.sqlite("edits rows of the file")
 def test_undelivered_files_of_a_crash_are_delivered(batches: Batches) -> None:
     """A group that was committed but not linked is not signed again."""
     batches.crowd(4)

@@ -29,7 +29,7 @@ def older(books: Books) -> Desk:
 
 def pending(desk: Desk) -> set[str]:
     """Return the beginnings of the IDs in the outbox."""
-    with Registry.open(desk.home / REGISTRY_FILE) as registry, registry.reading() as db:
+    with Registry.open(desk.registry) as registry, registry.reading() as db:
         return {row.license_id[:8] for row in outbox.pending(db)}
 
 
@@ -54,7 +54,7 @@ def test_an_undelivered_license_of_an_earlier_version_is_reported_until_it_is_ex
 
 def test_a_license_of_an_earlier_version_whose_file_exists_is_cleared(older: Desk) -> None:
     """A license whose file exists is not reported, and the next batch clears its row."""
-    with Registry.open(older.home / REGISTRY_FILE) as registry, registry.reading() as db:
+    with Registry.open(older.registry) as registry, registry.reading() as db:
         for row in outbox.pending(db):
             if row.license_id.startswith(ALONE):
                 (Path(str(row.folder)) / str(row.name)).write_bytes(

@@ -9,21 +9,27 @@ import os
 import re
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
-from contract.bench import Bench, fixed
+from contract.bench import Bench, Step, fixed
 from contract.steps import BROKEN, ROWS, STEPS
 from support.cli import PASSPHRASE, Outcome
+from support.databases import Databases
 
 from polygent_issuer.cli.commands import COMMANDS, Entry
 from polygent_issuer.cli.main import load
+from polygent_issuer.home.registry_place import registry_place
+from polygent_issuer.home.settings_editing import set_value
+from polygent_issuer.registry import REGISTRY_FILE, Registry
 
 HERE = Path(__file__).parent
 HOMES = sorted(path.name for path in (HERE / "homes").iterdir())
+SETTING = ".settings.registry"
 RECORDED = HERE / "recorded"
 # Members whose members are data: names of components, rows, files and settings.
 MAPS = ("components", "parts", "rows", "files", "settings_differences")
@@ -88,7 +94,7 @@ def test_each_command_is_in_a_step() -> None:
 
 def make_bench(name: str, folder: Path) -> Bench:
     """Copy a recorded home, 11 months later, with the files that the steps name."""
-    (folder / "out").mkdir()
+    (folder / "out").mkdir(parents=True)
     for file in (HERE / "homes" / name).iterdir():
         shutil.copy(file, folder)
         (folder / file.name).chmod(0o600)
@@ -121,9 +127,34 @@ def make_bench(name: str, folder: Path) -> Bench:
 @pytest.mark.parametrize("name", HOMES)
 def test_each_step_in_each_home_is_as_recorded(name: str, tmp_path: Path) -> None:
     """Exit codes, JSON members and journal bytes are the same for a registry of each version."""
-    bench = make_bench(name, tmp_path)
+    compare("steps.json", take_steps(make_bench(name, tmp_path)))
+
+
+@pytest.mark.slow
+def test_each_step_in_a_database_is_as_recorded(tmp_path: Path, databases: Databases) -> None:
+    """Exit codes, JSON members and journal bytes are the same with a registry in PostgreSQL."""
+    steps = [each for each in STEPS if each.argv[:2] != ("registry", "restore")]
+    benches = [make_bench("a8d37d9", tmp_path / name) for name in ("file", "database")]
+    file = benches[1].home / REGISTRY_FILE
+    Registry.open(file).close()  # migrates it
+    uri = databases.take(file)
+    set_value(benches[1].home, "registry", uri)
+    file.unlink()
+    try:
+        in_file, in_database = (take_steps(each, steps) for each in benches)
+    finally:
+        databases.take_back_all()
+    for expected, seen in zip(in_file, in_database, strict=True):
+        # The setting has a value, and so other types.
+        for each in (expected, seen):
+            each["members"] = [m for m in each["members"] if not m.startswith(SETTING)]
+        assert seen == expected
+
+
+def take_steps(bench: Bench, steps: Sequence[Step] = STEPS) -> list[dict[str, Any]]:
+    """Run steps; return the exit code, JSON members and new journal rows of each."""
     seen = []
-    for number, each in enumerate(STEPS, 1):
+    for number, each in enumerate(steps, 1):
         before = rows(bench)
         # Each step has its own IDs, independent of unused ones of earlier steps.
         with fixed(number << 8):
@@ -135,16 +166,21 @@ def test_each_step_in_each_home_is_as_recorded(name: str, tmp_path: Path) -> Non
                 "step": " ".join(each.argv),
                 "exit": outcome.code,
                 "members": members(outcome),
-                "journal": [normal(row, tmp_path) for row in added],
+                "journal": [normal(row, bench.folder) for row in added],
             }
         )
-    compare("steps.json", seen)
+    return seen
 
 
 def rows(bench: Bench) -> list[str]:
     """Return the bytes of each journal row."""
-    path = bench.home / "registry.db"
-    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+    place = registry_place(bench.home)
+    connection: Any = (
+        sqlite3.connect(f"{place.as_uri()}?mode=ro", uri=True)
+        if isinstance(place, Path)
+        else psycopg.connect(place, options="-c search_path=polygent")
+    )
+    with closing(connection):
         bodies = connection.execute("SELECT bytes FROM journal ORDER BY seq").fetchall()
     return [bytes(body).decode() for (body,) in bodies]
 

@@ -5,13 +5,17 @@ from pathlib import Path
 
 import pytest
 from support.cli import Desk
+from support.databases import Databases
 from support.licenses import Books
 
 
 @pytest.fixture
-def books(made_books: Books, tmp_path: Path) -> Books:
+def books(made_books: Books, tmp_path: Path, engine: Databases | None) -> Books:
     """A desk with a home and settings, whose only key is in no key store."""
-    return made_books.copy_to(Desk(tmp_path / "desk"))
+    copy = made_books.copy_to(Desk(tmp_path / "desk"))
+    if engine:
+        copy.desk.move_registry(engine)
+    return copy
 
 
 @pytest.fixture

@@ -337,7 +337,7 @@ def test_an_unknown_time_zone_is_a_warning(books: Books) -> None:
 def seal(books: Books) -> None:
     """Seal the journal, as `journal seal` does."""
     signer, now = books.signer, books.desk.now
-    with Registry.open(books.path) as registry:
+    with Registry.open(books.desk.registry) as registry:
         assert seal_journal(registry, signer.kid, lambda: signer, now=now, actor=ACTOR)
 
 

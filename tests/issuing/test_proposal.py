@@ -114,6 +114,7 @@ def _size(features: int) -> str | None:
     return None
 
 
+@pytest.mark.sqlite("edits rows of the file")
 def test_a_license_is_read_from_its_file_not_from_its_row(office: Office) -> None:
     """An edited row does not change the license that a command reads."""
     [issued] = office.publish(office.first)

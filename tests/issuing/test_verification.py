@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.databases import Databases
 from support.lic_files import ISSUED, Issuer, license_id
 from support.office import ADA
 from support.registries import new_registry
@@ -74,9 +75,9 @@ def _fill(registry: Registry, issuer: Issuer) -> None:
 
 
 @pytest.fixture
-def registry(tmp_path: Path, issuer: Issuer) -> Iterator[Registry]:
+def registry(tmp_path: Path, issuer: Issuer, engine: Databases | None) -> Iterator[Registry]:
     """License 1 for a machine that has changed, 2 replaced by 3, 3 retired; a compromised key."""
-    with new_registry(tmp_path) as registry:
+    with new_registry(tmp_path, databases=engine) as registry:
         _fill(registry, issuer)
         yield registry
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from support.registries import NOW, fill, ruin_table, writing
+from support.registries import ACTOR, NOW, fill, ruin_table, writing
 from support.tools import require_tool
 
 from polygent_issuer import files
@@ -26,8 +26,8 @@ import sys
 from datetime import datetime
 from pathlib import Path
 from polygent_issuer.registry import Registry, backup
-path, folder, now = sys.argv[1:]
-with Registry.open(Path(path)) as registry:
+place, folder, now = sys.argv[1:]
+with Registry.open(place if "://" in place else Path(place)) as registry:
     print(backup.back_up_to(registry, Path(folder), datetime.fromisoformat(now)).path)
 """
 
@@ -167,9 +167,8 @@ def test_a_name_that_is_taken_meanwhile_is_not_overwritten(
 def test_settings_are_only_in_the_backup(registry: Registry, tmp_path: Path) -> None:
     """They are read back in their order; the registry itself has none, and an old row is gone."""
     fill(registry)
-    with closing(sqlite3.connect(tmp_path / "registry.db")) as raw:
-        raw.execute("INSERT INTO backup_settings VALUES ('old', 'x')")
-        raw.commit()
+    with registry.writing(now=NOW, actor=ACTOR) as db:
+        db.execute("INSERT INTO backup_settings VALUES ('old', 'x')")
     rows = {"issuer": "Zoë", "b": "", "a": "1\n2"}
     for settings in (rows, {}):
         target = tmp_path / f"{len(settings)}.db"
@@ -177,8 +176,8 @@ def test_settings_are_only_in_the_backup(registry: Registry, tmp_path: Path) -> 
         with Registry.open(target) as copy, copy.reading() as db:
             assert [*backup.read_settings(db).items()] == [*settings.items()]
             assert journal_check.verify(db).problems == ()
-    with closing(sqlite3.connect(tmp_path / "registry.db")) as raw:
-        assert raw.execute("SELECT name FROM backup_settings").fetchall() == [("old",)]
+    with registry.reading() as db:
+        assert list(db.execute("SELECT name FROM backup_settings")) == [("old",)]
 
 
 def test_settings_that_were_not_written_are_noticed(registry: Registry, tmp_path: Path) -> None:
@@ -190,6 +189,7 @@ def test_settings_that_were_not_written_are_noticed(registry: Registry, tmp_path
     assert not (tmp_path / "x.db").exists()
 
 
+@pytest.mark.sqlite("edits rows of the file")
 def test_no_trigger_runs_in_a_backup(registry: Registry, tmp_path: Path) -> None:
     """A registry with a foreign trigger gives a backup as it is, without settings."""
     fill(registry)
@@ -259,6 +259,7 @@ def test_a_full_disk_leaves_nothing(registry: Registry, tmp_path: Path) -> None:
         subprocess.run(["umount", str(disk)], check=True)
 
 
+@pytest.mark.sqlite("the file's lock")
 def test_a_backup_while_another_process_writes(registry: Registry, tmp_path: Path) -> None:
     """Each backup is a consistent state between writes, and the writer loses nothing."""
     fill(registry)
@@ -281,6 +282,7 @@ def test_a_backup_while_another_process_writes(registry: Registry, tmp_path: Pat
         assert hashes[head.size] == head.head
 
 
+@pytest.mark.sqlite("edits rows of the file")
 def test_uncommitted_rows_are_not_in_a_backup(registry: Registry, tmp_path: Path) -> None:
     """A backup during an open transaction has the state before it."""
     fill(registry)

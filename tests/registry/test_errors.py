@@ -81,6 +81,7 @@ def test_errors_without_a_result_code(error: Exception, expected: type[Exception
     assert type(translate(error, PATH)) is expected
 
 
+@pytest.mark.sqlite("its pages")
 def test_a_full_disk_is_an_error_and_leaves_nothing(registry: Registry) -> None:
     """A full file (SQLite's page limit) is an error with a hint; the next write works."""
     fill(registry)

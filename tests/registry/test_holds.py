@@ -2,20 +2,19 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
-from support.registries import NOW, new_registry, writing
+from support.registries import NOW, writing
 
-from polygent_issuer.registry import customers
+from polygent_issuer.registry import Registry, customers
 from polygent_issuer.registry.holds import Hold, hold_of, merged_hold, on_hold, set_hold
 
 DAY = timedelta(days=1)
 
 
-def test_a_hold_ends_at_its_instant(tmp_path: Path) -> None:
+def test_a_hold_ends_at_its_instant(registry: Registry) -> None:
     """A hold is stored, is over at its end, and can be removed."""
     hold = Hold(since=NOW, until=NOW + DAY, reason="unpaid")
-    with new_registry(tmp_path) as registry, writing(registry) as db:
+    with writing(registry) as db:
         held = set_hold(db, customers.add(db, slug="acme", name="Acme"), hold)
         assert hold_of(held, NOW) == hold
         assert on_hold(held, NOW + DAY - timedelta(microseconds=1))
@@ -26,9 +25,9 @@ def test_a_hold_ends_at_its_instant(tmp_path: Path) -> None:
         db.record("customer-released", customer="acme")
 
 
-def test_the_hold_of_merged_customers(tmp_path: Path) -> None:
+def test_the_hold_of_merged_customers(registry: Registry) -> None:
     """The first beginning, the last end and both reasons; an ended one does not count."""
-    with new_registry(tmp_path) as registry, writing(registry) as db:
+    with writing(registry) as db:
         acme = customers.add(db, slug="acme", name="Acme")
         db.record("customer-added", customer="acme")
     one = replace(acme, held_at=NOW, held_until=NOW + 2 * DAY, held_reason="a")

@@ -161,6 +161,7 @@ def test_the_head_is_the_last_rows_number_and_hash(registry: Registry) -> None:
         assert journal.head(read) == (last.seq, last.hash) == (2, last.hash)
 
 
+@pytest.mark.sqlite("PostgreSQL cannot store it")
 def test_an_invalid_journal_row_is_damage(registry: Registry) -> None:
     """A journal row with an invalid body raises `registry_damaged`."""
     for seq, body in enumerate((b"[]", b"{}", b"\xff", b'{"at":1}'), 2):

@@ -67,7 +67,7 @@ def test_a_retired_key_is_not_activated(db: Writing) -> None:
     keys.add(db, key=new_key(), label="first")
     second = keys.add(db, key=new_key(), label="second")
     db.update("keys", second.kid, retired_at=db.at)
-    with pytest.raises(RegistryMisuse):
+    with pytest.raises(RegistryMisuse), db.part():
         keys.activate(db, second.kid)
 
 

@@ -71,10 +71,11 @@ def test_a_label_and_a_fingerprint_are_unique_within_a_customer(
 def test_the_database_refuses_a_duplicate(db: Writing, acme: Customer) -> None:
     """A constraint refuses a duplicate that was not checked before."""
     add_machine(db, acme, "prod", ONE)
+    db.record("test")
     row = {"hostname": None, "components": "{}", "since": db.at, "document_id": None}
-    with pytest.raises(Taken, match="fingerprint"):
+    with pytest.raises(Taken, match="fingerprint"), db.part():
         db.insert("machines", customer_id=acme.id, label="x", fingerprint=ONE, **row)
-    with pytest.raises(Taken, match="label"):
+    with pytest.raises(Taken, match="label"), db.part():
         db.insert("machines", customer_id=acme.id, label="prod", fingerprint=OTHER, **row)
 
 

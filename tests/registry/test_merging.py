@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from support.databases import Databases
 from support.registries import NOW, add_license, add_machine, new_key, new_registry, writing
 
 from polygent_issuer.registry import (
@@ -24,9 +25,9 @@ LATER = NOW + timedelta(days=30)
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Iterator[Registry]:
+def registry(tmp_path: Path, engine: Databases | None) -> Iterator[Registry]:
     """A registry with Acme and its sister, without machines."""
-    with new_registry(tmp_path) as made:
+    with new_registry(tmp_path, databases=engine) as made:
         with writing(made) as db:
             keys.add(db, key=new_key(7), label="main")
             acme = ("ops@a.example", "both@a.example")

@@ -135,6 +135,7 @@ def test_a_customer_is_not_similar_to_itself(db: Writing) -> None:
     assert similar(db, "Acme Systemz", besides=acme) == ()
 
 
+@pytest.mark.sqlite("its query plan")
 def test_a_search_reads_few_rows_of_many(registry: Registry) -> None:
     """Among 500 stores a search uses indexes, and compares a few names with the journal."""
     with writing(registry) as db:

@@ -163,6 +163,7 @@ def delete_about(db: Writing) -> None:
     db.delete("about", "colour")
 
 
+@pytest.mark.sqlite("its triggers")
 @pytest.mark.parametrize(
     ("table", "trigger", "write"),
     [

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -19,7 +19,13 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from polygent_issuer.cli.main import run
+from polygent_issuer.home.registry_place import registry_place
+from polygent_issuer.home.settings_editing import set_value
+from polygent_issuer.registry import REGISTRY_FILE
 from support import json_schema
+
+if TYPE_CHECKING:
+    from support.databases import Databases
 
 NOW = datetime(2026, 11, 30, 9, 30, tzinfo=UTC)
 PASSPHRASE = "correct horse battery staple"
@@ -75,6 +81,11 @@ class Desk:
         return self.folder / "home"
 
     @property
+    def registry(self) -> Path | str:
+        """The registry's file, or the URI of its database."""
+        return registry_place(self.home)
+
+    @property
     def output(self) -> Path:
         """The output folder for licenses."""
         return self.folder / "out"
@@ -110,6 +121,13 @@ class Desk:
         settings = folder / "home" / "settings.toml"
         settings.write_text(settings.read_text().replace(str(self.folder), str(folder)))
         return Desk(folder)
+
+    def move_registry(self, databases: "Databases") -> "Desk":
+        """Move the registry from its file into a database."""
+        file = self.home / REGISTRY_FILE
+        set_value(self.home, "registry", databases.take(file))
+        file.unlink()
+        return self
 
     def hasten(self) -> None:
         """Encrypt the key file again with one round: the default takes 0.6 s for each use."""

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from polygent_issuer.home.settings import settings_path
 from polygent_issuer.registry import (
-    REGISTRY_FILE,
     Reading,
     Registry,
     journal_check,
@@ -15,6 +14,7 @@ from polygent_issuer.registry import (
     outbox,
 )
 from polygent_issuer.registry.errors import RegistryMissing
+from polygent_issuer.registry.schema import KEYS
 from support.cli import Desk
 
 Rows = dict[str, tuple[tuple[object, ...], ...]]
@@ -51,7 +51,7 @@ def read_state(desk: Desk) -> DeskState:
     settings = path.read_bytes() if path.exists() else b""
     with (
         suppress(RegistryMissing),
-        Registry.open(desk.home / REGISTRY_FILE) as registry,
+        Registry.open(desk.registry) as registry,
         registry.reading() as db,
     ):
         records, check = tuple(licenses.select(db)), journal_check.verify(db)
@@ -74,6 +74,8 @@ def litter_in(folder: Path) -> list[str]:
 
 
 def _rows(db: Reading) -> Rows:
-    sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('outbox', 'seals')"
-    tables = sorted(str(name) for (name,) in db.execute(sql))
-    return {table: tuple(db.execute(f"SELECT * FROM {table}")) for table in tables}  # noqa: S608
+    keys = {**KEYS, "journal": "seq"}
+    return {
+        table: tuple(db.execute(f"SELECT * FROM {table} ORDER BY {keys[table]}"))  # noqa: S608
+        for table in sorted(keys.keys() - {"outbox", "seals"})
+    }

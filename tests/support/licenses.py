@@ -50,7 +50,7 @@ class Books:
 
     @property
     def path(self) -> Path:
-        """The path of the registry."""
+        """The file of the registry."""
         return self.desk.home / REGISTRY_FILE
 
     def open(self) -> "Books":
@@ -75,7 +75,7 @@ class Books:
     def writing(self) -> Iterator[Writing]:
         """Open a write transaction of Ada's."""
         with (
-            Registry.open(self.path) as registry,
+            Registry.open(self.desk.registry) as registry,
             registry.writing(now=self.desk.now, actor=actor("Ada")) as db,
         ):
             yield db
@@ -83,7 +83,7 @@ class Books:
     @contextmanager
     def reading(self) -> Iterator[Reading]:
         """Open a snapshot."""
-        with Registry.open(self.path) as registry, registry.reading() as db:
+        with Registry.open(self.desk.registry) as registry, registry.reading() as db:
             yield db
 
     def key(self, label: str, signer: SoftwareSigner) -> None:

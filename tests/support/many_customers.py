@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
 from polygent_issuer.cli.context import actor
 from polygent_issuer.keys.signer import Signer, SoftwareSigner
-from polygent_issuer.registry import REGISTRY_FILE, Registry, Writing, customers, licenses, machines
+from polygent_issuer.registry import Registry, Writing, customers, licenses, machines
 from polygent_issuer.verifier import License, Limits, Tier, jws
 from support.cli import PASSPHRASE, Desk
 
@@ -59,7 +59,7 @@ def add_customers_at(desk: Desk, numbers: range, *, ends_in: int = 20, **more: s
     """
     key = load_ssh_private_key((desk.folder / "main.key").read_bytes(), PASSPHRASE.encode())
     assert isinstance(key, EllipticCurvePrivateKey)
-    with Registry.open(desk.home / REGISTRY_FILE) as registry:
+    with Registry.open(desk.registry) as registry:
         add_customers(
             registry,
             SoftwareSigner(key),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
@@ -24,6 +24,9 @@ from polygent_issuer.registry import Actor, Reading, Registry, change, keys
 from polygent_issuer.registry.change import Decided
 from polygent_issuer.terms.parsing import Changes
 from support.registries import new_registry
+
+if TYPE_CHECKING:
+    from support.databases import Databases
 
 NOW = datetime(2026, 11, 30, 9, 30, tzinfo=UTC)
 Propose = Callable[[Reading], tuple[Proposal, ...]]
@@ -118,11 +121,13 @@ class Office:
 
 
 @contextmanager
-def open_office(folder: Path) -> Iterator[Office]:
-    """Open an office with one key."""
+def open_office(folder: Path, databases: "Databases | None" = None) -> Iterator[Office]:
+    """Open an office with one key, whose registry is a file or in a database."""
     (folder / "out").mkdir()
     signer = SoftwareSigner(generate_private_key())
-    with new_registry(folder, now=NOW, actor=ADA, registry_id="5a5a5a5a-test") as registry:
+    with new_registry(
+        folder, now=NOW, actor=ADA, registry_id="5a5a5a5a-test", databases=databases
+    ) as registry:
         with registry.writing(now=NOW, actor=ADA) as db:
             keys.add(db, key=signer.public_key, label="main")
             db.record("key-generated", kid=signer.kid)

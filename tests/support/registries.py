@@ -1,4 +1,4 @@
-"""Registries for tests: real SQLite files with some content."""
+"""Registries for tests: real files, or databases, with some content."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -25,6 +26,9 @@ from polygent_issuer.registry import (
 )
 from polygent_issuer.verifier.keys import Key
 
+if TYPE_CHECKING:
+    from support.databases import Databases
+
 NOW = datetime(2026, 3, 1, 9, 30, 0, 123456, tzinfo=UTC)
 YEAR = timedelta(days=365)
 ACTOR = Actor(operator="Ada", os_user="ada", uid=1000, host="desk")
@@ -32,13 +36,22 @@ REGISTRY_ID = "5f0c6f0e-7b8d-4b7e-9a37-0d0c3f1d2b11"
 
 
 def new_registry(
-    folder: Path, *, now: datetime = NOW, actor: Actor = ACTOR, registry_id: str = REGISTRY_ID
+    folder: Path,
+    *,
+    now: datetime = NOW,
+    actor: Actor = ACTOR,
+    registry_id: str = REGISTRY_ID,
+    databases: "Databases | None" = None,
 ) -> Registry:
-    """Create an empty registry in a folder; the caller closes it."""
+    """Create an empty registry in a folder, or in a database; the caller closes it."""
     path = folder / REGISTRY_FILE
     path.touch(mode=0o600, exist_ok=False)
     path.write_bytes(_empty(now, actor, registry_id))
-    return Registry.open(path)
+    if databases is None:
+        return Registry.open(path)
+    place = databases.take(path)
+    path.unlink()
+    return Registry.open(place)
 
 
 @cache

@@ -320,6 +320,7 @@ def test_an_unreadable_home_gives_no_candidates(books: Books, how: str) -> None:
     assert _tree(books.desk.folder) == before
 
 
+@pytest.mark.sqlite("about the file")
 def test_invalid_settings_give_no_candidates(books: Books) -> None:
     """Names of the registry are still offered."""
     books.customer()
@@ -329,6 +330,7 @@ def test_invalid_settings_give_no_candidates(books: Books) -> None:
     assert complete(books, "renew", "").values == ["acme"]
 
 
+@pytest.mark.sqlite("the file's lock")
 def test_a_locked_registry_gives_no_candidates(books: Books) -> None:
     """Completion does not wait for the lock."""
     books.customer()

@@ -41,6 +41,7 @@ def test_skipped_checks_are_counted_separately(healthy: Desk) -> None:
     assert lines[-1].endswith(" failures, 2 not checked")
 
 
+@pytest.mark.sqlite("about the file")
 def test_counts_use_the_singular(healthy: Desk) -> None:
     """One warning and one failure are written in the singular."""
     (healthy.home / "registry.db").unlink()

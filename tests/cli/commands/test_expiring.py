@@ -296,6 +296,7 @@ def test_events_survive_a_merge_of_customers(desk: Desk) -> None:
     assert events(desk)[first][1] == "CONFIRMED"
 
 
+@pytest.mark.sqlite("edits rows of the file")
 def test_a_circle_of_replacements_ends(books: Books) -> None:
     """Licenses that replace each other in edited rows are cancelled."""
     acme = books.customer()

@@ -128,6 +128,7 @@ def test_an_interrupted_creation_is_completed(empty_desk: Desk) -> None:
     assert empty_desk.ok("journal", "verify").code == 0
 
 
+@pytest.mark.sqlite("about the file")
 def test_a_lost_registry_is_not_replaced(desk: Desk) -> None:
     """If the settings have keys, an empty registry would hide the loss of all licenses."""
     (desk.home / REGISTRY_FILE).unlink()

@@ -225,6 +225,7 @@ def test_standard_becomes_enterprise_and_back(desk: Desk) -> None:
     assert "--machine-info FILE" in outcome.err
 
 
+@pytest.mark.sqlite("edits rows of the file")
 def test_an_edited_row_changes_no_license(desk: Desk) -> None:
     """A row that does not match the journal issues nothing."""
     signed(desk)
@@ -241,6 +242,7 @@ def test_an_edited_row_changes_no_license(desk: Desk) -> None:
     assert desk.run("journal", "verify").code == 7
 
 
+@pytest.mark.sqlite("edits rows of the file")
 def test_a_stored_file_that_was_changed_is_refused(desk: Desk) -> None:
     """A stored file that fails verification with its pinned key issues nothing."""
     signed(desk)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import Desk
+from support.desk_state import read_state
 
 from polygent_issuer.verifier import KeySet, Verifier
 
@@ -225,11 +226,11 @@ def test_an_enterprise_license_is_identified_by_its_domain(desk: Desk) -> None:
 def test_a_dry_run_leaves_nothing(desk: Desk) -> None:
     """It shows everything without a passphrase, and writes neither file nor row."""
     desk.passphrase_file.unlink()
-    before = (desk.home / "registry.db").read_bytes()
+    before = read_state(desk)
     outcome = desk.ok("sign", "--machine-info", desk.machine_info(), "--dry-run")
     assert "dry run: nothing was issued" in outcome.text
     assert "2027-12-01T00:00:00Z" in outcome.text
-    assert (desk.home / "registry.db").read_bytes() == before
+    assert read_state(desk) == before
     assert list(desk.output.iterdir()) == []
 
 

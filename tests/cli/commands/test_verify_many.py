@@ -190,6 +190,7 @@ def test_folders_in_a_folder(books: Books, folder: Path, option: str) -> None:
     assert deep.text.splitlines()[0] == f"{folder}/deeper/a.lic: accepted"
 
 
+@pytest.mark.sqlite("about the file")
 def test_the_home_as_a_folder(books: Books) -> None:
     """The open registry is skipped if it is below the folder."""
     (books.desk.folder / "x.lic").write_bytes(books.license(books.customer()).file)

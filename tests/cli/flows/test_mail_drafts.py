@@ -16,7 +16,7 @@ from support.screen import at_terminal, finish
 
 from polygent_issuer.delivery.template import template_path
 from polygent_issuer.email_address import Mailbox
-from polygent_issuer.registry import REGISTRY_FILE, Registry
+from polygent_issuer.registry import Registry
 
 ACME = ("customer", "add", "Acme GmbH", "--contact", "Ada <ada@acme.example>")
 
@@ -104,7 +104,7 @@ def test_an_older_contact_with_an_encoded_word_gets_no_draft(desk: Desk, mail: P
     desk.ok(*ACME)
     contact = f"{ENCODED} <r@x.example>"
     with (
-        Registry.open(desk.home / REGISTRY_FILE) as registry,
+        Registry.open(desk.registry) as registry,
         registry.writing(now=desk.now, actor=ACTOR) as db,
     ):
         db.update("customers", 1, contacts=json.dumps([contact]))

@@ -187,6 +187,7 @@ def test_other_changes_list_no_licenses(books: Books) -> None:
     assert edited["still_named"] == []
 
 
+@pytest.mark.sqlite("edits rows of the file")
 def test_a_stored_license_that_does_not_verify_stops_it(books: Books) -> None:
     """A damaged license is exit 7, since its name cannot be trusted."""
     books.license(books.customer(), license_id=ID)

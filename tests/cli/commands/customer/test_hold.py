@@ -203,6 +203,7 @@ def test_a_hold_of_either_survives_a_merge(books: Books, gone: str) -> None:
     books.desk.ok("journal", "verify")
 
 
+@pytest.mark.sqlite("edits rows of the file")
 def test_a_hold_removed_by_an_edit_is_noticed(due: Desk) -> None:
     """Nothing is issued for a customer whose row is not as the journal recorded it."""
     with closing(sqlite3.connect(due.home / REGISTRY_FILE)) as raw:

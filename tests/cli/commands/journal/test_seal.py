@@ -97,6 +97,7 @@ def test_the_command_seals_changes_since_the_last_license(desk: Desk) -> None:
     assert desk.ok("journal", "seal", "--quiet").out == b""
 
 
+@pytest.mark.sqlite("edits rows of the file")
 def test_a_journal_with_problems_is_not_sealed(desk: Desk) -> None:
     """The command checks everything first, also rows that no seal covers."""
     desk.ok("customer", "add", "Acme")
@@ -115,6 +116,7 @@ def test_a_locked_key_seals_nothing(desk: Desk) -> None:
     assert verified(desk)["seals"] == []
 
 
+@pytest.mark.sqlite("edits rows of the file")
 def test_a_seal_that_fails_is_a_warning(desk: Desk) -> None:
     """The license is issued and acknowledged; the warning comes after it, also with --json."""
     sign(desk, "Acme")
@@ -156,6 +158,7 @@ def test_an_interrupted_seal_leaves_the_command_done(
     assert outcome.err.startswith("warning: the journal was not sealed: interrupted")
 
 
+@pytest.mark.sqlite("edits rows of the file")
 def test_a_rewritten_journal_is_exit_7(desk: Desk) -> None:
     """A forger who cuts off the last rows consistently is found without a saved head."""
     sign(desk, "Acme")
@@ -186,6 +189,7 @@ def test_a_compromised_key_has_a_weak_seal(desk: Desk) -> None:
     assert "except by a key that is marked as compromised" in row["message"]
 
 
+@pytest.mark.sqlite("edits rows of the file")
 def test_a_backup_has_the_seals(desk: Desk) -> None:
     """A restored registry has the seal of the backup, and the row of the restoring has none."""
     sign(desk, "Acme")

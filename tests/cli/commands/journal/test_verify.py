@@ -70,6 +70,7 @@ def test_edits_are_found(filled: Books, sql: str, problem: str) -> None:
     assert "restore the last good backup:\npolygent-issue registry restore BACKUP\n" in text.text
 
 
+@pytest.mark.sqlite("edits rows of the file")
 def test_every_problem_is_shown(filled: Books) -> None:
     """All problems are shown, not only the first."""
     with tampering(filled.path) as raw:
@@ -93,6 +94,7 @@ def test_an_older_head_matches_a_grown_journal(filled: Books) -> None:
         assert "  saved heads matched  1\n" in outcome.text
 
 
+@pytest.mark.sqlite("about the file")
 def test_a_restored_copy_is_found_against_a_newer_head(filled: Books) -> None:
     """Truncation is found only with a head that was saved elsewhere."""
     copy = filled.desk.folder / "copy.db"
@@ -114,6 +116,7 @@ def test_an_invalid_head_is_refused(filled: Books) -> None:
     assert "journal verify" in outcome.json["error"]["hint"]
 
 
+@pytest.mark.sqlite("edits rows of the file")
 def test_saved_heads_are_compared(filled: Books) -> None:
     """Each run appends a line; later all lines are compared, and truncation is found."""
     notes = filled.desk.folder / "stick" / "heads"
@@ -150,6 +153,7 @@ def test_a_head_of_another_registry_is_a_problem(filled: Books) -> None:
     assert "line 2" in outcome.text
 
 
+@pytest.mark.sqlite("edits rows of the file")
 def test_no_head_is_saved_of_a_journal_with_problems(filled: Books) -> None:
     """Only the head of an intact journal is saved."""
     with tampering(filled.path) as raw:
@@ -160,6 +164,7 @@ def test_no_head_is_saved_of_a_journal_with_problems(filled: Books) -> None:
     assert not notes.exists()
 
 
+@pytest.mark.sqlite("about the file")
 def test_a_head_is_not_saved_in_the_home(filled: Books) -> None:
     """A file in the home, also by a link, could be edited with the registry."""
     link = filled.desk.folder / "link"
@@ -182,6 +187,7 @@ def test_a_loop_of_links_is_reported(filled: Books) -> None:
     assert "symbolic links" in outcome.err
 
 
+@pytest.mark.sqlite("about the file")
 def test_a_head_that_cannot_be_saved_is_not_journalled(filled: Books) -> None:
     """A failed write is exit 8, and the registry is unchanged."""
     before = filled.path.read_bytes()
@@ -227,6 +233,7 @@ def test_another_file_than_a_registry_is_exit_7(books: Books, damage: bytes, cod
     assert "Traceback" not in outcome.err
 
 
+@pytest.mark.sqlite("about the file")
 def test_pages_that_cannot_be_read_are_exit_7(filled: Books) -> None:
     """A registry that opens but has damaged pages is exit 7."""
     data = bytearray(filled.path.read_bytes())

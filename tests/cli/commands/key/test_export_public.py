@@ -8,7 +8,7 @@ from support.cli import Desk
 from support.keys import kid_of
 from support.registries import ACTOR
 
-from polygent_issuer.registry import REGISTRY_FILE, Registry
+from polygent_issuer.registry import Registry
 from polygent_issuer.verifier import Key, KeySet, Verifier
 
 
@@ -51,7 +51,7 @@ def test_one_key_is_exported_as_jwks(two: Desk) -> None:
 def test_all_trusted_keys_are_exported_as_jwks(two: Desk) -> None:
     """Retired keys are included; a compromised key is left out with a note."""
     main, second = kid_of(two.folder / "main.key"), kid_of(two.folder / "second.key")
-    registry = Registry.open(two.home / REGISTRY_FILE)
+    registry = Registry.open(two.registry)
 
     def change(**columns: str | int | None) -> None:
         with registry.writing(now=two.now, actor=ACTOR) as db:

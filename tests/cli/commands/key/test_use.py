@@ -9,7 +9,7 @@ from support.keys import kid_of
 from support.registries import ACTOR
 from support.terminal import terminal
 
-from polygent_issuer.registry import REGISTRY_FILE, Registry
+from polygent_issuer.registry import Registry
 from polygent_issuer.verifier.jws import parse
 
 ACCEPT = ("--accept", "key-rollout", "--reason", "all servers have it")
@@ -96,7 +96,7 @@ def test_a_missing_private_key_is_warned_of(two: Desk) -> None:
 )
 def test_a_retired_key_cannot_become_active(two: Desk, columns: dict[str, int], code: str) -> None:
     """A retired key is exit 6 before any prompt."""
-    registry = Registry.open(two.home / REGISTRY_FILE)
+    registry = Registry.open(two.registry)
     with registry, registry.writing(now=two.now, actor=ACTOR) as db:
         db.update("keys", kid_of(two.folder / "second.key"), retired_at=db.at, **columns)
         db.record("key-retired")

@@ -186,6 +186,7 @@ def test_a_license_that_should_not_be_sent_is_warned_of(books: Books) -> None:
     )
 
 
+@pytest.mark.sqlite("edits rows of the file")
 def test_damaged_bytes_are_not_exported(books: Books) -> None:
     """A stored file that fails verification is exit 7 and not written."""
     _license(books)

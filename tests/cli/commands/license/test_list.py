@@ -113,6 +113,7 @@ def test_json_carries_every_member(filled: Books) -> None:
     ]
 
 
+@pytest.mark.sqlite("edits rows of the file")
 def test_a_damaged_file_does_not_stop_the_list(filled: Books) -> None:
     """Its terms are null; the others have theirs."""
     with closing(sqlite3.connect(filled.desk.home / "registry.db")) as raw:

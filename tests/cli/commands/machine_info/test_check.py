@@ -182,6 +182,7 @@ def test_no_home_is_needed(empty_desk: Desk) -> None:
     assert not empty_desk.home.exists()
 
 
+@pytest.mark.sqlite("about the file")
 def test_a_broken_home_is_an_error(desk: Desk) -> None:
     """A home without its registry is exit 7."""
     (desk.home / "registry.db").unlink()

@@ -175,6 +175,7 @@ def test_without_a_public_key_nothing_is_imported(new: Desk) -> None:
     assert not new.home.exists()
 
 
+@pytest.mark.sqlite("about the file")
 def test_a_lost_registry_is_rebuilt_where_it_was(desk: Desk) -> None:
     """Settings and private key stay, and the next license is signed."""
     desk.ok("sign", "--machine-info", desk.machine_info())
@@ -196,6 +197,7 @@ def test_a_lost_registry_is_rebuilt_where_it_was(desk: Desk) -> None:
     assert machine["label"] == "machine"
 
 
+@pytest.mark.sqlite("restores the file")
 def test_files_newer_than_a_backup_are_imported(books: Books, files: Path) -> None:
     """An older backup and the newer files restore everything."""
     backup = books.desk.folder / "b.db"
@@ -217,7 +219,6 @@ def test_the_same_id_with_other_bytes(books: Books, files: Path) -> None:
     (path, *_) = sorted(files.iterdir())
     data = path.read_bytes()
     with books.writing() as db:
-        db.execute("PRAGMA defer_foreign_keys = ON")
         db.update("licenses", path.stem, file=data.replace(data[-9:-5], b"AAAA"))
         db.record("test")
     outcome = books.desk.run("registry", "import", str(path))

@@ -12,6 +12,8 @@ from support.keys import tree
 from support.licenses import Books
 from support.terminal import terminal
 
+pytestmark = pytest.mark.sqlite("restores the file")
+
 ID = "1f3a9c2e-0000-4000-8000-000000000000"
 
 

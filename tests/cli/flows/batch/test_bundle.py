@@ -33,7 +33,7 @@ def archive(path: Path) -> tuple[list[dict[str, str]], dict[str, bytes]]:
 
 def waiting(desk: Desk) -> int:
     """Return the number of licenses in the outbox."""
-    with Registry.open(desk.home / REGISTRY_FILE) as registry, registry.reading() as db:
+    with Registry.open(desk.registry) as registry, registry.reading() as db:
         return len(outbox.pending(db))
 
 
@@ -52,7 +52,7 @@ def test_the_archive_has_each_license_and_its_row(crowd: Desk) -> None:
     assert tuple(rows[0]) == COLUMNS
     assert [row["file"] for row in rows] == list(held)
     assert len(rows) == 5
-    with Registry.open(crowd.home / REGISTRY_FILE) as registry, registry.reading() as db:
+    with Registry.open(crowd.registry) as registry, registry.reading() as db:
         for row in rows:
             assert licenses.get(db, row["license"]).file == held[row["file"]]
     assert list(crowd.output.iterdir()) == []
@@ -175,6 +175,7 @@ def edit(crowd: Desk, *statements: str) -> list[str]:
 _NTH = "(SELECT license_id FROM outbox ORDER BY license_id LIMIT 1 OFFSET {})"
 
 
+@pytest.mark.sqlite("edits rows of the file")
 def test_an_archive_has_only_licenses_that_the_journal_vouches_for(
     crowd: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,6 +205,7 @@ def test_an_archive_has_only_licenses_that_the_journal_vouches_for(
     assert (outcome.code, waiting(crowd)) == (7, 1)
 
 
+@pytest.mark.sqlite("edits rows of the file")
 def test_a_complete_archive_is_not_written_again_after_a_crash(
     crowd: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,6 +222,7 @@ def test_a_complete_archive_is_not_written_again_after_a_crash(
     assert (waiting(crowd), target.read_bytes()) == (0, before)
 
 
+@pytest.mark.sqlite("edits rows of the file")
 def test_another_archive_clears_only_the_licenses_in_it(
     crowd: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,7 +230,7 @@ def test_another_archive_clears_only_the_licenses_in_it(
     target = crowd.folder / "all.zip"
     unfinished(crowd, target, monkeypatch)
     ids = edit(crowd, f"UPDATE outbox SET name = 'moved.lic' WHERE license_id = {_NTH.format(0)}")  # noqa: S608
-    with Registry.open(crowd.home / REGISTRY_FILE) as registry, registry.reading() as db:
+    with Registry.open(crowd.registry) as registry, registry.reading() as db:
         places = {row.license_id: str(row.name) for row in outbox.pending(db)}
         with zipfile.ZipFile(target, "w") as other:
             for each in ids[:2]:
