@@ -9,6 +9,7 @@ A connection that is lost at the COMMIT leaves open whether it happened. Then th
 on a new connection, after the old transaction has ended.
 """
 
+import math
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -33,7 +34,7 @@ from polygent_issuer.registry.errors import (
     exists,
     require_known,
 )
-from polygent_issuer.registry.postgres_errors import FOREIGN, failed, translate
+from polygent_issuer.registry.postgres_errors import FOREIGN, translate, unreachable
 from polygent_issuer.registry.records import Row, Value, as_int
 from polygent_issuer.registry_uri import VERIFIED
 
@@ -132,7 +133,7 @@ class PostgresConnection(Connection):
                 autocommit=True,
                 sslmode=VERIFIED,
                 application_name="polygent-issue",
-                connect_timeout=round(_CONNECT_TIMEOUT.total_seconds()),
+                connect_timeout=math.ceil(min(_CONNECT_TIMEOUT, self._timeout).total_seconds()),
                 keepalives_idle=10,
                 keepalives_interval=5,
                 keepalives_count=3,
@@ -140,7 +141,7 @@ class PostgresConnection(Connection):
                 options=" ".join(f"-c {name}={value}" for name, value in settings.items()),
             )
         except psycopg.Error as error:
-            raise failed(error, self.place) from error
+            raise unreachable(error, self.place) from error
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -19,6 +19,7 @@ from polygent_issuer.registry.errors import (
     damaged,
     display_place,
 )
+from polygent_issuer.text import escape
 
 # The errors of the library, including those while binding or fetching values.
 FOREIGN: Final = (psycopg.Error, UnicodeError, OverflowError, MemoryError)
@@ -33,22 +34,39 @@ _REFUSALS: Final = (
     psycopg.IntegrityError,
     pg.RaiseException,
 )
+_CREDENTIALS: Final = "keep it in ~/.pgpass (mode 0600), or use a client certificate"
+_ACCOUNT: Final = "ask the database's administrator for an account (polygent-issue help team)"
+_NAME: Final = "check the name in the URI"
+_FREE: Final = "wait for others, or raise max_connections; then run the command again"
+# An error before the session begins has no code, and does not quote stored text.
+_REFUSED: Final = (
+    ("password", _CREDENTIALS),
+    ("role ", _ACCOUNT),
+    ("pg_hba", _ACCOUNT),
+    ("certificate", "name the file of its certificate authority in the URI: sslrootcert=FILE"),
+    ("too many", _FREE),
+    ("connection slots", _FREE),
+    ("database ", _NAME),
+    ("definition of service", "check the name in the URI, and the file of libpq's services"),
+)
+_NETWORK: Final = "check the network and the server, then run the command again: "
+_LONGEST: Final = 200
 _HINTS: Final[tuple[tuple[type[psycopg.Error], str, str], ...]] = (
     (
         pg.InvalidPassword,
         "the server refused the password",
-        "keep it in ~/.pgpass (mode 0600), or use a client certificate",
+        _CREDENTIALS,
     ),
     (
         pg.InvalidAuthorizationSpecification,
         "the server refused the user",
-        "ask the database's administrator for an account (polygent-issue help team)",
+        _ACCOUNT,
     ),
-    (pg.InvalidCatalogName, "the database does not exist", "check the name in the URI"),
+    (pg.InvalidCatalogName, "the database does not exist", _NAME),
     (
         pg.TooManyConnections,
         "the server has no free connection",
-        "wait for others, or raise max_connections; then run the command again",
+        _FREE,
     ),
     (
         pg.ReadOnlySqlTransaction,
@@ -97,6 +115,20 @@ def _refused(error: Exception, place: str) -> IssuerError:
     return RegistryMisuse(f"a constraint of the registry failed ({_state(error)})")
 
 
+def unreachable(error: psycopg.Error, place: str) -> RegistryFailed:
+    """Return the error for a connection that was not made, with the reason that libpq names."""
+    lines = str(error).splitlines() or [""]
+    reason = next((line for line in reversed(lines) if " failed: " in line), lines[0])
+    for before in ("connection is bad: ", "connection failed: ", "FATAL: "):
+        reason = reason.rpartition(before)[2]
+    reason = reason.strip()[:_LONGEST]
+    hint = next((text for part, text in _REFUSED if part in reason), None)
+    return RegistryFailed(
+        f"cannot reach the registry {display_place(place)}: {escape(reason)}",
+        hint=hint or Hint(_NETWORK, run("doctor")),
+    )
+
+
 def failed(error: psycopg.Error, place: str) -> RegistryFailed:
     """Return the error for a server that cannot be used, or a connection that was lost."""
     for kind, message, hint in _HINTS:
@@ -107,7 +139,7 @@ def failed(error: psycopg.Error, place: str) -> RegistryFailed:
     code = f" ({error.sqlstate})" if error.sqlstate else ""
     return RegistryFailed(
         f"cannot reach the registry {display_place(place)}{code}",
-        hint=Hint("check the network and the server, then run the command again: ", run("doctor")),
+        hint=Hint(_NETWORK, run("doctor")),
     )
 
 

@@ -128,6 +128,7 @@ def test_a_changed_row_fails_one_item_of_a_batch(
     assert len(hooli_files) == 2
 
 
+@pytest.mark.sqlite("edits rows of the file")
 def test_a_changed_row_of_an_unlisted_customer_fails_no_batch(
     office: tuple[Desk, dict[str, str]],
 ) -> None:
@@ -141,6 +142,7 @@ def test_a_changed_row_of_an_unlisted_customer_fails_no_batch(
     assert len(list(desk.output.glob("hooli*.lic"))) == 2
 
 
+@pytest.mark.sqlite("edits rows of the file")
 def test_an_outbox_row_without_a_license_is_a_warning(office: tuple[Desk, dict[str, str]]) -> None:
     """An outbox row without a license does not stop commands that do not use it."""
     desk, _ = office

@@ -16,6 +16,8 @@ from support.registries import tampering
 from polygent_issuer.registry import REGISTRY_FILE
 from polygent_issuer.text import escape
 
+pytestmark = pytest.mark.sqlite("edits rows of the file")
+
 LINE = "INJECTED: 1"
 BREAKS = ("\n", "\r\n", "\r", "\x0b", "\x0c", "\x85", "\u2028", "\u2029", "\t", "\0")
 EVIL = "Evil\x1b[31m\x9b1m\x07\x7f\u202e\u2066\u200b\u061c\U000e0041" + "".join(

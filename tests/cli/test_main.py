@@ -370,6 +370,7 @@ def test_help_of_a_command_imports_only_its_options(command: str) -> None:
     assert not set(done.stderr.split()) & {"rich", "json", "pickle", "tempfile"}
 
 
+@pytest.mark.sqlite("a team's settings are loaded")
 @pytest.mark.parametrize("argv", [("customer", "list"), ("journal", "show")])
 def test_lists_without_licenses_do_not_import_cryptography(
     books: Books, argv: tuple[str, ...]

@@ -61,6 +61,7 @@ def fix(hint: str) -> None:
     subprocess.run(shlex.split(hint.partition(", then ")[0]), check=True)
 
 
+@pytest.mark.sqlite("about the file")
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("how", ["every user", "another user"])
 def test_nothing_is_signed_with_a_file_that_another_user_can_change(
@@ -89,6 +90,7 @@ def test_nothing_is_signed_with_a_file_that_another_user_can_change(
     assert sign(whole).code == 0
 
 
+@pytest.mark.sqlite("about the file")
 def test_commands_that_only_read_refuse_too(whole: Desk) -> None:
     """Reading commands refuse such a file, too; commands without a home work."""
     (whole.home / "registry.db").chmod(0o666)
@@ -97,6 +99,7 @@ def test_commands_that_only_read_refuse_too(whole: Desk) -> None:
     assert whole.run("machine-info", "create").code == 0
 
 
+@pytest.mark.sqlite("about the file")
 def test_doctor_names_every_file_at_once(whole: Desk) -> None:
     """`doctor` has a row for each file, and the exit code of the commands."""
     for part, path_of in PARTS.items():
@@ -147,6 +150,7 @@ def test_a_module_of_another_user_is_not_loaded(whole: Desk, tmp_path: Path) -> 
     assert sign(whole).json["error"]["code"] == "token_absent"
 
 
+@pytest.mark.sqlite("about the file")
 def test_the_folder_of_a_linked_registry_is_checked(whole: Desk, tmp_path: Path) -> None:
     """SQLite writes its journal to the link's target folder, so its rights count."""
     elsewhere = tmp_path / "elsewhere"

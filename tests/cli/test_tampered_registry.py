@@ -9,6 +9,8 @@ from support.cli import Desk
 
 from polygent_issuer.registry import REGISTRY_FILE
 
+pytestmark = pytest.mark.sqlite("changes the schema of the file")
+
 ENDS = ("--expires", "2026-12-10")
 SWALLOWS = "CREATE TRIGGER evil BEFORE INSERT ON journal BEGIN SELECT RAISE(IGNORE); END"
 

@@ -33,6 +33,7 @@ def pending(desk: Desk) -> set[str]:
         return {row.license_id[:8] for row in outbox.pending(db)}
 
 
+@pytest.mark.sqlite("of an earlier version")
 def test_an_undelivered_license_of_an_earlier_version_is_reported_until_it_is_exported(
     older: Desk,
 ) -> None:
@@ -52,6 +53,7 @@ def test_an_undelivered_license_of_an_earlier_version_is_reported_until_it_is_ex
     assert len(list(older.output.glob("*.lic"))) == 3
 
 
+@pytest.mark.sqlite("of an earlier version")
 def test_a_license_of_an_earlier_version_whose_file_exists_is_cleared(older: Desk) -> None:
     """A license whose file exists is not reported, and the next batch clears its row."""
     with Registry.open(older.registry) as registry, registry.reading() as db:
@@ -65,6 +67,7 @@ def test_a_license_of_an_earlier_version_whose_file_exists_is_cleared(older: Des
     assert pending(older) == ARCHIVED
 
 
+@pytest.mark.sqlite("of an earlier version")
 def test_a_retired_license_of_an_earlier_version_is_cleared(older: Desk) -> None:
     """A retired license is not reported, and the next batch clears its row."""
     older.ok("license", "retire", ALONE, "--reason", "left us")

@@ -46,6 +46,7 @@ def test_a_later_expiry_is_a_renewal(books: Books, longer: timedelta, kind: Kind
     assert letter.differences == ()
 
 
+@pytest.mark.sqlite("edits rows of the file")
 def test_a_replaced_license_may_be_missing(books: Books) -> None:
     """In a registry that was rebuilt from files all terms are listed."""
     acme = books.customer()
@@ -75,6 +76,7 @@ def test_contacts_with_and_without_an_address(books: Books) -> None:
     assert letter.unreachable == ("+49 30 1234", "ops@bücher.example")
 
 
+@pytest.mark.sqlite("edits rows of the file")
 def test_an_invalid_or_missing_license_is_not_mailed(books: Books) -> None:
     """A stored file must verify, and the license must exist."""
     record = books.license(books.customer())

@@ -166,6 +166,7 @@ def test_older_tables_are_reported_without_a_migration(
     assert row(outcome, "tables")["state"] == "warn"
 
 
+@pytest.mark.sqlite("about the file")
 def test_the_first_failure_decides_the_exit_code(books: Books) -> None:
     """Settings come before the registry, and both before the keys."""
     assert books.desk.run("doctor", "--json").code == 6

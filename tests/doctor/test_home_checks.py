@@ -113,6 +113,7 @@ def test_a_home_on_a_read_only_disk_is_a_failure(desk: Desk, tmp_path: Path) -> 
     assert row(outcome, "registry")["state"] == "ok"
 
 
+@pytest.mark.sqlite("about the file")
 def test_readable_files_of_the_home_are_a_warning(desk: Desk) -> None:
     """Both files are named, and one command fixes them."""
     for name in ("registry.db", "settings.toml"):

@@ -497,6 +497,7 @@ def test_the_example_key_is_exit_6(books: Books) -> None:
     assert "the example key" in verdict.message
 
 
+@pytest.mark.sqlite("edits rows of the file")
 def test_a_public_key_with_another_kid_is_exit_7(books: Books) -> None:
     """A damaged registry is detected before a key store is opened."""
     with closing(sqlite3.connect(books.path)) as raw:

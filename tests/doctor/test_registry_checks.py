@@ -63,6 +63,7 @@ def overwrite(path: Path, name: str, old: bytes, new: bytes) -> None:
     path.write_bytes(data[:at] + new + data[at + len(new) :])
 
 
+@pytest.mark.sqlite("about the file")
 def test_an_intact_registry_is_ok(books: Books) -> None:
     """The rows have its size, its version and its number of rows."""
     books.license(books.customer())
@@ -94,6 +95,7 @@ def test_a_file_that_is_not_a_registry_is_reported(
     assert_unreadable(books.desk.run("doctor", "--json"), reason)
 
 
+@pytest.mark.sqlite("about the file")
 def test_a_missing_registry_is_not_created(books: Books) -> None:
     """A missing registry is reported."""
     books.path.unlink()
@@ -101,6 +103,7 @@ def test_a_missing_registry_is_not_created(books: Books) -> None:
     assert not books.path.exists()
 
 
+@pytest.mark.sqlite("about the file")
 def test_a_newer_registry_is_reported(books: Books) -> None:
     """The message is that of every command."""
     with closing(sqlite3.connect(books.path)) as raw:
@@ -108,6 +111,7 @@ def test_a_newer_registry_is_reported(books: Books) -> None:
     assert_unreadable(books.desk.run("doctor", "--json"), "was written by a newer polygent-issue")
 
 
+@pytest.mark.sqlite("about the file")
 def test_an_older_registry_is_not_migrated(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is a warning, and its content is not checked until a command migrates it."""
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, LATER))
@@ -126,6 +130,7 @@ def test_an_older_registry_is_not_migrated(books: Books, monkeypatch: pytest.Mon
     assert state(books.desk, "tables") == state(books.desk, "journal") == "ok"
 
 
+@pytest.mark.sqlite("about the file")
 def test_a_changed_older_registry_is_a_failure(books: Books) -> None:
     """The tables are compared with those of its own version."""
     with closing(sqlite3.connect(books.path)) as raw:
@@ -138,6 +143,7 @@ def test_a_changed_older_registry_is_a_failure(books: Books) -> None:
     assert "polygent-issue doctor" in errors
 
 
+@pytest.mark.sqlite("about the file")
 def test_a_locked_registry_is_reported(books: Books) -> None:
     """The check waits for a shorter time than other commands."""
     with closing(sqlite3.connect(books.path, isolation_level=None)) as raw:
@@ -152,6 +158,7 @@ def test_a_locked_registry_is_reported(books: Books) -> None:
     assert result.exit_code == 7
 
 
+@pytest.mark.sqlite("about the file")
 def test_an_unreadable_registry_is_reported(desk: Desk) -> None:
     """Missing permission is our error, as in every command."""
     desk.run("doctor")
@@ -164,6 +171,7 @@ def test_an_unreadable_registry_is_reported(desk: Desk) -> None:
     assert_unreadable(outcome, "cannot read or write")
 
 
+@pytest.mark.sqlite("about the file")
 def test_a_read_only_registry_is_a_failure(desk: Desk) -> None:
     """Its content is still checked; the printed command fixes it."""
     desk.run("doctor")
@@ -180,6 +188,7 @@ def test_a_read_only_registry_is_a_failure(desk: Desk) -> None:
     assert row(outcome, "journal")["state"] == "ok"
 
 
+@pytest.mark.sqlite("about the file")
 def test_sqlite_rolls_back_a_killed_writer(books: Books) -> None:
     """SQLite's own recovery is the only change."""
     tests = Path(__file__).parents[1]
@@ -200,6 +209,7 @@ def test_sqlite_rolls_back_a_killed_writer(books: Books) -> None:
     assert not Path(f"{books.path}-journal").exists()
 
 
+@pytest.mark.sqlite("about the file")
 def test_a_foreign_trigger_is_a_failure(books: Books) -> None:
     """A trigger could run at the next issue; its name is escaped."""
     with closing(sqlite3.connect(books.path)) as raw:
@@ -221,6 +231,7 @@ def test_a_foreign_trigger_is_a_failure(books: Books) -> None:
     assert row(outcome, "outbox")["state"] == "ok"
 
 
+@pytest.mark.sqlite("about the file")
 def test_an_index_without_a_row_is_a_failure(books: Books) -> None:
     """`PRAGMA integrity_check` finds problems that our queries do not."""
     books.customer()
@@ -232,6 +243,7 @@ def test_an_index_without_a_row_is_a_failure(books: Books) -> None:
     assert "SQLite reports a damaged file" in result["message"]
 
 
+@pytest.mark.sqlite("about the file")
 def test_a_dangling_reference_is_a_failure(books: Books) -> None:
     """`PRAGMA foreign_key_check` is run, too."""
     with tampering(books.path) as raw:
@@ -241,6 +253,7 @@ def test_a_dangling_reference_is_a_failure(books: Books) -> None:
     assert result["message"] == "a row of aliases refers to a missing row"
 
 
+@pytest.mark.sqlite("about the file")
 def test_unreadable_pages_do_not_stop_the_examination(books: Books) -> None:
     """Each check that reads such a page fails alone."""
     overwrite(books.path, "keys", b"", b"\xa5" * PAGE)
@@ -253,6 +266,7 @@ def test_unreadable_pages_do_not_stop_the_examination(books: Books) -> None:
     assert "Traceback" not in outcome.err
 
 
+@pytest.mark.sqlite("about the file")
 def test_an_edit_outside_the_journal_is_a_failure(books: Books) -> None:
     """The first problem is reported; the printed command shows all."""
     books.customer()
@@ -267,6 +281,7 @@ def test_an_edit_outside_the_journal_is_a_failure(books: Books) -> None:
     assert row(outcome, "integrity")["state"] == "ok"
 
 
+@pytest.mark.sqlite("about the file")
 def test_quick_skips_the_checks_of_the_whole_registry(books: Books) -> None:
     """Skipped rows are marked; the others run."""
     with tampering(books.path) as raw:

@@ -306,6 +306,7 @@ def _tree(folder: Path) -> dict[str, tuple[int, int, int]]:
     }
 
 
+@pytest.mark.sqlite("about the file")
 @pytest.mark.parametrize("how", BROKEN)
 def test_an_unreadable_home_gives_no_candidates(books: Books, how: str) -> None:
     """No message is printed and no file changes; other candidates are still offered."""

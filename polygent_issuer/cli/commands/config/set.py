@@ -32,6 +32,11 @@ def set_value(
     standard-annual; then change its keys.
     """
     home = invocation.home
+    if key == "registry":
+        raise InvalidSettings(
+            "the registry of a home is not changed by a setting: its content would stay behind",
+            hint=Hint("a new home joins a team's registry: ", run("init", "--registry", "URI")),
+        )
     before: Mapping[str, str | None] | None
     try:
         before = settings.load(home, {}).texts

@@ -98,6 +98,7 @@ def test_an_enterprise_license_has_no_machine(books: Books) -> None:
     assert (shown["machine"], shown["machine_info"]) == (None, None)
 
 
+@pytest.mark.sqlite("edits rows of the file")
 @pytest.mark.parametrize(
     ("sql", "values"),
     [
