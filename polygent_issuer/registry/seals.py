@@ -289,9 +289,10 @@ def keep(db: Writing, seal: Seal, token: str) -> None:
             covers_more = json.loads(_parse(stored).payload)["seq"] >= seal.seq
         except (ValueError, KeyError, TypeError):
             raise db.tampered("a seal was changed while another was made") from None
-        if covers_more:
-            return
-        db.delete("seals", seal.kid)
+        if not covers_more:
+            # Not deleted: in a team's registry the signers must not be able to remove seals.
+            db.execute("UPDATE seals SET token = ? WHERE kid = ?", (token, seal.kid))
+        return
     db.insert("seals", kid=seal.kid, token=token)
 
 
