@@ -30,6 +30,7 @@ class Invocation:
         now: the one instant of the whole operation; aware, UTC.
         argv: the words of the command line, without the program's name.
         options: the global options, given before or after the command.
+        role: the role that the command needs in a team's registry; empty if it needs none.
         in_lines: whether JSON lines were already written, so that an error is a line, too.
         problem: the OSError or Ctrl-C that ended the command. An OSError other than this one
             comes from writing to stdout.
@@ -47,6 +48,7 @@ class Invocation:
         self.now = now or datetime.now(UTC)
         self.environ = os.environ if environ is None else environ
         self.options: dict[str, Any] = {}
+        self.role = ""
         self.in_lines = False
         self.problem: OSError | KeyboardInterrupt | None = None
         self.closing = ExitStack()
@@ -117,6 +119,8 @@ class Invocation:
         from polygent_issuer.registry.errors import RegistryDamaged
 
         registry = self.closing.enter_context(Registry.open(registry_place(self.home)))
+        if self.role:  # before anything is asked, signed or written
+            registry.require_role(self.role)
         try:
             with registry.reading(checked=False) as db:
                 pending = outbox.pending(db)
@@ -156,6 +160,20 @@ class Invocation:
         from polygent_issuer.registry import change
 
         return change.decide(self.registry, decide, now=self.now, actor=self.actor)
+
+    def record_copy(
+        self, decided: "Decided[Any]", event: str, details: "Mapping[str, object]"
+    ) -> None:
+        """Record a copy of the registry in the journal; warn that an auditor cannot do that."""
+        from polygent_issuer.registry import change
+        from polygent_issuer.registry.roles import Role
+
+        if self.registry.allows(Role.ISSUER):
+            change.carry_out(decided.unasked(), lambda db: db.record(event, details=details))
+        else:
+            self.warn(
+                "your role may not write to the registry, so its journal does not record this copy"
+            )
 
     def warn(self, message: str) -> None:
         """Print a warning on stderr, unless `--quiet`."""

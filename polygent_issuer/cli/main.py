@@ -156,6 +156,7 @@ class LazyGroup(_WithContext, TyperGroup):
             raise no_such_command(ctx, args[0], known)
         name, _stub, rest = super().resolve_command(ctx, args)
         entry = next(entry for entry in self.entries if entry.name == name)
+        ctx.obj.role = entry.role
         return name, load(entry, self.rich_markup_mode and "rich"), rest
 
 
@@ -167,7 +168,10 @@ def load(entry: Entry, markup: Markup) -> TyperCommand | TyperGroup:
     body = getattr(import_module(f"polygent_issuer.cli.commands.{module}"), function)
     app = typer.Typer(add_completion=False, rich_markup_mode=markup)
     text = _unwrapped(body.__doc__ or _help_from_source(body) or entry.help)
-    command = app.command(entry.name, cls=_Command, help=text, context_settings=_HELP_OPTIONS)
+    role = f"Role in a team's registry: {entry.role}." if entry.role else None
+    command = app.command(
+        entry.name, cls=_Command, help=text, epilog=role, context_settings=_HELP_OPTIONS
+    )
     command(typer_command(body))
     return get_command(app)  # type: ignore[return-value]
 

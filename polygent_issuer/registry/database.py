@@ -15,6 +15,7 @@ from polygent_issuer.registry.records import Actor, text
 from polygent_issuer.registry.transactions import Reading, Writing
 
 if TYPE_CHECKING:
+    from polygent_issuer.registry.roles import Session
     from polygent_issuer.registry.row_check import RowCheck
 
 REGISTRY_FILE: Final = "registry.db"
@@ -122,6 +123,28 @@ class Registry:
     def is_up_to_date(self) -> bool:
         """True if the tables have the version of this tool."""
         return self.tables == len(schema.MIGRATIONS)
+
+    def allows(self, role: str) -> bool:
+        """Return whether the user has a role; a file has none, and allows everything."""
+        session = self.session
+        return session is None or role in session.roles
+
+    def require_role(self, role: str) -> None:
+        """Check that the user has a role (`registry_role`); a file has none."""
+        session = self.session
+        if session is not None and role not in session.roles:
+            from polygent_issuer.registry.roles import missing  # noqa: PLC0415  # a server's
+
+            raise missing(self.place, role, session.user)
+
+    @property
+    def session(self) -> "Session | None":
+        """The user at a server with the roles that it has; None for a file."""
+        return self._connection.session()
+
+    def upgrade(self) -> int:
+        """Upgrade the tables in a database, as `Connection.upgrade`; open it without `migrate`."""
+        return self._connection.upgrade()
 
     @contextmanager
     def reading(self, *, checked: bool = True) -> Iterator[Reading]:

@@ -9,9 +9,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from polygent_issuer.registry.records import Row, Value
+
+if TYPE_CHECKING:
+    from polygent_issuer.registry.roles import Session
 
 # Rows of one fetch, and parameters of one statement.
 CHUNK: Final = 256
@@ -85,6 +88,22 @@ class Connection(ABC):
     @abstractmethod
     def settle(self) -> None:
         """Make lasting settings after the creation; call this only for a registry."""
+
+    def session(self) -> "Session | None":
+        """Return the user at a server with the roles that it has; None for a file."""
+        return None
+
+    def upgrade(self) -> int:
+        """Upgrade the tables in a database, as their owner; return their earlier version.
+
+        The next command that opens a file upgrades it, so this does nothing.
+
+        Raises:
+            HomeProblem: (`registry_newer`, `registry_role`) for tables of a later version, or a
+                user who is not the owner.
+            RegistryDamaged: (`registry_damaged`) when the tables were changed.
+        """
+        return self.tables()
 
     @abstractmethod
     def begin_reading(self) -> None:

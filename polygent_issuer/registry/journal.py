@@ -63,7 +63,8 @@ def rows(
     if events:
         conditions.append((f"event IN ({marks(events)})", tuple(events)))
     clause, params = where_clause(conditions)
-    return db.each(_journal_row, f"{_SELECT} {clause}ORDER BY seq", params)
+    sql = f"SELECT seq, bytes, previous, hash, server_user FROM journal {clause}ORDER BY seq"  # noqa: S608
+    return db.each(_journal_row, sql, params)
 
 
 def containing(db: Reading, text: str) -> Iterator[JournalRow]:
@@ -156,6 +157,7 @@ def _journal_row(row: Fields) -> JournalRow:
         body=body,
         previous=as_bytes(row["previous"]).hex(),
         hash=as_bytes(row["hash"]).hex(),
+        server_user=maybe_text(row.get("server_user")),
     )
 
 

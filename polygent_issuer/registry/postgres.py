@@ -14,16 +14,16 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final
 
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from polygent_issuer.errors import HomeProblem, IssuerError
+from polygent_issuer.errors import IssuerError
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.registry import copying, postgres_schema, schema
+from polygent_issuer.registry import copying, postgres_schema, postgres_upgrade, roles, schema
 from polygent_issuer.registry.engine import Change, Connection, Cursor, Params
 from polygent_issuer.registry.errors import (
     RegistryFailed,
@@ -36,6 +36,7 @@ from polygent_issuer.registry.errors import (
 )
 from polygent_issuer.registry.postgres_errors import FOREIGN, translate, unreachable
 from polygent_issuer.registry.records import Row, Value, as_int
+from polygent_issuer.registry.roles import Session
 from polygent_issuer.registry_uri import VERIFIED
 
 # The advisory lock of all writers of this database: "PLGI" twice.
@@ -51,6 +52,13 @@ _PAUSE: Final = timedelta(milliseconds=200)
 _FEW: Final = (
     *(" = ?", " IN (?", "LIMIT 1", "count(*)", "license IS NULL"),
     *(f"FROM {table}" for table in ("outbox", "keys", "seals", "about", "tables", "pg_attribute")),
+)
+_TABLES_CREATED: Final = "INSERT INTO tables (version, objects) VALUES (?, ?)"
+_TABLES_UPGRADED: Final = "UPDATE tables SET version = ?, objects = ?"
+_HIDDEN: Final = """SELECT NOT has_schema_privilege(to_regnamespace('polygent'), 'USAGE'),
+    quote_ident(session_user)"""
+_SESSION: Final = "SELECT " + ", ".join(
+    ["quote_ident(session_user)", *(each.privilege for each in roles.ROLES)]
 )
 
 
@@ -83,13 +91,8 @@ def open_database(place: str, *, busy_timeout: timedelta, migrate: bool) -> "Pos
     with connection.closed_on_error():
         version = connection.tables()
         require_known(place, version)
-        if migrate and version < len(schema.MIGRATIONS):
-            raise HomeProblem(
-                f"the registry {display_place(place)} has the tables of an older polygent-issue "
-                f"(version {version}; this tool needs {len(schema.MIGRATIONS)})",
-                hint=Hint("let its owner run ", run("registry", "upgrade")),
-                code="registry_older",
-            )
+        if migrate:
+            postgres_upgrade.require_newest(place, version)
     return connection
 
 
@@ -149,6 +152,15 @@ class PostgresConnection(Connection):
             yield
         except FOREIGN as error:
             raise translate(error, self.place) from error
+
+    def session(self) -> Session:
+        """Return the user with the roles that it has, by its privileges."""
+        _, row = self.first(_SESSION)
+        user, *has = row or ("",)
+        return Session(
+            user=str(user),
+            roles=tuple(each.role for each, yes in zip(roles.ROLES, has, strict=True) if yes),
+        )
 
     # Transactions
 
@@ -324,6 +336,10 @@ class PostgresConnection(Connection):
         try:
             (version,) = self._pg.execute("SELECT version FROM tables").fetchone() or (0,)
         except psycopg.errors.UndefinedTable:
+            # Without this privilege, a user does not see the tables.
+            _, row = self.first(_HIDDEN)
+            if row is not None and row[0]:
+                raise roles.missing(self.place, roles.Role.AUDITOR, str(row[1])) from None
             raise RegistryMissing(
                 f"the database {display_place(self.place)} has no registry",
                 hint=run("init", "--registry", self.place),
@@ -339,13 +355,17 @@ class PostgresConnection(Connection):
 
     def create_tables(self) -> None:
         """Create the schema and the tables of this version in the open transaction."""
-        for statement in postgres_schema.CREATION:
-            self.run(statement).close()
-        self.change(
-            "INSERT INTO tables (version, objects) VALUES (?, ?)",
-            (len(schema.MIGRATIONS), self._objects()),
-        )
+        for statements in (postgres_schema.CREATION, *postgres_schema.CHANGES):
+            postgres_upgrade.execute(self, statements)
+        self._note_tables(_TABLES_CREATED)
         self._blank = False
+
+    def upgrade(self) -> int:
+        """Upgrade the tables in one transaction, as their owner; return their earlier version."""
+        return postgres_upgrade.upgrade(self, partial(self._note_tables, _TABLES_UPGRADED))
+
+    def _note_tables(self, sql: str) -> None:
+        self.change(sql, (len(schema.MIGRATIONS), self._objects()))
 
     def settle(self) -> None:
         """Do nothing: the server's settings are its administrator's."""

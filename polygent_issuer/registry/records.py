@@ -378,7 +378,10 @@ class Document:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JournalRow:
-    """A row of the journal; `previous` and `hash` are SHA-256 in hex, `body` is the whole row."""
+    """A row of the journal; `previous` and `hash` are SHA-256 in hex, `body` is the whole row.
+
+    A database server writes its user into `server_user`, which is not in the hash.
+    """
 
     seq: int
     at: datetime
@@ -393,6 +396,7 @@ class JournalRow:
     body: Mapping[str, Any]
     previous: str
     hash: str
+    server_user: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -30,7 +30,7 @@ VERBS = {
         "Skip",
         "Start",
     ),
-    *("Suppress", "Trust", "Try", "Unarchive", "Use", "Verify", "Write"),
+    *("Suppress", "Trust", "Try", "Unarchive", "Upgrade", "Use", "Verify", "Write"),
 }
 #: Columns for a summary in the list of commands, and for two lines of an option's help.
 SUMMARY, OPTION = 60, 80

@@ -178,6 +178,9 @@ STEPS = (
     step("journal seal --json"),
     step("journal verify --json"),
     step("journal seal"),
+    # The roles of a team's registry.
+    step("registry roles --json"),
+    step("registry upgrade --json"),
 )
 
 ROWS = (

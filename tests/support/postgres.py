@@ -6,12 +6,14 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
 import psycopg
+
+from polygent_issuer.registry.roles import GROUPS, sql
 
 # Debian keeps the programs of each version in a folder of its own.
 PROGRAMS = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path("/usr/bin"))
@@ -46,6 +48,27 @@ class Cluster:
         with psycopg.connect(self.uri(database), autocommit=True) as connection:
             for each in statements:
                 connection.execute(each.encode())
+
+    def share(self, database: str) -> None:
+        """Make `owner` the owner of a database, and create a user for each role.
+
+        The users are `auditor`, `issuer`, `key_admin` and `manager`; `stranger` has no role.
+        """
+        for group in GROUPS:
+            self._create_role(group.group, "NOLOGIN")
+            self._create_role(group.group.removeprefix("polygent_"), f"LOGIN IN ROLE {group.group}")
+        self._create_role("stranger", "LOGIN")
+        self._create_role("owner", "LOGIN CREATEROLE")
+        self.execute(f"ALTER DATABASE {database} OWNER TO owner")
+
+    def _create_role(self, name: str, attributes: str) -> None:
+        with suppress(psycopg.errors.DuplicateObject):  # the roles are those of the server
+            self.execute(f"CREATE ROLE {name} {attributes}")
+
+    def grant(self, database: str) -> None:
+        """Grant the roles of the registry in a database, as its owner."""
+        with psycopg.connect(self.uri(database, "owner"), autocommit=True) as connection:
+            connection.execute(sql().encode())
 
     def rows(self, sql: str, database: str) -> list[tuple[object, ...]]:
         """Return the rows of a query as the superuser."""

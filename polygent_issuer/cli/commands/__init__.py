@@ -1,6 +1,7 @@
 """The table of commands: the one place where they are registered."""
 
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,6 +19,33 @@ class Entry:
     entries: tuple["Entry", ...] = ()
     panel: str | None = None
 
+    @property
+    def role(self) -> str:
+        """The role that the command needs in a team's registry; empty if it needs none."""
+        module = self.target.partition(":")[0]
+        return next((role for role, modules in ROLES.items() if module in modules), "")
+
+
+# The roles are the values of `registry.roles.Role`, whose import would delay each start.
+ROLES: Final = {
+    "auditor": (
+        *("customer.export", "customer.list", "customer.show", "doctor", "expiring", "inspect"),
+        *("journal.show", "journal.verify", "key.export_public", "key.list", "key.show"),
+        *("license.list", "license.show", "machine_info.check", "registry.backup"),
+        *("registry.export", "registry.roles", "report", "verify"),
+    ),
+    "issuer": (
+        *("apply", "customer.add", "customer.edit", "customer.hold", "customer.import_"),
+        *("journal.seal", "license.edit", "license.export", "license.retire", "license.sent"),
+        *("registry.import_", "reissue", "renew", "sign"),
+    ),
+    "key-admin": (
+        *("key.backup", "key.generate", "key.import_", "key.passphrase", "key.retire", "key.use"),
+    ),
+    "manager": ("customer.archive", "customer.merge"),
+    "owner": ("registry.upgrade",),
+}
+"""The modules of the commands that need each role in a team's registry."""
 
 _START, _ISSUE, _CHECK, _MANAGE = "Get started", "Issue", "Check", "Manage"
 
@@ -92,6 +120,8 @@ _REGISTRY = _group(
     _command("restore", "registry.restore:restore", "Restore the registry from a backup."),
     _command("export", "registry.export:export", "Export current licenses as TOML for apply."),
     _command("import", "registry.import_:import_files", "Rebuild the registry from license files."),
+    _command("roles", "registry.roles:roles", "Show the roles in a team's registry, or their SQL."),
+    _command("upgrade", "registry.upgrade:upgrade", "Upgrade the tables of a team's registry."),
 )
 _CONFIG = _group(
     "config",

@@ -225,7 +225,7 @@ def send_warnings(
 
 JOURNAL_COLUMNS: Final = (
     *("seq", "at", "event", "operator", "os_user", "uid", "host", "customer", "license", "kid"),
-    *("accepted", "reason", "details", "previous", "hash"),
+    *("accepted", "reason", "details", "previous", "hash", "server_user"),
 )
 """The members of a row, as the columns of its CSV."""
 
@@ -248,6 +248,7 @@ def journal_json(row: JournalRow) -> dict[str, Any]:
         "details": dict(row.details),
         "previous": row.previous,
         "hash": row.hash,
+        "server_user": row.server_user,
     }
 
 
@@ -259,12 +260,13 @@ def journal_table(rows: Iterable[JournalRow]) -> Table:
 
 def _journal_cells(row: JournalRow) -> tuple[str, ...]:
     accepted = f"accepted {', '.join(row.accepted)}" if row.accepted else None
+    user = None if row.server_user == row.body.get("os_user") else row.server_user
     return (
         str(row.seq),
         dates.instant(row.at),
         row.event,
         row.customer or "",
         (row.license or "")[:8],
-        row.operator,
+        f"{row.operator} ({user})" if user else row.operator,
         ": ".join(part for part in (accepted, row.reason) if part),
     )

@@ -12,7 +12,7 @@ from polygent_issuer.cli.options.input_files import AgainstOption, noted_heads
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import ExitCode, OutputProblem
-from polygent_issuer.registry import change, journal, journal_check
+from polygent_issuer.registry import journal, journal_check
 from polygent_issuer.registry.journal_check import JournalCheck, head_text, noted_line
 from polygent_issuer.registry.seals import CheckedSeal
 from polygent_issuer.terms import dates
@@ -162,4 +162,4 @@ def _note(invocation: Invocation, check: JournalCheck, path: Path) -> None:
     files.append_line(path, line)
     head = head_text(check.size, check.head)
     details = {"size": check.size, "head": head, "file": str(path)}
-    change.carry_out(decided.unasked(), lambda db: db.record(journal.HEAD_NOTED, details=details))
+    invocation.record_copy(decided, journal.HEAD_NOTED, details)

@@ -9,7 +9,7 @@ from polygent_issuer.cli.output.model import Fields, Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.delivery import backup_settings
 from polygent_issuer.home.settings import settings_path
-from polygent_issuer.registry import change, journal
+from polygent_issuer.registry import journal
 from polygent_issuer.registry.backup import back_up_to
 from polygent_issuer.registry.journal_check import head_text
 
@@ -37,7 +37,7 @@ def backup(
         invocation.warn("the backup is in the home, so it would be lost together with the home")
     file, head = str(written.path), head_text(written.size, written.head)
     details = {"file": file, "size": written.size, "head": head}
-    change.carry_out(decided.unasked(), lambda db: db.record(journal.BACKED_UP, details=details))
+    invocation.record_copy(decided, journal.BACKED_UP, details)
     names = [*dict.fromkeys(name.partition(".")[0] for name in written.settings)]
     return Report(
         {**details, "settings": str(settings_path(invocation.home)), "settings_included": names},

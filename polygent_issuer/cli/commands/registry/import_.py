@@ -25,6 +25,7 @@ from polygent_issuer.files import disk
 from polygent_issuer.home import create
 from polygent_issuer.registry import REGISTRY_FILE, Registry, change
 from polygent_issuer.registry.errors import RegistryMissing
+from polygent_issuer.registry.roles import Role
 from polygent_issuer.text import counted, escape
 from polygent_issuer.verifier import Key
 
@@ -58,7 +59,7 @@ def import_files(
     key of the registry that is not compromised. If a file is refused, the others are still
     imported (exit 20). Without a registry, --public-key creates a new one. Data that is not in the
     files is lost: labels, contacts, terms, sent marks, order ids, notes, holds, and retired
-    licenses with their reasons.
+    licenses with their reasons. In a team's registry --public-key needs the role key-admin, too.
 
     In a folder, license files are recognised by the ending .lic or by their content; other files
     are skipped and reported.
@@ -68,6 +69,8 @@ def import_files(
     registry_file = invocation.home_path / REGISTRY_FILE
     sources, skipped = gather(named, recursive=recursive, registry=registry_file)
     with _registry(invocation, keys) as registry:
+        if keys:
+            registry.require_role(Role.KEY_ADMIN)
         decided = change.decide(
             registry,
             lambda db: registry_import.decide(db, sources, keys),
