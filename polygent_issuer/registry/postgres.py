@@ -57,9 +57,9 @@ _TABLES_CREATED: Final = "INSERT INTO tables (version, objects) VALUES (?, ?)"
 _TABLES_UPGRADED: Final = "UPDATE tables SET version = ?, objects = ?"
 _HIDDEN: Final = """SELECT NOT has_schema_privilege(to_regnamespace('polygent'), 'USAGE'),
     quote_ident(session_user)"""
-_SESSION: Final = "SELECT " + ", ".join(
-    ["quote_ident(session_user)", *(each.privilege for each in roles.ROLES)]
-)
+# One round trip for all that a command needs to know first.
+_OPENING: Final = f"""SELECT version, quote_ident(session_user),
+    {", ".join(each.privilege for each in roles.ROLES)} FROM tables"""  # noqa: S608  # of our own
 
 
 @lru_cache(maxsize=512)
@@ -114,6 +114,7 @@ class PostgresConnection(Connection):
         self.place: str = place
         self._timeout = busy_timeout
         self._cursors = 0
+        self._session: Session | None = None
         self._columns: dict[str, tuple[str, ...]] = {}
         # The state at the begin of the transaction; None before the tables exist.
         self._state: tuple[int, int] | None = None
@@ -154,13 +155,10 @@ class PostgresConnection(Connection):
             raise translate(error, self.place) from error
 
     def session(self) -> Session:
-        """Return the user with the roles that it has, by its privileges."""
-        _, row = self.first(_SESSION)
-        user, *has = row or ("",)
-        return Session(
-            user=str(user),
-            roles=tuple(each.role for each, yes in zip(roles.ROLES, has, strict=True) if yes),
-        )
+        """Return the user with the roles that it has, by its privileges at the opening."""
+        if self._session is None:
+            self.tables()
+        return self._session or Session(user="", roles=())
 
     # Transactions
 
@@ -334,7 +332,7 @@ class PostgresConnection(Connection):
     def tables(self) -> int:
         """Return the version of the tables; `registry_missing` without any."""
         try:
-            (version,) = self._pg.execute("SELECT version FROM tables").fetchone() or (0,)
+            row = self._pg.execute(_OPENING).fetchone()
         except psycopg.errors.UndefinedTable:
             # Without this privilege, a user does not see the tables.
             _, row = self.first(_HIDDEN)
@@ -346,6 +344,11 @@ class PostgresConnection(Connection):
             ) from None
         except FOREIGN as error:
             raise translate(error, self.place) from error
+        version, user, *has = row or (0, "", *[False] * len(roles.ROLES))
+        self._session = Session(
+            user=user,
+            roles=tuple(each.role for each, yes in zip(roles.ROLES, has, strict=True) if yes),
+        )
         return as_int(version)
 
     def require_blank(self) -> None:

@@ -70,7 +70,7 @@ _HINTS: Final[tuple[tuple[type[psycopg.Error], str, str], ...]] = (
     ),
     (
         pg.ReadOnlySqlTransaction,
-        "the server is a standby, which cannot write",
+        "the session cannot write, as on a standby",
         "name the primary, or add target_session_attrs=read-write to the URI",
     ),
     (pg.DiskFull, "the server's disk is full", "free space there, then run the command again"),
@@ -81,7 +81,7 @@ def translate(error: Exception, place: str) -> IssuerError:
     """Return the registry's error for an error of psycopg."""
     if isinstance(error, _REFUSALS):
         return _refused(error, place)
-    if isinstance(error, psycopg.OperationalError):
+    if isinstance(error, psycopg.OperationalError | pg.ReadOnlySqlTransaction):
         return failed(error, place)
     if isinstance(error, psycopg.ProgrammingError) and error.sqlstate is not None:
         return damaged(place)  # a table or a column of the statement is missing
@@ -105,7 +105,11 @@ def _refused(error: Exception, place: str) -> IssuerError:
     if isinstance(error, pg.InsufficientPrivilege):
         return HomeProblem(
             f"your role in the registry {where} does not allow this",
-            hint=Hint(run("help", "team"), " lists the roles; ask the database's administrator"),
+            hint=Hint(
+                run("help", "team"),
+                " lists the roles; the database's administrator grants them with ",
+                run("registry", "roles", "--sql"),
+            ),
             code="registry_role",
         )
     if isinstance(error, pg.UniqueViolation):

@@ -227,6 +227,32 @@ def test_an_auditor_works_without_a_key_and_without_write_rights(
     assert (tmp_path / "registry.backup").exists()
 
 
+def test_a_server_that_grants_less_leaves_nothing_half_written(team: Team, tmp_path: Path) -> None:
+    """A command that the server refuses in its middle writes no row and no file."""
+    member = team.copy(tmp_path, "issuer")
+    server, database = member.server, member.database
+    server.execute("REVOKE INSERT ON polygent.outbox FROM polygent_issuer", database=database)
+    before = member.state()
+    outcome = member.run(["renew", "acme", "--yes", "--json"])
+    assert (outcome.code, outcome.json["error"]["code"]) == (ExitCode.REGISTRY, "registry_role")
+    assert "registry roles --sql" in outcome.json["error"]["hint"]
+    assert member.state() == before
+
+
+def test_a_session_that_cannot_write_is_named(team: Team, tmp_path: Path) -> None:
+    """A standby looks like this, too."""
+    member = team.copy(tmp_path, "issuer")
+    server, database = member.server, member.database
+    server.execute(
+        f"ALTER ROLE issuer IN DATABASE {database} SET default_transaction_read_only = on"
+    )
+    before = member.state()
+    outcome = member.run(["renew", "acme", "--yes"])
+    assert outcome.code == ExitCode.REGISTRY
+    assert "the session cannot write" in outcome.err
+    assert member.state() == before
+
+
 def test_public_keys_of_an_import_need_a_key_admin(team: Team, tmp_path: Path) -> None:
     """An issuer can import licenses, but no key."""
     member = team.copy(tmp_path, "issuer")
