@@ -141,7 +141,7 @@ class Bundle:
 
         change.finish(registry, fill, now=now, actor=actor)
 
-    def _vouched(self, db: Reading, place: str) -> Iterator[outbox.Bundled]:
+    def _vouched(self, db: Writing, place: str) -> Iterator[outbox.Bundled]:
         """Yield the licenses that the journal records for this archive, by their IDs."""
         for each in outbox.for_archive(db, place):
             signed = self._signed.get(each.id)

@@ -131,7 +131,7 @@ class BatchRunner:
         """
         self._shown = shown
         with self._registry.reading() as db:
-            pending = outbox.pending(db)
+            pending = outbox.pending_of(db, self._actor.home)
         if pending:  # if nothing is issued, no group delivers it
             self._finish(self._begin)
         jobs = iter(jobs)

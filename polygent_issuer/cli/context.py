@@ -5,6 +5,7 @@ import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -108,26 +109,31 @@ class Invocation:
 
     @cached_property
     def actor(self) -> "Actor":
-        """The actor that the journal records."""
-        return actor(self.settings.operator)
+        """The actor that the journal records, with the id of the home."""
+        from polygent_issuer.home import home_id
+
+        home = home_id.ensure(self.home, os.urandom(16).hex())
+        return replace(actor(self.settings.operator), home=home)
 
     @cached_property
     def registry(self) -> "Registry":
         """The registry of the home, closed when the command ends; warns of undelivered licenses."""
+        from polygent_issuer.home import home_id
         from polygent_issuer.home.registry_place import registry_place
         from polygent_issuer.registry import Registry, outbox
         from polygent_issuer.registry.errors import RegistryDamaged
 
+        home = home_id.read(self.home)
         registry = self.closing.enter_context(Registry.open(registry_place(self.home)))
         if self.role:  # before anything is asked, signed or written
             registry.require_role(self.role)
         try:
             with registry.reading(checked=False) as db:
-                pending = outbox.pending(db)
+                pending = outbox.pending_of(db, home)
             if pending:
                 from polygent_issuer.issuing.outbox_delivery import undelivered_warnings
 
-                for warning in undelivered_warnings(registry):
+                for warning in undelivered_warnings(registry, home):
                     self.warn(warning)
         except RegistryDamaged as damage:  # backup and journal still work; others fail on their own
             self.warn(damage.message)

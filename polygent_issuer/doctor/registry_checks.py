@@ -17,7 +17,7 @@ from polygent_issuer.registry import (
 )
 from polygent_issuer.registry.journal import clock_behind_finding
 from polygent_issuer.terms import dates
-from polygent_issuer.text import escape, for_shell
+from polygent_issuer.text import counted, escape, for_shell
 
 _VERIFY = run("journal", "verify")
 _SEAL_LASTS = timedelta(days=30)
@@ -93,15 +93,17 @@ def clock(registry: Registry, now: datetime) -> Verdict:
     return ok(f"{dates.instant(now)}, later than the newest journal row")
 
 
-def outbox(registry: Registry) -> tuple[Verdict, ...]:
-    """Check that the file of every issued license was delivered."""
-    waiting = outbox_delivery.undelivered_rows(registry)
-    if not waiting:
-        return (ok("every license file was delivered"),)
-    return tuple(
+def outbox(registry: Registry, home: str | None) -> tuple[Verdict, ...]:
+    """Check that this home, by its id, delivered its license files; name others that have not."""
+    undelivered = tuple(
         warn(outbox_delivery.describe(row), outbox_delivery.export_hint(row.license_id))
-        for row in waiting
+        for row in outbox_delivery.undelivered_rows(registry, home)
     )
+    others = tuple(
+        ok(f"{counted(count, 'license file')} to be delivered by the home of {operator} on {host}")
+        for count, operator, host in outbox_delivery.other_homes(registry, home)
+    )
+    return (*(undelivered or (ok("every license file was delivered"),)), *others)
 
 
 def customer_zones(registry: Registry) -> tuple[Verdict, ...]:

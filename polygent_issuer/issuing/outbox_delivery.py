@@ -3,7 +3,7 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -30,15 +30,15 @@ _NAMED: Final = 50
 """Licenses that a warning names individually; `doctor` names all."""
 
 
-def undelivered_warnings(registry: Registry) -> tuple[str, ...]:
-    """Return a line for each current license whose file may not be delivered.
+def undelivered_warnings(registry: Registry, home: str | None = None) -> tuple[str, ...]:
+    """Return a line for each current license of a home, by its id, that may not be delivered.
 
     Licenses of one archive share a line. Every command calls this, and thousands may be pending,
     so only `_NAMED` licenses of each archive are checked, and the rest count with them.
     """
     alone, bundles, refused = list[OutboxRow](), Counter[str](), Counter[str]()
     with registry.reading(checked=False) as db:
-        for row, record in _waiting(db):
+        for row, record in _waiting(db, outbox.pending_of(db, home)):
             if row.folder is None or not is_bundle(row.folder):
                 alone.append(row)
             elif bundles[row.folder] >= _NAMED or (
@@ -65,10 +65,29 @@ def is_bundle(place: str) -> bool:
     return place.endswith(".zip") and not os.path.isdir(place)  # noqa: PTH112 - Path.is_dir raises
 
 
-def undelivered_rows(registry: Registry) -> tuple[OutboxRow, ...]:
-    """Return the current licenses whose file may not be delivered, oldest first."""
+def undelivered_rows(registry: Registry, home: str | None = None) -> tuple[OutboxRow, ...]:
+    """Return the current licenses of a home, by its id, that may not be delivered, oldest first."""
     with registry.reading(checked=False) as db:
-        return tuple(row for row, _ in _waiting(db))
+        return tuple(row for row, _ in _waiting(db, outbox.pending_of(db, home)))
+
+
+def other_homes(registry: Registry, home: str | None) -> Iterator[tuple[int, str, str]]:
+    """Yield each other home that has files to deliver.
+
+    That is their number, and the operator and host of the journal row of the oldest one.
+    """
+    from polygent_issuer.registry import journal  # noqa: PLC0415  # as in `is_vouched`
+
+    with registry.reading(checked=False) as db:
+        homes: dict[str, list[OutboxRow]] = {}
+        for row in outbox.pending(db):
+            if row.home not in (None, home):
+                homes.setdefault(str(row.home), []).append(row)
+        for rows in homes.values():
+            record = licenses.get(db, rows[0].license_id)
+            issue = journal.intact_issue(db, record.id, customer=record.customer_slug)
+            operator, host = (issue.operator, issue.body["host"]) if issue else ("unknown", "")
+            yield len(rows), escape(operator), escape(str(host))
 
 
 def describe(row: OutboxRow) -> str:
@@ -79,13 +98,13 @@ def describe(row: OutboxRow) -> str:
 
 
 def deliver_pending(db: Writing, prefix: str) -> None:
-    """Deliver the pending files and clear their rows; a row that fails stays and is reported again.
+    """Deliver the pending files of this home and clear their rows; a failed one is reported again.
 
     Rows of replaced or retired licenses are cleared. The bytes come from the registry, so nothing
     is signed twice. A license whose bytes and place the journal does not confirm is not delivered:
     its row was edited, or written by an earlier version. It is reported until it is exported.
     """
-    for row in outbox.pending(db):
+    for row in outbox.pending_of(db, db.actor.home):
         try:
             record = licenses.get(db, row.license_id)
         except RegistryDamaged:
@@ -153,8 +172,8 @@ def _is_plain(name: str) -> bool:
     return not is_path and not name.startswith(".") and name == escape(name)
 
 
-def _waiting(db: Reading) -> Iterator[tuple[OutboxRow, LicenseRecord]]:
-    for row in outbox.pending(db):
+def _waiting(db: Reading, rows: Iterable[OutboxRow]) -> Iterator[tuple[OutboxRow, LicenseRecord]]:
+    for row in rows:
         record = licenses.get(db, row.license_id)
         if record.is_current and not _is_there(row, record):
             yield row, record

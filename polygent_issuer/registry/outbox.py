@@ -1,6 +1,9 @@
 """The outbox: licenses that are committed, but perhaps not delivered yet.
 
-The journal does not record the outbox, because it contains no decisions.
+Several homes may share a registry, and a path is one on the machine of its home. So each row has
+the id of a home, and only that home delivers the file. A row without an id belongs to every home:
+an earlier version wrote it, or its destination is unknown. The journal does not record the outbox,
+because it contains no decisions.
 """
 
 from collections.abc import Iterator
@@ -12,16 +15,17 @@ from polygent_issuer.registry.licenses import CURRENT
 from polygent_issuer.registry.records import Fields, OutboxRow, reader, seconds, text
 from polygent_issuer.registry.transactions import Reading, Writing
 
-_PENDING: Final = """SELECT license_id, folder, name, at,
-    (SELECT id FROM licenses WHERE id = license_id) AS license
-    FROM outbox ORDER BY at, license_id"""
+_OF_HOME: Final = "(outbox.home IS NULL OR outbox.home = ?)"
+_SELECT: Final = """SELECT license_id, folder, name, at, home,
+    (SELECT id FROM licenses WHERE id = license_id) AS license FROM outbox"""
+_ORDER: Final = "ORDER BY at, license_id"
 _BUNDLED: Final = f"""SELECT licenses.id AS id, customers.slug AS customer_slug,
     customers.name AS customer_name, machines.label AS machine_label, file, issued_at, expires_at,
     outbox.name AS name
     FROM outbox JOIN licenses ON licenses.id = outbox.license_id
     JOIN customers ON customers.id = licenses.customer_id
     LEFT JOIN machines ON machines.id = licenses.machine_id
-    WHERE outbox.folder = ? AND outbox.name IS NOT NULL
+    WHERE outbox.folder = ? AND outbox.name IS NOT NULL AND {_OF_HOME}
     AND {CURRENT} ORDER BY outbox.license_id"""  # noqa: S608  # of our own
 
 
@@ -44,34 +48,42 @@ _bundled: Final = reader(Bundled, issued_at=seconds, expires_at=seconds)
 
 
 def pending(db: Reading) -> tuple[OutboxRow, ...]:
-    """Return the licenses whose delivery is not confirmed, oldest first."""
-
-    def build(row: Fields) -> OutboxRow:
-        text(row["license"])  # the license is in the registry
-        return _row(row)
-
-    return tuple(db.each(build, _PENDING))
+    """Return the licenses of all homes whose delivery is not confirmed, oldest first."""
+    return tuple(db.each(_checked, f"{_SELECT} {_ORDER}"))
 
 
-def for_archive(db: Reading, archive: str) -> Iterator[Bundled]:
-    """Stream the current licenses for one archive."""
-    return db.each(_bundled, _BUNDLED, (archive,))
+def pending_of(db: Reading, home: str | None) -> tuple[OutboxRow, ...]:
+    """Return those that a home delivers, by its id."""
+    return tuple(db.each(_checked, f"{_SELECT} WHERE {_OF_HOME} {_ORDER}", (home,)))
+
+
+def _checked(row: Fields) -> OutboxRow:
+    text(row["license"])  # the license is in the registry
+    return _row(row)
+
+
+def for_archive(db: Writing, archive: str) -> Iterator[Bundled]:
+    """Stream the current licenses that the home of the actor writes into one archive."""
+    return db.each(_bundled, _BUNDLED, (archive, db.actor.home))
 
 
 def add(db: Writing, license_id: str, *, folder: str | None, name: str | None) -> None:
     """Record the destination of a license's file: an absolute folder, or None for stdout."""
-    db.insert("outbox", license_id=license_id, folder=folder, name=name, at=db.at)
+    db.insert(
+        "outbox", license_id=license_id, folder=folder, name=name, at=db.at, home=db.actor.home
+    )
 
 
 def forget_places(db: Writing) -> None:
-    """Remove the destinations: pending licenses are reported, but not delivered automatically."""
-    db.execute("UPDATE outbox SET folder = NULL, name = NULL")
+    """Remove the destinations: every home reports the licenses, and none delivers their files."""
+    db.execute("UPDATE outbox SET folder = NULL, name = NULL, home = NULL")
 
 
 def clear_superseded(db: Writing, folder: str) -> None:
-    """Remove the rows of one folder or archive whose license is no longer current."""
-    sql = f"SELECT id FROM licenses WHERE {CURRENT}"  # noqa: S608  # our own
-    db.execute(f"DELETE FROM outbox WHERE folder = ? AND license_id NOT IN ({sql})", (folder,))  # noqa: S608
+    """Remove the rows of one folder or archive of this home whose license is no longer current."""
+    current = f"SELECT id FROM licenses WHERE {CURRENT}"  # noqa: S608  # our own
+    sql = f"DELETE FROM outbox WHERE folder = ? AND {_OF_HOME} AND license_id NOT IN ({current})"  # noqa: S608
+    db.execute(sql, (folder, db.actor.home))
 
 
 def clear(db: Writing, *license_ids: str) -> None:

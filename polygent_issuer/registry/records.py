@@ -142,12 +142,16 @@ def _aware(value: datetime) -> datetime:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Actor:
-    """The actor in a journal row: the operator of the settings, the OS user, and the host."""
+    """The actor in a journal row: the operator of the settings, the OS user, and the host.
+
+    `home` is the id of the home, which delivers the files that it issues; it is in no journal row.
+    """
 
     operator: str
     os_user: str
     uid: int | None
     host: str
+    home: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -401,9 +405,13 @@ class JournalRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutboxRow:
-    """A committed license whose file may not be delivered yet; `folder` None means stdout."""
+    """A committed license whose file may not be delivered yet; `folder` None means stdout.
+
+    `home` is the id of the home that delivers it; any home does without one.
+    """
 
     license_id: str
     folder: str | None
     name: str | None
     at: datetime
+    home: str | None

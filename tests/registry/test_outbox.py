@@ -1,11 +1,21 @@
 """The outbox: committed licenses that may not be delivered."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from support.registries import ACTOR, NOW, add_license, fill, license_id, writing
 
-from polygent_issuer.registry import OutboxRow, Registry, customers, keys, outbox
+from polygent_issuer.registry import (
+    LicenseStatus,
+    OutboxRow,
+    Reading,
+    Registry,
+    customers,
+    keys,
+    licenses,
+    outbox,
+)
 from polygent_issuer.registry.errors import RegistryMisuse, Taken
 
 
@@ -23,7 +33,7 @@ def test_a_license_is_pending_until_it_is_cleared(registry: Registry) -> None:
     with registry.reading() as read:
         pending = outbox.pending(read)
     assert [row.license_id for row in pending] == [two, three, one]
-    assert pending[0] == OutboxRow(license_id=two, folder=None, name=None, at=NOW)
+    assert pending[0] == OutboxRow(license_id=two, folder=None, name=None, at=NOW, home=None)
     assert (pending[2].folder, pending[2].name) == ("/out", "a.lic")
     with registry.writing(now=NOW, actor=ACTOR) as db:
         outbox.clear(db, three)
@@ -48,3 +58,30 @@ def test_a_row_needs_a_license(registry: Registry) -> None:
         acme, key = customers.get(db, "acme"), keys.find(db, "main")
         added = add_license(db, 7, acme, key.kid)
         outbox.add(db, added.id, folder=None, name=None)
+
+
+def test_a_home_has_its_own_rows_and_those_of_none(registry: Registry) -> None:
+    """Those of another home stay, also if it has written to the same archive."""
+    fill(registry)
+    ids = [license_id(number) for number in (1, 2, 3)]
+    with writing(registry) as db:
+        add_license(db, 3, customers.get(db, "acme"), keys.find(db, "main").kid)
+    for each, home in zip(ids, ("mine", "other", None), strict=True):
+        with registry.writing(now=NOW, actor=replace(ACTOR, home=home)) as db:
+            outbox.add(db, each, folder="/out/all.zip", name=f"{each}.lic")
+    with registry.writing(now=NOW, actor=replace(ACTOR, home="mine")) as db:
+        assert [row.license_id for row in outbox.pending_of(db, "mine")] == [ids[0], ids[2]]
+        assert [row.license_id for row in outbox.pending_of(db, None)] == [ids[2]]
+        archived = {each.id for each in outbox.for_archive(db, "/out/all.zip")}
+        assert archived == {ids[0], ids[2]} & current(db)
+        db.update("licenses", ids[1], retired_at=db.at, retired_reason="left us")
+        db.record("license-retired", license=ids[1])
+        outbox.clear_superseded(db, "/out/all.zip")
+        assert ids[1] in {row.license_id for row in outbox.pending(db)}
+        outbox.forget_places(db)
+        assert {row.home for row in outbox.pending(db)} == {None}
+
+
+def current(db: Reading) -> set[str]:
+    """Return the IDs of the current licenses."""
+    return {each.id for each in licenses.select(db, status=LicenseStatus.CURRENT)}
