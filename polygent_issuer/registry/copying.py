@@ -3,12 +3,13 @@
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
 from polygent_issuer.registry import schema
-from polygent_issuer.registry.engine import Change, Connection
-from polygent_issuer.registry.errors import FOREIGN, not_copied
+from polygent_issuer.registry.engine import Change, Connection, marks
+from polygent_issuer.registry.errors import FOREIGN, damaged, display_place, not_copied
 
 # A row comes after those to which it refers.
 TABLES: Final = {
@@ -28,6 +29,9 @@ TABLES: Final = {
     "row_journal": "name",
 }
 """The tables with content, each with its key."""
+_NUMBERED: Final = ("customers", "customer_names", "documents", "machines", "machine_identities")
+# The engine computes the other columns of the journal.
+_JOURNAL: Final = ("seq", "previous", "bytes", "hash", "server_user")
 
 
 def write_file(source: Connection, path: Path, *, named: Path, then: Iterable[Change] = ()) -> None:
@@ -41,13 +45,48 @@ def write_file(source: Connection, path: Path, *, named: Path, then: Iterable[Ch
             copy.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
             for version in range(len(schema.MIGRATIONS)):
                 schema.migrate(copy.execute, version)
-            for table, key in TABLES.items():
-                columns = [row[1] for row in copy.execute(f"PRAGMA table_info({table})")]
-                names, marks = ", ".join(columns), ", ".join("?" * len(columns))
-                rows = source.stream(f"SELECT {names} FROM {table} ORDER BY {key}")  # noqa: S608  # names of our own
-                copy.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)  # noqa: S608  # the same
+            for table in TABLES:
+                columns = _columns(source, table)
+                rows = source.stream(select(source, table))
+                copy.executemany(_inserting(table, columns), rows)
             for sql, several in then:
                 copy.executemany(sql, several)
             copy.commit()
     except FOREIGN as error:
         raise not_copied(error, source.place, named) from error
+
+
+def fill_database(source: Connection, target: Connection) -> None:
+    """Copy the rows of an open transaction into the empty tables of a database."""
+    for table in TABLES:
+        columns = _columns(source, table)
+        target.run_many(_inserting(table, columns), source.stream(select(source, table)))
+    for table in _NUMBERED:
+        sequence = f"pg_get_serial_sequence('polygent.{table}', 'id')"
+        target.first(f"SELECT setval({sequence}, coalesce(max(id), 0) + 1, false) FROM {table}")  # noqa: S608  # of our own
+    for table in TABLES:
+        target.run(f"ANALYZE {table}").close()
+    require_equal(source, target)
+
+
+def require_equal(source: Connection, copy: Connection) -> None:
+    """Compare all rows of two open transactions; `registry_damaged` if they differ."""
+    for table in TABLES:
+        sql = select(source, table)
+        if any(one != other for one, other in zip_longest(source.stream(sql), copy.stream(sql))):
+            what = f"differs in the table {table} from {display_place(source.place)}"
+            raise damaged(copy.place, what)
+
+
+def _columns(connection: Connection, table: str) -> tuple[str, ...]:
+    return _JOURNAL if table == "journal" else connection.columns(table)
+
+
+def select(connection: Connection, table: str) -> str:
+    """Return the statement that reads all stored values of a table, in the order of its key."""
+    names = ", ".join(_columns(connection, table))
+    return f"SELECT {names} FROM {table} ORDER BY {TABLES[table]}"  # noqa: S608  # of our own
+
+
+def _inserting(table: str, columns: tuple[str, ...]) -> str:
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks(columns)})"  # noqa: S608  # the same

@@ -5,14 +5,23 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from polygent_issuer.errors import HomeProblem
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import schema, sqlite_file
 from polygent_issuer.registry.engine import Connection
-from polygent_issuer.registry.errors import Place, RegistryMisuse, damaged
-from polygent_issuer.registry.records import Actor, text
+from polygent_issuer.registry.errors import (
+    Place,
+    RegistryMisuse,
+    RegistryMoved,
+    damaged,
+    display_place,
+)
+from polygent_issuer.registry.records import Actor, as_bytes, json_object, text
 from polygent_issuer.registry.transactions import Reading, Writing
+from polygent_issuer.registry_uri import is_database
+from polygent_issuer.text import escape
 
 if TYPE_CHECKING:
     from polygent_issuer.registry.roles import Session
@@ -74,6 +83,7 @@ class Registry:
         busy_timeout: timedelta = BUSY_TIMEOUT,
         migrate: bool = True,
         read_only: bool = False,
+        closed: bool = False,
     ) -> Self:
         """Open an existing registry and migrate its file; never create one.
 
@@ -82,15 +92,26 @@ class Registry:
             busy_timeout: the longest time to wait for another process.
             migrate: bring older tables up to date; without it `is_up_to_date` is False for them.
             read_only: never write to the file.
+            closed: also open a registry that was moved, or that a move has not yet opened.
 
         Raises:
+            RegistryMoved: (`registry_moved`) when its content is in another place now.
             RegistryMissing: (`registry_missing`) when the file does not exist.
             RegistryDamaged: (`registry_damaged`) when the file is not a registry.
             HomeProblem: (`registry_newer`) when a later version of this tool wrote it.
             RegistryFailed: (`registry_failed`) when the system cannot read it; with `read_only`
                 also when a command was interrupted, or the tables are of an older version.
         """
-        return cls(_opened(place, busy_timeout=busy_timeout, migrate=migrate, read_only=read_only))
+        connection = _opened(place, busy_timeout=busy_timeout, migrate=migrate, read_only=read_only)
+        if not closed:
+            with connection.closed_on_error():
+                require_in_use(connection)
+        return cls(connection)
+
+    @property
+    def connection(self) -> Connection:
+        """The connection, for copies."""
+        return self._connection
 
     @property
     def id(self) -> str:
@@ -174,9 +195,10 @@ class Registry:
 
         Args:
             judge: checks the file, which now cannot change; default: its tables must be as this
-                tool creates them.
+                tool creates them, and its content must not have been moved.
 
         Raises:
+            RegistryMoved: (`registry_moved`) when its content was moved.
             RegistryMisuse: (`registry_misuse`) for a change without a journal row.
             RegistryChanged: (`registry_changed`) when the file was replaced by a restored one.
             RegistryDamaged: (`registry_damaged`) when its tables were changed, earlier rows violate
@@ -189,7 +211,7 @@ class Registry:
             version = connection.data_version()
             db.row_check = self._compared(version) or db.row_check
             self._last_check = None
-            (judge or connection.require_current)()
+            (judge or self._require_usable)()
             yield db
             db.check_written()
             db.end()
@@ -206,6 +228,10 @@ class Registry:
                 if problems:
                     raise damaged(self.place, f"is damaged: {problems[0]}") from error
             raise
+
+    def _require_usable(self) -> None:
+        self._connection.require_current()
+        require_in_use(self._connection)
 
     def _compared(self, version: int | None) -> "RowCheck | None":
         """Return the rows that the last transaction compared, if no other connection wrote since.
@@ -228,13 +254,56 @@ class Registry:
         self.close()
 
 
+def place_text(place: Place) -> str:
+    """Return a place as `registry move --to` takes it."""
+    return place if isinstance(place, str) else f"sqlite:{place.absolute()}"
+
+
+def last_row(connection: Connection) -> dict[str, Any]:
+    """Return the last journal row; that of a closed registry records the move."""
+    _, row = connection.first("SELECT bytes FROM journal ORDER BY seq DESC LIMIT 1")
+    try:
+        return json_object(as_bytes(row and row[0]))
+    except (ValueError, TypeError):
+        raise damaged(connection.place) from None
+
+
+def require_in_use(connection: Connection) -> None:
+    """Refuse a registry whose content was moved, and an unfinished copy (`registry_moved`)."""
+    target = connection.moved_to()
+    if target is None:
+        return
+    row = last_row(connection)
+    where, there = display_place(connection.place), escape(target)
+    if target == place_text(connection.place):
+        raise RegistryMoved(
+            f"the registry {where} is not yet in use: its move was interrupted",
+            hint=Hint(
+                "finish it in the home where it began: ", run("registry", "move", "--to", target)
+            ),
+        )
+    host = escape(str(row.get("host")))
+    hint: str = f"use the home with that file on the host {host}: --home DIR"
+    if is_database(target):
+        hint = Hint("let this home use it there: ", run("registry", "move", "--to", target))
+    raise RegistryMoved(
+        f"the registry {where} is closed: {escape(str(row.get('operator')))} moved it to {there}",
+        hint=hint,
+    )
+
+
 def _created(place: Place, busy_timeout: timedelta) -> Connection:
     if isinstance(place, Path):
         return sqlite_file.create_file(place, busy_timeout=busy_timeout)
-    _require_library()
-    from polygent_issuer.registry.postgres import create  # noqa: PLC0415  # an extra
+    return connect(place, busy_timeout=busy_timeout)
 
-    return create(place, busy_timeout=busy_timeout)
+
+def connect(place: str, *, busy_timeout: timedelta = BUSY_TIMEOUT) -> Connection:
+    """Connect to a database, which may have no registry."""
+    _require_library()
+    from polygent_issuer.registry.postgres import PostgresConnection  # noqa: PLC0415  # an extra
+
+    return PostgresConnection(place, busy_timeout=busy_timeout, blank=True)
 
 
 def _opened(place: Place, *, busy_timeout: timedelta, migrate: bool, read_only: bool) -> Connection:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # Rows of one fetch, and parameters of one statement.
 CHUNK: Final = 256
+MOVED_TO: Final = "SELECT value FROM about WHERE name = 'moved_to'"
 
 Params = tuple[Value, ...]
 Change = tuple[str, Iterable[Params]]
@@ -76,6 +77,10 @@ class Connection(ABC):
     @abstractmethod
     def tables(self) -> int:
         """Return the version of the tables: the number of migrations so far."""
+
+    @abstractmethod
+    def moved_to(self) -> str | None:
+        """Return the place to which the content was moved; None for a registry in use."""
 
     @abstractmethod
     def require_blank(self) -> None:

@@ -41,6 +41,12 @@ class RegistryLocked(HomeProblem):
     code = "registry_locked"
 
 
+class RegistryMoved(HomeProblem):
+    """The content of the registry was moved to another place, or this copy is not yet in use."""
+
+    code = "registry_moved"
+
+
 class RegistryDamaged(HomeProblem):
     """The file is not a registry of this tool, or was changed or damaged."""
 

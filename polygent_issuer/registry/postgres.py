@@ -24,7 +24,7 @@ from psycopg.pq import TransactionStatus
 from polygent_issuer.errors import IssuerError
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import copying, postgres_schema, postgres_upgrade, roles, schema
-from polygent_issuer.registry.engine import Change, Connection, Cursor, Params
+from polygent_issuer.registry.engine import MOVED_TO, Change, Connection, Cursor, Params
 from polygent_issuer.registry.errors import (
     RegistryFailed,
     RegistryMissing,
@@ -42,9 +42,15 @@ from polygent_issuer.registry_uri import VERIFIED
 # The advisory lock of all writers of this database: "PLGI" twice.
 _LOCK: Final = 0x504C4749_504C4749
 _BEGIN: Final = f"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({_LOCK})"
-_SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-# In the same round trip: the version of the tables, and the number of journal rows.
-_STATE: Final = "SELECT version, (SELECT coalesce(max(seq), 0) FROM journal) FROM tables"
+# The lock comes before the snapshot: a command that waits while a backup replaces the tables then
+# sees the new rows.
+_SNAPSHOT: Final = (
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
+    "LOCK TABLE polygent.tables IN ACCESS SHARE MODE"
+)
+# In the same round trip: the version of the tables, the head of the journal, and the new place.
+_COLUMNS: Final = f"version, (SELECT hash FROM journal ORDER BY seq DESC LIMIT 1), ({MOVED_TO})"  # noqa: S608  # of our own
+_STATE: Final = f"SELECT {_COLUMNS} FROM tables"  # noqa: S608  # the same
 _CONNECT_TIMEOUT: Final = timedelta(seconds=10)
 _PAUSE: Final = timedelta(milliseconds=200)
 # The rows of other statements stay on the server until they are fetched, which takes more round
@@ -56,9 +62,9 @@ _FEW: Final = (
 _TABLES_CREATED: Final = "INSERT INTO tables (version, objects) VALUES (?, ?)"
 _TABLES_UPGRADED: Final = "UPDATE tables SET version = ?, objects = ?"
 _HIDDEN: Final = """SELECT NOT has_schema_privilege(to_regnamespace('polygent'), 'USAGE'),
-    quote_ident(session_user)"""
+    quote_ident(session_user), to_regclass('polygent.tables') IS NOT NULL"""
 # One round trip for all that a command needs to know first.
-_OPENING: Final = f"""SELECT version, quote_ident(session_user),
+_OPENING: Final = f"""SELECT {_COLUMNS}, quote_ident(session_user),
     {", ".join(each.privilege for each in roles.ROLES)} FROM tables"""  # noqa: S608  # of our own
 
 
@@ -66,14 +72,6 @@ _OPENING: Final = f"""SELECT version, quote_ident(session_user),
 def _formatted(sql: str) -> str:
     """Return a statement with the marks of psycopg."""
     return sql.replace("%", "%%").replace("?", "%s")
-
-
-def create(place: str, *, busy_timeout: timedelta) -> "PostgresConnection":
-    """Connect to a database without a registry; `registry_exists` if it has one."""
-    connection = PostgresConnection(place, busy_timeout=busy_timeout, blank=True)
-    with connection.closed_on_error():
-        connection.require_blank()
-    return connection
 
 
 def open_database(place: str, *, busy_timeout: timedelta, migrate: bool) -> "PostgresConnection":
@@ -108,7 +106,7 @@ class PostgresConnection(Connection):
         Args:
             place: a URI from `registry_uri.parse`.
             busy_timeout: the longest time to wait for another command, or for a lost server.
-            blank: the tables do not exist yet.
+            blank: the tables may not exist yet.
         """
         self._blank = blank
         self.place: str = place
@@ -117,7 +115,7 @@ class PostgresConnection(Connection):
         self._session: Session | None = None
         self._columns: dict[str, tuple[str, ...]] = {}
         # The state at the begin of the transaction; None before the tables exist.
-        self._state: tuple[int, int] | None = None
+        self._state: tuple[int, bytes | None, str | None] | None = None
         self._ended = False
         self._connect()
 
@@ -276,12 +274,13 @@ class PostgresConnection(Connection):
         self.end_part()
 
     def data_version(self) -> int | None:
-        """Return the number of journal rows: every change of a row that is compared has one."""
-        return None if self._state is None else self._state[1]
+        """Return the journal's head: every change of a row that is compared changes it."""
+        head = None if self._state is None else self._state[1]
+        return None if head is None else int.from_bytes(head)
 
     def version_after(self, version: int | None, head: tuple[int, bytes] | None) -> int | None:
-        """Return what `data_version` is after a commit: the number of the last journal row."""
-        return version if head is None else head[0]
+        """Return what `data_version` is after a commit: the head that it wrote."""
+        return version if head is None else int.from_bytes(head[1])
 
     # Statements
 
@@ -338,18 +337,25 @@ class PostgresConnection(Connection):
             _, row = self.first(_HIDDEN)
             if row is not None and row[0]:
                 raise roles.missing(self.place, roles.Role.AUDITOR, str(row[1])) from None
+            if row is not None and row[2]:
+                raise damaged(self.place) from None
             raise RegistryMissing(
                 f"the database {display_place(self.place)} has no registry",
                 hint=run("init", "--registry", self.place),
             ) from None
         except FOREIGN as error:
             raise translate(error, self.place) from error
-        version, user, *has = row or (0, "", *[False] * len(roles.ROLES))
+        version, head, moved_to, user, *has = row or (0, b"", None, "", *[False] * len(roles.ROLES))
+        self._state = version, head, moved_to
         self._session = Session(
             user=user,
             roles=tuple(each.role for each, yes in zip(roles.ROLES, has, strict=True) if yes),
         )
         return as_int(version)
+
+    def moved_to(self) -> str | None:
+        """Return the place that `tables`, or the begin of the transaction, has read."""
+        return None if self._state is None else self._state[2]
 
     def require_blank(self) -> None:
         """Refuse a database with a schema of this name: `registry_exists`."""

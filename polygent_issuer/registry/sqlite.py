@@ -20,7 +20,7 @@ from polygent_issuer.files.queue import Queue
 from polygent_issuer.files.reading import irregular
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import schema
-from polygent_issuer.registry.engine import Change, Connection, Params
+from polygent_issuer.registry.engine import MOVED_TO, Change, Connection, Params
 from polygent_issuer.registry.errors import (
     FOREIGN,
     RegistryFailed,
@@ -301,6 +301,13 @@ class SqliteConnection(Connection):
     def tables(self) -> int:
         """Return the version of the tables: the number of migrations so far."""
         return self.number("user_version")
+
+    def moved_to(self) -> str | None:
+        """Return the place to which the content was moved; None for a registry in use."""
+        if not self.columns("about"):
+            return None  # the creation was interrupted, or the table is missing
+        _, row = self.first(MOVED_TO)
+        return None if row is None else str(row[0])
 
     def data_version(self) -> int:
         """Return a number that changes when another connection commits."""

@@ -15,7 +15,19 @@ from polygent_issuer.cli.main import load
 VERBS = {
     *("Accept", "Add", "Allow", "Append", "Archive", "Back", "Bring", "Change", "Check"),
     *("Clear", "Compare", "Create", "Disable", "Evaluate", "Export", "Generate", "Honour"),
-    *("Import", "Include", "Install", "Issue", "Keep", "List", "Listen", "Manage", "Mark", "Merge"),
+    *(
+        "Import",
+        "Include",
+        "Install",
+        "Issue",
+        "Keep",
+        "List",
+        "Listen",
+        "Manage",
+        "Mark",
+        "Merge",
+        "Move",
+    ),
     *("Print", "Put", "Read", "Rebuild", "Record", "Reissue", "Release", "Remove", "Renew"),
     *(
         "Replace",

@@ -43,7 +43,7 @@ ROLES: Final = {
         *("key.backup", "key.generate", "key.import_", "key.passphrase", "key.retire", "key.use"),
     ),
     "manager": ("customer.archive", "customer.merge"),
-    "owner": ("registry.upgrade",),
+    "owner": ("registry.move", "registry.restore", "registry.upgrade"),
 }
 """The modules of the commands that need each role in a team's registry."""
 
@@ -115,9 +115,10 @@ _JOURNAL = _group(
 _REGISTRY = _group(
     "registry",
     _MANAGE,
-    "Back up, restore, export or rebuild the registry.",
+    "Back up, restore, move, export or rebuild the registry.",
     _command("backup", "registry.backup:backup", "Write a backup of the registry."),
     _command("restore", "registry.restore:restore", "Restore the registry from a backup."),
+    _command("move", "registry.move:move", "Move the registry to PostgreSQL, or back."),
     _command("export", "registry.export:export", "Export current licenses as TOML for apply."),
     _command("import", "registry.import_:import_files", "Rebuild the registry from license files."),
     _command("roles", "registry.roles:roles", "Show the roles in a team's registry, or their SQL."),

@@ -41,8 +41,8 @@ FREE = frozenset(
         "--issuer", "--label", "--mail-from", "--map", "--registry",
         "--name", "--note", "--notes", "--operator", "--order-id", "--passphrase-command",
         "--passphrase-fd", "--port", "--product-version",
-        "--reason", "--session-hosts", "--since", "--slug", "--term", "--time-zone", "--until",
-        "--upload-window", "--users", "--within", "LABEL", "NAME",
+        "--reason", "--session-hosts", "--since", "--slug", "--term", "--time-zone", "--to",
+        "--until", "--upload-window", "--users", "--within", "LABEL", "NAME",
     }
 )  # fmt: skip
 # Metavars of paths, which the shell itself completes.
@@ -104,7 +104,7 @@ def test_commands_have_their_summaries(books: Books) -> None:
     assert complete(books, "re").help == {
         "renew": "Renew licenses of one or more customers.",
         "reissue": "Reissue licenses with the same expiry dates.",
-        "registry": "Back up, restore, export or rebuild the...",
+        "registry": "Back up, restore, move, export or rebuild...",
         "report": "Report what runs now and what changed.",
     }
     assert ask("fish", "--json", "customer", "s").values == ["show"]

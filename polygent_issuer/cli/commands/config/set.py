@@ -35,7 +35,11 @@ def set_value(
     if key == "registry":
         raise InvalidSettings(
             "the registry of a home is not changed by a setting: its content would stay behind",
-            hint=Hint("a new home joins a team's registry: ", run("init", "--registry", "URI")),
+            hint=Hint(
+                run("registry", "move", "--to", "PLACE"),
+                " moves it; a new home joins a team's registry: ",
+                run("init", "--registry", "URI"),
+            ),
         )
     before: Mapping[str, str | None] | None
     try:
