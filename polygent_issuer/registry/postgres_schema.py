@@ -231,7 +231,9 @@ Each migration of `schema` after the sixth has one here. A new table needs its g
 OBJECTS: Final = """
     SELECT concat_ws(' ', 'column', c.relname || '.' || a.attname, format_type(a.atttypid, NULL),
         CASE WHEN a.attnotnull THEN 'not null' END, nullif(a.attgenerated, ''),
-        nullif(a.attidentity, ''), (SELECT collname FROM pg_collation WHERE oid = a.attcollation))
+        nullif(a.attidentity, ''), (SELECT collname FROM pg_collation WHERE oid = a.attcollation),
+        CASE WHEN a.attgenerated = '' THEN (SELECT 'default ' || pg_get_expr(adbin, adrelid)
+            FROM pg_attrdef WHERE adrelid = a.attrelid AND adnum = a.attnum) END)
     FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
     WHERE c.relnamespace = 'polygent'::regnamespace AND c.relkind <> 'i' AND a.attnum > 0
         AND NOT a.attisdropped
@@ -250,7 +252,7 @@ OBJECTS: Final = """
         t.tgenabled) FROM pg_trigger AS t JOIN pg_class AS r ON r.oid = t.tgrelid
         JOIN pg_proc AS p ON p.oid = t.tgfoid
         WHERE r.relnamespace = 'polygent'::regnamespace AND NOT t.tgisinternal
-    UNION ALL SELECT concat_ws(' ', 'rule', tablename, rulename) FROM pg_rules
+    UNION ALL SELECT concat_ws(' ', 'rule', tablename || '.' || rulename) FROM pg_rules
         WHERE schemaname = 'polygent'
     UNION ALL SELECT concat_ws(' ', 'function', proname, pg_get_function_identity_arguments(oid),
         md5(prosrc)) FROM pg_proc WHERE pronamespace = 'polygent'::regnamespace"""
