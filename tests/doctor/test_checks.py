@@ -77,6 +77,7 @@ def _unsafe(books: Books) -> None:
     books.desk.home.chmod(0o777)
 
 
+@pytest.mark.sqlite("about the file")
 @pytest.mark.parametrize(
     "prepare",
     [

@@ -79,6 +79,7 @@ def test_an_intact_registry_is_ok(books: Books) -> None:
     assert row(outcome, "outbox")["message"] == "every license file was delivered"
 
 
+@pytest.mark.sqlite("about the file")
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [

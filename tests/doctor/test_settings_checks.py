@@ -59,6 +59,7 @@ def test_the_default_issuer_name_is_ok_if_it_was_set(desk: Desk) -> None:
     assert state(desk, "issuer") == "ok"
 
 
+@pytest.mark.sqlite("a team's registry is not found then, either")
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

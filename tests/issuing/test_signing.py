@@ -19,6 +19,8 @@ from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.registry import customers, licenses, outbox
 from polygent_issuer.verifier.keys import Key
 
+pytestmark = pytest.mark.both
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 

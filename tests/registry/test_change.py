@@ -21,6 +21,8 @@ from polygent_issuer.registry import (
 from polygent_issuer.registry.change import Decided
 from polygent_issuer.registry.errors import RegistryFailed
 
+pytestmark = pytest.mark.both
+
 
 def add(registry: Registry, slug: str, *, now: datetime = NOW) -> None:
     """Add a customer, as another command."""

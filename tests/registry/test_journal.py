@@ -15,6 +15,8 @@ from polygent_issuer.registry.journal import clock_behind_finding
 from polygent_issuer.registry.row_check import row_digests
 from polygent_issuer.registry.sqlite import SqliteConnection
 
+pytestmark = pytest.mark.both
+
 DAY = timedelta(days=1)
 
 

@@ -11,6 +11,8 @@ from support.registries import ACTOR, NOW, fill, tampering, writing
 from polygent_issuer.registry import Registry, customers, journal_check, keys, schema
 from polygent_issuer.registry.errors import RegistryMisuse, Taken
 
+pytestmark = pytest.mark.both
+
 
 def tables(registry: Registry) -> dict[str, str]:
     """Return the SQL of each table."""

@@ -11,6 +11,8 @@ from polygent_issuer.registry import Registry, customers, journal, journal_check
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMisuse, Taken
 from polygent_issuer.registry.records import as_bytes, text
 
+pytestmark = pytest.mark.both
+
 
 class BoomError(Exception):
     """An error of the caller."""

@@ -16,7 +16,8 @@ import psycopg
 from polygent_issuer.registry.roles import GROUPS, sql
 
 # Debian keeps the programs of each version in a folder of its own.
-PROGRAMS = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path("/usr/bin"))
+_INITDB = max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), default=Path("/usr/bin/initdb"))
+PROGRAMS = _INITDB.parent
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
 

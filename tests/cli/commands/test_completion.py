@@ -508,6 +508,7 @@ def test_help_lists_no_hidden_command(empty_desk: Desk) -> None:
     assert EARLIER not in empty_desk.ok("--help").text
 
 
+@pytest.mark.sqlite("a team's settings are loaded")
 @pytest.mark.parametrize(
     ("words", "shunned"),
     [
