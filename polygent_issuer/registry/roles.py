@@ -138,11 +138,13 @@ def missing(place: Place, role: str, user: str) -> HomeProblem:
     """Return the error for a user without a role (`registry_role`)."""
     group = next((each.group for each in GROUPS if each.role == role), None)
     user = escape(user)
-    how = f"GRANT {group} TO {user}" if group else "only the owner of the schema has this role"
+    how = "only the owner of the schema polygent can do this"
+    if group is not None:
+        how = f"the database's administrator can run: GRANT {group} TO {user}"
     return HomeProblem(
-        f"the command needs the role {role} in the registry {display_place(place)}, which the user "
-        f"{user} does not have; nothing was changed",
-        hint=Hint(f"ask the database's administrator: {how}; the roles: ", run("help", "team")),
+        f"the user {user} lacks the role {role} in the registry {display_place(place)}; "
+        "nothing was changed",
+        hint=Hint(f"{how}; about roles: ", run("help", "team")),
         code="registry_role",
     )
 

@@ -198,7 +198,7 @@ def test_a_lower_role_changes_nothing(team: Team, tmp_path: Path, role: str, low
             words,
             outcome,
         )
-        assert f"needs the role {role} " in error["message"]
+        assert f"lacks the role {role} " in error["message"]
         assert "help team" in error["hint"]
     assert member.state() == before
 
