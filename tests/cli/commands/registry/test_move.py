@@ -24,6 +24,8 @@ from polygent_issuer.registry.errors import Place, RegistryMissing, RegistryMove
 from polygent_issuer.registry.postgres import PostgresConnection
 from polygent_issuer.registry.sqlite import SqliteConnection
 
+pytestmark = pytest.mark.sqlite("moves both ways itself")
+
 OF_MOVE = ["registry-closed", "registry-moved"]
 YES = ("--accept", "clock-behind", "--reason", "the desk has another clock")
 
@@ -147,19 +149,19 @@ def test_another_home_is_led_to_the_new_database(
     assert other.ok("customer", "list").text == filled.ok("customer", "list").text
 
 
-@pytest.mark.parametrize("engine", ["file", "database"])
-def test_a_command_that_was_open_cannot_write(filled: Desk, postgres: Cluster, engine: str) -> None:
+@pytest.mark.parametrize("old", ["file", "database"])
+def test_a_command_that_was_open_cannot_write(filled: Desk, postgres: Cluster, old: str) -> None:
     """A command that waits during the move writes nothing into the old registry."""
     place: Place = file_of(filled)
     first, second = postgres.uri(postgres.create()), postgres.uri(postgres.create())
-    if engine == "database":
+    if old == "database":
         filled.ok("registry", "move", "--to", first)
         place = first
     with Registry.open(place) as registry:
         filled.ok("registry", "move", "--to", second)
         with pytest.raises(HomeProblem) as caught, writing(registry):
             pytest.fail("it writes")
-    assert caught.value.code == ("registry_changed" if engine == "file" else "registry_moved")
+    assert caught.value.code == ("registry_changed" if old == "file" else "registry_moved")
 
 
 def test_a_dry_run_changes_nothing(filled: Desk, postgres: Cluster) -> None:
