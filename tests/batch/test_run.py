@@ -88,7 +88,7 @@ def test_a_failed_item_does_not_affect_the_others(batches: Batches) -> None:
 def test_a_journal_row_that_cannot_be_read_fails_one_item(batches: Batches) -> None:
     """The rows of a group are read together; those of the other customers are as recorded."""
     batches.crowd(4)
-    with tampering(batches.office.folder / REGISTRY_FILE) as database:
+    with tampering(batches.office.registry.place) as database:
         body = "CAST(replace(bytes, 'rows', 'rose') AS BLOB)"
         database.execute(f"UPDATE journal SET bytes = {body} WHERE customer = 'c3'")  # noqa: S608
     expected = ["renew", "renew", "registry_damaged", "renew"]
@@ -381,12 +381,11 @@ def _fails_at(number: int) -> Any:
     return fsync
 
 
-@pytest.mark.sqlite("edits rows of the file")
 def test_undelivered_files_of_a_crash_are_delivered(batches: Batches) -> None:
     """A group that was committed but not linked is not signed again."""
     batches.crowd(4)
     batches.done(batches.due())
-    with tampering(batches.office.folder / REGISTRY_FILE) as database:
+    with tampering(batches.office.registry.place) as database:
         for path in batches.files():
             [row] = [each for each in batches.licenses() if path.read_bytes() == each.file]
             sql = "INSERT INTO outbox (license_id, folder, name, at) VALUES (?, ?, ?, ?)"

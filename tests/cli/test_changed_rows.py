@@ -1,13 +1,8 @@
 """Rows changed outside the tool: a command that would use one ends with exit 7."""
 
-import sqlite3
-from contextlib import closing
-
 import pytest
 from support.cli import Desk
-from support.registries import new_key
-
-from polygent_issuer.registry import REGISTRY_FILE
+from support.registries import new_key, tampering
 
 ENDS = ("--expires", "2026-12-10")
 FOREIGN = new_key(9)
@@ -128,7 +123,6 @@ def test_a_changed_row_fails_one_item_of_a_batch(
     assert len(hooli_files) == 2
 
 
-@pytest.mark.sqlite("edits rows of the file")
 def test_a_changed_row_of_an_unlisted_customer_fails_no_batch(
     office: tuple[Desk, dict[str, str]],
 ) -> None:
@@ -142,7 +136,6 @@ def test_a_changed_row_of_an_unlisted_customer_fails_no_batch(
     assert len(list(desk.output.glob("hooli*.lic"))) == 2
 
 
-@pytest.mark.sqlite("edits rows of the file")
 def test_an_outbox_row_without_a_license_is_a_warning(office: tuple[Desk, dict[str, str]]) -> None:
     """An outbox row without a license does not stop commands that do not use it."""
     desk, _ = office
@@ -161,6 +154,5 @@ def hooli(desk: Desk) -> str:
 
 def change(desk: Desk, sql: str) -> None:
     """Edit the registry, as another program could."""
-    with closing(sqlite3.connect(desk.home / REGISTRY_FILE)) as raw:
+    with tampering(desk.registry) as raw:
         assert raw.execute(sql).rowcount > 0
-        raw.commit()

@@ -13,10 +13,9 @@ from support.cli import Desk
 from support.many_customers import add_customers_at
 from support.registries import tampering
 
-from polygent_issuer.registry import REGISTRY_FILE
 from polygent_issuer.text import escape
 
-pytestmark = pytest.mark.sqlite("edits rows of the file")
+pytestmark = pytest.mark.sqlite("PostgreSQL cannot store NUL")
 
 LINE = "INJECTED: 1"
 BREAKS = ("\n", "\r\n", "\r", "\x0b", "\x0c", "\x85", "\u2028", "\u2029", "\t", "\0")
@@ -81,7 +80,7 @@ def test_edited_text_is_escaped_in_every_output(
     desk.ok("config", "set", "mail_from", "licenses@polygent.example")
     add_customers_at(desk, range(1, 4), ends_in=21)
     before = set(desk.folder.rglob("*"))
-    with tampering(desk.home / REGISTRY_FILE) as raw:
+    with tampering(desk.registry) as raw:
         raw.execute("PRAGMA foreign_keys = OFF")
         raw.execute(EDITS[edit], (EVIL,))
     for command in COMMANDS:
@@ -125,7 +124,7 @@ def texts(path: Path) -> Iterator[tuple[str, str]]:
 def test_an_edited_row_is_not_exported(desk: Desk) -> None:
     """An edited label of a machine, which no license contains, stops the export, too."""
     add_customers_at(desk, range(1, 3))
-    with tampering(desk.home / REGISTRY_FILE) as raw:
+    with tampering(desk.registry) as raw:
         raw.execute("UPDATE machines SET label = ?", (EVIL,))
     outcome = desk.run("registry", "export")
     assert (outcome.code, outcome.out) == (7, b"")
@@ -135,7 +134,7 @@ def test_an_edited_row_is_not_exported(desk: Desk) -> None:
 def test_json_contains_the_exact_text_of_an_edited_row(desk: Desk) -> None:
     """JSON is ASCII, and parses to the same text."""
     add_customers_at(desk, range(1, 2))
-    with tampering(desk.home / REGISTRY_FILE) as raw:
+    with tampering(desk.registry) as raw:
         raw.execute("UPDATE customers SET name = ?", (EVIL,))
     out = desk.ok("customer", "list", "--json").out
     assert out.isascii()

@@ -58,6 +58,7 @@ def test_a_named_pipe_is_not_read(desk: Desk, argv: tuple[str, ...], code: int) 
     assert PIPE in output
 
 
+@pytest.mark.sqlite("about the file")
 @pytest.mark.parametrize(
     ("name", "argv", "code"),
     [

@@ -46,13 +46,12 @@ def test_a_later_expiry_is_a_renewal(books: Books, longer: timedelta, kind: Kind
     assert letter.differences == ()
 
 
-@pytest.mark.sqlite("edits rows of the file")
 def test_a_replaced_license_may_be_missing(books: Books) -> None:
     """In a registry that was rebuilt from files all terms are listed."""
     acme = books.customer()
     old = books.license(acme)
     new = books.license(acme, replaces=old)
-    with tampering(books.path) as raw:
+    with tampering(books.desk.registry) as raw:
         raw.execute("PRAGMA foreign_keys = OFF")
         raw.execute("DELETE FROM licenses WHERE id = ?", (old.id,))
         raw.execute("DELETE FROM row_journal WHERE name = ?", (f"licenses/{old.id}",))
@@ -82,7 +81,7 @@ def test_an_invalid_or_missing_license_is_not_mailed(books: Books) -> None:
     record = books.license(books.customer())
     with pytest.raises(NotFound):
         read(books, "0" * 8)
-    with tampering(books.path) as raw:
+    with tampering(books.desk.registry) as raw:
         raw.execute("UPDATE licenses SET file = CAST(replace(file, 'a', 'b') AS BLOB)")
     with pytest.raises(RegistryDamaged):
         read(books, record.id)

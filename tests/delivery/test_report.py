@@ -123,11 +123,10 @@ def test_a_hold_is_shown_until_it_ends(
     assert [each.hold for each in made(books).licenses] == [hold]
 
 
-@pytest.mark.sqlite("edits rows of the file")
 def test_an_edited_row_is_refused(books: Books) -> None:
     """The figures rest on rows that are as the journal recorded them."""
     books.license(books.customer())
-    with tampering(books.path) as connection:
+    with tampering(books.desk.registry) as connection:
         connection.execute("UPDATE licenses SET plan = 'gold'")
     with pytest.raises(RegistryDamaged, match="licenses"):
         made(books)

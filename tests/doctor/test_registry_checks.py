@@ -247,7 +247,7 @@ def test_an_index_without_a_row_is_a_failure(books: Books) -> None:
 @pytest.mark.sqlite("about the file")
 def test_a_dangling_reference_is_a_failure(books: Books) -> None:
     """`PRAGMA foreign_key_check` is run, too."""
-    with tampering(books.path) as raw:
+    with tampering(books.desk.registry) as raw:
         raw.execute("INSERT INTO aliases VALUES ('x', 99, '2026-01-01T00:00:00.000000Z')")
     result = look(books.desk, "integrity")
     assert result["state"] == "fail"
@@ -271,7 +271,7 @@ def test_unreadable_pages_do_not_stop_the_examination(books: Books) -> None:
 def test_an_edit_outside_the_journal_is_a_failure(books: Books) -> None:
     """The first problem is reported; the printed command shows all."""
     books.customer()
-    with tampering(books.path) as raw:
+    with tampering(books.desk.registry) as raw:
         raw.execute("UPDATE customers SET name = 'Evil'")
         raw.execute("UPDATE keys SET label = 'evil'")
     outcome = books.desk.run("doctor", "--json")
@@ -285,7 +285,7 @@ def test_an_edit_outside_the_journal_is_a_failure(books: Books) -> None:
 @pytest.mark.sqlite("about the file")
 def test_quick_skips_the_checks_of_the_whole_registry(books: Books) -> None:
     """Skipped rows are marked; the others run."""
-    with tampering(books.path) as raw:
+    with tampering(books.desk.registry) as raw:
         raw.execute("UPDATE keys SET label = 'evil'")
     outcome = books.desk.run("doctor", "--quick", "--json")
     for name in ("integrity", "journal"):

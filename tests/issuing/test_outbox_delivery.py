@@ -14,7 +14,7 @@ from support.registries import tampering, writing
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.signing import Destination, Issued
 from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
-from polygent_issuer.registry import REGISTRY_FILE, keys, licenses, outbox
+from polygent_issuer.registry import keys, licenses, outbox
 from polygent_issuer.registry.engine import Params
 from polygent_issuer.registry.row_check import chain_hash
 from polygent_issuer.verifier import jws
@@ -177,7 +177,7 @@ def test_the_same_license_in_other_bytes_is_not_delivered(office: Office) -> Non
 def edit_place(office: Office, edit: Callable[[bytes], bytes], *, rehash: bool) -> None:
     """Edit the journal row of the issue, with a matching hash or without."""
     sql = "SELECT seq, previous, bytes FROM journal WHERE event = 'license-signed'"
-    with tampering(office.folder / REGISTRY_FILE) as raw:
+    with tampering(office.registry.place) as raw:
         ((seq, previous, body),) = raw.execute(sql).fetchall()
         body = edit(body)
         raw.execute("UPDATE journal SET bytes = ? WHERE seq = ?", (body, seq))
@@ -186,7 +186,6 @@ def edit_place(office: Office, edit: Callable[[bytes], bytes], *, rehash: bool) 
             raw.execute("UPDATE journal SET hash = ? WHERE seq = ?", (hashed, seq))
 
 
-@pytest.mark.sqlite("edits rows of the file")
 @pytest.mark.parametrize("rehash", [False, True])
 def test_an_edited_journal_row_confirms_nothing(office: Office, *, rehash: bool) -> None:
     """An edited row is detected by its hash, or by the row that follows."""
@@ -202,7 +201,6 @@ def test_an_edited_journal_row_confirms_nothing(office: Office, *, rehash: bool)
     assert_not_delivered(office)
 
 
-@pytest.mark.sqlite("edits rows of the file")
 @pytest.mark.parametrize(
     "members",
     [{"files": None}, {"files": []}, {"particulars": {}}, {"particulars": []}, {"kid": "other"}],
@@ -222,11 +220,10 @@ def test_a_journal_row_with_unexpected_members_confirms_nothing(
     assert_not_delivered(office)
 
 
-@pytest.mark.sqlite("edits rows of the file")
 def test_a_license_without_a_journal_row_is_not_delivered(office: Office) -> None:
     """A license row added by an edit, or a truncated journal, confirms nothing."""
     undelivered_license(office)
-    with tampering(office.folder / REGISTRY_FILE) as raw:
+    with tampering(office.registry.place) as raw:
         raw.execute("DELETE FROM journal WHERE event = 'license-signed'")
     assert_not_delivered(office)
 

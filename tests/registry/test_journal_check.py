@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.registries import NOW, REGISTRY_ID, fill, license_id, tampering, writing
+from support.registries import NOW, REGISTRY_ID, Tampering, fill, license_id, tampering, writing
 
 from polygent_issuer import processes
 from polygent_issuer.errors import InputRefused
@@ -18,7 +18,7 @@ from polygent_issuer.registry.errors import RegistryDamaged, RegistryLocked
 from polygent_issuer.registry.journal_check import head_text, noted_line, parse_head, parse_noted
 from polygent_issuer.registry.row_check import row_digests
 
-Tamper = Callable[[sqlite3.Connection], object]
+Tamper = Callable[[Tampering], object]
 ONE, TWO = license_id(1), license_id(2)
 
 
@@ -66,7 +66,7 @@ def filled(registry: Registry, path: Path) -> Path:
     return path
 
 
-def rehash(raw: sqlite3.Connection, first: int) -> None:
+def rehash(raw: Tampering, first: int) -> None:
     """Chain the rows from `first` on again, as a careful forger does."""
     rows = raw.execute("SELECT seq, bytes FROM journal WHERE seq >= ? ORDER BY seq", (first,))
     sql = "SELECT hash FROM journal WHERE seq = ?"
@@ -78,20 +78,20 @@ def rehash(raw: sqlite3.Connection, first: int) -> None:
         previous = chained
 
 
-def edit(raw: sqlite3.Connection, seq: int) -> None:
+def edit(raw: Tampering, seq: int) -> None:
     """Change a word in a journal row."""
     (body,) = raw.execute("SELECT bytes FROM journal WHERE seq = ?", (seq,)).fetchone()
     raw.execute("UPDATE journal SET bytes = ? WHERE seq = ?", (body.replace(b"Ada", b"Eve"), seq))
 
 
-def edit_and_hash(raw: sqlite3.Connection) -> None:
+def edit_and_hash(raw: Tampering) -> None:
     """Change a row together with its own hash."""
     edit(raw, 2)
     previous, body = raw.execute("SELECT previous, bytes FROM journal WHERE seq = 2").fetchone()
     raw.execute("UPDATE journal SET hash = ? WHERE seq = 2", (sha256(previous + body).digest(),))
 
 
-def insert(raw: sqlite3.Connection) -> None:
+def insert(raw: Tampering) -> None:
     """Insert a row between the second and the third."""
     raw.execute("UPDATE journal SET seq = seq + 100 WHERE seq >= 3")
     raw.execute("UPDATE journal SET seq = seq - 99 WHERE seq >= 100")
@@ -101,20 +101,20 @@ def insert(raw: sqlite3.Connection) -> None:
     raw.execute(sql, (previous, body, sha256(previous + body).digest()))
 
 
-def swap(raw: sqlite3.Connection) -> None:
+def swap(raw: Tampering) -> None:
     """Swap the second and the third row with their hashes."""
     for old, new in ((2, 100), (3, 2), (100, 3)):
         raw.execute("UPDATE journal SET seq = ? WHERE seq = ?", (new, old))
 
 
-def renumber_without_the_second(raw: sqlite3.Connection) -> None:
+def renumber_without_the_second(raw: Tampering) -> None:
     """Remove a row and close the gap in the numbers."""
     raw.execute("DELETE FROM journal WHERE seq = 2")
     raw.execute("UPDATE journal SET seq = seq + 100 WHERE seq > 2")
     raw.execute("UPDATE journal SET seq = seq - 101 WHERE seq > 100")
 
 
-def forge_file(raw: sqlite3.Connection) -> None:
+def forge_file(raw: Tampering) -> None:
     """Replace a `.lic` together with its digest."""
     raw.execute(
         "UPDATE licenses SET file = x'00', sha256 = ? WHERE id = ?",
@@ -415,7 +415,7 @@ def test_every_noted_head_is_checked(filled: Path) -> None:
     assert problems[1].startswith("the journal ends at row 4, but the saved head is row 9")
 
 
-def restamp(raw: sqlite3.Connection, seq: int) -> None:
+def restamp(raw: Tampering, seq: int) -> None:
     """Change Globex and the journal rows from `seq` on, without a violation of the chain."""
     raw.execute("UPDATE customers SET name = 'Globe', folded = 'globe' WHERE slug = 'globex'")
     raw.execute("""UPDATE customer_names SET words = 'globe', letters = 'globe',

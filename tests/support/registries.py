@@ -1,14 +1,16 @@
 """Registries for tests: real files, or databases, with some content."""
 
+import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
+import psycopg
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from polygent_issuer.registry import (
@@ -146,10 +148,35 @@ def fill(registry: Registry) -> LicenseRecord:
     return new
 
 
+class Tampering(Protocol):
+    """A connection that can change any row."""
+
+    def execute(self, sql: str, params: Sequence[Any] = (), /) -> Any:
+        """Execute a statement that both engines take."""
+
+
+class _InDatabase:
+    def __init__(self, connection: psycopg.Connection) -> None:
+        self._connection = connection
+
+    def execute(self, sql: str, params: Sequence[Any] = (), /) -> Any:
+        if sql == "PRAGMA foreign_keys = OFF":
+            return None  # they are not checked
+        sql = re.sub("x('[0-9a-f]*')", r"decode(\1, 'hex')", sql.replace("AS BLOB", "AS bytea"))
+        if params:
+            sql = sql.replace("%", "%%").replace("?", "%s")
+        return self._connection.execute(sql.encode(), params or None)
+
+
 @contextmanager
-def tampering(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open a connection without the triggers; they are restored afterwards."""
-    with closing(sqlite3.connect(path)) as raw:
+def tampering(place: Path | str) -> Iterator[Tampering]:
+    """Open a connection to a registry without the triggers; they are restored afterwards."""
+    if isinstance(place, str):
+        options = "-c session_replication_role=replica -c search_path=polygent"
+        with psycopg.connect(place, options=options) as connection:
+            yield _InDatabase(connection)
+        return
+    with closing(sqlite3.connect(place)) as raw:
         sql = "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'"
         triggers = raw.execute(sql).fetchall()
         for name, _ in triggers:

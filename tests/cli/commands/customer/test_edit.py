@@ -187,11 +187,10 @@ def test_other_changes_list_no_licenses(books: Books) -> None:
     assert edited["still_named"] == []
 
 
-@pytest.mark.sqlite("edits rows of the file")
 def test_a_stored_license_that_does_not_verify_stops_it(books: Books) -> None:
     """A damaged license is exit 7, since its name cannot be trusted."""
     books.license(books.customer(), license_id=ID)
-    with tampering(books.path) as raw:
+    with tampering(books.desk.registry) as raw:
         raw.execute("UPDATE licenses SET file = x'61'")
     outcome = books.desk.run("customer", "edit", "acme", "--name", "Acme Europe", "--json")
     assert outcome.code == 7

@@ -1,8 +1,6 @@
 """`polygent-issue journal seal`, and the seals that other commands make."""
 
 import json
-import sqlite3
-from contextlib import closing
 from typing import Any
 
 import jwt
@@ -15,7 +13,6 @@ from support.cli import Desk
 from support.registries import tampering
 
 from polygent_issuer.issuing import sealing
-from polygent_issuer.registry import REGISTRY_FILE
 from polygent_issuer.verifier import KeySet, LicenseError, Verifier
 
 TYPE = "polygent-journal-seal+jwt"
@@ -37,9 +34,8 @@ def verified(desk: Desk, code: int = 0) -> dict[str, Any]:
 
 def change(desk: Desk, sql: str) -> None:
     """Edit the registry from outside."""
-    with closing(sqlite3.connect(desk.home / REGISTRY_FILE)) as raw:
+    with tampering(desk.registry) as raw:
         raw.execute(sql)
-        raw.commit()
 
 
 def seal_of(desk: Desk) -> str:
@@ -97,7 +93,6 @@ def test_the_command_seals_changes_since_the_last_license(desk: Desk) -> None:
     assert desk.ok("journal", "seal", "--quiet").out == b""
 
 
-@pytest.mark.sqlite("edits rows of the file")
 def test_a_journal_with_problems_is_not_sealed(desk: Desk) -> None:
     """The command checks everything first, also rows that no seal covers."""
     desk.ok("customer", "add", "Acme")
@@ -116,7 +111,6 @@ def test_a_locked_key_seals_nothing(desk: Desk) -> None:
     assert verified(desk)["seals"] == []
 
 
-@pytest.mark.sqlite("edits rows of the file")
 def test_a_seal_that_fails_is_a_warning(desk: Desk) -> None:
     """The license is issued and acknowledged; the warning comes after it, also with --json."""
     sign(desk, "Acme")
@@ -158,13 +152,12 @@ def test_an_interrupted_seal_leaves_the_command_done(
     assert outcome.err.startswith("warning: the journal was not sealed: interrupted")
 
 
-@pytest.mark.sqlite("edits rows of the file")
 def test_a_rewritten_journal_is_exit_7(desk: Desk) -> None:
     """A forger who cuts off the last rows consistently is found without a saved head."""
     sign(desk, "Acme")
     desk.ok("customer", "add", "Globex")
     desk.ok("journal", "seal")
-    with tampering(desk.home / REGISTRY_FILE) as raw:
+    with tampering(desk.registry) as raw:
         raw.execute("DELETE FROM customer_names WHERE customer_id = 2")
         raw.execute("DELETE FROM customers WHERE id = 2")
         raw.execute("DELETE FROM row_journal WHERE name = 'customers/2'")
@@ -189,7 +182,7 @@ def test_a_compromised_key_has_a_weak_seal(desk: Desk) -> None:
     assert "except by a key that is marked as compromised" in row["message"]
 
 
-@pytest.mark.sqlite("edits rows of the file")
+@pytest.mark.sqlite("restores the file")
 def test_a_backup_has_the_seals(desk: Desk) -> None:
     """A restored registry has the seal of the backup, and the row of the restoring has none."""
     sign(desk, "Acme")

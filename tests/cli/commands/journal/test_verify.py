@@ -52,13 +52,17 @@ def test_an_intact_journal_prints_its_size_and_head(filled: Books) -> None:
         ("DELETE FROM journal WHERE seq = 3", "journal rows are missing between 2 and 4"),
         ("UPDATE customers SET name = 'Evil'", "customers/1 was changed outside the journal"),
         ("DELETE FROM outbox; DELETE FROM licenses", "was deleted outside the journal"),
-        ("UPDATE licenses SET file = x'61'", "the stored license file is not the issued one"),
+        (
+            "UPDATE licenses SET file = CAST('a' AS BLOB)",
+            "the stored license file is not the issued one",
+        ),
     ],
 )
 def test_edits_are_found(filled: Books, sql: str, problem: str) -> None:
     """An edit is exit 7 and reported as text and in JSON."""
-    with tampering(filled.path) as raw:
-        raw.executescript(sql)
+    with tampering(filled.desk.registry) as raw:
+        for statement in sql.split("; "):
+            raw.execute(statement)
     outcome = filled.desk.run("journal", "verify", "--json")
     assert outcome.code == 7
     assert outcome.json["intact"] is False
@@ -70,10 +74,9 @@ def test_edits_are_found(filled: Books, sql: str, problem: str) -> None:
     assert "restore the last good backup:\npolygent-issue registry restore BACKUP\n" in text.text
 
 
-@pytest.mark.sqlite("edits rows of the file")
 def test_every_problem_is_shown(filled: Books) -> None:
     """All problems are shown, not only the first."""
-    with tampering(filled.path) as raw:
+    with tampering(filled.desk.registry) as raw:
         raw.execute("UPDATE customers SET name = 'Evil'")
         raw.execute("UPDATE licenses SET plan = 'gold'")
     problems = filled.desk.run("journal", "verify", "--json").json["problems"]
@@ -116,7 +119,6 @@ def test_an_invalid_head_is_refused(filled: Books) -> None:
     assert "journal verify" in outcome.json["error"]["hint"]
 
 
-@pytest.mark.sqlite("edits rows of the file")
 def test_saved_heads_are_compared(filled: Books) -> None:
     """Each run appends a line; later all lines are compared, and truncation is found."""
     notes = filled.desk.folder / "stick" / "heads"
@@ -134,7 +136,7 @@ def test_saved_heads_are_compared(filled: Books) -> None:
     assert (outcome.json["heads_checked"], outcome.json["size"]) == (2, 6)
     stdin = notes.read_bytes()
     filled.desk.ok("journal", "verify", "--against", "-", stdin=stdin)
-    with tampering(filled.path) as raw:
+    with tampering(filled.desk.registry) as raw:
         raw.execute("DELETE FROM journal WHERE seq > 4")
     filled.desk.ok("journal", "verify")
     outcome = filled.desk.run("journal", "verify", "--against", str(notes), "--json")
@@ -153,10 +155,9 @@ def test_a_head_of_another_registry_is_a_problem(filled: Books) -> None:
     assert "line 2" in outcome.text
 
 
-@pytest.mark.sqlite("edits rows of the file")
 def test_no_head_is_saved_of_a_journal_with_problems(filled: Books) -> None:
     """Only the head of an intact journal is saved."""
-    with tampering(filled.path) as raw:
+    with tampering(filled.desk.registry) as raw:
         raw.execute("UPDATE customers SET name = 'Evil'")
     notes = filled.desk.folder / "heads"
     outcome = filled.desk.run("journal", "verify", "--note", str(notes), "--json")
@@ -216,6 +217,7 @@ def test_a_file_without_heads_is_refused(filled: Books, text: str) -> None:
     assert "contains no head" in outcome.err
 
 
+@pytest.mark.sqlite("about the file")
 @pytest.mark.parametrize(
     ("damage", "code"),
     [

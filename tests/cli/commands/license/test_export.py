@@ -186,11 +186,10 @@ def test_a_license_that_should_not_be_sent_is_warned_of(books: Books) -> None:
     )
 
 
-@pytest.mark.sqlite("edits rows of the file")
 def test_damaged_bytes_are_not_exported(books: Books) -> None:
     """A stored file that fails verification is exit 7 and not written."""
     _license(books)
-    with tampering(books.path) as raw:
+    with tampering(books.desk.registry) as raw:
         raw.execute(
             "UPDATE licenses SET file = CAST(replace(CAST(file AS TEXT), 'a', 'b') AS BLOB)"
         )

@@ -98,7 +98,6 @@ def test_an_enterprise_license_has_no_machine(books: Books) -> None:
     assert (shown["machine"], shown["machine_info"]) == (None, None)
 
 
-@pytest.mark.sqlite("edits rows of the file")
 @pytest.mark.parametrize(
     ("sql", "values"),
     [
@@ -113,7 +112,7 @@ def test_a_file_that_does_not_verify_is_not_shown(
     """Edited bytes, another file or another key are exit 7 with a hint."""
     books.key("spare", SoftwareSigner(generate_private_key()))
     books.license(books.customer(), license_id=ID)
-    with tampering(books.path) as raw:
+    with tampering(books.desk.registry) as raw:
         raw.execute(sql, values)
         [(license_id,)] = raw.execute("SELECT id FROM licenses")
     outcome = books.desk.run("license", "show", license_id, "--json")
