@@ -5,13 +5,14 @@ The registry is opened read-only and with a short timeout. Any error means no ca
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import typer
 
 if TYPE_CHECKING:
+    from polygent_issuer.home.settings import Loaded
     from polygent_issuer.registry import Customer, Reading
 
 VARIABLE: Final = "_POLYGENT_ISSUE_COMPLETE"
@@ -68,20 +69,20 @@ def keys(ctx: typer.Context) -> Candidates:
 
 def plans(ctx: typer.Context) -> Candidates:
     """Yield names of plans."""
-    for plan in ctx.obj.settings.plans.values():
+    for plan in _loaded(ctx).settings.plans.values():
         yield plan.name, f"{plan.tier}, {plan.term}, {plan.limits.users} users"
 
 
 def features(ctx: typer.Context) -> Candidates:
     """Yield names of features, including those added in the settings."""
-    catalogue = ctx.obj.settings.catalogue
+    catalogue = _loaded(ctx).settings.catalogue
     for name in sorted(catalogue.names):
         yield name, "enterprise only" if name in catalogue.enterprise else ""
 
 
 def settings(ctx: typer.Context) -> Candidates:
     """Yield dotted keys with their effective value."""
-    for key, value in ctx.obj.loaded.texts.items():
+    for key, value in _loaded(ctx).texts.items():
         yield key, value or "not set"
 
 
@@ -126,8 +127,7 @@ def stores() -> Candidates:
 def setting_values(ctx: typer.Context) -> Candidates:
     """Yield the effective value of the key on the line, and the others if there are few."""
     from polygent_issuer.home import setting_types
-    from polygent_issuer.home.settings import kind_of
-    from polygent_issuer.home.settings_editing import plan_of
+    from polygent_issuer.home.setting_key import kind_of, plan_of
 
     key = ctx.params.get("key") or ""
     if plan_of(key):  # a new plan is a copy of another
@@ -139,7 +139,7 @@ def setting_values(ctx: typer.Context) -> Candidates:
         setting_types.TIER: tiers,
         setting_types.STORE: stores,
     }
-    present = ctx.obj.loaded.texts.get(key)
+    present = _loaded(ctx).texts.get(key)
     if present:
         yield present, "current value"
     few = others.get(kind_of(key), tuple)
@@ -169,6 +169,19 @@ def _reading(ctx: typer.Context) -> "Iterator[Reading]":
     opened = Registry.open(place, busy_timeout=_PATIENCE, read_only=True)
     with opened as registry, registry.reading() as db:
         yield db
+
+
+def _loaded(ctx: typer.Context) -> "Loaded":
+    """Return the settings; without a readable registry those of the home."""
+    from polygent_issuer.errors import IssuerError
+    from polygent_issuer.home.settings import load
+    from polygent_issuer.home.team_settings import team_of
+    from polygent_issuer.registry import team_settings
+
+    team = None
+    with suppress(IssuerError), _reading(ctx) as db:
+        team = team_of(team_settings.read(db), "the registry")
+    return load(ctx.obj.home, ctx.obj.environ, team)
 
 
 def _customer(ctx: typer.Context, db: "Reading") -> "Customer | None":

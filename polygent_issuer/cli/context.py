@@ -16,7 +16,7 @@ from polygent_issuer.cli.output.result import note
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from polygent_issuer.home.settings import Loaded, Settings
+    from polygent_issuer.home.settings import Loaded, Settings, Team
     from polygent_issuer.registry import Actor, Customer, Reading, Registry
     from polygent_issuer.registry.change import Decided
 
@@ -53,6 +53,7 @@ class Invocation:
         self.in_lines = False
         self.problem: OSError | KeyboardInterrupt | None = None
         self.closing = ExitStack()
+        self._team_rows: Mapping[str, str] | None = None
 
     @property
     def as_json(self) -> bool:
@@ -97,10 +98,28 @@ class Invocation:
 
     @cached_property
     def loaded(self) -> "Loaded":
-        """The settings, with the source of each."""
+        """The settings, with the source of each; those in the registry win."""
         from polygent_issuer.home.settings import load
 
-        return load(self.home, self.environ)
+        return load(self.home, self.environ, self.team)
+
+    @cached_property
+    def team(self) -> "Team | None":
+        """The settings in the registry; None if it has none, or is missing.
+
+        Raises:
+            RegistryDamaged: (`registry_damaged`) when one was changed by an edit.
+        """
+        from polygent_issuer.home import team_settings
+        from polygent_issuer.registry.errors import RegistryMissing
+
+        try:
+            registry = self.registry
+        except RegistryMissing:
+            return None
+        if self._team_rows is None:
+            return team_settings.read(registry)
+        return team_settings.team_of(self._team_rows, registry.place)
 
     @property
     def settings(self) -> "Settings":
@@ -120,7 +139,7 @@ class Invocation:
         """The registry of the home, closed when the command ends; warns of undelivered licenses."""
         from polygent_issuer.home import home_id
         from polygent_issuer.home.registry_place import registry_place
-        from polygent_issuer.registry import Registry, outbox
+        from polygent_issuer.registry import Registry, outbox, team_settings
         from polygent_issuer.registry.errors import RegistryDamaged
 
         home = home_id.read(self.home)
@@ -130,6 +149,7 @@ class Invocation:
         try:
             with registry.reading(checked=False) as db:
                 pending = outbox.pending_of(db, home)
+                self._team_rows = team_settings.read(db)
             if pending:
                 from polygent_issuer.issuing.outbox_delivery import undelivered_warnings
 

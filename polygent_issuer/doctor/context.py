@@ -19,7 +19,7 @@ from polygent_issuer.delivery import template
 from polygent_issuer.errors import ExitCode, IssuerError
 from polygent_issuer.files.reading import require_unexposed
 from polygent_issuer.home import folder as home_folder
-from polygent_issuer.home import settings
+from polygent_issuer.home import settings, team_settings
 from polygent_issuer.home.registry_place import registry_place
 from polygent_issuer.home.settings import Loaded, Settings
 from polygent_issuer.registry import REGISTRY_FILE, KeyRecord, Registry, keys
@@ -161,7 +161,16 @@ class DoctorContext:
     @_opened("the settings cannot be read")
     def loaded(self) -> Loaded:
         """The settings with their origins."""
-        return settings.load(self.home, self.environ)
+        return settings.load(self.home, self.environ, self._team())
+
+    def _team(self) -> settings.Team | None:
+        """The settings in the registry; another check reports one that cannot be read."""
+        with (
+            suppress(IssuerError, OSError),
+            Registry.open(self.registry_place, busy_timeout=self.patience, migrate=False) as opened,
+        ):
+            return team_settings.read(opened) if opened.is_up_to_date else None
+        return None
 
     @_opened("the registry cannot be opened")
     def registry(self) -> Registry:

@@ -250,8 +250,9 @@ def chosen(loaded: Loaded) -> tuple[Entry, ...]:
 def origins(loaded: Loaded) -> Verdict:
     """Report the number of values from each origin."""
     count = Counter(entry.where for entry in loaded.entries.values())
+    shared = f"{count[Where.REGISTRY]} from the registry, " if count[Where.REGISTRY] else ""
     return ok(
-        f"{count[Where.FILE]} from the settings file, {count[Where.ENVIRONMENT]} from the "
+        f"{shared}{count[Where.FILE]} from the settings file, {count[Where.ENVIRONMENT]} from the "
         f"environment, {count[Where.DEFAULT]} defaults"
     )
 

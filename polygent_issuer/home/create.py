@@ -8,18 +8,19 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from polygent_issuer import files
+from polygent_issuer import files, registry_uri
 from polygent_issuer.errors import HomeMissing, HomeProblem, OutputExists, OutputProblem
 from polygent_issuer.files.disk import is_folder
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.home import folder as home_folder
-from polygent_issuer.home import settings, settings_editing
+from polygent_issuer.home import settings, settings_editing, team_settings
 from polygent_issuer.home.registry_place import registry_place
 from polygent_issuer.registry import Actor, Registry
-from polygent_issuer.registry.errors import Place, RegistryMissing
+from polygent_issuer.registry.errors import RegistryMissing
 from polygent_issuer.text import escape
 
 if TYPE_CHECKING:
@@ -122,12 +123,16 @@ def create_home(
         lost: the registry is known to be missing, and the caller is about to rebuild it.
 
     Raises:
-        InvalidSettings: (`invalid_settings`) before anything is created.
+        InvalidSettings: (`invalid_settings`) before anything is created, also if the registry that
+            the home joins has other settings.
         HomeProblem: (`registry_exists`, `registry_lost`), or as the creation of folder and
             registry.
         OutputProblem: (`output_failed`) when the settings cannot be written.
     """
     text = settings_editing.default_text(**values)
+    team = team_to_join(values.get("registry"))
+    if team is not None:
+        team_settings.require_same(team, values)
     if lost:
         _require_incomplete(folder)
     else:
@@ -137,14 +142,34 @@ def create_home(
         for key, value in values.items():
             if value is not None:
                 settings_editing.set_value(folder, key, value)
-    loaded = settings.load(folder, environ).settings
-    place = registry_place(folder)
-    if isinstance(place, Path) or not _has_registry(place):
-        Registry.create(place, now=now, actor=actor(loaded), registry_id=registry_id).close()
+    loaded, place = settings.load(folder, environ), registry_place(folder)
+    new = partial(
+        Registry.create, place, now=now, actor=actor(loaded.settings), registry_id=registry_id
+    )
+    if isinstance(place, Path):
+        new().close()
+    elif not _has_registry(place):
+        new(fill=team_settings.filling(team_settings.table_of(loaded))).close()
     return CreatedHome(folder=folder, completed=completed)
 
 
-def _has_registry(place: Place) -> bool:
+def team_to_join(uri: str | None) -> settings.Team | None:
+    """Return the settings in the registry that a new home joins; None if it joins none.
+
+    Raises:
+        InvalidSettings: (`invalid_settings`) for an invalid URI.
+        HomeProblem: (`registry_failed`, …) when the server cannot be reached.
+    """
+    if uri is None:
+        return None
+    try:
+        with Registry.open(registry_uri.parse(uri)) as registry:
+            return team_settings.read(registry)
+    except RegistryMissing:
+        return None
+
+
+def _has_registry(place: str) -> bool:
     """Return whether a team's registry exists, which a further home joins."""
     try:
         Registry.open(place).close()

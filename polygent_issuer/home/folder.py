@@ -8,15 +8,16 @@ decide what is signed, so a home that another user owns or may write to is refus
 
 import os
 import stat
+import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from polygent_issuer.errors import HomeMissing, HomeProblem, InvalidSettings, UnreadableInput
 from polygent_issuer.files import NotUtf8, disk, read_text, reading
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.text import escape, for_shell
+from polygent_issuer.text import backslash_hint, escape, for_shell
 
 VARIABLE = "POLYGENT_ISSUER_HOME"
 """The environment variable for the home; `--home` overrides it."""
@@ -169,6 +170,27 @@ def settings_text(path: Path) -> str:
         raise InvalidSettings(refused.message, hint=refused.hint) from None
     except UnreadableInput as refused:
         raise InvalidSettings(refused.message, hint="check the file and its permissions") from None
+
+
+_EDIT: Final = Hint("edit the settings file; ", run("config", "path"), " prints its path")
+
+
+def parse(text: str) -> dict[str, Any]:
+    """Parse a TOML document.
+
+    Raises:
+        InvalidSettings: (`invalid_settings`) with the line of the syntax error.
+    """
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise InvalidSettings("invalid TOML: nested too deeply", hint=_EDIT) from None
+    except ValueError as problem:  # not TOMLDecodeError for a number of thousands of digits
+        message = str(problem)
+        raise InvalidSettings(
+            f"invalid TOML: {escape(message[:1].lower() + message[1:])}",
+            hint=backslash_hint(text, message) or _EDIT,
+        ) from None
 
 
 def _is_missing(path: Path) -> bool:

@@ -1,7 +1,6 @@
 """The settings: every key with its default, its current value and the source of that."""
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -14,7 +13,7 @@ from polygent_issuer import registry_uri
 from polygent_issuer.errors import InvalidSettings, NotFound
 from polygent_issuer.files.reading import Rule, UnsafeFile, exposure_of
 from polygent_issuer.hints import Hint, option, run
-from polygent_issuer.home.folder import SETTINGS_FILE, settings_text
+from polygent_issuer.home.folder import SETTINGS_FILE, parse, settings_text
 from polygent_issuer.home.setting_types import (
     DATABASE,
     DURATION,
@@ -22,7 +21,6 @@ from polygent_issuer.home.setting_types import (
     FILES,
     FLAG,
     FOLDER,
-    KINDS,
     MAILBOX,
     NAME,
     PLAN_NAME,
@@ -38,9 +36,10 @@ from polygent_issuer.home.setting_types import (
     refuse_unknown,
     table_at,
 )
+from polygent_issuer.registry.team_settings import NAMES
 from polygent_issuer.terms.dates import ASSUMED_UPLOAD_WINDOW, Term
 from polygent_issuer.terms.parsing import Catalogue, Plan, catalogue
-from polygent_issuer.text import backslash_hint, did_you_mean, escape, nearest
+from polygent_issuer.text import did_you_mean, escape, nearest
 from polygent_issuer.verifier.license import Tier
 
 OPERATOR_VARIABLE = "POLYGENT_ISSUER_OPERATOR"
@@ -50,9 +49,9 @@ BACKUPS: Final = "backups"
 TABLES: Final = ("stores", BACKUPS, "plans")
 _THREE_YEARS: Final = Term(years=3)
 # A key's thumbprint: base64url of 32 bytes (RFC 7638).
-_KID: Final = re.compile(r"[A-Za-z0-9_-]{43}")
+KID: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 _PROGRAM: Final = "token-command="  # an option of a store URI
-_BY_KID: Final[Mapping[str, SettingType]] = {"stores": STORE, BACKUPS: FILES}
+BY_KID: Final[Mapping[str, SettingType]] = {"stores": STORE, BACKUPS: FILES}
 
 
 class SettingSpec(NamedTuple):
@@ -191,35 +190,13 @@ class Settings:
         )
 
 
-def kind_of(dotted: str) -> SettingType:
-    """Return the type of the value at a dotted key: `not_due`, `stores.KID`, `plans.trial.users`.
-
-    Raises:
-        InvalidSettings: (`invalid_settings`) for an unknown key; the hint names a similar one.
-    """
-    first, *rest = dotted.split(".")
-    refuse_unknown([first], (*KEYS, *TABLES))
-    if first in KEYS:
-        if rest:
-            raise invalid(escape(dotted), f"{first} is a single value", f"use the key {first}")
-        return KEYS[first].kind
-    if first in _BY_KID:
-        if len(rest) != 1 or not _KID.fullmatch(rest[0]):
-            raise invalid(escape(dotted), f"must be {first}.KID", run("key", "list"))
-        return _BY_KID[first]
-    if len(rest) != 2:  # noqa: PLR2004 - the plan and its key
-        keys = ", ".join(KINDS)
-        raise invalid(escape(dotted), "not a single value", f"use plans.NAME.KEY; keys: {keys}")
-    refuse_unknown([rest[1]], KINDS, f"plans.{escape(rest[0])}")
-    return KINDS[rest[1]]
-
-
 class Where(StrEnum):
     """The possible sources of a value."""
 
     DEFAULT = "default"
     FILE = "file"
     ENVIRONMENT = "environment"
+    REGISTRY = "registry"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -228,7 +205,7 @@ class Entry:
 
     Attributes:
         value: None if it is not set and has no default.
-        detail: the path of the file, or the name of the variable.
+        detail: the path of the file, the name of the variable, or the URI of the registry.
     """
 
     key: str
@@ -251,10 +228,14 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Loaded:
-    """The current settings, and an entry per dotted key in the order of the documentation."""
+    """The current settings, and an entry per dotted key in the order of the documentation.
+
+    `overridden` are the settings of the file that differ from those of the registry, which win.
+    """
 
     settings: Settings
     entries: Mapping[str, Entry]
+    overridden: tuple[str, ...] = ()
 
     @property
     def texts(self) -> dict[str, str | None]:
@@ -281,16 +262,20 @@ class Loaded:
         )
 
 
-_EDIT = Hint("edit the settings file; ", run("config", "path"), " prints its path")
-
-
 def settings_path(home: Path) -> Path:
     """Return the path of the settings file of a home."""
     return home / SETTINGS_FILE
 
 
-def load(home: Path, environ: Mapping[str, str]) -> Loaded:
-    """Return the current settings: defaults, overridden by the file, then by the environment.
+class Team(NamedTuple):
+    """The settings in a registry, as a TOML document; it has all of `NAMES`, or their defaults."""
+
+    place: str
+    table: Mapping[str, Any]
+
+
+def load(home: Path, environ: Mapping[str, str], team: Team | None = None) -> Loaded:
+    """Return the current settings: defaults, overridden by the file, the environment, the team.
 
     The settings file of `home` need not exist.
 
@@ -300,7 +285,7 @@ def load(home: Path, environ: Mapping[str, str]) -> Loaded:
         InvalidSettings: (`invalid_settings`) with the file and the dotted key or the line.
     """
     path = settings_path(home)
-    loaded = load_text(settings_text(path), path)
+    loaded = load_text(settings_text(path), path, team)
     if any(_PROGRAM in uri for uri in (loaded.settings.store, *loaded.settings.stores.values())):
         _require_code(path)
     if OPERATOR_VARIABLE in environ:
@@ -310,7 +295,7 @@ def load(home: Path, environ: Mapping[str, str]) -> Loaded:
         entries["operator"] = Entry(
             key="operator", value=operator, where=Where.ENVIRONMENT, detail=OPERATOR_VARIABLE
         )
-        return Loaded(settings=settings, entries=entries)
+        return replace(loaded, settings=settings, entries=entries)
     return loaded
 
 
@@ -321,35 +306,29 @@ def _require_code(path: Path) -> None:
         raise UnsafeFile(found.message, hint=found.hint("run the command again"))
 
 
-def load_text(text: str, path: Path) -> Loaded:
+def load_text(text: str, path: Path, team: Team | None = None) -> Loaded:
     """Return the settings of the text of a file, whose path is for messages.
 
+    Those in the registry of a team replace its `NAMES`, also where they are not set.
+
     Raises:
-        InvalidSettings: (`invalid_settings`) with the file and the dotted key or the line.
+        InvalidSettings: (`invalid_settings`) with the file or the registry, and the dotted key or
+            the line.
     """
+    shared: dict[str, Any] = {}
+    if team is not None:
+        shared = dict(team.table)
+        with prefixed(escape(team.place)):
+            interpret(shared)
     with prefixed(escape(str(path))):
-        table = parse(text)
+        own = parse(text)
+        table = own
+        if team is not None:
+            table = {name: value for name, value in own.items() if name not in NAMES} | shared
         settings = interpret(table)
-    entries = {entry.key: entry for entry in _entries(settings, table, path)}
-    return Loaded(settings=settings, entries=entries)
-
-
-def parse(text: str) -> dict[str, Any]:
-    """Parse a TOML document.
-
-    Raises:
-        InvalidSettings: (`invalid_settings`) with the line of the syntax error.
-    """
-    try:
-        return tomllib.loads(text)
-    except RecursionError:
-        raise InvalidSettings("invalid TOML: nested too deeply", hint=_EDIT) from None
-    except ValueError as problem:  # not TOMLDecodeError for a number of thousands of digits
-        message = str(problem)
-        raise InvalidSettings(
-            f"invalid TOML: {escape(message[:1].lower() + message[1:])}",
-            hint=backslash_hint(text, message) or _EDIT,
-        ) from None
+    overridden = tuple(name for name in own if table.get(name) != own[name])
+    entries = {entry.key: entry for entry in _entries(settings, table, path, team)}
+    return Loaded(settings=settings, entries=entries, overridden=overridden)
 
 
 def interpret(table: Mapping[str, Any]) -> Settings:
@@ -360,7 +339,7 @@ def interpret(table: Mapping[str, Any]) -> Settings:
     """
     refuse_unknown(table, (*KEYS, *TABLES))
     values = {name: key.kind.read(table[name], name) for name, key in KEYS.items() if name in table}
-    for name, kind in _BY_KID.items():
+    for name, kind in BY_KID.items():
         of_keys = table_at(table.get(name, {}), name)
         values[name] = {kid: _of_key(name, kind, kid, value) for kid, value in of_keys.items()}
     if "plans" in table:
@@ -376,26 +355,30 @@ def interpret(table: Mapping[str, Any]) -> Settings:
 
 def _of_key(name: str, kind: SettingType, kid: str, value: object) -> Any:  # noqa: ANN401 - as `SettingType.read`
     path = f"{name}.{escape(kid)}"
-    if not _KID.fullmatch(kid):
+    if not KID.fullmatch(kid):
         raise invalid(path, "not the kid of a key", run("key", "list"))
     return kind.read(value, path)
 
 
-def _entries(settings: Settings, table: Mapping[str, Any], path: Path) -> Iterator[Entry]:
-    def entry(key: str, value: str | None, *, in_file: bool) -> Entry:
-        if in_file:
-            return Entry(key=key, value=value, where=Where.FILE, detail=str(path))
-        return Entry(key=key, value=value, where=Where.DEFAULT)
+def _entries(
+    settings: Settings, table: Mapping[str, Any], path: Path, team: Team | None
+) -> Iterator[Entry]:
+    def entry(key: str, value: str | None, *, is_set: bool) -> Entry:
+        if not is_set:
+            return Entry(key=key, value=value, where=Where.DEFAULT)
+        if team is not None and key.partition(".")[0] in NAMES:
+            return Entry(key=key, value=value, where=Where.REGISTRY, detail=team.place)
+        return Entry(key=key, value=value, where=Where.FILE, detail=str(path))
 
     for name, spec in KEYS.items():
         value = getattr(settings, name)
         text = None if value is None else spec.kind.text(value)
-        yield entry(name, text, in_file=name in table)
-    for name, kind in _BY_KID.items():
+        yield entry(name, text, is_set=name in table)
+    for name, kind in BY_KID.items():
         for kid, of_key in getattr(settings, name).items():
-            yield entry(f"{name}.{kid}", kind.text(of_key), in_file=True)
+            yield entry(f"{name}.{kid}", kind.text(of_key), is_set=True)
     written = table.get("plans", {})
     for plan in settings.plans.values():
         for key, text in plan_texts(plan).items():
-            in_file = key in written.get(plan.name, {})
-            yield entry(f"plans.{plan.name}.{key}", text, in_file=in_file)
+            is_set = key in written.get(plan.name, {})
+            yield entry(f"plans.{plan.name}.{key}", text, is_set=is_set)

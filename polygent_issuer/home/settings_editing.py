@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +13,8 @@ from polygent_issuer import files
 from polygent_issuer.errors import InvalidSettings
 from polygent_issuer.files.queue import Queue
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.home.folder import LIMIT, settings_text
+from polygent_issuer.home.folder import LIMIT, parse, settings_text
+from polygent_issuer.home.setting_key import kind_of, plan_of
 from polygent_issuer.home.setting_types import (
     FEATURES,
     SHIPPED_PLANS,
@@ -29,9 +30,7 @@ from polygent_issuer.home.settings import (
     PLAN_KEYS,
     Settings,
     interpret,
-    kind_of,
     load,
-    parse,
     settings_path,
 )
 from polygent_issuer.text import escape, for_toml, nearest
@@ -97,7 +96,8 @@ def default_text(**changes: str | None) -> str:
         InvalidSettings: (`invalid_settings`) for an unknown key or an invalid value.
     """
     values = {name: _checked(name, text) for name, text in changes.items() if text is not None}
-    text = "\n".join([_HEAD, *(_key(name, values) for name in KEYS), plans_text(), STORES_HEAD])
+    plans = () if "registry" in values else (plans_text(),)  # a team's are in its registry
+    text = "\n".join([_HEAD, *(_key(name, values) for name in KEYS), *plans, STORES_HEAD])
     interpret(parse(text))
     return text
 
@@ -148,7 +148,8 @@ def _key(name: str, values: dict[str, TomlValue]) -> str:
     return f"{about}\n# {name} = {toml_literal(key.kind.typed(shown, name))}\n"
 
 
-_Value = TomlValue | dict[str, Any]  # a plan, or all plans
+Value = TomlValue | dict[str, Any]
+"""The value of a setting; a table is a plan, or all plans."""
 
 _BY_HAND = Hint("edit the settings file; ", run("config", "path"), " prints its path")
 
@@ -169,22 +170,24 @@ def set_value(home: Path, dotted_key: str, text: str) -> None:
             would be invalid with it; then nothing is written.
         OutputProblem: (`output_failed`) when the file cannot be written.
     """
-    kind = None if plan_of(dotted_key) else kind_of(dotted_key)
-    value: _Value | None = None
-    if text or kind is FEATURES:
-        value = _checked(dotted_key, text) if kind else _copied_plan(home, dotted_key, text)
+    value = typed_value(dotted_key, text, lambda: load(home, {}).settings)
     _rewrite(home, dotted_key.split("."), value)
 
 
-def plan_of(dotted_key: str) -> str | None:
-    """Return the name of the plan if a key is a whole plan (`plans.NAME`)."""
-    table, _, name = dotted_key.partition(".")
-    return name if table == "plans" and name and "." not in name else None
+def typed_value(dotted_key: str, text: str, settings: Callable[[], Settings]) -> Value | None:
+    """Return the TOML value of a text for `set_value`; None removes the setting.
+
+    Args:
+        settings: returns the current settings, whose plan is copied.
+    """
+    kind = None if plan_of(dotted_key) else kind_of(dotted_key)
+    if not text and kind is not FEATURES:
+        return None
+    return _checked(dotted_key, text) if kind else _copied_plan(settings(), dotted_key, text)
 
 
-def _copied_plan(home: Path, dotted_key: str, like: str) -> dict[str, TomlValue]:
+def _copied_plan(settings: Settings, dotted_key: str, like: str) -> dict[str, TomlValue]:
     """Return a copy of a plan, for a new plan whose keys are changed later."""
-    settings = load(home, {}).settings
     copied = settings.plan(like)
     if plan_of(dotted_key) in settings.plans:
         raise invalid(
@@ -200,20 +203,20 @@ def _copied_plan(home: Path, dotted_key: str, like: str) -> dict[str, TomlValue]
     return plan_toml(copied)
 
 
-def _rewrite(home: Path, keys: Sequence[str], value: _Value | None) -> None:
+def _rewrite(home: Path, keys: Sequence[str], value: Value | None) -> None:
     path = settings_path(home)
     with settings_lock(home):
         text = settings_text(path)
         with prefixed(escape(str(path))):
             before = _with_plans(text) if keys[0] == "plans" else text
-            _require_plan(parse(before), keys, value)
+            changed_table(parse(before), keys, value)
             after = changed_text(before, {tuple(keys): value})
             if after == before:
                 return
         files.replace(after.encode(), path)
 
 
-def changed_text(text: str, values: Mapping[tuple[str, ...], _Value | None]) -> str:
+def changed_text(text: str, values: Mapping[tuple[str, ...], Value | None]) -> str:
     """Return the text of a settings file with other values, which is checked.
 
     Args:
@@ -240,9 +243,7 @@ def changed_text(text: str, values: Mapping[tuple[str, ...], _Value | None]) -> 
     return text
 
 
-def _changed_in(
-    text: str, keys: Sequence[str], value: _Value | None, wanted: dict[str, Any]
-) -> str:
+def _changed_in(text: str, keys: Sequence[str], value: Value | None, wanted: dict[str, Any]) -> str:
     """Return the text with one value changed; `wanted` is the document that it must mean."""
     after = _in_layout(text, keys, value)
     if after == text or not _means(after, wanted):
@@ -252,7 +253,19 @@ def _changed_in(
     return after
 
 
-def _require_plan(present: dict[str, Any], keys: Sequence[str], value: _Value | None) -> None:
+def changed_table(
+    table: dict[str, Any], keys: Sequence[str], value: Value | None
+) -> dict[str, Any]:
+    """Return a document with one value set or removed; it is not checked as a whole.
+
+    Raises:
+        InvalidSettings: (`invalid_settings`) for a key of an unknown plan.
+    """
+    _require_plan(table, keys, value)
+    return _changed(table, keys, value)
+
+
+def _require_plan(present: dict[str, Any], keys: Sequence[str], value: Value | None) -> None:
     """Refuse a key of an unknown plan: a plan cannot be created key by key."""
     plans = present.get("plans")
     if value is None or len(keys) != len(("plans", "NAME", "KEY")) or not isinstance(plans, dict):
@@ -277,7 +290,7 @@ def _with_plans(text: str) -> str:
     return f"{text.rstrip()}\n\n{plans_text()}".lstrip()
 
 
-def _changed(table: dict[str, Any], keys: Sequence[str], value: _Value | None) -> dict[str, Any]:
+def _changed(table: dict[str, Any], keys: Sequence[str], value: Value | None) -> dict[str, Any]:
     """Return the document with one value set or removed."""
     wanted = copy.deepcopy(table)
     inner: Any = wanted
@@ -294,7 +307,7 @@ def _changed(table: dict[str, Any], keys: Sequence[str], value: _Value | None) -
     return wanted
 
 
-def _in_layout(text: str, keys: Sequence[str], value: _Value | None) -> str:
+def _in_layout(text: str, keys: Sequence[str], value: Value | None) -> str:
     """Return the text edited in the layout of `init`.
 
     In another layout the result may be unchanged or wrong, so the caller checks it.
@@ -323,7 +336,7 @@ def _means(text: str, wanted: dict[str, Any]) -> bool:
     return False
 
 
-def _edited(text: str, keys: Sequence[str], value: _Value | None) -> str:
+def _edited(text: str, keys: Sequence[str], value: Value | None) -> str:
     import tomlkit  # noqa: PLC0415 - slow to import, and only edits need it
     from tomlkit.exceptions import TOMLKitError  # noqa: PLC0415 - the same
 

@@ -1,6 +1,6 @@
 """The registry: create it explicitly, open it, begin transactions."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
@@ -54,6 +54,7 @@ class Registry:
         now: datetime,
         actor: Actor,
         registry_id: str,
+        fill: Callable[[Writing], Mapping[str, object]] = lambda _: {},
         busy_timeout: timedelta = BUSY_TIMEOUT,
     ) -> Self:
         """Create a registry in one transaction; an interrupted creation is started again.
@@ -62,6 +63,7 @@ class Registry:
             place: the new file in an existing folder, or the URI of an existing database
                 (`registry_exists` if there is a registry).
             registry_id: the permanent id of the registry.
+            fill: writes the first rows, and returns further details of the journal row.
             busy_timeout: the longest time to wait for another process.
         """
         connection = _created(place, busy_timeout)
@@ -71,7 +73,7 @@ class Registry:
             with registry.writing(now=now, actor=actor, judge=connection.require_blank) as db:
                 connection.create_tables()
                 db.insert("about", name="registry_id", value=registry_id)
-                db.record("registry-created", details={"registry": registry_id})
+                db.record("registry-created", details={"registry": registry_id, **fill(db)})
             connection.settle()
         return registry
 

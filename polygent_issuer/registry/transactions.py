@@ -12,6 +12,7 @@ from polygent_issuer.registry.engine import Change, Connection, Cursor, Params, 
 from polygent_issuer.registry.errors import (
     RegistryDamaged,
     RegistryMisuse,
+    changed_row,
     damaged,
     damaged_row,
     tampered,
@@ -172,6 +173,10 @@ class Reading:
     def tampered(self, what: str) -> RegistryDamaged:
         """Return the error for a change that was made outside this tool."""
         return tampered(self._connection.place, what)
+
+    def edited(self, name: str) -> RegistryDamaged:
+        """Return the error for a row, such as `licenses/ID`, that differs from the journal."""
+        return changed_row(self._connection.place, name)
 
     def require_present(self, record: _Record | None, what: str) -> _Record:
         """Return a record that another row refers to; `registry_damaged` without one."""

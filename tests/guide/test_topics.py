@@ -72,6 +72,22 @@ The settings are a TOML file in the home. `polygent-issue config path` prints it
 | setting | default | meaning |
 |---|---|---|
 {rows}
+## Settings of a team
+
+In a registry that several homes share, `issuer`, `upload_window`, `plans`, `default_plan`,
+`features` and `require_order_id` are settings of the registry: every operator signs with the
+same ones. The first home puts its own there. From then on those in a home's file do not count.
+Then `config show` prints `registry` as their source, and which settings of the file are
+overridden.
+
+`config set` changes them in the registry, which needs the role manager. The journal records the
+old and the new value (`settings-changed`). `config set upload_window none` removes one, so that
+its default applies in all homes; for one that is never empty, the value is an empty text. A
+command that is running keeps the settings with which it began. A backup of the registry
+contains them, and a registry that was restored into a file keeps them.
+
+## Key stores
+
 The table `stores` names the key store of each key, by kid, and the table `backups` its backups. The
 `key` commands maintain both; `config set backups.KID none` forgets the backups of a key.
 

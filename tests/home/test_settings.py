@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from polygent_issuer.errors import ExitCode, InvalidSettings, NotFound
 from polygent_issuer.files.reading import TRUST_GROUP, UnsafeFile
-from polygent_issuer.home.settings import Settings, Where, interpret, load, parse, settings_path
+from polygent_issuer.home.folder import parse
+from polygent_issuer.home.settings import Settings, Where, interpret, load, settings_path
 from polygent_issuer.terms.dates import Term
 from polygent_issuer.terms.parsing import Plan
 from polygent_issuer.text import BACKSLASH, escape

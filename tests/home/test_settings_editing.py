@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from polygent_issuer.errors import InvalidSettings, NotFound, OutputProblem
 from polygent_issuer.home import settings_editing
-from polygent_issuer.home.settings import KEYS, Settings, interpret, load, parse, settings_path
+from polygent_issuer.home.folder import parse
+from polygent_issuer.home.settings import KEYS, Settings, interpret, load, settings_path
 from polygent_issuer.home.settings_editing import default_text, plans_text, set_value
 
 KID = "x1_-" + "A" * 39

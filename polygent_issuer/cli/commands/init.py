@@ -20,8 +20,9 @@ from polygent_issuer.hints import run
 from polygent_issuer.home import create
 from polygent_issuer.home.create import CreatedHome
 from polygent_issuer.home.setting_types import duration_text
-from polygent_issuer.home.settings import Settings, settings_path
+from polygent_issuer.home.settings import Settings, Team, settings_path
 from polygent_issuer.home.settings_editing import default_text
+from polygent_issuer.home.team_settings import is_shared
 from polygent_issuer.keys.signer import Presence
 from polygent_issuer.keys.signing import presence
 from polygent_issuer.text import escape
@@ -99,6 +100,9 @@ def init(
 
     On a terminal it prompts for missing settings; otherwise it uses the defaults. An existing
     home is never changed. If its creation was interrupted, it is completed.
+
+    With --registry, issuer, upload window and plans are settings of the registry: the first home
+    puts them there, and a further one uses them.
     """
     answers = {
         "issuer": issuer,
@@ -114,7 +118,7 @@ def init(
     create.require_room(home)
     values = _as_settings(answers)
     if invocation.interactive and not settings_path(home).exists():
-        values = _as_settings(_ask(answers, home))
+        values = _as_settings(_ask(answers, home, create.team_to_join(registry)))
     folders = tuple(folder for key in _FOLDERS if (folder := _create_folder(key, values[key])))
     return _report(make_home(invocation, values), invocation.settings, folders)
 
@@ -174,11 +178,13 @@ def _create_folder(key: str, folder: str | None) -> Path | None:
     return Path(folder) if create.ensure_folder(Path(folder), mode=mode) else None
 
 
-def _ask(answers: Mapping[str, str | None], home: Path) -> Mapping[str, str | None]:
-    """Prompt for each missing setting."""
+def _ask(
+    answers: Mapping[str, str | None], home: Path, team: Team | None
+) -> Mapping[str, str | None]:
+    """Prompt for each missing setting, except for those of the registry that the home joins."""
     complete = dict(answers)
     for key, (question, proposed) in _QUESTIONS.items():
-        if answers[key] is None:
+        if answers[key] is None and not (team and is_shared(key)):
             default = proposed or _default_store(home)
             complete[key] = prompts.text(question, default=default, check=partial(_check, key))
     return complete

@@ -19,7 +19,7 @@ from polygent_issuer.delivery import backup_settings
 from polygent_issuer.delivery.backup_settings import MAIL_TEMPLATE, Difference
 from polygent_issuer.errors import InputRefused, OutputProblem
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.home import create
+from polygent_issuer.home import create, team_settings
 from polygent_issuer.home.create import CreatedHome
 from polygent_issuer.home.settings import settings_path
 from polygent_issuer.registry.backup import CheckedBackup
@@ -108,8 +108,12 @@ def decide_settings(
     """
     new, wanted = not settings_path(home).exists(), choice in (Choice.RESTORE, Choice.ONLY)
     differences: tuple[Difference, ...] = ()
+    rows = dict(backup.settings)
+    if choice is not Choice.ONLY and team_settings.read(backup.registry) is not None:
+        # They are in the registry, which is restored.
+        rows = {name: text for name, text in rows.items() if not team_settings.is_shared(name)}
     try:
-        differences = backup_settings.compare(home, backup.settings)
+        differences = backup_settings.compare(home, rows)
     except InputRefused as refused:
         if wanted:
             raise
@@ -123,7 +127,7 @@ def decide_settings(
         prompts.require_yes("use these settings?")
     return Offer(
         source=str(backup.source),
-        rows=dict(backup.settings),
+        rows=rows,
         differences=differences,
         shown=asks,
         wanted=wanted,

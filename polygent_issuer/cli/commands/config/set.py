@@ -11,8 +11,14 @@ from polygent_issuer.cli.output.model import Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import InvalidSettings
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.home import settings, settings_editing
-from polygent_issuer.home.settings import KEYS, Settings, kind_of
+from polygent_issuer.home import settings, settings_editing, team_settings
+from polygent_issuer.home.folder import settings_text
+from polygent_issuer.home.registry_place import registry_place
+from polygent_issuer.home.setting_key import kind_of, plan_of
+from polygent_issuer.home.settings import KEYS, Settings
+from polygent_issuer.registry import change
+from polygent_issuer.registry.roles import Role
+from polygent_issuer.registry.team_settings import NAMES
 
 _UNSET_WORDS = frozenset({"none", "unknown", "not set"})
 
@@ -30,7 +36,12 @@ def set_value(
     Keys and values have the form that config show prints. An invalid value is refused, and the
     file stays unchanged. A new plan starts as a copy of another: config set plans.NEW
     standard-annual; then change its keys.
+
+    The issuer, upload window, plans, default plan, features and require_order_id of a team are in
+    its registry, with the journal. To change them there you need the role manager.
     """
+    if team_settings.is_shared(key) and _is_in_registry(invocation):
+        return _set_in_registry(invocation, key, _normalized(key, value))
     home = invocation.home
     if key == "registry":
         raise InvalidSettings(
@@ -55,20 +66,47 @@ def set_value(
         invocation.warn(f"{settings.OPERATOR_VARIABLE} is set and overrides the settings file")
     old = None if before is None else _text(before, key)
     new = _text(after.texts, key)
-    if before is None:
+    path = str(settings.settings_path(home))
+    return _report(path, key, old, new, was_readable=before is not None)
+
+
+def _report(
+    path: str, key: str, old: str | None, new: str | None, *, was_readable: bool = True
+) -> Report:
+    if not was_readable:
         line = Line(f"{key}: {display_value(new)} (the old value was unreadable)", "good")
     elif old == new:
         line = Line(f"{key} is already {display_value(new)}; nothing was changed", "dim")
     else:
         line = Line(f"{key}: {display_value(old)} → {display_value(new)}", "good")
-    path = str(settings.settings_path(home))
     return Report({"path": path, "key": key, "old": old, "new": new}, [line])
+
+
+def _is_in_registry(invocation: Invocation) -> bool:
+    """Return whether the registry has the settings of the team, or is to have them."""
+    return isinstance(registry_place(invocation.home), str) or invocation.team is not None
+
+
+def _set_in_registry(invocation: Invocation, key: str, text: str) -> Report:
+    path, place = settings.settings_path(invocation.home), invocation.registry.place
+    invocation.registry.require_role(Role.MANAGER)
+    before, file = invocation.loaded, (settings_text(path), path)
+    try:
+        decided = invocation.decide(lambda db: team_settings.decide(db, place, file, key, text))
+    except InvalidSettings as refused:
+        raise InvalidSettings(refused.message, hint=_with_example(key, refused)) from None
+    change.carry_out(decided.unasked(), lambda db: team_settings.write(db, decided.decision))
+    after = team_settings.team_of(decided.decision.after, place)
+    new = settings.load(invocation.home, invocation.environ, after)
+    if invocation.team is None:
+        invocation.note(f"from now on the registry has these settings: {', '.join(NAMES)}")
+    return _report(str(place), key, _text(before.texts, key), _text(new.texts, key))
 
 
 def _normalized(key: str, value: str) -> str:
     """Return the value; empty for `none`, `unknown` and `not set`, as `config show` prints it."""
     word = value.strip().casefold()
-    if settings_editing.plan_of(key):
+    if plan_of(key):
         return "" if word in _UNSET_WORDS else value
     may_be_unset = getattr(Settings(), key, value) is None or key.startswith("backups.")
     if (may_be_unset and word in _UNSET_WORDS) or (key == "features" and word == "none"):
@@ -78,7 +116,7 @@ def _normalized(key: str, value: str) -> str:
 
 def _text(texts: Mapping[str, str | None], key: str) -> str | None:
     """Return the value of a key; for a whole plan, the values of all its keys."""
-    if settings_editing.plan_of(key) is None:
+    if plan_of(key) is None:
         return texts.get(key)
     parts = (
         f"{name.removeprefix(f'{key}.')} {text}"

@@ -8,8 +8,9 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import argument
 from polygent_issuer.cli.output.model import Block, Line, Table
 from polygent_issuer.cli.output.result import Report
+from polygent_issuer.errors import HomeProblem
 from polygent_issuer.hints import run
-from polygent_issuer.home.settings import KEYS, Entry, Where, settings_path
+from polygent_issuer.home.settings import KEYS, Entry, Loaded, Where, load, settings_path
 
 
 def show(
@@ -24,18 +25,31 @@ def show(
     """Show the settings and the source of each.
 
     Each setting is shown with its meaning. The environment overrides the file, and the file
-    overrides the defaults.
+    overrides the defaults. The settings in a team's registry override those in the file.
     """
-    path, loaded = settings_path(invocation.home), invocation.loaded
+    path, loaded = settings_path(invocation.home), _loaded(invocation)
     entries = tuple(loaded.entries.values()) if key is None else loaded.entries_of(key)
     members = entries_json(entries)
     for entry in entries:
         members[entry.key]["about"] = entry.about
     text = [Line(f"settings file: {path}", "dim")]
+    if loaded.overridden:
+        names = ", ".join(loaded.overridden)
+        text.append(Line(f"overridden by the registry, so without effect there: {names}", "dim"))
     return Report(
-        {"path": str(path), "settings": members},
+        {"path": str(path), "overridden": list(loaded.overridden), "settings": members},
         [*text, *_tables(entries, explained=key is not None)],
     )
+
+
+def _loaded(invocation: Invocation) -> Loaded:
+    """Return the settings; those of the home alone if the registry cannot be read."""
+    try:
+        return invocation.loaded
+    except HomeProblem as problem:
+        own = load(invocation.home, invocation.environ)
+        invocation.warn(f"settings in the registry are not shown: {problem.message}")
+        return own
 
 
 def entries_json(entries: Iterable[Entry]) -> dict[str, Any]:

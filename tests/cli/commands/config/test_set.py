@@ -147,6 +147,7 @@ def test_an_unchanged_value_is_reported(books: Books) -> None:
     )
 
 
+@pytest.mark.sqlite
 def test_comments_stay(books: Books) -> None:
     """Only the value changes; comments of the file stay."""
     path = settings_path(books.desk.home)
