@@ -23,11 +23,10 @@ from psycopg.pq import TransactionStatus
 
 from polygent_issuer.errors import IssuerError
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.registry import copying, postgres_schema, postgres_upgrade, roles, schema
+from polygent_issuer.registry import copying, postgres_schema, postgres_tables, roles, schema
 from polygent_issuer.registry.engine import MOVED_TO, Change, Connection, Cursor, Params
 from polygent_issuer.registry.errors import (
     RegistryFailed,
-    RegistryMissing,
     RegistryMisuse,
     damaged,
     display_place,
@@ -59,10 +58,6 @@ _FEW: Final = (
     *(" = ?", " IN (?", "LIMIT 1", "count(*)", "license IS NULL"),
     *(f"FROM {table}" for table in ("outbox", "keys", "seals", "about", "tables", "pg_attribute")),
 )
-_TABLES_CREATED: Final = "INSERT INTO tables (version, objects) VALUES (?, ?)"
-_TABLES_UPGRADED: Final = "UPDATE tables SET version = ?, objects = ?"
-_HIDDEN: Final = """SELECT NOT has_schema_privilege(to_regnamespace('polygent'), 'USAGE'),
-    quote_ident(session_user), to_regclass('polygent.tables') IS NOT NULL"""
 # One round trip for all that a command needs to know first.
 _OPENING: Final = f"""SELECT {_COLUMNS}, quote_ident(session_user),
     {", ".join(each.privilege for each in roles.ROLES)} FROM tables"""  # noqa: S608  # of our own
@@ -90,7 +85,7 @@ def open_database(place: str, *, busy_timeout: timedelta, migrate: bool) -> "Pos
         version = connection.tables()
         require_known(place, version)
         if migrate:
-            postgres_upgrade.require_newest(place, version)
+            postgres_tables.require_newest(place, version)
     return connection
 
 
@@ -333,16 +328,7 @@ class PostgresConnection(Connection):
         try:
             row = self._pg.execute(_OPENING).fetchone()
         except psycopg.errors.UndefinedTable:
-            # Without this privilege, a user does not see the tables.
-            _, row = self.first(_HIDDEN)
-            if row is not None and row[0]:
-                raise roles.missing(self.place, roles.Role.AUDITOR, str(row[1])) from None
-            if row is not None and row[2]:
-                raise damaged(self.place) from None
-            raise RegistryMissing(
-                f"the database {display_place(self.place)} has no registry",
-                hint=run("init", "--registry", self.place),
-            ) from None
+            raise postgres_tables.missing(self) from None
         except FOREIGN as error:
             raise translate(error, self.place) from error
         version, head, moved_to, user, *has = row or (0, b"", None, "", *[False] * len(roles.ROLES))
@@ -364,14 +350,16 @@ class PostgresConnection(Connection):
 
     def create_tables(self) -> None:
         """Create the schema and the tables of this version in the open transaction."""
+        postgres_tables.require_creator(self)
         for statements in (postgres_schema.CREATION, *postgres_schema.CHANGES):
-            postgres_upgrade.execute(self, statements)
-        self._note_tables(_TABLES_CREATED)
+            postgres_tables.execute(self, statements)
+        self._note_tables("INSERT INTO tables (version, objects) VALUES (?, ?)")
         self._blank = False
 
     def upgrade(self) -> int:
         """Upgrade the tables in one transaction, as their owner; return their earlier version."""
-        return postgres_upgrade.upgrade(self, partial(self._note_tables, _TABLES_UPGRADED))
+        sql = "UPDATE tables SET version = ?, objects = ?"
+        return postgres_tables.upgrade(self, partial(self._note_tables, sql))
 
     def _note_tables(self, sql: str) -> None:
         self.change(sql, (len(schema.MIGRATIONS), self._objects()))

@@ -70,7 +70,10 @@ COMMANDS_OF = {
         customer.merge: customer merge globex acme --reason one --yes
         renew: renew acme --yes --term 1y --accept not-due --reason asked --machine prod-1
         """,
-    "owner": "registry.upgrade: registry upgrade",
+    "owner": """
+        registry.upgrade: registry upgrade
+        registry.move: registry move --to sqlite: --yes
+        """,
 }
 LOWER = {"issuer": "auditor", "key-admin": "issuer", "manager": "issuer", "owner": "manager"}
 
@@ -168,6 +171,7 @@ def test_every_command_with_a_role_is_tried() -> None:
         role: set(re.findall(r"^\s*([\w.]+): ", COMMANDS_OF[role], re.MULTILINE)) for role in ROLES
     }
     tried["manager"].discard("renew")  # a manager is an issuer, too
+    tried["owner"].add("registry.restore")  # so far it restores a file alone
     assert tried == {role: set(modules) for role, modules in ROLES.items()}
     assert list(ROLES) == [each.role for each in ROLES_OF_SERVER]
 
@@ -279,6 +283,16 @@ def test_a_file_has_no_server_user(desk: Desk) -> None:
     assert {each["server_user"] for each in desk.ok("journal", "show", "--json").json["rows"]} == {
         None
     }
+
+
+def test_init_names_the_privilege_that_it_lacks(postgres: Cluster, empty_desk: Desk) -> None:
+    """Only a user who may create a schema creates a registry, and thereby owns it."""
+    database = postgres.create()
+    postgres.share(database)
+    uri = postgres.uri(database, "stranger")
+    error = empty_desk.run("init", "--registry", uri, "--json").json["error"]
+    assert error["code"] == "registry_role"
+    assert f"GRANT CREATE ON DATABASE {database} TO stranger;" in error["hint"]
 
 
 def test_the_roles_are_explained(team: Team, tmp_path: Path) -> None:

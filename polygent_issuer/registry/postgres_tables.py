@@ -1,16 +1,64 @@
-"""Upgrade the tables of a registry in PostgreSQL to the version of this tool."""
+"""Create and upgrade the tables of a registry in PostgreSQL, and refuse missing or older ones."""
 
 from collections.abc import Callable, Iterable
 from typing import Final
 
 from polygent_issuer.errors import HomeProblem
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.registry import postgres_schema, schema
+from polygent_issuer.registry import postgres_schema, roles, schema
 from polygent_issuer.registry.engine import Connection
-from polygent_issuer.registry.errors import Place, display_place, require_known, tampered
+from polygent_issuer.registry.errors import (
+    Place,
+    RegistryMissing,
+    damaged,
+    display_place,
+    require_known,
+    tampered,
+)
+from polygent_issuer.registry.records import text as as_text
+from polygent_issuer.text import escape
 
 _AS_OWNER: Final = """SELECT format('SET LOCAL ROLE %I', pg_get_userbyid(nspowner))
     FROM pg_namespace WHERE nspname = 'polygent'"""
+_CREATOR: Final = """SELECT has_database_privilege(current_database(), 'CREATE'),
+    quote_ident(session_user), quote_ident(current_database())"""
+_HIDDEN: Final = """SELECT NOT has_schema_privilege(to_regnamespace('polygent'), 'USAGE'),
+    quote_ident(session_user), to_regclass('polygent.tables') IS NOT NULL"""
+
+
+def require_creator(connection: Connection) -> None:
+    """Check that the user may create a registry in the database (`registry_role`)."""
+    _, row = connection.first(_CREATOR)
+    allowed, user, database = row or (True, None, None)
+    if not allowed:
+        user = escape(as_text(user))
+        raise HomeProblem(
+            f"the user {user} may not create a registry in the database "
+            f"{display_place(connection.place)}",
+            hint=Hint(
+                f"the database's administrator can run: GRANT CREATE ON DATABASE "
+                f"{escape(as_text(database))} TO {user}; about roles: ",
+                run("help", "team"),
+            ),
+            code="registry_role",
+        )
+
+
+def missing(connection: Connection) -> HomeProblem:
+    """Return the error for tables that do not exist, or that the user may not see.
+
+    The code is `registry_missing`, `registry_role` for a user without any role, or
+    `registry_damaged` if only some exist.
+    """
+    _, row = connection.first(_HIDDEN)
+    if row is not None and row[0]:
+        return roles.missing(connection.place, roles.Role.AUDITOR, as_text(row[1]))
+    if row is not None and row[2]:
+        return damaged(connection.place)
+    return RegistryMissing(
+        f"the database {display_place(connection.place)} has no registry",
+        hint=run("init", "--registry", str(connection.place)),
+    )
 
 
 def require_newest(place: Place, version: int) -> None:
