@@ -89,13 +89,12 @@ def examine(old: Place, new: Place, now: datetime) -> Move:
     """
     with Registry.open(old, closed=True) as registry:
         _require_movable(registry.connection, new)
-        registry_id = registry.id
         with registry.reading() as db:
             size, head = journal.head(db)
             move = Move(
                 old=old,
                 new=new,
-                registry_id=registry_id,
+                registry_id=db.value(text, REGISTRY_ID) or "",
                 size=size,
                 head=head,
                 licenses=db.value(as_int, _LICENSES) or 0,

@@ -11,10 +11,12 @@
 
 A command that waits for the lock gets it afterwards, notices that the file was replaced, and stops
 (`SqliteConnection.require_in_place`).
+
+A registry in a database is replaced within one transaction (`postgres_restore`).
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,15 +28,17 @@ from polygent_issuer.errors import OutputProblem, RegistryChanged
 from polygent_issuer.files import disk
 from polygent_issuer.findings import Consent, Finding, FindingCode, require
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.registry import backup, database, journal, outbox
+from polygent_issuer.registry import backup, database, journal, outbox, postgres_restore
 from polygent_issuer.registry.backup import CheckedBackup, stamp
 from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry
-from polygent_issuer.registry.errors import RegistryDamaged, RegistryMissing
+from polygent_issuer.registry.engine import Connection
+from polygent_issuer.registry.errors import Place, RegistryDamaged, RegistryMissing
 from polygent_issuer.registry.journal_check import head_text
 from polygent_issuer.registry.records import Actor, as_bytes, moment, text
+from polygent_issuer.registry.roles import Role
 from polygent_issuer.registry.sqlite import BESIDE, SqliteConnection
 from polygent_issuer.registry.sqlite_file import free_name, require_file
-from polygent_issuer.registry.transactions import Reading
+from polygent_issuer.registry.transactions import Reading, Writing
 from polygent_issuer.terms import dates
 from polygent_issuer.text import counted
 
@@ -67,10 +71,11 @@ class CurrentRegistry:
     rows_gained: int = 0
 
 
-def compare_with_current(path: Path, candidate: CheckedBackup) -> CurrentRegistry | None:
-    """Compare the registry at `path` with a backup; None without a registry; errors as `open`."""
+def compare_with_current(place: Place, candidate: CheckedBackup) -> CurrentRegistry | None:
+    """Compare the registry at `place` with a backup; None without a registry; errors as `open`."""
     try:
-        with Registry.open(path) as registry, registry.reading() as db:
+        with Registry.open(place) as registry, registry.reading() as db:
+            registry.require_role(Role.OWNER)
             return compare(db, candidate)
     except RegistryMissing:
         return None
@@ -157,49 +162,107 @@ def _shared(db: Reading, copy: Reading, most: int) -> int:
 
 def restore(
     candidate: CheckedBackup,
-    path: Path,
+    place: Place,
     shown: CurrentRegistry | None,
     *,
     findings: tuple[Finding, ...],
     consent: Consent,
     now: datetime,
     actor: Actor,
-) -> Path | None:
-    """Replace the registry at `path` with a candidate, which is closed.
+) -> Path | str | None:
+    """Replace the registry at `place` with a candidate, which is closed.
 
     Args:
         shown, findings: the preview that the operator saw; `consent` must cover the findings.
 
     Returns:
-        The path of the replaced registry; None without one.
+        The path of the replaced registry, or the name of its schema; None without one.
 
     Raises:
         ConsentNeeded: (`consent_needed`) when a finding was not accepted.
         RegistryChanged: (`registry_changed`) when the registry has changed since the preview.
         OutputProblem: (`output_failed`) for an I/O error; the current registry stays then.
+        HomeProblem: (`registry_role`) when another role owns the tables; the same.
     """
     require(findings, consent)
     replaced = shown if shown is not None and shown.readable else None
+
+    def record(row: Writing, kept: str | None) -> None:
+        outbox.forget_places(row)
+        if candidate.registry.connection.moved_to() is not None:
+            row.delete("about", "moved_to")
+        row.record(
+            "registry-restored",
+            accepted=consent.used(findings),
+            reason=consent.reason,
+            details={
+                "file": str(candidate.source),
+                "sha256": candidate.sha256,
+                "size": candidate.size,
+                "head": head_text(candidate.size, candidate.head),
+                "replaced": replaced and head_text(replaced.size, replaced.head),
+                "kept": kept,
+            },
+        )
+
+    if isinstance(place, Path):
+        return _restore_file(candidate, place, replaced, record, now=now, actor=actor)
+    return _restore_database(candidate, place, replaced, record, now=now, actor=actor)
+
+
+def _restore_database(
+    candidate: CheckedBackup,
+    place: str,
+    shown: CurrentRegistry | None,
+    record: Callable[[Writing, str | None], None],
+    *,
+    now: datetime,
+    actor: Actor,
+) -> str | None:
+    connection = database.connect(place)
+    with (
+        Registry(connection) as registry,
+        registry.writing(now=now, actor=actor, judge=lambda: None) as db,
+    ):
+        if _compared_in_part(connection, candidate) != shown:
+            raise RegistryChanged.since_shown("nothing was restored")
+        with postgres_restore.replaced(connection, candidate, now) as kept:
+            record(db, kept)
+            db.check_written()
+    return kept
+
+
+def _compared_in_part(connection: Connection, candidate: CheckedBackup) -> CurrentRegistry | None:
+    """Compare a registry, whose tables may be missing, without an end of the transaction."""
+    if not connection.columns("tables"):
+        return None
+    connection.begin_part()
+    try:
+        current = compare(Reading(connection), candidate)
+    except RegistryDamaged:
+        connection.undo_part()
+        return None
+    connection.end_part()
+    return current
+
+
+def _restore_file(
+    candidate: CheckedBackup,
+    path: Path,
+    shown: CurrentRegistry | None,
+    record: Callable[[Writing, str | None], None],
+    *,
+    now: datetime,
+    actor: Actor,
+) -> Path | None:
     with _exclusive_lock(path) as db:
-        if _compared(db, candidate) != replaced:
+        if _compared(db, candidate) != shown:
             raise RegistryChanged.since_shown("nothing was restored")
         aside = _kept_name(path, now)
-        with candidate.registry.writing(now=now, actor=actor) as row:
-            outbox.forget_places(row)
+        copy = candidate.registry
+        with copy.writing(now=now, actor=actor, judge=copy.connection.require_current) as row:
             backup.clear_settings(row)
-            row.record(
-                "registry-restored",
-                accepted=consent.used(findings),
-                reason=consent.reason,
-                details={
-                    "file": str(candidate.source),
-                    "sha256": candidate.sha256,
-                    "size": candidate.size,
-                    "head": head_text(candidate.size, candidate.head),
-                    "replaced": replaced and head_text(replaced.size, replaced.head),
-                    "kept": aside and aside.name,
-                },
-            )
+            record(row, None if aside is None else aside.name)
         candidate.registry.close()
         _swap(candidate.copy, path, aside)
     return aside

@@ -73,7 +73,7 @@ def restore(backup: Path, path: Path, consent: Consent = AGREED) -> Path | None:
     with open_backup(backup, path.parent) as found:
         present = restoring.compare_with_current(path, found)
         finding = restoring.rollback_finding(present)
-        return restoring.restore(
+        kept = restoring.restore(
             found,
             path,
             present,
@@ -82,6 +82,8 @@ def restore(backup: Path, path: Path, consent: Consent = AGREED) -> Path | None:
             now=LATER,
             actor=ACTOR,
         )
+    assert not isinstance(kept, str)
+    return kept
 
 
 def rows_of(path: Path) -> list[str]:
@@ -397,7 +399,7 @@ def test_another_process_does_not_write_into_the_old_file(saved: Path, path: Pat
                     actor=ACTOR,
                 )
         assert other.stdout.read() == "registry_changed\n"
-    assert kept is not None
+    assert isinstance(kept, Path)
     assert rows_of(kept) == ["registry-created", "test", "test"]
     assert rows_of(path) == ["registry-created", "test", "test", "registry-restored"]
 

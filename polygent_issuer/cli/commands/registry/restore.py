@@ -16,10 +16,12 @@ from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.home import create
 from polygent_issuer.home import folder as home_folder
+from polygent_issuer.home.registry_place import registry_place
 from polygent_issuer.home.settings import load
-from polygent_issuer.registry import REGISTRY_FILE, keys
+from polygent_issuer.registry import keys
 from polygent_issuer.registry import restore as restoring
 from polygent_issuer.registry.backup import CheckedBackup, open_backup
+from polygent_issuer.registry.errors import Place
 from polygent_issuer.registry.journal import clock_behind_finding
 from polygent_issuer.registry.journal_check import head_text
 from polygent_issuer.registry.restore import CurrentRegistry
@@ -39,7 +41,8 @@ def restore(
 
     The backup is verified completely first, and no SQL from it is run. A missing home is
     created. An existing registry is renamed and kept. If it has rows that the backup lacks, the
-    restore needs consent (registry-rollback).
+    restore needs consent (registry-rollback). A registry in PostgreSQL is replaced by the owner of
+    its tables; the old tables are kept in a schema of their own.
 
     A backup also has settings: issuer, plans, windows, features, sender and template of mail
     drafts. If they differ from yours, a terminal shows how and asks. Elsewhere yours are kept,
@@ -54,15 +57,15 @@ def restore(
         members, text = home_setup.restore_settings(invocation, invocation.home, offer)
         return Report(_members(backup, None, None, []) | members, text)
     with _folder(invocation) as folder, open_backup(source, folder, against=heads) as backup:
-        path = folder / REGISTRY_FILE
-        present = restoring.compare_with_current(path, backup)
+        place = registry_place(folder)
+        present = restoring.compare_with_current(place, backup)
         with backup.registry.reading() as db:
             behind = clock_behind_finding(db, invocation.now)
             labels = {key.kid: key.label for key in keys.every(db) if key.retired_at is None}
         rollback = restoring.rollback_finding(present)
         findings = behind if rollback is None else (rollback, *behind)
         if invocation.interactive:
-            result.write_blocks(_preview(backup, present, path), sys.stderr)
+            result.write_blocks(_preview(backup, present, place), sys.stderr)
         agreed = consent.obtain(invocation, findings, typed)
         if present is not None:
             consent.confirm_or_cancel(invocation, "replace the registry with the backup?", yes=yes)
@@ -71,7 +74,7 @@ def restore(
         loaded = load(folder, invocation.environ).settings
         set_aside = restoring.restore(
             backup,
-            path,
+            place,
             present,
             findings=findings,
             consent=agreed,
@@ -89,7 +92,7 @@ def restore(
 def _members(
     backup: CheckedBackup,
     replaced: CurrentRegistry | None,
-    set_aside: Path | None,
+    set_aside: Path | str | None,
     missing: list[str],
 ) -> dict[str, object]:
     """Return the JSON members; `missing` are labels of keys without a store."""
@@ -106,11 +109,12 @@ def _members(
     }
 
 
-def _restored(backup: CheckedBackup, set_aside: Path | None) -> Iterable[Block]:
+def _restored(backup: CheckedBackup, set_aside: Path | str | None) -> Iterable[Block]:
     yield Line(f"restored the registry from {backup.source.absolute()}", "good")
     yield Fields((("rows", str(backup.size)), ("head", head_text(backup.size, backup.head))))
     if set_aside is not None:
-        yield Line("the old registry is kept:", "dim")
+        schema = " in the schema" if isinstance(set_aside, str) else ""
+        yield Line(f"the old registry is kept{schema}:", "dim")
         yield Line(str(set_aside), indent=1)
 
 
@@ -124,15 +128,17 @@ def _next_steps(replaced: CurrentRegistry | None, missing: list[str]) -> Iterabl
         yield Line("polygent-issue key import BACKUP", indent=1)
 
 
-def _preview(backup: CheckedBackup, present: CurrentRegistry | None, path: Path) -> Iterable[Block]:
+def _preview(
+    backup: CheckedBackup, present: CurrentRegistry | None, place: Place
+) -> Iterable[Block]:
     """Yield the backup and the registry that it would replace."""
     yield Line(f"backup {backup.source}", "title")
     head = head_text(backup.size, backup.head)
     yield Fields((("registry", backup.registry_id), ("rows", str(backup.size)), ("head", head)))
     if present is None:
-        yield Line(f"creates {path}", "title")
+        yield Line(f"creates {place}", "title")
         return
-    yield Line(f"replaces {path}", "title")
+    yield Line(f"replaces {place}", "title")
     if not present.readable:
         yield Line("the registry cannot be read", "bad", 1)
     else:

@@ -348,6 +348,6 @@ def test_a_killed_move_is_finished_by_the_same_command(
         assert [len(rows[table]) for table in ("licenses", "customers", "outbox")] == [2, 2, 1]
         assert events(new).count("registry-moved") == (2 if back else 1)
         assert desk.ok("customer", "list", "--json").json
-        assert [each.name for each in desk.home.glob(".polygent*")] == []
+        assert [each.name for each in desk.home.glob(".polygent-move-*")] == []
         number += 1
     assert stages == {(True, False), (False, False), (False, True)}
