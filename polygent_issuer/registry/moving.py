@@ -13,6 +13,7 @@ next move makes step 4.
 """
 
 import os
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -24,7 +25,7 @@ from polygent_issuer import files
 from polygent_issuer.errors import HomeProblem
 from polygent_issuer.files import disk
 from polygent_issuer.findings import Consent, Finding, require
-from polygent_issuer.registry import copying, database, journal, journal_check
+from polygent_issuer.registry import copying, database, journal, journal_check, team_settings
 from polygent_issuer.registry.backup import stamp
 from polygent_issuer.registry.database import BUSY_TIMEOUT, REGISTRY_ID, Registry, place_text
 from polygent_issuer.registry.engine import Connection
@@ -46,6 +47,9 @@ SQLITE: Final = "sqlite:"
 """The beginning of the text of a place that is a file."""
 _TEMPORARY: Final = ".polygent-move-"
 _LICENSES: Final = "SELECT count(*) FROM licenses"
+
+
+Fill = Callable[[Writing], Mapping[str, object]]
 
 
 class Target(StrEnum):
@@ -149,8 +153,13 @@ def _require_movable(connection: Connection, new: Place) -> None:
         database.require_in_use(connection)
 
 
-def carry_out(move: Move, *, consent: Consent, now: datetime, actor: Actor) -> tuple[int, str]:
+def carry_out(
+    move: Move, *, consent: Consent, now: datetime, actor: Actor, fill: Fill
+) -> tuple[int, str]:
     """Move a registry, or finish an interrupted move; return the new size and head, as `head`.
+
+    Args:
+        fill: puts the settings of the home into a database that has none, and returns details.
 
     Raises:
         ConsentNeeded: (`consent_needed`) when a finding was not accepted.
@@ -171,7 +180,7 @@ def carry_out(move: Move, *, consent: Consent, now: datetime, actor: Actor) -> t
                     _compare(registry.connection, move)
                 else:
                     _copy(registry.connection, move)
-        _open(move, now=now, actor=actor)
+        _open(move, now=now, actor=actor, fill=fill)
     if isinstance(move.new, Path):
         files.sweep(move.new.parent, _TEMPORARY)
     with Registry.open(move.new) as registry, registry.reading() as read:
@@ -191,7 +200,7 @@ def _close(db: Writing, move: Move, consent: Consent) -> None:
     db.check_written()  # writes the last rows
 
 
-def _open(move: Move, *, now: datetime, actor: Actor) -> None:
+def _open(move: Move, *, now: datetime, actor: Actor, fill: Fill) -> None:
     """Make step 4, unless another command has made it."""
     with Registry.open(move.new, closed=True) as registry:
         current = registry.connection.require_current
@@ -199,7 +208,9 @@ def _open(move: Move, *, now: datetime, actor: Actor) -> None:
             if registry.connection.moved_to() is not None:
                 _set_time(db, move)
                 db.delete("about", "moved_to")
-                db.record("registry-moved", details=_places(move))
+                needs = isinstance(move.new, str) and not team_settings.read(db)
+                details = {**_places(move), **(fill(db) if needs else {})}
+                db.record("registry-moved", details=details)
 
 
 def _places(move: Move) -> dict[str, object]:

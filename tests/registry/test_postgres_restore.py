@@ -281,14 +281,15 @@ def test_settings_of_a_backup_are_restored_from_a_database(
     """The settings in it, and those of the team, survive the move and the restore."""
     uri, saved = postgres.uri(postgres.create()), str(empty_desk.folder / "b.db")
     empty_desk.ok("init", "--registry", uri, "--issuer", "Polygent Ltd")
-    with Registry.open(uri) as registry, writing(registry) as db:
-        db.insert("team_settings", name="issuer", value="Polygent GmbH")
+    rows = content(uri)["team_settings"]
     empty_desk.ok("registry", "backup", saved)
     empty_desk.ok("config", "set", "issuer", "Other")
-    members = empty_desk.ok("registry", "restore", saved, "--settings", "restore", "--json").json
-    assert members["settings_differences"]["issuer"] == {
-        "present": "Other",
-        "backup": "Polygent Ltd",
-    }
+    empty_desk.ok("config", "set", "mail_from", "ops@polygent.example")
+    accept = ("--accept", "registry-rollback", "--reason", "a test", "--settings", "restore")
+    members = empty_desk.ok("registry", "restore", saved, *accept, "--json").json
+    assert "mail_from" in members["settings_differences"]
     assert members["kept"].startswith("polygent_before_restore_")
-    assert content(uri)["team_settings"] == [("issuer", "Polygent GmbH")]
+    assert content(uri)["team_settings"] == rows
+    shown = empty_desk.ok("config", "show").text
+    assert "Polygent Ltd" in shown
+    assert "ops@polygent.example" not in shown

@@ -38,7 +38,7 @@ def filled(empty_desk: Desk) -> Desk:
     with Registry.open(file_of(empty_desk)) as registry:
         new = fill(registry)
         with writing(registry) as db:
-            db.insert("team_settings", name="issuer", value="Polygent Ltd")
+            db.insert("team_settings", name="issuer", value='"Polygent Ltd"')
             db.insert("outbox", license_id=new.id, folder="/nowhere", name="a.lic", at=db.at)
     return empty_desk
 
@@ -96,6 +96,18 @@ def test_a_registry_moves_to_a_database_and_back(filled: Desk, postgres: Cluster
     assert unmoved(content(file)) == {**unmoved(added), "journal": added["journal"]}
     assert (events(file)[-3], events(file)[-2:]) == ("customer-added", OF_MOVE)
     filled.ok("customer", "show", "initech")
+
+
+def test_the_settings_of_the_home_become_those_of_the_team(
+    empty_desk: Desk, postgres: Cluster, tmp_path: Path
+) -> None:
+    """A home that joins signs with the issuer of the home whose registry was moved."""
+    uri, other = postgres.uri(postgres.create()), Desk(tmp_path / "other")
+    other.folder.mkdir()
+    empty_desk.ok("init", "--issuer", "Polygent GmbH")
+    empty_desk.ok("registry", "move", "--to", uri)
+    other.ok("init", "--registry", uri)
+    assert "Polygent GmbH" in other.ok("config", "show").text
 
 
 def test_the_users_of_the_server_are_kept(filled: Desk, postgres: Cluster) -> None:
