@@ -97,10 +97,19 @@ class Invocation:
         return self.home_path
 
     @cached_property
+    def own_settings(self) -> "Loaded":
+        """The settings of the home, for what does not need the registry."""
+        from polygent_issuer.home.settings import load
+
+        return load(self.home, self.environ)
+
+    @cached_property
     def loaded(self) -> "Loaded":
         """The settings, with the source of each; those in the registry win."""
         from polygent_issuer.home.settings import load
 
+        if self.team is None:
+            return self.own_settings
         return load(self.home, self.environ, self.team)
 
     @cached_property
@@ -132,7 +141,7 @@ class Invocation:
         from polygent_issuer.home import home_id
 
         home = home_id.ensure(self.home, os.urandom(16).hex())
-        return replace(actor(self.settings.operator), home=home)
+        return replace(actor(self.own_settings.settings.operator), home=home)
 
     @cached_property
     def registry(self) -> "Registry":

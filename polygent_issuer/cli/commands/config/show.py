@@ -10,7 +10,7 @@ from polygent_issuer.cli.output.model import Block, Line, Table
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import HomeProblem
 from polygent_issuer.hints import run
-from polygent_issuer.home.settings import KEYS, Entry, Loaded, Where, load, settings_path
+from polygent_issuer.home.settings import KEYS, Entry, Loaded, Where, settings_path
 
 
 def show(
@@ -47,7 +47,7 @@ def _loaded(invocation: Invocation) -> Loaded:
     try:
         return invocation.loaded
     except HomeProblem as problem:
-        own = load(invocation.home, invocation.environ)
+        own = invocation.own_settings
         invocation.warn(f"settings in the registry are not shown: {problem.message}")
         return own
 
