@@ -122,11 +122,14 @@ class Floor:
         )
 
 
-def make(folder: Path, count: int) -> None:
-    """Make a registry in which each of `count` customers has a license that expires in 14 days."""
+def make(folder: Path, count: int, uri: str | None = None) -> None:
+    """Make a registry in which each of `count` customers has a license that expires in 14 days.
+
+    It is in a folder, or in the database with a URI.
+    """
     issued = NOW - timedelta(days=350)
-    path = folder / REGISTRY_FILE
-    with Registry.create(path, now=issued, actor=ADA, registry_id=str(uuid.uuid4())) as registry:
+    place = uri or folder / REGISTRY_FILE
+    with Registry.create(place, now=issued, actor=ADA, registry_id=str(uuid.uuid4())) as registry:
         with registry.writing(now=issued, actor=ADA) as db:
             keys.add(db, key=SIGNER.public_key, label="main")
             db.record("key-generated", kid=SIGNER.kid)

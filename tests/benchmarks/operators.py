@@ -1,9 +1,9 @@
 """Eight operators at one registry at once: `python tests/benchmarks/operators.py [ISSUES]`.
 
 Each operator is a process that renews its own licenses one after the other, with the protocol of a
-single command and a signer that takes 20 ms, like a remote key. Printed are the licenses per second
-of all together, and how long an issue took beyond its signature: the median, the 99th percentile
-and the longest. A refused issue ends the benchmark.
+single command and a signer that takes 20 ms, like a remote key. Printed are for each engine, which
+both sync every commit, the licenses per second of all together, and how long an issue took beyond
+its signature: the median, the 99th percentile and the longest. A refused issue ends the benchmark.
 """
 
 import os
@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 import uuid
+from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.synchronize import Barrier
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from batches import ADA, NOW, SIGNER, make  # type: ignore[import-not-found]
+from support import postgres
 
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
@@ -27,6 +29,7 @@ from polygent_issuer.issuing.proposal import Action, Proposal
 from polygent_issuer.issuing.selection import RenewalRequest
 from polygent_issuer.issuing.signing import Destination, publish
 from polygent_issuer.registry import REGISTRY_FILE, Reading, Registry, change, licenses
+from polygent_issuer.registry.errors import Place
 from polygent_issuer.terms.parsing import Changes
 from polygent_issuer.verifier import Key
 
@@ -58,12 +61,13 @@ class SlowSigner:
 class Operator:
     """One process: renews each of these licenses with a transaction of its own."""
 
+    place: Place
     folder: Path
     license_ids: tuple[str, ...]
 
     def work(self, start: Barrier) -> list[float]:
         """Return the seconds of each issue, and the length of the whole work last."""
-        with Registry.open(self.folder / REGISTRY_FILE) as registry:
+        with Registry.open(self.place) as registry:
             start.wait()
             begun, took = time.perf_counter(), []
             for license_id in self.license_ids:
@@ -103,14 +107,25 @@ def _work(operator: Operator) -> list[float]:
 
 
 def main() -> None:
-    """Measure, and print the figures."""
+    """Measure both engines, and print the figures."""
     issues = int(sys.argv[1]) if len(sys.argv) > 1 else 50
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    for name in ("SQLite", "PostgreSQL"):
+        sys.stdout.write(f"{name}: {measure(issues, server=name == 'PostgreSQL')}\n")
+
+
+def measure(issues: int, *, server: bool) -> str:
+    """Return the figures of a registry on a server, or in a file."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (folder / "out").mkdir()
-        make(folder, OPERATORS * issues)
+        uri = None
+        if server:
+            running = stack.enter_context(postgres.cluster(settings=()))
+            uri = running.uri(running.create())
+        make(folder, OPERATORS * issues, uri)
         operators = [
             Operator(
+                place=uri or folder / REGISTRY_FILE,
                 folder=folder,
                 license_ids=tuple(
                     f"{number:08x}-0000-4000-8000-000000000000"
@@ -120,17 +135,17 @@ def main() -> None:
             for first in range(OPERATORS)
         ]
         fork = get_context("fork")
-        _START.append(fork.Barrier(OPERATORS))
+        _START[:] = [fork.Barrier(OPERATORS)]
         with fork.Pool(OPERATORS) as pool:
             results = pool.map(_work, operators, chunksize=1)
         issued = len(os.listdir(folder / "out"))  # noqa: PTH208 - only the number
     assert issued == OPERATORS * issues
     longest = max(each[-1] for each in results)
     took = sorted(seconds for each in results for seconds in each[:-1])
-    sys.stdout.write(
+    return (
         f"{issued / longest:.0f} licenses a second; beyond the signature an issue took "
         f"{statistics.median(took):.3f} s, the 99th percentile {took[len(took) * 99 // 100]:.3f} s,"
-        f" the longest {took[-1]:.3f} s\n"
+        f" the longest {took[-1]:.3f} s"
     )
 
 
