@@ -9,15 +9,17 @@ import pytest
 from support.batch_items import due, mixed
 from support.batch_scenarios import BATCHES
 from support.cli import Desk
+from support.databases import Databases
 from support.disks import mounted
 from support.forks import Forks, open_forks
 from support.scenarios import SCENARIOS, Scenario, Scenarios, give_to_nobody, prepare
 
 
 @pytest.fixture
-def desk(made_desk: Desk, tmp_path: Path) -> Desk:
+def desk(made_desk: Desk, tmp_path: Path, engine: Databases | None) -> Desk:
     """A desk with a home, settings and one signing key."""
-    return made_desk.copy_to(tmp_path / "desk")
+    copy = made_desk.copy_to(tmp_path / "desk")
+    return copy.move_registry(engine) if engine else copy
 
 
 @pytest.fixture(scope="session")

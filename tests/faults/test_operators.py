@@ -17,7 +17,10 @@ from support.strace import Fault
 
 from polygent_issuer.errors import ExitCode
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.parametrize("engine", ["sqlite", "postgres"], indirect=True),
+]
 
 OPERATORS = 8
 ISSUES = 100 if FULL else 4
