@@ -287,6 +287,16 @@ def test_a_file_has_no_server_user(desk: Desk) -> None:
     }
 
 
+def test_init_names_the_privilege_that_it_lacks(postgres: Cluster, empty_desk: Desk) -> None:
+    """Only a user who may create a schema creates a registry, and thereby owns it."""
+    database = postgres.create()
+    postgres.share(database)
+    uri = postgres.uri(database, "stranger")
+    error = empty_desk.run("init", "--registry", uri, "--json").json["error"]
+    assert error["code"] == "registry_role"
+    assert f"GRANT CREATE ON DATABASE {database} TO stranger;" in error["hint"]
+
+
 def test_the_roles_are_explained(team: Team, tmp_path: Path) -> None:
     """Each role has its commands, and the user's own are named."""
     member = team.copy(tmp_path, "manager")
