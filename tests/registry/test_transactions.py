@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.registries import ACTOR, NOW, fill, new_key, writing
 
-from polygent_issuer.errors import ExitCode, InputRefused
+from polygent_issuer.errors import ExitCode, InputRefused, IssuerError
 from polygent_issuer.registry import Registry, customers, journal, journal_check, keys
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMisuse, Taken
 from polygent_issuer.registry.records import as_bytes, text
@@ -113,7 +113,8 @@ def test_an_ended_transaction_cannot_be_read(registry: Registry) -> None:
 def test_a_read_transaction_refuses_writes(registry: Registry) -> None:
     """A write within a read transaction is refused."""
     before = counts(registry)
-    with registry.reading() as db, pytest.raises(Exception, match="cannot read or write"):
+    refused = "cannot (use|read or write) the registry"
+    with registry.reading() as db, pytest.raises(IssuerError, match=refused):
         db.execute("DELETE FROM about")
     assert counts(registry) == before
     fill(registry)

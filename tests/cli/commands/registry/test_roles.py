@@ -280,6 +280,7 @@ def test_the_journal_shows_both_users(team: Team, tmp_path: Path) -> None:
     assert member.desk.ok("journal", "show", "--csv").text.splitlines()[-1].endswith(',"issuer"')
 
 
+@pytest.mark.sqlite("about the file")
 def test_a_file_has_no_server_user(desk: Desk) -> None:
     """SQLite leaves it empty."""
     assert {each["server_user"] for each in desk.ok("journal", "show", "--json").json["rows"]} == {
@@ -311,6 +312,7 @@ def test_the_roles_are_explained(team: Team, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.sqlite("about the file")
 def test_a_file_has_no_roles(desk: Desk) -> None:
     """The roles are those of a team's registry."""
     assert {each["yours"] for each in desk.ok("registry", "roles", "--json").json["roles"]} == {
@@ -343,6 +345,7 @@ def test_the_owner_upgrades_older_tables(
     member.desk.ok("customer", "list")
 
 
+@pytest.mark.sqlite("about the file")
 def test_a_file_needs_no_upgrade(desk: Desk) -> None:
     """The next command that opens it upgrades it."""
     assert "by the next command" in desk.ok("registry", "upgrade").text
