@@ -10,6 +10,7 @@ from typing import Final
 
 from polygent_issuer import files
 from polygent_issuer.errors import HomeProblem, OutputExists, UnreadableInput
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.text import escape
 
 HOME_ID_FILE: Final = "home-id"
@@ -56,6 +57,8 @@ def ensure(home: Path, new_id: str) -> str:
 def _not_an_id(message: str) -> HomeProblem:
     return HomeProblem(
         message,
-        hint="remove the file: a new one is created, and licenses that were not delivered are then "
-        "listed by polygent-issue doctor",
+        hint=Hint(
+            "remove the file: a new one is created; licenses that were not delivered are in ",
+            run("doctor"),
+        ),
     )

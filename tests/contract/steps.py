@@ -181,6 +181,8 @@ STEPS = (
     # The roles of a team's registry.
     step("registry roles --json"),
     step("registry upgrade --json"),
+    step("registry move --to sqlite: --dry-run --json"),
+    step("registry move --to postgresql:///polygent?host=/nowhere --yes --json"),
 )
 
 ROWS = (

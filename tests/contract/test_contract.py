@@ -133,7 +133,9 @@ def test_each_step_in_each_home_is_as_recorded(name: str, tmp_path: Path) -> Non
 @pytest.mark.slow
 def test_each_step_in_a_database_is_as_recorded(tmp_path: Path, databases: Databases) -> None:
     """Exit codes, JSON members and journal bytes are the same with a registry in PostgreSQL."""
-    steps = [each for each in STEPS if each.argv[:2] != ("registry", "restore")]
+    # A restore keeps the old content elsewhere, and the settings of a team are in the journal.
+    others = {("registry", "restore"), ("config", "set")}
+    steps = [each for each in STEPS if each.argv[:2] not in others]
     benches = [make_bench("a8d37d9", tmp_path / name) for name in ("file", "database")]
     file = benches[1].home / REGISTRY_FILE
     Registry.open(file).close()  # migrates it
