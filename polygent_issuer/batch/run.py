@@ -139,7 +139,9 @@ class BatchRunner:
             yield from self._run_group(chunk)
         if self._delivered:
             with suppress(HomeProblem):  # the next command repeats it
-                self._finish(lambda db: outbox.clear(db, *self._delivered))
+                change.clear_delivered(
+                    self._registry, self._delivered, now=self._now, actor=self._actor
+                )
 
     def _run_group(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
         """Carry out these jobs, in one transaction or several."""

@@ -114,8 +114,8 @@ def carry_out(
         written = write(db)
     if deliver is not None:
         delivered = tuple(deliver(written))
-        with suppress(HomeProblem), _writing(decided) as db:
-            outbox.clear(db, *delivered)
+        with suppress(HomeProblem):
+            clear_delivered(decided.registry, delivered, now=decided.now, actor=decided.actor)
     return written
 
 
@@ -128,6 +128,14 @@ def carry_out_items(
     """
     with _writing(decided) as db:
         return write(db, journal.head(db) == decided.head)
+
+
+def clear_delivered(
+    registry: Registry, license_ids: Iterable[str], *, now: datetime, actor: Actor
+) -> None:
+    """Clear the outbox rows of delivered licenses; other commands need not wait for it."""
+    with registry.writing(now=now, actor=actor, journal=False) as db:
+        outbox.clear(db, *license_ids)
 
 
 def finish(

@@ -191,13 +191,20 @@ class Registry:
 
     @contextmanager
     def writing(
-        self, *, now: datetime, actor: Actor, judge: Callable[[], None] | None = None
+        self,
+        *,
+        now: datetime,
+        actor: Actor,
+        judge: Callable[[], None] | None = None,
+        journal: bool = True,
     ) -> Iterator[Writing]:
         """Open the write transaction: committed at the end of the block, undone on any exception.
 
         Args:
             judge: checks the file, which now cannot change; default: its tables must be as this
                 tool creates them, and its content must not have been moved.
+            journal: False for a change that the journal does not record, which the next command
+                makes again if it is lost.
 
         Raises:
             RegistryMoved: (`registry_moved`) when its content was moved.
@@ -207,7 +214,7 @@ class Registry:
                 a constraint, or a written row is missing before the COMMIT.
         """
         connection = self._connection
-        connection.begin_writing()
+        connection.begin_writing(journal=journal)
         db = Writing(connection, now=now, actor=actor)
         try:
             version = connection.data_version()

@@ -119,8 +119,12 @@ class Connection(ABC):
         """End the transaction of `begin_reading`."""
 
     @abstractmethod
-    def begin_writing(self) -> None:
+    def begin_writing(self, *, journal: bool = True) -> None:
         """Begin a transaction that writes, after all others that write have ended.
+
+        Args:
+            journal: whether it writes journal rows. If not, a server lets it overtake others, and
+                may lose it in a crash, after which the next command does the same.
 
         Raises:
             RegistryLocked: (`registry_locked`) after the time limit.

@@ -9,8 +9,6 @@ A connection that is lost at the COMMIT leaves open whether it happened. Then th
 on a new connection, after the old transaction has ended.
 """
 
-import math
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
@@ -21,26 +19,35 @@ from typing import Any, Final
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from polygent_issuer.errors import IssuerError
-from polygent_issuer.hints import Hint, run
-from polygent_issuer.registry import copying, postgres_schema, postgres_tables, roles, schema
+from polygent_issuer.registry import (
+    copying,
+    postgres_outcome,
+    postgres_schema,
+    postgres_session,
+    postgres_tables,
+    roles,
+    schema,
+)
 from polygent_issuer.registry.engine import MOVED_TO, Change, Connection, Cursor, Params
 from polygent_issuer.registry.errors import (
-    RegistryFailed,
     RegistryMisuse,
     damaged,
-    display_place,
     exists,
     require_known,
 )
-from polygent_issuer.registry.postgres_errors import FOREIGN, translate, unreachable
+from polygent_issuer.registry.postgres_errors import FOREIGN, translate
 from polygent_issuer.registry.records import Row, Value, as_int
 from polygent_issuer.registry.roles import Session
-from polygent_issuer.registry_uri import VERIFIED
 
 # The advisory lock of all writers of this database: "PLGI" twice.
 _LOCK: Final = 0x504C4749_504C4749
-_BEGIN: Final = f"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({_LOCK})"
+# A command that hangs there, as at a dead network disk, does not lock out the others for good. A
+# move of a large registry checks its copy meanwhile, which takes minutes.
+_BEGIN: Final = f"""BEGIN ISOLATION LEVEL READ COMMITTED;
+    SET LOCAL idle_in_transaction_session_timeout = '5min';
+    SELECT pg_advisory_xact_lock({_LOCK})"""
+# For rows that the journal does not record. If the server crashes, the next command writes them.
+_UNLOCKED: Final = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = off"
 # The lock comes before the snapshot: a command that waits while a backup replaces the tables then
 # sees the new rows.
 _SNAPSHOT: Final = (
@@ -50,8 +57,6 @@ _SNAPSHOT: Final = (
 # In the same round trip: the version of the tables, the head of the journal, and the new place.
 _COLUMNS: Final = f"version, (SELECT hash FROM journal ORDER BY seq DESC LIMIT 1), ({MOVED_TO})"  # noqa: S608  # of our own
 _STATE: Final = f"SELECT {_COLUMNS} FROM tables"  # noqa: S608  # the same
-_CONNECT_TIMEOUT: Final = timedelta(seconds=10)
-_PAUSE: Final = timedelta(milliseconds=200)
 # The rows of other statements stay on the server until they are fetched, which takes more round
 # trips: those of whole tables are many.
 _FEW: Final = (
@@ -108,6 +113,7 @@ class PostgresConnection(Connection):
         self._timeout = busy_timeout
         self._cursors = 0
         self._session: Session | None = None
+        self._warned = False
         self._columns: dict[str, tuple[str, ...]] = {}
         # The state at the begin of the transaction; None before the tables exist.
         self._state: tuple[int, bytes | None, str | None] | None = None
@@ -115,30 +121,16 @@ class PostgresConnection(Connection):
         self._connect()
 
     def _connect(self) -> None:
-        wait = round(self._timeout.total_seconds() * 1000)
-        settings = {
-            "search_path": f"{postgres_schema.SCHEMA},pg_catalog",
-            "lock_timeout": wait,
-            "client_encoding": "UTF8",
-            "bytea_output": "hex",
-            "standard_conforming_strings": "on",
-        }
-        try:
-            # On a local socket libpq disregards `sslmode`.
-            self._pg = psycopg.connect(
-                self.place,
-                autocommit=True,
-                sslmode=VERIFIED,
-                application_name="polygent-issue",
-                connect_timeout=math.ceil(min(_CONNECT_TIMEOUT, self._timeout).total_seconds()),
-                keepalives_idle=10,
-                keepalives_interval=5,
-                keepalives_count=3,
-                tcp_user_timeout=wait,
-                options=" ".join(f"-c {name}={value}" for name, value in settings.items()),
-            )
-        except psycopg.Error as error:
-            raise unreachable(error, self.place) from error
+        self._pg = postgres_session.connect(self.place, timeout=self._timeout)
+        self._pg.add_notice_handler(self._note_warning)
+
+    def _reconnect(self) -> None:
+        self._pg.close()
+        self._connect()
+
+    def _note_warning(self, diagnostic: psycopg.errors.Diagnostic) -> None:
+        if diagnostic.severity_nonlocalized == "WARNING":
+            self._warned = True
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -163,9 +155,10 @@ class PostgresConnection(Connection):
         """End the transaction of `begin_reading`."""
         self.roll_back()
 
-    def begin_writing(self) -> None:
-        """Begin a transaction with the advisory lock of all writers."""
-        self._begin(_BEGIN if self._blank else f"{_BEGIN}; {_STATE}")
+    def begin_writing(self, *, journal: bool = True) -> None:
+        """Begin a transaction, with the advisory lock of all writers if it writes a journal row."""
+        begin = _BEGIN if journal else _UNLOCKED
+        self._begin(begin if self._blank else f"{begin}; {_STATE}")
 
     def _begin(self, sql: str) -> None:
         """Begin a transaction; a connection that was lost while idle is made again."""
@@ -204,47 +197,23 @@ class PostgresConnection(Connection):
 
     def commit(self, head: tuple[int, bytes] | None) -> None:
         """Commit the open transaction; if the connection is lost, find out whether it happened."""
+        self._warned = False
         try:
             with closing(self._pg.execute("COMMIT")) as cursor:
                 outcome = cursor.statusmessage
-        except psycopg.OperationalError as error:
+            if self._warned:  # it did not wait for its synchronous standby
+                self._pg.execute(postgres_outcome.CONFIRM).close()
+        except KeyboardInterrupt:
+            if self._warned:
+                raise postgres_outcome.unconfirmed(self.place) from None
+            raise
+        except FOREIGN as error:
             if not self._pg.closed or head is None:
                 raise translate(error, self.place) from error
-            if not self._was_committed(head):
-                raise RegistryFailed(
-                    f"the connection to the registry {display_place(self.place)} was lost; "
-                    "nothing was written",
-                    hint="run the command again",
-                ) from error
+            postgres_outcome.require_committed(self, self._reconnect, head, timeout=self._timeout)
             return
-        except FOREIGN as error:
-            raise translate(error, self.place) from error
         if outcome != "COMMIT":
             raise RegistryMisuse("a statement of the transaction had failed")
-
-    def _was_committed(self, head: tuple[int, bytes]) -> bool:
-        """Return whether a transaction wrote its last journal row.
-
-        Raises:
-            RegistryFailed: (`registry_failed`) when the server cannot be reached in time.
-        """
-        end = time.monotonic() + self._timeout.total_seconds()
-        while True:
-            try:
-                self._connect()
-                self.begin_writing()  # the lost transaction may still be running
-                _, row = self.first("SELECT hash FROM journal WHERE seq = ?", (head[0],))
-                self.roll_back()
-            except IssuerError as error:
-                if time.monotonic() < end:
-                    time.sleep(_PAUSE.total_seconds())
-                    continue
-                raise RegistryFailed(
-                    f"the connection to the registry {display_place(self.place)} was lost at the "
-                    "end of the command: it is unknown whether anything was written",
-                    hint=Hint("when the server answers, look at ", run("journal", "show")),
-                ) from error
-            return row is not None and row[0] == head[1]
 
     def roll_back(self) -> None:
         """Undo the transaction if it is still open."""
@@ -328,6 +297,7 @@ class PostgresConnection(Connection):
         try:
             row = self._pg.execute(_OPENING).fetchone()
         except psycopg.errors.UndefinedTable:
+            self._require_settings()
             raise postgres_tables.missing(self) from None
         except FOREIGN as error:
             raise translate(error, self.place) from error
@@ -343,8 +313,13 @@ class PostgresConnection(Connection):
         """Return the place that `tables`, or the begin of the transaction, has read."""
         return None if self._state is None else self._state[2]
 
+    def _require_settings(self) -> None:
+        if self.first("SHOW search_path")[1] != (postgres_session.SEARCH_PATH,):
+            raise postgres_session.without_settings(self.place)
+
     def require_blank(self) -> None:
         """Refuse a database with a schema of this name: `registry_exists`."""
+        self._require_settings()
         if self.first("SELECT to_regnamespace('polygent')::text")[1] != (None,):
             raise exists(self.place)
 

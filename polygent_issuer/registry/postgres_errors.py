@@ -34,10 +34,16 @@ _REFUSALS: Final = (
     psycopg.IntegrityError,
     pg.RaiseException,
 )
+_FAILURES: Final = (
+    psycopg.OperationalError,
+    pg.ReadOnlySqlTransaction,
+    pg.IdleInTransactionSessionTimeout,
+)
 _CREDENTIALS: Final = "keep it in ~/.pgpass (mode 0600), or use a client certificate"
 _ACCOUNT: Final = "ask the database's administrator for an account (polygent-issue help team)"
 _NAME: Final = "check the name in the URI"
 _FREE: Final = "wait for others, or raise max_connections; then run the command again"
+_WAIT: Final = "wait until the server runs, then run the command again"
 # An error before the session begins has no code, and does not quote stored text.
 _REFUSED: Final = (
     ("password", _CREDENTIALS),
@@ -48,7 +54,12 @@ _REFUSED: Final = (
     ("connection slots", _FREE),
     ("database ", _NAME),
     ("definition of service", "check the name in the URI, and the file of libpq's services"),
+    ("startup parameter", "a pool such as PgBouncer is not supported: name the server itself"),
+    ("starting up", _WAIT),
+    ("shutting down", _WAIT),
+    ("read-only", "name the primary in the URI, or wait until there is one"),
 )
+_LOST: Final = ("08", "57P")
 _NETWORK: Final = "check the network and the server, then run the command again: "
 _LONGEST: Final = 200
 _HINTS: Final[tuple[tuple[type[psycopg.Error], str, str], ...]] = (
@@ -74,6 +85,11 @@ _HINTS: Final[tuple[tuple[type[psycopg.Error], str, str], ...]] = (
         "name the primary, or add target_session_attrs=read-write to the URI",
     ),
     (pg.DiskFull, "the server's disk is full", "free space there, then run the command again"),
+    (
+        pg.IdleInTransactionSessionTimeout,
+        "this command stopped for too long in a transaction, which was undone",
+        "run the command again",
+    ),
 )
 
 
@@ -81,7 +97,7 @@ def translate(error: Exception, place: str) -> IssuerError:
     """Return the registry's error for an error of psycopg."""
     if isinstance(error, _REFUSALS):
         return _refused(error, place)
-    if isinstance(error, psycopg.OperationalError | pg.ReadOnlySqlTransaction):
+    if isinstance(error, _FAILURES):
         return failed(error, place)
     if isinstance(error, psycopg.ProgrammingError) and error.sqlstate is not None:
         return damaged(place)  # a table or a column of the statement is missing
@@ -140,10 +156,14 @@ def failed(error: psycopg.Error, place: str) -> RegistryFailed:
             return RegistryFailed(
                 f"cannot use the registry {display_place(place)}: {message}", hint=hint
             )
-    code = f" ({error.sqlstate})" if error.sqlstate else ""
+    code = error.sqlstate
+    where = display_place(place)
+    if code is None or code.startswith(_LOST):
+        message = f"the connection to the registry {where} was lost"
+    else:
+        message = f"cannot use the registry {where}"
     return RegistryFailed(
-        f"cannot reach the registry {display_place(place)}{code}",
-        hint=Hint(_NETWORK, run("doctor")),
+        f"{message} ({code})" if code else message, hint=Hint(_NETWORK, run("doctor"))
     )
 
 

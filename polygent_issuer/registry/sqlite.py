@@ -266,7 +266,7 @@ class SqliteConnection(Connection):
         self.roll_back()
         self.run("PRAGMA query_only = OFF").close()
 
-    def begin_writing(self) -> None:
+    def begin_writing(self, *, journal: bool = True) -> None:  # noqa: ARG002  # of the other engine
         """Begin a transaction with the write lock."""
         self.begin("BEGIN IMMEDIATE")
         with self._rolled_back_on_error():

@@ -3,10 +3,11 @@
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import psycopg
 
 from polygent_issuer.registry.roles import GROUPS, sql
+from support.disks import mounted
 
 # Debian keeps the programs of each version in a folder of its own.
 _INITDB = max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), default=Path("/usr/bin/initdb"))
@@ -87,6 +89,25 @@ class Cluster:
         """Stop the server; `immediate` is as a crash."""
         self.run("pg_ctl", "-D", self.data, "-m", mode, "-w", "stop")
 
+    def set(self, name: str, value: str) -> None:
+        """Change a setting of the running server."""
+        self.execute(f"ALTER SYSTEM SET {name} = '{value}'", "SELECT pg_reload_conf()")
+
+    def stop_if_running(self) -> None:
+        """Stop the server, as in a crash."""
+        if (self.data / "postmaster.pid").exists():
+            self.stop("immediate")
+
+    def crash(self) -> None:
+        """Kill the server (-9) with all its processes."""
+        pid = int((self.data / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for each in (pid, *map(int, children)):
+            with suppress(ProcessLookupError):
+                os.kill(each, signal.SIGKILL)
+        (self.data / "postmaster.pid").unlink()
+        (self.folder / ".s.PGSQL.5432.lock").unlink()
+
     def run(self, program: str, *argv: str | Path) -> None:
         """Run a program of the server as its user: it refuses to run as root."""
         command: list[str | Path] = [PROGRAMS / program, *argv]
@@ -96,8 +117,13 @@ class Cluster:
 
 
 @contextmanager
-def cluster(settings: Sequence[str] = _FAST) -> Iterator[Cluster]:
-    """Create a server for the block; it takes a second."""
+def cluster(settings: Sequence[str] = _FAST, *, disk: str | None = None) -> Iterator[Cluster]:
+    """Create a server for the block; it takes a second.
+
+    Args:
+        settings: of the server.
+        disk: the size of a disk for its data alone (`90m`); by default it shares the system's.
+    """
     # The path of a socket has at most 107 bytes.
     folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
     folder.chmod(0o755)
@@ -105,15 +131,32 @@ def cluster(settings: Sequence[str] = _FAST) -> Iterator[Cluster]:
         user = pwd.getpwnam("postgres")
         os.chown(folder, user.pw_uid, user.pw_gid)
     server = Cluster(folder, settings)
-    try:
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        if disk is not None:
+            stack.enter_context(mounted(server.data, size=disk))
+            shutil.chown(server.data, "postgres")
         server.run(
             *("initdb", "-D", server.data, "-U", "postgres", "-A", "trust"),
-            *("--no-sync", "--locale=C.UTF-8", "-E", "UTF8"),
+            *("--no-sync", "--locale=C.UTF-8", "-E", "UTF8", "--wal-segsize=1"),
         )
         server.start()
-        try:
-            yield server
-        finally:
-            server.stop("immediate")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        stack.callback(server.stop_if_running)
+        yield server
+
+
+@contextmanager
+def standby(primary: Cluster) -> Iterator[Cluster]:
+    """Run a synchronous standby of a server for the block; each COMMIT then waits for it."""
+    server = Cluster(Path(f"{primary.folder}-2"), ("cluster_name=second",))
+    server.folder.mkdir(mode=0o755)
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, server.folder, ignore_errors=True)
+        if os.geteuid() == 0:
+            shutil.chown(server.folder, "postgres")
+        source = ("-h", primary.folder, "-U", "postgres", "-c", "fast", "-R")
+        primary.run("pg_basebackup", "-D", server.data, *source)
+        server.start()
+        stack.callback(server.stop_if_running)
+        primary.set("synchronous_standby_names", "second")
+        yield server

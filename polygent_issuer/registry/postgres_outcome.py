@@ -1,0 +1,76 @@
+"""The outcome of a COMMIT in PostgreSQL that was not answered, or not confirmed by a standby."""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
+
+from polygent_issuer.errors import IssuerError
+from polygent_issuer.hints import Hint, run
+from polygent_issuer.registry.engine import Connection
+from polygent_issuer.registry.errors import Place, RegistryFailed, display_place
+
+# Its COMMIT waits for the synchronous standbys, which then have the earlier commits, too.
+CONFIRM: Final = "SELECT pg_logical_emit_message(true, 'polygent-issue', '')"
+_PAUSE: Final = timedelta(milliseconds=200)
+
+
+def require_committed(
+    connection: Connection,
+    reconnect: Callable[[], None],
+    head: tuple[int, bytes],
+    *,
+    timeout: timedelta,
+) -> None:
+    """Find out on a new connection whether a transaction wrote its last journal row.
+
+    Args:
+        connection: the lost connection.
+        reconnect: makes it again.
+        head: the number and the hash of the row.
+        timeout: the longest time to wait for the server.
+
+    Raises:
+        RegistryFailed: (`registry_failed`) the transaction was undone, or the server does not
+            answer in time.
+    """
+    where = display_place(connection.place)
+    end = time.monotonic() + timeout.total_seconds()
+    while True:
+        try:
+            reconnect()
+            committed = _was_committed(connection, head)
+            break
+        except IssuerError as error:
+            if time.monotonic() > end:
+                raise RegistryFailed(
+                    f"the connection to the registry {where} was lost at the end of the command: "
+                    "it is unknown whether anything was written",
+                    hint=Hint("when the server answers, look at ", run("journal", "show")),
+                ) from error
+            time.sleep(_PAUSE.total_seconds())
+    if not committed:
+        raise RegistryFailed(
+            f"the connection to the registry {where} was lost; what it was writing was undone",
+            hint="run the command again",
+        )
+
+
+def _was_committed(connection: Connection, head: tuple[int, bytes]) -> bool:
+    connection.begin_writing()  # the lost transaction may still be running
+    _, row = connection.first("SELECT hash FROM journal WHERE seq = ?", (head[0],))
+    committed = row is not None and row[0] == head[1]
+    if committed:
+        connection.run(CONFIRM).close()
+        connection.commit(None)
+    connection.roll_back()
+    return committed
+
+
+def unconfirmed(place: Place) -> RegistryFailed:
+    """Return the error for Ctrl-C while a COMMIT waits for a synchronous standby."""
+    return RegistryFailed(
+        f"interrupted: the registry {display_place(place)} has written everything, but its "
+        "synchronous standby has not confirmed it",
+        hint=Hint("when the standby is back, see what was written: ", run("journal", "show")),
+    )
