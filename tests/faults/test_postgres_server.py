@@ -22,6 +22,8 @@ from support.fault_sweep import FULL
 from support.postgres import Cluster, cluster
 from support.postgres_proxy import Act, Fault, Proxy, Session, proxy
 
+from polygent_issuer.errors import ExitCode
+
 pytestmark = pytest.mark.slow
 
 DURABLE = ()
@@ -83,6 +85,8 @@ class Place:
         outcome = desk.run(*self.argv)
         self.between.arm()
         wait_for(self.server)
+        if fault.text == "COMMIT":
+            assert outcome.code == (0 if fault.answered else ExitCode.REGISTRY), outcome
         return [
             f"{fault} ({outcome}): {each}"
             for each in team_desk.problems(desk, uri, before, outcome)
@@ -149,12 +153,13 @@ def crash(session: Session) -> None:
 ACTS: tuple[Act, ...] = (cut, kill_backend, crash)
 
 
-def points(statements: list[str], act: Act) -> list[int]:
-    """Return the numbers of the statements to try: all, or in a sample a COMMIT and a few."""
-    if FULL:
-        return list(range(1, len(statements) + 1))
+def faults(statements: list[str], act: Act, *, answered: bool) -> Iterator[Fault]:
+    """Yield a fault at the first COMMIT, and at each other statement, or at some in a sample."""
+    yield Fault(text="COMMIT", act=act, answered=answered)
     commit = statements.index("COMMIT") + 1
-    return [commit // 2, commit - 1, commit, commit + 2] if act is cut else [commit]
+    some = [commit // 2, commit - 2] if act is cut else []
+    for number in range(1, len(statements) + 1) if FULL else some:
+        yield Fault(number=number, act=act, answered=answered)
 
 
 @pytest.mark.parametrize("act", ACTS, ids=lambda act: act.__name__)
@@ -162,7 +167,6 @@ def points(statements: list[str], act: Act) -> list[int]:
 def test_each_statement(place: Place, act: Act, *, answered: bool) -> None:
     """The server or the connection ends before a statement, or before its answer arrives."""
     broken = []
-    for number in points(place.statements(), act):
-        fault = Fault(number=number, answered=answered, act=act)
+    for fault in faults(place.statements(), act, answered=answered):
         broken += place.broken_by(fault)
     assert broken == []

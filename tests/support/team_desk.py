@@ -89,7 +89,9 @@ def problems(desk: Desk, uri: str, before: TeamState, outcome: Outcome) -> list[
         expect(after.files.keys() > before.files.keys(), "exit 0, but nothing was issued")
         undelivered = _undelivered(desk, before, after)
         expect(not undelivered, f"exit 0, but not delivered: {undelivered}")
+    reported = outcome.err + outcome.text
     number = len(after.files)
+    expect("undone" not in reported or after.files == before.files, "undone, but written")
     info = desk.machine_info(
         "next.json", customer=f"Initech {number}", fingerprint=f"sha256:{0xE0 + number:064x}"
     )
