@@ -9,7 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from polygent_issuer.doctor import home_checks, key_checks, registry_checks, version_checks
+from polygent_issuer.doctor import (
+    home_checks,
+    key_checks,
+    registry_checks,
+    server_checks,
+    version_checks,
+)
 from polygent_issuer.doctor.context import (
     PATIENCE,
     DoctorContext,
@@ -19,6 +25,7 @@ from polygent_issuer.doctor.context import (
     not_checked,
     refused,
 )
+from polygent_issuer.doctor.server_checks import of_server
 from polygent_issuer.errors import ExitCode, IssuerError
 from polygent_issuer.files.disk import reason
 from polygent_issuer.files.reading import require_unexposed
@@ -86,7 +93,9 @@ CHECKS: Final[Mapping[str, Check]] = {
     "time-zones": lambda _: version_checks.time_zones(),
     "home": lambda c: home_checks.where(c.folder, c.origin),
     "home-rights": lambda c: home_checks.rights(c.home),
-    "home-disk": lambda c: home_checks.local_disk(c.folder, home_checks.read_mountinfo()),
+    "home-disk": lambda c: home_checks.local_disk(
+        c.folder, home_checks.read_mountinfo(), has_registry=not c.is_on_server
+    ),
     "variables": lambda c: home_checks.variables(c.environ),
     "settings": lambda c: home_checks.origins(c.loaded),
     "issuer": lambda c: home_checks.issuer(c.loaded),
@@ -101,6 +110,14 @@ CHECKS: Final[Mapping[str, Check]] = {
     "leftovers": lambda c: home_checks.leftovers(c.folders, c.now),
     "free-space": lambda c: home_checks.free_space(c.folders),
     "registry": lambda c: registry_checks.opened(c.registry),
+    "server": of_server(lambda c: server_checks.version(c.server)),
+    "tls": of_server(lambda c: server_checks.tls(c.server)),
+    "encoding": of_server(lambda c: server_checks.encoding(c.server)),
+    "roles": of_server(lambda c: server_checks.roles(c.server)),
+    "server-clock": of_server(lambda c: server_checks.clock(c.server, c.now)),
+    "durability": of_server(lambda c: server_checks.durability(c.server)),
+    "replication": of_server(lambda c: server_checks.replication(c.server)),
+    "connections": of_server(lambda c: server_checks.connections(c.server)),
     "tables": lambda c: registry_checks.tables(c.registry),
     "integrity": lambda c: registry_checks.integrity(c.registry),
     "journal": lambda c: registry_checks.journal_intact(c.current_registry),

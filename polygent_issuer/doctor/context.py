@@ -24,6 +24,7 @@ from polygent_issuer.home.registry_place import registry_place
 from polygent_issuer.home.settings import Loaded, Settings
 from polygent_issuer.registry import REGISTRY_FILE, KeyRecord, Registry, keys
 from polygent_issuer.registry.errors import Place
+from polygent_issuer.registry.server_facts import ServerFacts
 from polygent_issuer.registry.sqlite_file import require_safe
 
 
@@ -191,6 +192,22 @@ class DoctorContext:
         """Every pinned key."""
         with self.current_registry.reading(checked=False) as db:
             return keys.every(db)
+
+    @_opened("the server cannot be asked")
+    def server(self) -> ServerFacts:
+        """Facts about the server of a team's registry."""
+        facts = self.registry.server
+        if facts is None:
+            raise NotChecked("the registry is a file")
+        return facts
+
+    @property
+    def is_on_server(self) -> bool:
+        """True if the settings name the database of a team's registry."""
+        try:
+            return isinstance(self.registry_place, str)
+        except (NotChecked, IssuerError):
+            return False
 
     @property
     def registry_place(self) -> Place:

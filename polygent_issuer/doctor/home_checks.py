@@ -93,13 +93,19 @@ def read_mountinfo(platform: str = sys.platform, path: Path = _MOUNTINFO) -> str
     return text.decode(errors="surrogateescape")
 
 
-def local_disk(folder: Path, mountinfo: str) -> Verdict:
-    """Check that the home is on a local disk, since a home belongs to one host."""
+def local_disk(folder: Path, mountinfo: str, *, has_registry: bool = True) -> Verdict:
+    """Check that a home with a registry is on a local disk, since such a home belongs to one host.
+
+    Args:
+        folder: of the home.
+        mountinfo: as for `mount_of`.
+        has_registry: the registry is a file in the home.
+    """
     mount = mount_of(PurePosixPath(folder.resolve()), mountinfo)
     if mount is None:
         raise NotChecked("the mount of the home is unknown")
     description = f"{mount.kind} at {mount.folder}"
-    if not mount.is_shared:
+    if not (mount.is_shared and has_registry):
         return ok(description)
     return warn(
         f"{description} ({mount.source}): locks are not reliable on a network or shared disk, so "

@@ -21,10 +21,9 @@ from polygent_issuer.text import counted, escape, for_shell
 
 _VERIFY = run("journal", "verify")
 _SEAL_LASTS = timedelta(days=30)
-_RESTORE = Hint(
-    "copy the damaged file, then restore the last good backup: ",
-    run("registry", "restore", "FILE"),
-)
+_RESTORE = run("registry", "restore", "FILE")
+_RESTORE_FILE = Hint("copy the damaged file, then restore the last good backup: ", _RESTORE)
+_RESTORE_TABLES = Hint("let the owner undo the change, or restore the last good backup: ", _RESTORE)
 
 
 def opened(registry: Registry) -> Verdict:
@@ -47,20 +46,24 @@ def tables(registry: Registry) -> Verdict:
     with registry.reading(checked=False) as db:
         problems = db.schema_problems(registry.tables)
     if problems:
-        return _broken(problems)
+        return _broken(registry, problems)
     if not registry.is_up_to_date:
-        return warn(
-            f"the tables have version {registry.tables}, which is older than this polygent-issue; "
-            "the next command upgrades them",
-            _VERIFY,
-        )
+        return _older(registry)
     with registry.reading(checked=False) as db:
         count = ", ".join(f"{name} {count}" for name, count in summaries.count_all(db).items())
     return ok(f"version {registry.tables}; rows: {count}")
 
 
+def _older(registry: Registry) -> Verdict:
+    message = f"the tables have version {registry.tables}, which is older than this polygent-issue"
+    if isinstance(registry.place, str):
+        owner = Hint("let the owner upgrade them: ", run("registry", "upgrade"))
+        return fail(message, owner, ExitCode.REGISTRY)
+    return warn(f"{message}; the next command upgrades them", _VERIFY)
+
+
 def integrity(registry: Registry) -> Verdict:
-    """Check every page of the file with SQLite; a server checks its own.
+    """Check every page of a file with SQLite; a server checks its own.
 
     Raises:
         RegistryDamaged: (`registry_damaged`) when it cannot be read to its end.
@@ -69,7 +72,7 @@ def integrity(registry: Registry) -> Verdict:
         return ok("the server checks its pages and references")
     with registry.reading(checked=False) as db:
         problems = db.damage()
-    return _broken(problems) if problems else ok("no problems found by SQLite")
+    return _broken(registry, problems) if problems else ok("no problems found by SQLite")
 
 
 def journal_intact(registry: Registry) -> Verdict:
@@ -129,8 +132,9 @@ def _is_known(zone: str) -> bool:
     return True
 
 
-def _broken(problems: tuple[str, ...]) -> Verdict:
-    return fail(_first(problems), _RESTORE, ExitCode.REGISTRY)
+def _broken(registry: Registry, problems: tuple[str, ...]) -> Verdict:
+    fix = _RESTORE_TABLES if isinstance(registry.place, str) else _RESTORE_FILE
+    return fail(_first(problems), fix, ExitCode.REGISTRY)
 
 
 def _first(problems: tuple[str, ...]) -> str:

@@ -26,6 +26,7 @@ from polygent_issuer.text import escape
 if TYPE_CHECKING:
     from polygent_issuer.registry.roles import Session
     from polygent_issuer.registry.row_check import RowCheck
+    from polygent_issuer.registry.server_facts import ServerFacts
 
 REGISTRY_FILE: Final = "registry.db"
 BUSY_TIMEOUT: Final = timedelta(seconds=30)
@@ -168,6 +169,11 @@ class Registry:
     def upgrade(self) -> int:
         """Upgrade the tables in a database, as `Connection.upgrade`; open it without `migrate`."""
         return self._connection.upgrade()
+
+    @property
+    def server(self) -> "ServerFacts | None":
+        """Facts about the server at this moment; None for a file."""
+        return self._connection.facts()
 
     @contextmanager
     def reading(self, *, checked: bool = True) -> Iterator[Reading]:

@@ -15,6 +15,7 @@ from polygent_issuer.registry.records import Row, Value
 
 if TYPE_CHECKING:
     from polygent_issuer.registry.roles import Session
+    from polygent_issuer.registry.server_facts import ServerFacts
 
 # Rows of one fetch, and parameters of one statement.
 CHUNK: Final = 256
@@ -216,6 +217,10 @@ class Connection(ABC):
     @abstractmethod
     def damage(self) -> tuple[str, ...]:
         """Check the stored pages and references; return a line for each problem."""
+
+    def facts(self) -> "ServerFacts | None":
+        """Return facts about the server, or None for a file."""
+        return None
 
     @abstractmethod
     def copy_into(self, path: Path, *, named: Path, then: Iterable[Change] = ()) -> None:

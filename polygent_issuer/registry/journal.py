@@ -29,7 +29,7 @@ BACKED_UP: Final = "registry-backed-up"
 HEAD_NOTED: Final = "head-noted"
 # Without parameters, exactly as in the index: SQLite cannot choose a partial index by a parameter.
 _OF_COPY: Final = f"event IN ('{BACKED_UP}', '{HEAD_NOTED}')"
-_TOLERANCE: Final = timedelta(minutes=5)
+CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 _SELECT: Final = "SELECT seq, bytes, previous, hash FROM journal"
 
 
@@ -164,7 +164,7 @@ def _journal_row(row: Fields) -> JournalRow:
 def clock_behind_finding(db: Reading, now: datetime) -> tuple[Finding, ...]:
     """Return `clock-behind` if this machine's `now` is over 5 minutes before the newest row."""
     newest = newest_at(db)
-    if newest is None or now >= newest - _TOLERANCE:
+    if newest is None or now >= newest - CLOCK_TOLERANCE:
         return ()
     message = (
         f"this machine's clock shows {dates.instant(now)}, "

@@ -38,6 +38,7 @@ from polygent_issuer.registry.errors import (
 from polygent_issuer.registry.postgres_errors import FOREIGN, translate
 from polygent_issuer.registry.records import Row, Value, as_int
 from polygent_issuer.registry.roles import Session
+from polygent_issuer.registry.server_facts import QUERY, ServerFacts, interpret
 
 # The advisory lock of all writers of this database: "PLGI" twice.
 _LOCK: Final = 0x504C4749_504C4749
@@ -364,6 +365,15 @@ class PostgresConnection(Connection):
     def damage(self) -> tuple[str, ...]:
         """Return nothing: the server checks its pages, and keeps every reference."""
         return ()
+
+    def facts(self) -> ServerFacts:
+        """Return facts about the server."""
+        return interpret(
+            self.first(QUERY)[1],
+            self.session(),
+            is_local=self._pg.info.host.startswith(("/", "@")),
+            has_tls=self._pg.pgconn.ssl_in_use,
+        )
 
     def copy_into(self, path: Path, *, named: Path, then: Iterable[Change] = ()) -> None:
         """Copy the whole registry, as the open transaction sees it, to an empty SQLite file."""

@@ -245,6 +245,8 @@ def test_a_shared_disk_is_a_warning_that_names_it(tmp_path: Path) -> None:
     assert f"nfs4 at {tmp_path} (192.0.2.7:/x)" in verdict.message
     assert "locks are not reliable on a network or shared disk" in verdict.message
     assert verdict.fix is not None
+    # Without a registry in the home, no lock matters there.
+    assert local_disk(tmp_path, text, has_registry=False).state is State.OK
 
 
 def test_links_are_followed(tmp_path: Path) -> None:

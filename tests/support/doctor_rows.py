@@ -13,6 +13,17 @@ import pytest
 from support.cli import Desk, Outcome
 
 NOBODY = 65534
+SERVER_ROWS = (
+    "server",
+    "tls",
+    "encoding",
+    "roles",
+    "server-clock",
+    "durability",
+    "replication",
+    "connections",
+)
+"""The rows about the server of a team's registry."""
 
 
 def rows(outcome: Outcome, name: str) -> list[dict[str, Any]]:
