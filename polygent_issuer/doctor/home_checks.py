@@ -29,7 +29,7 @@ _MOUNTINFO: Final = Path("/proc/self/mountinfo")
 _ESCAPE: Final = re.compile(r"\\([0-7]{3})")
 
 # Shared between hosts, or with the host of a virtual machine, which have separate locks. Lustre and
-# the cluster file systems promise locks, but the registry supports only one host.
+# the cluster file systems promise locks, but a registry in a file supports only one host.
 _SHARED: Final = frozenset(
     {
         *("9p", "afs", "beegfs", "ceph", "cifs", "coda", "gfs2", "glusterfs", "gpfs", "lustre"),

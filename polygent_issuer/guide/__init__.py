@@ -12,6 +12,7 @@ TOPICS: Final[Mapping[str, str]] = {
     "findings": "What needs your consent, and when.",
     "settings": "Every setting, with its default.",
     "keys": "Signing keys and where they are kept.",
+    "team": "One registry in PostgreSQL for several operators; for its administrator.",
     "backup": "What to back up, where, and how to restore it.",
     "runbooks": "Step by step: a lost laptop, a leaked key, a moved server and more.",
     "troubleshooting": "Problems, in the words that a customer or the product uses.",

@@ -18,8 +18,8 @@ from polygent_issuer.guide import TOPICS, markdown
 CODE = re.compile(r"```.*?\n(.*?)```|`([^`\n]+)`", re.DOTALL)
 LINE = re.compile(r"polygent-issue ((?:'[^'\n]*'|\"[^\"\n]*\"|[^`|>&;\n)#'\"])*)")
 PLACEHOLDER = re.compile(r"\b[A-Z]{3,}\b|…")
-# These do not end, or need a token, an agent, a terminal, a backup or an empty folder: other tests
-# run them.
+# These do not end, or need a token, an agent, a server, a terminal, a backup or an empty folder:
+# other tests run them.
 ELSEWHERE = (
     "sandbox",
     "pkcs11:",
@@ -32,6 +32,7 @@ ELSEWHERE = (
     "key passphrase",
     "registry import",
     "registry restore",
+    "registry move",
     "machine-info create",
     "--customer Acme",
 )
