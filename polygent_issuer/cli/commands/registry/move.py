@@ -40,7 +40,7 @@ def move(
     Other commands cannot write meanwhile. The copy is compared row by row, and its journal is
     verified. Then the old registry is closed: its content stays, and each command on it stops with
     the new place (registry_moved). The setting registry of this home is changed. Other homes join
-    with config set registry. A database needs a role that may create a schema.
+    with init --registry. A database needs a role that may create a schema.
 
     If the move is interrupted, the same command finishes it.
     """
