@@ -132,8 +132,8 @@ def test_each_step_in_each_home_is_as_recorded(name: str, tmp_path: Path) -> Non
 @pytest.mark.slow
 def test_each_step_in_a_database_is_as_recorded(tmp_path: Path, databases: Databases) -> None:
     """Exit codes, JSON members and journal bytes are the same with a registry in PostgreSQL."""
-    # A restore keeps the old content elsewhere, the settings of a team are in the journal, and doctor
-    # has rows about the server.
+    # A restore keeps the old content elsewhere, the settings of a team are in the journal, and
+    # doctor has rows about the server.
     others = {("registry", "restore"), ("config", "set")}
     steps = [each for each in STEPS if each.argv[:2] not in others and each.argv[0] != "doctor"]
     benches = [make_bench("a8d37d9", tmp_path / name) for name in ("file", "database")]
