@@ -154,5 +154,5 @@ def _writing(decided: Decided[Any]) -> Iterator[Writing]:
             # Other commands may have written since the decision, so the row must not be older than
             # theirs. With a finding `clock-behind` the row gets the time of the clock instead:
             # otherwise every later command would find a corrected clock behind.
-            db.now = max(now, journal.newest_at(db) or now)
+            db.now = max(now, db.newest_at() or now)
         yield db

@@ -121,6 +121,7 @@ def select(db: Reading, rest: str, params: Params = ()) -> Iterator[Customer]:
 def checked(db: Reading, customer: Customer) -> Customer:
     """Return the customer after a check that the row is as the journal last recorded it."""
     db.require_recorded("customers", customer.id)
+    db.customers[customer.id] = customer
     return customer
 
 

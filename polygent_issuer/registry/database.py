@@ -18,7 +18,7 @@ from polygent_issuer.registry.errors import (
     damaged,
     display_place,
 )
-from polygent_issuer.registry.records import Actor, as_bytes, json_object, text
+from polygent_issuer.registry.records import Actor, as_bytes, json_object
 from polygent_issuer.registry.transactions import Reading, Writing
 from polygent_issuer.registry_uri import is_database
 from polygent_issuer.text import escape
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 REGISTRY_FILE: Final = "registry.db"
 BUSY_TIMEOUT: Final = timedelta(seconds=30)
-REGISTRY_ID: Final = "SELECT value FROM about WHERE name = 'registry_id'"
 
 
 class Registry:
@@ -119,9 +118,11 @@ class Registry:
     @property
     def id(self) -> str:
         """The permanent id that was given to `create`."""
+        if self._id is None and (state := self._connection.state) is not None:
+            self._id = state.registry_id
         if self._id is None:
             with self.reading(checked=False) as db:
-                self._id = db.value(text, REGISTRY_ID)
+                self._id = db.registry_id()
         if self._id is None:
             raise damaged(self.place, "has no id")
         return self._id
@@ -184,7 +185,7 @@ class Registry:
         """
         connection = self._connection
         connection.begin_reading()
-        db = Reading(connection, checked=checked)
+        db = Reading(connection, checked=checked, state=connection.state)
         try:
             if checked:
                 version = connection.data_version()
@@ -221,7 +222,7 @@ class Registry:
         """
         connection = self._connection
         connection.begin_writing(journal=journal)
-        db = Writing(connection, now=now, actor=actor)
+        db = Writing(connection, now=now, actor=actor, state=connection.state)
         try:
             version = connection.data_version()
             db.row_check = self._compared(version) or db.row_check

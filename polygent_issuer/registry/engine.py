@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 from polygent_issuer.registry.records import Row, Value
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # Rows of one fetch, and parameters of one statement.
 CHUNK: Final = 256
 MOVED_TO: Final = "SELECT value FROM about WHERE name = 'moved_to'"
+REGISTRY_ID: Final = "SELECT value FROM about WHERE name = 'registry_id'"
 
 Params = tuple[Value, ...]
 Change = tuple[str, Iterable[Params]]
@@ -43,6 +44,26 @@ def in_chunks(values: Iterable[_Item]) -> Iterator[tuple[_Item, ...]]:
     rest = iter(values)
     while chunk := tuple(islice(rest, CHUNK)):
         yield chunk
+
+
+class State(NamedTuple):
+    """The state of a database that the begin of a transaction returns, in the same round trip.
+
+    Attributes:
+        version: the version of the tables.
+        seq, hash, at: of the last journal row; None without one.
+        moved_to: as `Connection.moved_to`.
+        registry_id: the permanent id of the registry.
+        has_pending: whether the outbox has a row, of any home.
+    """
+
+    version: int
+    seq: int | None
+    hash: bytes | None
+    at: str | None
+    moved_to: str | None
+    registry_id: str | None
+    has_pending: bool
 
 
 class Cursor(Protocol):
@@ -70,10 +91,12 @@ class Connection(ABC):
     Attributes:
         place: the file or the database; its text is for messages.
         reads_back: whether written rows must be read back before the COMMIT.
+        state: at the opening, or at the last begin; None for a file, and before there are tables.
     """
 
     place: Path | str
     reads_back: bool = True
+    state: State | None = None
 
     @abstractmethod
     def tables(self) -> int:

@@ -77,12 +77,6 @@ def containing(db: Reading, text: str) -> Iterator[JournalRow]:
     return filter(None, db.each(build, f"{_SELECT} ORDER BY seq"))
 
 
-def newest_at(db: Reading) -> datetime | None:
-    """Return the instant of the last row, or None for an empty journal."""
-    sql = "SELECT at FROM journal ORDER BY seq DESC LIMIT 1"
-    return db.value(moment, sql)
-
-
 def head(db: Reading) -> tuple[int, str]:
     """Return the number of rows, and the hash of the last one in hex."""
     size, newest = db.head()
@@ -163,7 +157,7 @@ def _journal_row(row: Fields) -> JournalRow:
 
 def clock_behind_finding(db: Reading, now: datetime) -> tuple[Finding, ...]:
     """Return `clock-behind` if this machine's `now` is over 5 minutes before the newest row."""
-    newest = newest_at(db)
+    newest = db.newest_at()
     if newest is None or now >= newest - CLOCK_TOLERANCE:
         return ()
     message = (

@@ -27,7 +27,7 @@ from polygent_issuer.files import disk
 from polygent_issuer.findings import Consent, Finding, require
 from polygent_issuer.registry import copying, database, journal, journal_check, team_settings
 from polygent_issuer.registry.backup import stamp
-from polygent_issuer.registry.database import BUSY_TIMEOUT, REGISTRY_ID, Registry, place_text
+from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry, place_text
 from polygent_issuer.registry.engine import Connection
 from polygent_issuer.registry.errors import (
     Place,
@@ -37,7 +37,7 @@ from polygent_issuer.registry.errors import (
     display_place,
 )
 from polygent_issuer.registry.journal import clock_behind_finding
-from polygent_issuer.registry.records import Actor, as_bytes, as_int, text
+from polygent_issuer.registry.records import Actor, as_bytes, as_int
 from polygent_issuer.registry.roles import Role
 from polygent_issuer.registry.sqlite import SqliteConnection
 from polygent_issuer.registry.sqlite_file import free_name
@@ -98,7 +98,7 @@ def examine(old: Place, new: Place, now: datetime) -> Move:
             move = Move(
                 old=old,
                 new=new,
-                registry_id=db.value(text, REGISTRY_ID) or "",
+                registry_id=db.registry_id() or "",
                 size=size,
                 head=head,
                 licenses=db.value(as_int, _LICENSES) or 0,
@@ -127,7 +127,7 @@ def _with_target(move: Move) -> Move:
 
 def _target(db: Reading, connection: Connection, move: Move) -> Target:
     """Return the state of an existing registry at the new place; refuse any other."""
-    if db.value(text, REGISTRY_ID) == move.registry_id:
+    if db.registry_id() == move.registry_id:
         if connection.moved_to() == place_text(move.new):
             return Target.UNFINISHED
         sql = "SELECT hash FROM journal WHERE seq = ?"
@@ -220,7 +220,7 @@ def _places(move: Move) -> dict[str, object]:
 def _set_time(db: Writing, move: Move) -> None:
     """Let no journal row be older than the one before it, unless the clock is behind."""
     if not move.findings:
-        db.now = max(db.now, journal.newest_at(db) or db.now)
+        db.now = max(db.now, db.newest_at() or db.now)
 
 
 def _copy(old: Connection, move: Move) -> None:

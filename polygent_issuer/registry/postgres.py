@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from functools import lru_cache, partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +29,15 @@ from polygent_issuer.registry import (
     roles,
     schema,
 )
-from polygent_issuer.registry.engine import MOVED_TO, Change, Connection, Cursor, Params
+from polygent_issuer.registry.engine import (
+    MOVED_TO,
+    REGISTRY_ID,
+    Change,
+    Connection,
+    Cursor,
+    Params,
+    State,
+)
 from polygent_issuer.registry.errors import (
     RegistryMisuse,
     damaged,
@@ -36,7 +45,7 @@ from polygent_issuer.registry.errors import (
     require_known,
 )
 from polygent_issuer.registry.postgres_errors import FOREIGN, translate
-from polygent_issuer.registry.records import Row, Value, as_int
+from polygent_issuer.registry.records import Row, Value
 from polygent_issuer.registry.roles import Session
 from polygent_issuer.registry.server_facts import QUERY, ServerFacts, interpret
 
@@ -55,9 +64,16 @@ _SNAPSHOT: Final = (
     "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
     "LOCK TABLE polygent.tables IN ACCESS SHARE MODE"
 )
-# In the same round trip: the version of the tables, the head of the journal, and the new place.
-_COLUMNS: Final = f"version, (SELECT hash FROM journal ORDER BY seq DESC LIMIT 1), ({MOVED_TO})"  # noqa: S608  # of our own
-_STATE: Final = f"SELECT {_COLUMNS} FROM tables"  # noqa: S608  # the same
+# The columns of `State`.
+_COLUMNS: Final = f"""version, seq, hash, at, ({MOVED_TO}), ({REGISTRY_ID}),
+    EXISTS (SELECT FROM outbox)"""
+_TABLES: Final = """tables
+    LEFT JOIN (SELECT seq, hash, at FROM journal ORDER BY seq DESC LIMIT 1) AS newest ON TRUE"""
+_STATE: Final = f"SELECT {_COLUMNS} FROM {_TABLES}"  # noqa: S608  # of our own
+_TABLE_COLUMNS: Final = """SELECT relname::text, attname::text FROM pg_attribute
+    JOIN pg_class ON pg_class.oid = attrelid
+    WHERE relnamespace = to_regnamespace('polygent') AND relkind = 'r'
+    AND attnum > 0 AND NOT attisdropped ORDER BY relname, attnum"""
 # The rows of other statements stay on the server until they are fetched, which takes more round
 # trips: those of whole tables are many.
 _FEW: Final = (
@@ -66,7 +82,7 @@ _FEW: Final = (
 )
 # One round trip for all that a command needs to know first.
 _OPENING: Final = f"""SELECT {_COLUMNS}, quote_ident(session_user),
-    {", ".join(each.privilege for each in roles.ROLES)} FROM tables"""  # noqa: S608  # of our own
+    {", ".join(each.privilege for each in roles.ROLES)} FROM {_TABLES}"""  # noqa: S608  # of our own
 
 
 @lru_cache(maxsize=512)
@@ -116,8 +132,6 @@ class PostgresConnection(Connection):
         self._session: Session | None = None
         self._warned = False
         self._columns: dict[str, tuple[str, ...]] = {}
-        # The state at the begin of the transaction; None before the tables exist.
-        self._state: tuple[int, bytes | None, str | None] | None = None
         self._ended = False
         self._connect()
 
@@ -187,11 +201,12 @@ class PostgresConnection(Connection):
         with closing(self._pg.execute(sql)) as cursor:
             while cursor.nextset():
                 pass
-            self._state = None if self._blank else cursor.fetchone()
+            row = None if self._blank else cursor.fetchone()
+            self.state = None if row is None else State(*row)
 
     def require_current(self) -> None:
         """Check that the tables have the version of this tool."""
-        version = 0 if self._state is None else self._state[0]
+        version = 0 if self.state is None else self.state.version
         require_known(self.place, version)
         if version != len(schema.MIGRATIONS):
             raise damaged(self.place, "has tables of another version")
@@ -240,7 +255,7 @@ class PostgresConnection(Connection):
 
     def data_version(self) -> int | None:
         """Return the journal's head: every change of a row that is compared changes it."""
-        head = None if self._state is None else self._state[1]
+        head = None if self.state is None else self.state.hash
         return None if head is None else int.from_bytes(head)
 
     def version_after(self, version: int | None, head: tuple[int, bytes] | None) -> int | None:
@@ -282,8 +297,14 @@ class PostgresConnection(Connection):
 
     def run_many(self, sql: str, several: Iterable[Params]) -> None:
         """Execute a statement without result rows once for each set of parameters."""
+        rows = iter(several)
+        first = tuple(islice(rows, 2))
+        if len(first) < 2:  # noqa: PLR2004  # psycopg takes two round trips for one row or none
+            for row in first:
+                self.change(sql, row)
+            return
         with self._translated(), self._pg.cursor() as cursor:
-            cursor.executemany(_formatted(sql), several)
+            cursor.executemany(_formatted(sql), chain(first, rows))
 
     def fetch(self, cursor: Any, count: int) -> list[Row]:  # noqa: ANN401  # as returned by `run`
         """Return up to `count` rows of a cursor; an empty list at its end."""
@@ -302,17 +323,20 @@ class PostgresConnection(Connection):
             raise postgres_tables.missing(self) from None
         except FOREIGN as error:
             raise translate(error, self.place) from error
-        version, head, moved_to, user, *has = row or (0, b"", None, "", *[False] * len(roles.ROLES))
-        self._state = version, head, moved_to
+        if row is None:
+            self.state, self._session = None, None
+            return 0
+        size = len(State._fields)
+        self.state, (user, *has) = State(*row[:size]), row[size:]
         self._session = Session(
             user=user,
             roles=tuple(each.role for each, yes in zip(roles.ROLES, has, strict=True) if yes),
         )
-        return as_int(version)
+        return self.state.version
 
     def moved_to(self) -> str | None:
         """Return the place that `tables`, or the begin of the transaction, has read."""
-        return None if self._state is None else self._state[2]
+        return None if self.state is None else self.state.moved_to
 
     def _require_settings(self) -> None:
         if self.first("SHOW search_path")[1] != (postgres_session.SEARCH_PATH,):
@@ -330,7 +354,8 @@ class PostgresConnection(Connection):
         for statements in (postgres_schema.CREATION, *postgres_schema.CHANGES):
             postgres_tables.execute(self, statements)
         self._note_tables("INSERT INTO tables (version, objects) VALUES (?, ?)")
-        self._blank = False
+        self._blank, self.state = False, None
+        self._columns.clear()
 
     def upgrade(self) -> int:
         """Upgrade the tables in one transaction, as their owner; return their earlier version."""
@@ -345,12 +370,10 @@ class PostgresConnection(Connection):
 
     def columns(self, table: str) -> tuple[str, ...]:
         """Return the columns of a table in their order; empty without such a table."""
-        if table not in self._columns:
-            sql = """SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass(?)
-                AND attnum > 0 AND NOT attisdropped ORDER BY attnum"""
-            names = self.stream(sql, (f"polygent.{table}",))
-            self._columns[table] = tuple(str(name) for (name,) in names)
-        return self._columns[table]
+        if not self._columns:  # of all tables in one round trip
+            for name, column in self.stream(_TABLE_COLUMNS):
+                self._columns[str(name)] = (*self._columns.get(str(name), ()), str(column))
+        return self._columns.get(table, ())
 
     def schema_problems(self, version: int | None = None) -> tuple[str, ...]:  # noqa: ARG002  # in `tables`
         """Return a line for each object that is not as this tool creates it."""

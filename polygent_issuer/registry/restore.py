@@ -102,7 +102,7 @@ def _exclusive_lock(path: Path) -> Iterator[Reading | None]:
 def compare(db: Reading, candidate: CheckedBackup) -> CurrentRegistry:
     """Compare the registry of a transaction with the candidate."""
     size, head = journal.head(db)
-    registry_id = db.value(text, database.REGISTRY_ID)
+    registry_id = db.registry_id()
     with candidate.registry.reading() as copy:
         shared = _shared(db, copy, min(size, candidate.size))
         lost = set(db.values(text, _LICENSES)).difference(copy.values(text, _LICENSES))

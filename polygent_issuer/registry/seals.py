@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from polygent_issuer.errors import RegistryChanged
-from polygent_issuer.registry.database import REGISTRY_ID
 from polygent_issuer.registry.records import Row, Value, as_bytes, canonical, moment, text
 from polygent_issuer.registry.transactions import Reading, Writing
 from polygent_issuer.terms import dates
@@ -163,7 +162,7 @@ def check(db: Reading) -> tuple[CheckedSeal, ...]:
     """Return all seals after the checks, by kid; none if the tables are of an older version."""
     if not db.columns("keys") or not db.columns("seals"):  # the check of the schema reports it
         return ()
-    registry = db.value(text, REGISTRY_ID) or ""
+    registry = db.registry_id() or ""
     return tuple(_check(db, row, registry) for row in tuple(db.execute(_SEALS)))
 
 
@@ -264,7 +263,7 @@ def due(db: Reading, kid: str, *, now: datetime) -> Due | None:
     return Due(
         seal=Seal(
             kid=kid,
-            registry=db.value(text, REGISTRY_ID) or "",
+            registry=db.registry_id() or "",
             seq=size,
             head=head.hex(),
             at=datetime.fromtimestamp(second, UTC),
@@ -282,7 +281,8 @@ def keep(db: Writing, seal: Seal, token: str) -> None:
         RegistryChanged: (`registry_changed`) the journal no longer has the sealed row.
         RegistryDamaged: (`registry_damaged`) the earlier seal cannot be read.
     """
-    if _hash(db, seal.seq) != seal.head:
+    size, head = db.head()
+    if (head.hex() if size == seal.seq else _hash(db, seal.seq)) != seal.head:
         raise RegistryChanged.since_shown("the journal was not sealed")
     for stored in tuple(db.values(text, _OF_KEY, (seal.kid,))):
         try:

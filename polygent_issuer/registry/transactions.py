@@ -5,10 +5,18 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
-from polygent_issuer.registry.engine import Change, Connection, Cursor, Params, marks
+from polygent_issuer.registry.engine import (
+    REGISTRY_ID,
+    Change,
+    Connection,
+    Cursor,
+    Params,
+    State,
+    marks,
+)
 from polygent_issuer.registry.errors import (
     RegistryDamaged,
     RegistryMisuse,
@@ -28,7 +36,9 @@ from polygent_issuer.registry.records import (
     as_bytes,
     as_int,
     canonical,
+    moment,
     moment_text,
+    text,
 )
 from polygent_issuer.registry.row_check import GENESIS, RowCheck, WrittenRows, chain_hash
 from polygent_issuer.registry.schema import JOURNALED, KEYS
@@ -38,6 +48,9 @@ _Source = TypeVar("_Source")
 
 # The errors of reading a column, or of building a record, in a damaged file.
 _UNREADABLE = (ValueError, TypeError, LookupError, OverflowError, RecursionError)
+
+
+_NEWEST: Final = "SELECT seq, hash, at FROM journal ORDER BY seq DESC LIMIT 1"
 
 
 class Reading:
@@ -51,16 +64,29 @@ class Reading:
         all_keys: the signing keys, if they have been read.
         customers: the customers that have been read by their row ids.
         row_check: the rows that were compared with the journal.
+        outbox_is_empty: whether the outbox is known to have no row.
     """
 
-    def __init__(self, connection: Connection, *, checked: bool = True) -> None:
-        """Read within the open transaction of a connection; `checked` as for `reading`."""
+    def __init__(
+        self, connection: Connection, *, checked: bool = True, state: State | None = None
+    ) -> None:
+        """Read within the open transaction of a connection.
+
+        Args:
+            checked: as for `reading`.
+            state: that of the connection, if nothing was written since its begin.
+        """
         self.all_keys: tuple[KeyRecord, ...] | None = None
         self.customers: dict[int, Customer] = {}
         self._connection = connection
         self.row_check = RowCheck(connection, checked=checked)
         self._cursors: WeakSet[Cursor] = WeakSet()
-        self._head: tuple[int, bytes] | None = None
+        self._state = state
+        # The number, the hash and the instant of the last journal row.
+        self._newest: tuple[int, bytes, Value] | None = None
+        if state is not None:
+            self._newest = state.seq or 0, state.hash or GENESIS, state.at
+        self.outbox_is_empty = state is not None and not state.has_pending
         self._ended = False
 
     def require_recorded(self, table: str, key: RowKey) -> None:
@@ -160,11 +186,26 @@ class Reading:
 
     def head(self) -> tuple[int, bytes]:
         """Return the number of journal rows, and the hash of the last one."""
-        if self._head is None:
-            sql = "SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1"
-            head = self.one(lambda row: (as_int(row["seq"]), as_bytes(row["hash"])), sql)
-            self._head = head or (0, GENESIS)
-        return self._head
+        return self._last_row()[:2]
+
+    def newest_at(self) -> datetime | None:
+        """Return the instant of the last journal row, or None for an empty journal."""
+        size, _, at = self._last_row()
+        return self._build(moment, _NEWEST, (at,), at) if size else None
+
+    def _last_row(self) -> tuple[int, bytes, Value]:
+        if self._newest is None:
+            newest = self.one(
+                lambda row: (as_int(row["seq"]), as_bytes(row["hash"]), row["at"]), _NEWEST
+            )
+            self._newest = newest or (0, GENESIS, None)
+        return self._newest
+
+    def registry_id(self) -> str | None:
+        """Return the permanent id of the registry; None if it is missing."""
+        if self._state is not None:
+            return self._state.registry_id
+        return self.value(text, REGISTRY_ID)
 
     def damaged(self, what: str) -> RegistryDamaged:
         """Return the error for inconsistent rows; `what` follows the path in the message."""
@@ -231,9 +272,11 @@ def _updating(table: str, columns: tuple[str, ...], only: str) -> str:
 class Writing(Reading):
     """The write transaction of an `actor` at the instant `now`; every change is in the journal."""
 
-    def __init__(self, connection: Connection, *, now: datetime, actor: Actor) -> None:
-        """Write within the open transaction of a connection."""
-        super().__init__(connection)
+    def __init__(
+        self, connection: Connection, *, now: datetime, actor: Actor, state: State | None = None
+    ) -> None:
+        """Write within the open transaction of a connection; `state` as for `Reading`."""
+        super().__init__(connection, state=state)
         self.now = now
         self.actor = actor
         self._written = WrittenRows(connection)
@@ -260,7 +303,9 @@ class Writing(Reading):
         if count != 1:  # a foreign trigger can ignore an insert
             raise self._written.not_kept(table)
         fields = {KEYS[table]: rowid, **columns}
-        names = self.row_check.columns(table)
+        # A digest leaves out empty columns, and only rows that are read back need the others.
+        reads_back = self._connection.reads_back
+        names = self.row_check.columns(table) if reads_back else tuple(fields)
         if table in JOURNALED:
             # Otherwise the new row would hide that a row with this key was deleted by an edit.
             self.row_check.require_new(f"{table}/{fields[KEYS[table]]!s}")
@@ -347,21 +392,21 @@ class Writing(Reading):
         sql = "INSERT INTO journal (seq, previous, bytes, hash) VALUES (?, ?, ?, ?)"
         self._require_open()
         self._connection.change(sql, (seq + 1, previous, body, chained))
-        self._head = seq + 1, chained
+        self._newest = seq + 1, chained, self.at
         self._written.chain(seq + 1, chained)
 
     @contextmanager
     def part(self) -> Iterator[None]:
         """Undo the writes of the block, and only these, if it raises anything."""
         self._written.require_journaled()
-        mark = self._written.mark()
+        mark, newest = self._written.mark(), self._newest
         self._require_open()
         self._connection.begin_part()
         try:
             yield
         except BaseException:
             self.row_check.note_undone(self._written.undo(mark))
-            self.all_keys = self._head = None
+            self.all_keys, self._newest = None, newest
             self.customers.clear()
             self._connection.undo_part()
             raise

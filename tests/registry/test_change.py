@@ -54,7 +54,7 @@ def carry_out(shown: Decided[tuple[str, ...]]) -> Customer:
 def newest_at(registry: Registry) -> datetime | None:
     """Return the instant of the newest journal row."""
     with registry.reading() as db:
-        return journal.newest_at(db)
+        return db.newest_at()
 
 
 def test_an_unchanged_journal_needs_no_second_decision(registry: Registry) -> None:

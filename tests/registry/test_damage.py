@@ -49,7 +49,7 @@ def use(path: Path) -> None:
             machines.with_fingerprint(db, "b" * 64)
             customers.similar(db, "Acne")
             outbox.pending(db)
-            journal.newest_at(db)
+            db.newest_at()
             list(keys.key_set(db))
             list(journal.rows(db))
             journal_check.verify(db)

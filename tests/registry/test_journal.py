@@ -110,11 +110,11 @@ def test_the_newest_row_is_the_last_one(registry: Registry) -> None:
     with writing(registry, now=NOW + 400 * DAY):
         pass
     with registry.reading() as read:
-        assert journal.newest_at(read) == NOW + 400 * DAY
+        assert read.newest_at() == NOW + 400 * DAY
     with writing(registry, now=NOW + DAY):
         pass
     with registry.reading() as read:
-        assert journal.newest_at(read) == NOW + DAY
+        assert read.newest_at() == NOW + DAY
 
 
 def test_the_newest_copy_and_the_rows_after_it(registry: Registry) -> None:

@@ -1,9 +1,14 @@
 """A registry in PostgreSQL."""
 
+from typing import Any
+
+import psycopg
+import pytest
 from support.cli import Desk
 from support.postgres import Cluster
+from support.registries import ACTOR, NOW, REGISTRY_ID
 
-from polygent_issuer.registry import Registry, journal_check
+from polygent_issuer.registry import Registry, journal_check, outbox
 
 
 def test_a_license_is_signed_and_renewed_in_a_database(empty_desk: Desk, postgres: Cluster) -> None:
@@ -24,3 +29,40 @@ def test_a_license_is_signed_and_renewed_in_a_database(empty_desk: Desk, postgre
     ]
     with Registry.open(uri) as registry, registry.reading() as db:
         assert journal_check.verify(db).problems == ()
+
+
+def test_a_renewal_takes_few_round_trips(
+    empty_desk: Desk, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each statement waits for the network once: their number is at most that of now."""
+    desk, uri = empty_desk, postgres.uri(postgres.create())
+    desk.output.mkdir()
+    desk.ok("init", "--registry", uri, "--output", str(desk.output))
+    desk.passphrase_file.write_text("correct horse battery staple\n")
+    desk.passphrase_file.chmod(0o600)
+    desk.ok("key", "generate", "main", "--store", f"file:{desk.folder}/main.key", "--no-backup")
+    desk.ok("sign", "--machine-info", desk.machine_info(), "--term", "60d", "--yes")
+    real, statements = psycopg.Cursor.execute, list[object]()
+
+    def noted(self: Any, query: Any, *args: Any, **named: Any) -> Any:
+        statements.append(query)
+        return real(self, query, *args, **named)
+
+    monkeypatch.setattr(psycopg.Cursor, "execute", noted)
+    desk.ok("renew", "acme", "--yes")
+    assert len(statements) <= 41, statements
+
+
+def test_the_begin_has_read_the_head(postgres: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The head of the journal, the registry's id and an empty outbox are not read again."""
+    with (
+        Registry.create(
+            postgres.uri(postgres.create()), now=NOW, actor=ACTOR, registry_id=REGISTRY_ID
+        ) as registry,
+        registry.reading() as db,
+        monkeypatch.context() as patch,
+    ):
+        patch.setattr(psycopg.Connection, "execute", None)
+        assert (db.head()[0], db.newest_at()) == (1, NOW)
+        assert db.registry_id() == REGISTRY_ID
+        assert outbox.pending(db) == ()

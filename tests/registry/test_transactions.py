@@ -7,7 +7,7 @@ import pytest
 from support.registries import ACTOR, NOW, fill, new_key, writing
 
 from polygent_issuer.errors import ExitCode, InputRefused, IssuerError
-from polygent_issuer.registry import Registry, customers, journal, journal_check, keys
+from polygent_issuer.registry import Registry, Writing, customers, journal, journal_check, keys
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMisuse, Taken
 from polygent_issuer.registry.records import as_bytes, text
 
@@ -221,6 +221,22 @@ def test_the_newest_row_is_read_after_a_record(registry: Registry) -> None:
     with writing(registry):
         pass
     with registry.writing(now=later, actor=ACTOR) as db:
-        assert journal.newest_at(db) == NOW
+        assert db.newest_at() == NOW
         db.record("test")
-        assert journal.newest_at(db) == later
+        assert db.newest_at() == later
+
+
+def test_an_undone_part_leaves_the_head(registry: Registry) -> None:
+    """After a part was undone, the head is that of the rows before it."""
+    with writing(registry) as db:
+        db.record("test")
+        before = db.head(), db.newest_at()
+        with pytest.raises(ZeroDivisionError), db.part():
+            _record_and_fail(db)
+        assert (db.head(), db.newest_at()) == before
+        db.record("test")
+
+
+def _record_and_fail(db: Writing) -> None:
+    db.record("undone")
+    raise ZeroDivisionError
