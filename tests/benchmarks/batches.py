@@ -54,6 +54,7 @@ from polygent_issuer.registry import (
     licenses,
     machines,
 )
+from polygent_issuer.registry.errors import Place
 from polygent_issuer.terms.parsing import Changes
 from polygent_issuer.verifier import License, Limits, Tier, jws
 
@@ -181,9 +182,9 @@ def _sell(db: Writing, number: int, issued: datetime) -> None:
     db.record("license-signed", customer=customer.slug, license=held.jti, kid=SIGNER.kid)
 
 
-def renew(folder: Path, into: Path) -> int:
-    """Renew all due licenses into a folder or an archive; return their number."""
-    with Registry.open(folder / REGISTRY_FILE) as registry, Path(os.devnull).open("w") as told:
+def renew(place: Place, into: Path) -> int:
+    """Renew all due licenses of a registry into a folder or an archive; return their number."""
+    with Registry.open(place) as registry, Path(os.devnull).open("w") as told:
         renewals = Renewals(
             settings=Settings(),
             now=NOW,
@@ -286,7 +287,7 @@ def ratios(made: Path, count: int) -> tuple[float, ...]:
             if into == "out":
                 (folder / into).mkdir()
             with _clock() as clock:
-                renew(folder, folder / into)
+                renew(folder / REGISTRY_FILE, folder / into)
             seconds += clock
         files, archive = seconds
         sys.stdout.write(f"floor: {least}\nours: {files} with files, {archive} in an archive\n")
@@ -303,7 +304,7 @@ def main() -> None:
             make(made, count)
             if os.fork() == 0:
                 (made / "out").mkdir()
-                renew(made, made / "out")
+                renew(made / REGISTRY_FILE, made / "out")
                 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
                 sys.stdout.write(f"{count} renewals: {peak} KiB\n")
                 sys.stdout.flush()
