@@ -217,6 +217,13 @@ class Connection(ABC):
             key: the column with that number, if its value is not given.
         """
 
+    def add(self, sql: str, params: Params) -> int:
+        """Execute an INSERT of one row whose key is given; return how many rows it inserted.
+
+        A server may get it together with the next statement, which then raises its error.
+        """
+        return self.change(sql, params)
+
     @abstractmethod
     def run_many(self, sql: str, several: Iterable[Params]) -> None:
         """Execute a statement without result rows once for each set of parameters."""

@@ -74,6 +74,7 @@ _TABLE_COLUMNS: Final = """SELECT relname::text, attname::text FROM pg_attribute
     JOIN pg_class ON pg_class.oid = attrelid
     WHERE relnamespace = to_regnamespace('polygent') AND relkind = 'r'
     AND attnum > 0 AND NOT attisdropped ORDER BY relname, attnum"""
+_PART: Final = "SAVEPOINT part"
 # The rows of other statements stay on the server until they are fetched, which takes more round
 # trips: those of whole tables are many.
 _FEW: Final = (
@@ -129,6 +130,8 @@ class PostgresConnection(Connection):
         self.place: str = place
         self._timeout = busy_timeout
         self._cursors = 0
+        # Statements without an answer, which are sent with the next one.
+        self._queued: list[tuple[str, Params]] = []
         self._session: Session | None = None
         self._warned = False
         self._columns: dict[str, tuple[str, ...]] = {}
@@ -214,6 +217,8 @@ class PostgresConnection(Connection):
     def commit(self, head: tuple[int, bytes] | None) -> None:
         """Commit the open transaction; if the connection is lost, find out whether it happened."""
         self._warned = False
+        with self._translated():
+            self._send_queued()
         try:
             with closing(self._pg.execute("COMMIT")) as cursor:
                 outcome = cursor.statusmessage
@@ -233,6 +238,7 @@ class PostgresConnection(Connection):
 
     def roll_back(self) -> None:
         """Undo the transaction if it is still open."""
+        self._queued.clear()
         with suppress(*FOREIGN):
             if self._status() not in (TransactionStatus.IDLE, TransactionStatus.UNKNOWN):
                 self._pg.execute("ROLLBACK").close()
@@ -242,7 +248,7 @@ class PostgresConnection(Connection):
 
     def begin_part(self) -> None:
         """Begin a part of the transaction that can be undone alone."""
-        self.run("SAVEPOINT part").close()
+        self._queued.append((_PART, ()))
 
     def end_part(self) -> None:
         """Keep the part."""
@@ -250,8 +256,12 @@ class PostgresConnection(Connection):
 
     def undo_part(self) -> None:
         """Undo the part; if this fails, nothing is committed."""
-        self.run("ROLLBACK TO SAVEPOINT part").close()
-        self.end_part()
+        if (_PART, ()) in self._queued:
+            del self._queued[self._queued.index((_PART, ())) :]
+        else:
+            self._queued.clear()
+            self.run("ROLLBACK TO SAVEPOINT part").close()
+            self.end_part()
 
     def data_version(self) -> int | None:
         """Return the journal's head: every change of a row that is compared changes it."""
@@ -264,10 +274,25 @@ class PostgresConnection(Connection):
 
     # Statements
 
+    def _send(self, sql: str, params: Params = ()) -> psycopg.Cursor[Row]:
+        """Execute a statement after the queued ones, in one round trip."""
+        queued, self._queued = self._queued, []
+        if not queued:
+            return self._pg.execute(_formatted(sql), params)
+        with self._pg.pipeline():
+            for each, its in queued:
+                self._pg.execute(_formatted(each), its)
+            return self._pg.execute(_formatted(sql), params)
+
+    def _send_queued(self) -> None:
+        if self._queued:
+            self._send(*self._queued.pop()).close()
+
     def run(self, sql: str, params: Params = ()) -> Cursor:
         """Execute one statement; the rows of a whole table stay on the server until fetched."""
         with self._translated():
             if sql.startswith("SELECT") and not any(each in sql for each in _FEW):
+                self._send_queued()
                 self._cursors += 1
                 large = self._pg.cursor(name=f"rows_{self._cursors}")
                 try:
@@ -275,23 +300,28 @@ class PostgresConnection(Connection):
                 except BaseException:
                     large.close()
                     raise
-            return self._pg.execute(_formatted(sql), params)
+            return self._send(sql, params)
 
     def first(self, sql: str, params: Params = ()) -> tuple[tuple[Any, ...], Row | None]:
         """Return the description of each column (PEP 249) and the first row, or None."""
-        with self._translated(), closing(self._pg.execute(_formatted(sql), params)) as cursor:
+        with self._translated(), closing(self._send(sql, params)) as cursor:
             row: Row | None = cursor.fetchone()
             return tuple(cursor.description or ()), row
 
     def change(self, sql: str, params: Params) -> int:
         """Execute a statement without result rows; return how many rows it changed."""
-        with self._translated(), closing(self._pg.execute(_formatted(sql), params)) as cursor:
+        with self._translated(), closing(self._send(sql, params)) as cursor:
             return cursor.rowcount
+
+    def add(self, sql: str, params: Params) -> int:
+        """Execute an INSERT together with the next statement; return 1."""
+        self._queued.append((sql, params))
+        return 1
 
     def insert(self, sql: str, params: Params, key: str) -> tuple[int, Value]:
         """Execute an INSERT of one row; return how many rows it inserted, and its key."""
         returning = f"{sql} RETURNING {key}"
-        with self._translated(), closing(self._pg.execute(_formatted(returning), params)) as cursor:
+        with self._translated(), closing(self._send(returning, params)) as cursor:
             row = cursor.fetchone()
             return (0, None) if row is None else (1, row[0])
 
@@ -303,7 +333,10 @@ class PostgresConnection(Connection):
             for row in first:
                 self.change(sql, row)
             return
-        with self._translated(), self._pg.cursor() as cursor:
+        queued, self._queued = self._queued, []
+        with self._translated(), self._pg.pipeline(), self._pg.cursor() as cursor:
+            for each, its in queued:
+                self._pg.execute(_formatted(each), its)
             cursor.executemany(_formatted(sql), chain(first, rows))
 
     def fetch(self, cursor: Any, count: int) -> list[Row]:  # noqa: ANN401  # as returned by `run`

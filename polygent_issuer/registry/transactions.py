@@ -299,7 +299,11 @@ class Writing(Reading):
         """
         self._require_open()
         sql = _inserting(table, tuple(columns))
-        count, rowid = self._connection.insert(sql, tuple(columns.values()), KEYS[table])
+        values, rowid = tuple(columns.values()), columns.get(KEYS[table])
+        if KEYS[table] in columns:
+            count = self._connection.add(sql, values)
+        else:
+            count, rowid = self._connection.insert(sql, values, KEYS[table])
         if count != 1:  # a foreign trigger can ignore an insert
             raise self._written.not_kept(table)
         fields = {KEYS[table]: rowid, **columns}
@@ -391,7 +395,7 @@ class Writing(Reading):
         chained = chain_hash(previous, body)
         sql = "INSERT INTO journal (seq, previous, bytes, hash) VALUES (?, ?, ?, ?)"
         self._require_open()
-        self._connection.change(sql, (seq + 1, previous, body, chained))
+        self._connection.add(sql, (seq + 1, previous, body, chained))
         self._newest = seq + 1, chained, self.at
         self._written.chain(seq + 1, chained)
 
@@ -404,13 +408,13 @@ class Writing(Reading):
         self._connection.begin_part()
         try:
             yield
+            self._connection.end_part()
         except BaseException:
             self.row_check.note_undone(self._written.undo(mark))
             self.all_keys, self._newest = None, newest
             self.customers.clear()
             self._connection.undo_part()
             raise
-        self._connection.end_part()
 
     def check_written(self) -> None:
         """Read the written rows back, before the COMMIT or before the files of the change.

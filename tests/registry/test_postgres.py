@@ -31,10 +31,10 @@ def test_a_license_is_signed_and_renewed_in_a_database(empty_desk: Desk, postgre
         assert journal_check.verify(db).problems == ()
 
 
-def test_a_renewal_takes_few_round_trips(
+def test_a_renewal_takes_few_statements(
     empty_desk: Desk, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each statement waits for the network once: their number is at most that of now."""
+    """A renewal, of a machine here, has at most as many statements as now."""
     desk, uri = empty_desk, postgres.uri(postgres.create())
     desk.output.mkdir()
     desk.ok("init", "--registry", uri, "--output", str(desk.output))
