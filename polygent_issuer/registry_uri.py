@@ -1,5 +1,6 @@
 """The URI of a registry in PostgreSQL, as libpq reads it, without a password."""
 
+import re
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -26,7 +27,10 @@ _OPTIONS: Final = frozenset(
         "user",
     }
 )
+_REFUSED: Final = "the URI of a registry must not contain a password"
 _PASSWORDS: Final = "keep it in ~/.pgpass, in a libpq service file, or use a client certificate"
+# A password in the place of the port would be stored, too.
+_HOST: Final = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(:[0-9]*)?")
 VERIFIED: Final = "verify-full"
 
 
@@ -44,16 +48,20 @@ def parse(text: str) -> str:
     example = f"write it as {EXAMPLE}, or postgresql:///?service=NAME for a libpq service"
     if escape(text) != text or not text.startswith(tuple(f"{scheme}://" for scheme in SCHEMES)):
         raise InvalidSettings("not the URI of a PostgreSQL database", hint=example)
+    # As libpq reads it: a user and a password end before the first slash, even after a "?".
+    authority = text.partition("://")[2].partition("/")[0]
+    if ":" in authority.rpartition("@")[0]:
+        raise InvalidSettings(_REFUSED, hint=_PASSWORDS)
     try:
         parts = urlsplit(text)
-        options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True))
+        query = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
     except ValueError:
-        options = {}
-        if "?" in text:
-            raise InvalidSettings("not the URI of a PostgreSQL database", hint=example) from None
-    user, _, _ = parts.netloc.rpartition("@")
-    if ":" in user or "password" in options:
-        raise InvalidSettings("the URI of a registry must not contain a password", hint=_PASSWORDS)
+        parts = None
+    if parts is None or not all(map(_HOST.fullmatch, parts.netloc.rpartition("@")[2].split(","))):
+        raise InvalidSettings("not the URI of a PostgreSQL database", hint=example)
+    options = dict(query)
+    if "password" in options:
+        raise InvalidSettings(_REFUSED, hint=_PASSWORDS)
     unknown = sorted(options.keys() - _OPTIONS)
     if unknown or parts.fragment:
         name = escape(unknown[0]) if unknown else "#"
