@@ -78,7 +78,7 @@ def test_an_invalid_uri_is_refused(uri: str) -> None:
 
 
 def test_a_scheme_in_other_letters_is_one_of_a_database() -> None:
-    """So `PostgreSQL://…` is refused as a URI, and is no name of a file."""
+    """So `PostgreSQL://…` is refused as a URI, and not taken for a name of a file."""
     assert is_database("PostgreSQL://db.example/polygent")
     assert not is_database("postgresql")
 
@@ -90,7 +90,7 @@ PARTS = st.sampled_from(
 
 @given(rest=st.lists(PARTS, max_size=12).map("".join))
 def test_libpq_finds_no_password_in_an_accepted_uri(rest: str) -> None:
-    """What `parse` accepts has no password for libpq, however it is written."""
+    """A URI that `parse` accepts has no password for libpq, however it is written."""
     uri = f"postgresql://{rest}"
     try:
         parse(uri)

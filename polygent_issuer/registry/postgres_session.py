@@ -44,6 +44,7 @@ def connect(place: str, *, timeout: timedelta) -> psycopg.Connection[tuple[Any, 
             place,
             autocommit=True,
             sslmode=VERIFIED,
+            gssencmode="disable",  # with a ticket of Kerberos libpq would disregard `sslmode`
             application_name="polygent-issue",
             connect_timeout=math.ceil(min(_CONNECT_TIMEOUT, timeout).total_seconds()),
             keepalives_idle=10,
