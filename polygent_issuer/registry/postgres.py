@@ -39,6 +39,7 @@ from polygent_issuer.registry.engine import (
     State,
 )
 from polygent_issuer.registry.errors import (
+    RegistryFailed,
     RegistryMisuse,
     damaged,
     exists,
@@ -184,28 +185,28 @@ class PostgresConnection(Connection):
             raise RegistryMisuse("the registry was used after closing")
         if self._status() not in (TransactionStatus.IDLE, TransactionStatus.UNKNOWN):
             raise RegistryMisuse("a transaction of the registry is open already")
-        try:
-            if not self._pg.closed:
+        if not self._pg.closed:
+            try:
                 self._execute_all(sql)
+            except RegistryFailed:
+                if not self._pg.closed:
+                    raise
+            else:
                 return
-        except psycopg.OperationalError as error:
-            if not self._pg.closed:
-                self.roll_back()
-                raise translate(error, self.place) from error
-        except FOREIGN as error:
-            self.roll_back()
-            raise translate(error, self.place) from error
-        self._connect()
-        with self._translated():
-            self._execute_all(sql)
+        self._reconnect()
+        self._execute_all(sql)
 
     def _execute_all(self, sql: str) -> None:
         """Execute the statements of a begin, and keep the state that the last one returns."""
-        with closing(self._pg.execute(sql)) as cursor:
-            while cursor.nextset():
-                pass
-            row = None if self._blank else cursor.fetchone()
-            self.state = None if row is None else State(*row)
+        try:
+            with closing(self._pg.execute(sql)) as cursor:
+                while cursor.nextset():
+                    pass
+                row = None if self._blank else cursor.fetchone()
+        except FOREIGN as error:
+            self.roll_back()
+            raise translate(error, self.place) from error
+        self.state = None if row is None else State(*row)
 
     def require_current(self) -> None:
         """Check that the tables have the version of this tool."""
@@ -235,6 +236,7 @@ class PostgresConnection(Connection):
             return
         if outcome != "COMMIT":
             raise RegistryMisuse("a statement of the transaction had failed")
+        self._blank = False
 
     def roll_back(self) -> None:
         """Undo the transaction if it is still open."""
@@ -387,7 +389,7 @@ class PostgresConnection(Connection):
         for statements in (postgres_schema.CREATION, *postgres_schema.CHANGES):
             postgres_tables.execute(self, statements)
         self._note_tables("INSERT INTO tables (version, objects) VALUES (?, ?)")
-        self._blank, self.state = False, None
+        self.state = None
         self._columns.clear()
 
     def upgrade(self) -> int:

@@ -12,6 +12,7 @@ from polygent_issuer.registry.errors import Place, RegistryFailed, display_place
 
 # Its COMMIT waits for the synchronous standbys, which then have the earlier commits, too.
 CONFIRM: Final = "SELECT pg_logical_emit_message(true, 'polygent-issue', '')"
+_EXISTS: Final = "SELECT to_regclass('polygent.journal') IS NOT NULL"
 _PAUSE: Final = timedelta(milliseconds=200)
 
 
@@ -58,8 +59,10 @@ def require_committed(
 
 def _was_committed(connection: Connection, head: tuple[int, bytes]) -> bool:
     connection.begin_writing()  # the lost transaction may still be running
-    _, row = connection.first("SELECT hash FROM journal WHERE seq = ?", (head[0],))
-    committed = row is not None and row[0] == head[1]
+    committed = False
+    if connection.first(_EXISTS)[1] == (True,):  # it may be the one that creates the tables
+        _, row = connection.first("SELECT hash FROM journal WHERE seq = ?", (head[0],))
+        committed = row is not None and row[0] == head[1]
     if committed:
         connection.run(CONFIRM).close()
         connection.commit(None)

@@ -1,14 +1,18 @@
 """A registry in PostgreSQL."""
 
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from support.cli import Desk
+from support.databases import Databases
 from support.postgres import Cluster
-from support.registries import ACTOR, NOW, REGISTRY_ID
+from support.registries import ACTOR, NOW, REGISTRY_ID, new_registry, writing
 
 from polygent_issuer.registry import Registry, journal_check, outbox
+from polygent_issuer.registry.errors import RegistryLocked, RegistryMisuse
 
 
 def test_a_license_is_signed_and_renewed_in_a_database(empty_desk: Desk, postgres: Cluster) -> None:
@@ -66,3 +70,20 @@ def test_the_begin_has_read_the_head(postgres: Cluster, monkeypatch: pytest.Monk
         assert (db.head()[0], db.newest_at()) == (1, NOW)
         assert db.registry_id() == REGISTRY_ID
         assert outbox.pending(db) == ()
+
+
+def test_a_connection_that_was_lost_while_idle_waits_in_vain_and_is_usable(
+    tmp_path: Path, databases: Databases
+) -> None:
+    """The transaction on the new connection is undone after the limit, and the next one begins."""
+    with new_registry(tmp_path, databases=databases) as registry:
+        uri = str(registry.place)
+        with Registry.open(uri, busy_timeout=timedelta(milliseconds=200)) as other:
+            _, pid = other.connection.first("SELECT pg_backend_pid()")
+            with writing(registry) as db:
+                db.execute(f"SELECT pg_terminate_backend({pid and pid[0]}, 10000) LIMIT 1")
+                with pytest.raises(RegistryLocked), writing(other):
+                    pass
+            with writing(other), pytest.raises(RegistryMisuse), writing(other):
+                pass
+    databases.take_back_all()
