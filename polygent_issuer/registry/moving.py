@@ -25,7 +25,14 @@ from polygent_issuer import files
 from polygent_issuer.errors import HomeProblem
 from polygent_issuer.files import disk
 from polygent_issuer.findings import Consent, Finding, require
-from polygent_issuer.registry import copying, database, journal, journal_check, team_settings
+from polygent_issuer.registry import (
+    copying,
+    database,
+    journal,
+    journal_check,
+    outbox,
+    team_settings,
+)
 from polygent_issuer.registry.backup import stamp
 from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry, place_text
 from polygent_issuer.registry.engine import Connection
@@ -208,6 +215,8 @@ def _open(move: Move, *, now: datetime, actor: Actor, fill: Fill) -> None:
             if registry.connection.moved_to() is not None:
                 _set_time(db, move)
                 db.delete("about", "moved_to")
+                if isinstance(move.new, str):
+                    outbox.adopt(db)
                 needs = isinstance(move.new, str) and not team_settings.read(db)
                 details = {**_places(move), **(fill(db) if needs else {})}
                 db.record("registry-moved", details=details)
@@ -261,7 +270,8 @@ def _copy_to_database(old: Connection, move: Move, place: str) -> None:
         copy.begin_writing()
         if move.target is Target.UNFINISHED:
             copy.tables()  # reads the state
-            _target(Reading(copy), copy, move)
+            if _target(Reading(copy), copy, move) is not Target.UNFINISHED:
+                raise _taken(place)
             copy.run("DROP SCHEMA polygent CASCADE").close()
         copy.require_blank()
         copy.create_tables()

@@ -77,6 +77,11 @@ def add(db: Writing, license_id: str, *, folder: str | None, name: str | None) -
     )
 
 
+def adopt(db: Writing) -> None:
+    """Let the home of the actor have the rows without a home, before other homes join."""
+    db.execute("UPDATE outbox SET home = ? WHERE home IS NULL", (db.actor.home,))
+
+
 def forget_places(db: Writing) -> None:
     """Remove the destinations: every home reports the licenses, and none delivers their files."""
     db.execute("UPDATE outbox SET folder = NULL, name = NULL, home = NULL")

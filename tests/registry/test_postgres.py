@@ -13,6 +13,7 @@ from support.registries import ACTOR, NOW, REGISTRY_ID, new_registry, writing
 
 from polygent_issuer.registry import Registry, journal_check, outbox
 from polygent_issuer.registry.errors import RegistryLocked, RegistryMisuse
+from polygent_issuer.registry.records import as_int
 
 
 def test_a_license_is_signed_and_renewed_in_a_database(empty_desk: Desk, postgres: Cluster) -> None:
@@ -79,9 +80,10 @@ def test_a_connection_that_was_lost_while_idle_waits_in_vain_and_is_usable(
     with new_registry(tmp_path, databases=databases) as registry:
         uri = str(registry.place)
         with Registry.open(uri, busy_timeout=timedelta(milliseconds=200)) as other:
-            _, pid = other.connection.first("SELECT pg_backend_pid()")
+            _, row = other.connection.first("SELECT pg_backend_pid()")
+            pid = as_int(row and row[0])
             with writing(registry) as db:
-                db.execute(f"SELECT pg_terminate_backend({pid and pid[0]}, 10000) LIMIT 1")
+                db.execute(f"SELECT pg_terminate_backend({pid}, 10000) LIMIT 1")
                 with pytest.raises(RegistryLocked), writing(other):
                     pass
             with writing(other), pytest.raises(RegistryMisuse), writing(other):

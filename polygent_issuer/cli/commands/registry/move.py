@@ -7,14 +7,13 @@ from typing import Annotated
 
 from polygent_issuer import registry_uri
 from polygent_issuer.cli import consent
-from polygent_issuer.cli.context import Invocation, actor
+from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import flag, option
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.home import team_settings
 from polygent_issuer.home.registry_place import registry_place
-from polygent_issuer.home.settings import load
 from polygent_issuer.home.settings_editing import set_value
 from polygent_issuer.registry import REGISTRY_FILE, moving
 from polygent_issuer.registry.database import place_text
@@ -57,13 +56,12 @@ def move(
     agreed = consent.obtain(invocation, planned.findings, typed)
     preview = [Line("move the registry", "title"), _fields(planned), *_notes(planned)]
     consent.confirm_or_cancel(invocation, "move the registry?", yes=yes, preview=preview)
-    loaded = load(invocation.home, invocation.environ)
     size, digest = moving.carry_out(
         planned,
         consent=agreed,
         now=invocation.now,
-        actor=actor(loaded.settings.operator),
-        fill=team_settings.filling(team_settings.table_of(loaded)),
+        actor=invocation.actor,
+        fill=team_settings.filling(team_settings.table_of(invocation.own_settings)),
     )
     set_value(invocation.home, "registry", new if isinstance(new, str) else "")
     kept = None if isinstance(new, Path) else moving.set_file_aside(file, new, invocation.now)

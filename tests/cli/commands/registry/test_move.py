@@ -17,9 +17,9 @@ from support.registries import fill, writing
 from polygent_issuer import files
 from polygent_issuer.errors import ExitCode, HomeProblem
 from polygent_issuer.files.publication import Prepared
-from polygent_issuer.home import settings_editing
+from polygent_issuer.home import home_id, settings_editing
 from polygent_issuer.home.settings_editing import set_value
-from polygent_issuer.registry import Registry, copying, journal, journal_check
+from polygent_issuer.registry import Registry, copying, journal, journal_check, outbox
 from polygent_issuer.registry.errors import Place, RegistryMissing, RegistryMoved
 from polygent_issuer.registry.postgres import PostgresConnection
 from polygent_issuer.registry.sqlite import SqliteConnection
@@ -39,7 +39,9 @@ def filled(empty_desk: Desk) -> Desk:
         new = fill(registry)
         with writing(registry) as db:
             db.insert("team_settings", name="issuer", value='"Polygent Ltd"')
-            db.insert("outbox", license_id=new.id, folder="/nowhere", name="a.lic", at=db.at)
+            db.insert(
+                "outbox", license_id=new.id, folder="/nowhere", name="a.lic", at=db.at, home="x"
+            )
     return empty_desk
 
 
@@ -96,6 +98,18 @@ def test_a_registry_moves_to_a_database_and_back(filled: Desk, postgres: Cluster
     assert unmoved(content(file)) == {**unmoved(added), "journal": added["journal"]}
     assert (events(file)[-3], events(file)[-2:]) == ("customer-added", OF_MOVE)
     filled.ok("customer", "show", "initech")
+
+
+def test_an_undelivered_file_of_no_home_becomes_one_of_the_home_that_moves(
+    filled: Desk, postgres: Cluster
+) -> None:
+    """An earlier version noted no home; another home of the team must not deliver the file."""
+    uri = postgres.uri(postgres.create())
+    with closing(sqlite3.connect(file_of(filled))) as raw, raw:
+        raw.execute("UPDATE outbox SET home = NULL")
+    filled.ok("registry", "move", "--to", uri)
+    with Registry.open(uri) as registry, registry.reading() as db:
+        assert [row.home for row in outbox.pending(db)] == [home_id.read(filled.home)]
 
 
 def test_the_settings_of_the_home_become_those_of_the_team(
