@@ -234,6 +234,8 @@ def _set_time(db: Writing, move: Move) -> None:
 
 def _copy(old: Connection, move: Move) -> None:
     """Make step 2; the old registry is in an open transaction."""
+    if isinstance(move.old, str):  # a delivered file is cleared without the lock of writers
+        old.run("LOCK TABLE outbox IN EXCLUSIVE MODE").close()
     if isinstance(move.new, Path):
         _copy_to_file(old, move, move.new)
     else:

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from support.cli import Desk
 from support.postgres import Cluster
@@ -188,6 +189,25 @@ def test_a_command_that_was_open_cannot_write(filled: Desk, postgres: Cluster, o
         with pytest.raises(HomeProblem) as caught, writing(registry):
             pytest.fail("it writes")
     assert caught.value.code == ("registry_changed" if old == "file" else "registry_moved")
+
+
+def test_no_delivered_file_is_cleared_during_a_move(
+    filled: Desk, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That takes no lock of writers, and the copy would differ."""
+    uri, real = postgres.uri(postgres.create()), copying.write_file
+    filled.ok("registry", "move", "--to", uri)
+
+    def clearing(*args: Any, **named: Any) -> None:
+        with (
+            psycopg.connect(uri, options="-c lock_timeout=50") as other,
+            pytest.raises(psycopg.errors.LockNotAvailable),
+        ):
+            other.execute("DELETE FROM polygent.outbox")
+        real(*args, **named)
+
+    monkeypatch.setattr(copying, "write_file", clearing)
+    filled.ok("registry", "move", "--to", "sqlite:")
 
 
 def test_a_dry_run_changes_nothing(filled: Desk, postgres: Cluster) -> None:
