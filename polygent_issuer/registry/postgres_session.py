@@ -13,7 +13,7 @@ from polygent_issuer.registry.postgres_schema import SCHEMA
 from polygent_issuer.registry_uri import VERIFIED
 
 _CONNECT_TIMEOUT: Final = timedelta(seconds=10)
-SEARCH_PATH: Final = f"{SCHEMA},pg_catalog"
+SEARCH_PATH: Final = f"{SCHEMA},pg_catalog,pg_temp"
 _SETTINGS: Final = {
     "search_path": SEARCH_PATH,
     "client_encoding": "UTF8",

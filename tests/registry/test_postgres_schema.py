@@ -89,6 +89,8 @@ class Undo(Exception):
                 LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$""",
             "function journal_is_append_only",
         ),
+        ("ALTER FUNCTION member SECURITY DEFINER", "function member"),
+        ("ALTER FUNCTION member RESET search_path", "function member"),
         ("CREATE TABLE more (id bigint)", "table more"),
     ],
     ids=lambda text: text.split(" ON ")[0].replace(" ", "-")[:40],

@@ -206,6 +206,19 @@ def test_no_temporary_table_deceives_the_triggers(session: psycopg.Connection) -
         )
 
 
+@pytest.mark.parametrize("user", ["issuer"])
+def test_no_temporary_type_deceives_the_computed_columns(session: psycopg.Connection) -> None:
+    """They have what the bytes of a journal row have: a type `name` would cut it off."""
+    session.execute("CREATE DOMAIN pg_temp.text AS pg_catalog.name")
+    customer = "a" * 70
+    session.execute(
+        f"""INSERT INTO journal (seq, previous, bytes, hash)
+        SELECT seq + 1, hash, '{{"customer":"{customer}"}}', hash {LAST}""".encode()
+    )
+    (found,) = session.execute(f"SELECT customer {LAST}".encode()).fetchall()
+    assert found == (customer,)
+
+
 def test_public_has_no_privilege(postgres: Cluster, shared: str) -> None:
     """Nothing in the schema is granted to PUBLIC, not even the execution of a function."""
     granted = """SELECT relname FROM pg_class, aclexplode(relacl) AS acl
