@@ -40,8 +40,9 @@ from polygent_issuer.registry.records import (
     moment_text,
     text,
 )
-from polygent_issuer.registry.row_check import GENESIS, RowCheck, WrittenRows, chain_hash
+from polygent_issuer.registry.row_check import GENESIS, RowCheck, chain_hash
 from polygent_issuer.registry.schema import JOURNALED, KEYS
+from polygent_issuer.registry.written_rows import WrittenRows
 
 _Record = TypeVar("_Record")
 _Source = TypeVar("_Source")
