@@ -193,7 +193,7 @@ def debug_report(raised: BaseException) -> Iterator[str]:
 def _versions() -> Iterator[str]:
     from importlib import metadata
 
-    from polygent_issuer.registry.sqlite import sqlite_version
+    from polygent_issuer.registry.schema import sqlite_version
 
     yield f"polygent-issue {__version__}"
     yield f"Python {platform.python_version()}"

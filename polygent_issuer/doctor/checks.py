@@ -32,7 +32,7 @@ from polygent_issuer.files.reading import require_unexposed
 from polygent_issuer.home import home_id
 from polygent_issuer.home.settings import Entry, Settings
 from polygent_issuer.keys import passphrases
-from polygent_issuer.registry.sqlite import sqlite_version
+from polygent_issuer.registry.schema import sqlite_version
 
 Check = Callable[[DoctorContext], Verdict | tuple[Verdict, ...]]
 

@@ -11,7 +11,7 @@ from polygent_issuer import __version__
 from polygent_issuer.doctor.context import NotChecked, Verdict, ok, warn
 from polygent_issuer.errors import InvalidTerms
 from polygent_issuer.keys.signer import deterministic_es256
-from polygent_issuer.registry.sqlite import require_sqlite
+from polygent_issuer.registry.schema import require_sqlite
 from polygent_issuer.terms import dates
 
 DISTRIBUTION: Final = "polygent-issuer"

@@ -11,11 +11,14 @@ from functools import cache
 from itertools import chain
 from typing import Final
 
+from polygent_issuer.errors import HomeProblem
 from polygent_issuer.registry.name_keys import rows_of_name
 from polygent_issuer.text import escape
 
 # "PLGI"; identifies the file, also for file(1).
 APPLICATION_ID: Final = 0x504C4749
+# The first version with STRICT tables.
+OLDEST_SQLITE: Final = (3, 37)
 
 # The tables whose rows the journal records, each with its key. The outbox is not recorded: it only
 # lists pending deliveries.
@@ -279,6 +282,21 @@ MIGRATIONS: Final[tuple[Statements, ...]] = (
     _TEAM,
 )
 """The migration at index N changes the tables from `user_version` N to N + 1."""
+
+
+def sqlite_version() -> tuple[int, ...]:
+    """Return the version of this Python's SQLite library."""
+    return sqlite3.sqlite_version_info
+
+
+def require_sqlite(version: tuple[int, ...]) -> None:
+    """Refuse a SQLite library that is too old for the tables (`sqlite_too_old`)."""
+    if version < OLDEST_SQLITE:
+        raise HomeProblem(
+            f"this Python has SQLite {'.'.join(map(str, version))}, but the registry needs 3.37",
+            hint="use a Python with a newer SQLite (python3 -m sqlite3 --version prints it)",
+            code="sqlite_too_old",
+        )
 
 
 def define_functions(connection: sqlite3.Connection) -> None:

@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from polygent_issuer.errors import HomeProblem, RegistryChanged
+from polygent_issuer.errors import RegistryChanged
 from polygent_issuer.files.queue import Queue
 from polygent_issuer.files.reading import irregular
 from polygent_issuer.hints import Hint, run
@@ -40,8 +40,6 @@ from polygent_issuer.text import escape
 
 BESIDE: Final = ("-journal", "-wal", "-shm")
 """The suffixes of the files that SQLite may create next to a database."""
-# The first version with STRICT tables.
-OLDEST_SQLITE: Final = (3, 37)
 
 # SQLite waits in C, where Ctrl-C has no effect; therefore it waits in short slices. In a longer one
 # it looks more and more rarely, ten times a second at the end.
@@ -50,21 +48,6 @@ _SLICE_PAGES: Final = 4096
 _MOST_PROBLEMS: Final = 100
 _MOST_OBJECTS: Final = 10_000
 _NAMED: Final = 3
-
-
-def sqlite_version() -> tuple[int, ...]:
-    """Return the version of this Python's SQLite library."""
-    return sqlite3.sqlite_version_info
-
-
-def require_sqlite(version: tuple[int, ...]) -> None:
-    """Refuse a SQLite library that is too old for the registry (`sqlite_too_old`)."""
-    if version < OLDEST_SQLITE:
-        raise HomeProblem(
-            f"this Python has SQLite {'.'.join(map(str, version))}, but the registry needs 3.37",
-            hint="use a Python with a newer SQLite (python3 -m sqlite3 --version prints it)",
-            code="sqlite_too_old",
-        )
 
 
 def pragmas(platform: str) -> tuple[str, ...]:
@@ -85,10 +68,7 @@ def pragmas(platform: str) -> tuple[str, ...]:
 
 
 class SqliteConnection(Connection):
-    """A connection to an existing file; it never creates one.
-
-    Each method translates an error of SQLite with `errors.translate`.
-    """
+    """A connection to an existing file; it never creates one."""
 
     def __init__(
         self,
@@ -113,15 +93,15 @@ class SqliteConnection(Connection):
             RegistryFailed: (`registry_failed`) when the system cannot open it, or when it or its
                 journal is not a regular file.
         """
-        require_sqlite(sqlite_version())
+        schema.require_sqlite(schema.sqlite_version())
         _require_regular(path)
         self.place = path if named is None else named
         self.file = path
         self._slices = max(1, math.ceil(busy_timeout / _SLICE))
         # A private copy has no other writers. `registry restore` writes to one in the registry's
         # folder while it has the registry's lock, for which the first one in the queue may wait.
-        folder = Path(os.path.realpath(path)).parent if named is None else None
-        self._queue = Queue(folder, busy_timeout)
+        self._folder = Path(os.path.realpath(path)).parent if named is None else None
+        self._busy_timeout = busy_timeout
         wait = min(busy_timeout, _SLICE).total_seconds()
         self._opened = _identity(path)
         mode = "ro&immutable=1" if immutable else "ro" if read_only else "rw"
@@ -150,15 +130,7 @@ class SqliteConnection(Connection):
             )
 
     def copy_into(self, path: Path, *, named: Path, then: Iterable[Change] = ()) -> None:
-        """Copy the whole database, as the open transaction sees it, to an empty file.
-
-        The file is not synced. An error of the copy is `output_failed` and names `named`.
-
-        Args:
-            path: the file.
-            named: the path for messages.
-            then: changes of the copy, each a statement with the sets of its parameters.
-        """
+        """Copy the pages of the whole database, as the open transaction sees it."""
         try:
             with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as copy:
                 # An incomplete copy is removed, so it needs no journal. This also keeps SQLite from
@@ -247,11 +219,14 @@ class SqliteConnection(Connection):
             raise translate(error, self.place) from error
         if nested:
             raise RegistryMisuse("a transaction of the registry is open already")
+        if sql == "BEGIN":
+            self.wait_for(sql).close()
+            return
+        queue = Queue(self._folder, self._busy_timeout)
         try:
-            is_first = sql == "BEGIN" or self._queue.enter()
-            (self.wait_for if is_first else self.run)(sql).close()
+            (self.wait_for if queue.enter() else self.run)(sql).close()
         finally:
-            self._queue.leave()
+            queue.leave()
 
     def begin_reading(self) -> None:
         """Begin a transaction that sees one snapshot; commits of others wait for it."""
@@ -318,11 +293,7 @@ class SqliteConnection(Connection):
         return tuple(str(row[1]) for row in self.stream(f"PRAGMA table_info({table})"))
 
     def schema_problems(self, version: int | None = None) -> tuple[str, ...]:
-        """Return a line for each table, index, view or trigger that is not as this tool creates it.
-
-        Args:
-            version: the version of the tables; default: that of this tool.
-        """
+        """Return a line for each object that is not as this tool creates it."""
         with closing(self.run(schema.STATEMENTS)) as cursor:
             return schema.differences(self.fetch(cursor, _MOST_OBJECTS), version)
 

@@ -10,7 +10,7 @@ from polygent_issuer import __version__
 from polygent_issuer.doctor import State, version_checks
 from polygent_issuer.doctor.context import NotChecked
 from polygent_issuer.errors import HomeProblem
-from polygent_issuer.registry.sqlite import sqlite_version
+from polygent_issuer.registry.schema import sqlite_version
 
 
 def test_the_tool_reports_its_version() -> None:

@@ -16,7 +16,8 @@ from polygent_issuer.files.queue import Queue
 from polygent_issuer.registry import Registry, customers
 from polygent_issuer.registry.engine import Connection
 from polygent_issuer.registry.errors import RegistryFailed, RegistryLocked, RegistryMisuse
-from polygent_issuer.registry.sqlite import SqliteConnection, pragmas, require_sqlite
+from polygent_issuer.registry.schema import require_sqlite
+from polygent_issuer.registry.sqlite import SqliteConnection, pragmas
 
 BRIEFLY = timedelta(milliseconds=50)
 
