@@ -12,7 +12,6 @@ from typing import Final, Self
 from polygent_issuer.hints import run
 from polygent_issuer.registry import (
     Customer,
-    JournalRow,
     KeyRecord,
     LicenseRecord,
     Reading,
@@ -23,6 +22,7 @@ from polygent_issuer.registry import (
     licenses,
 )
 from polygent_issuer.registry.errors import RegistryDamaged
+from polygent_issuer.registry.journal import JournalRow
 from polygent_issuer.terms import dates
 from polygent_issuer.verifier import License, jws
 from polygent_issuer.verifier.errors import LicenseError

@@ -16,7 +16,6 @@ from polygent_issuer.files import disk
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import (
     LicenseRecord,
-    OutboxRow,
     Reading,
     Registry,
     Writing,
@@ -24,6 +23,7 @@ from polygent_issuer.registry import (
     outbox,
 )
 from polygent_issuer.registry.errors import RegistryDamaged
+from polygent_issuer.registry.outbox import OutboxRow
 from polygent_issuer.text import escape
 
 _NAMED: Final = 50

@@ -1,15 +1,15 @@
 """The journal: an append-only log of all changes, whose rows form a hash chain."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.registry.engine import Params, marks, where_clause
 from polygent_issuer.registry.records import (
     Customer,
     Fields,
-    JournalRow,
     LicenseRecord,
     as_bytes,
     as_int,
@@ -31,6 +31,29 @@ HEAD_NOTED: Final = "head-noted"
 _OF_COPY: Final = f"event IN ('{BACKED_UP}', '{HEAD_NOTED}')"
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 _SELECT: Final = "SELECT seq, bytes, previous, hash FROM journal"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JournalRow:
+    """A row of the journal; `previous` and `hash` are SHA-256 in hex, `body` is the whole row.
+
+    A database server writes its user into `server_user`, which is not in the hash.
+    """
+
+    seq: int
+    at: datetime
+    event: str
+    operator: str
+    customer: str | None
+    license: str | None
+    kid: str | None
+    accepted: tuple[str, ...]
+    reason: str | None
+    details: Mapping[str, Any]
+    body: Mapping[str, Any]
+    previous: str
+    hash: str
+    server_user: str | None = None
 
 
 def rows(

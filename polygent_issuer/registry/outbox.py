@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from polygent_issuer.registry.licenses import CURRENT
-from polygent_issuer.registry.records import Fields, OutboxRow, reader, seconds, text
+from polygent_issuer.registry.records import Fields, reader, seconds, text
 from polygent_issuer.registry.transactions import Reading, Writing
 
 _OF_HOME: Final = "(outbox.home IS NULL OR outbox.home = ?)"
@@ -27,6 +27,20 @@ _BUNDLED: Final = f"""SELECT licenses.id AS id, customers.slug AS customer_slug,
     LEFT JOIN machines ON machines.id = licenses.machine_id
     WHERE outbox.folder = ? AND outbox.name IS NOT NULL AND {_OF_HOME}
     AND {CURRENT} ORDER BY outbox.license_id"""  # noqa: S608  # of our own
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutboxRow:
+    """A committed license whose file may not be delivered yet; `folder` None means stdout.
+
+    `home` is the id of the home that delivers it; any home does without one.
+    """
+
+    license_id: str
+    folder: str | None
+    name: str | None
+    at: datetime
+    home: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

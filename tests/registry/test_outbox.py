@@ -8,7 +8,6 @@ from support.registries import ACTOR, NOW, add_license, fill, license_id, writin
 
 from polygent_issuer.registry import (
     LicenseStatus,
-    OutboxRow,
     Reading,
     Registry,
     customers,
@@ -17,6 +16,7 @@ from polygent_issuer.registry import (
     outbox,
 )
 from polygent_issuer.registry.errors import RegistryMisuse, Taken
+from polygent_issuer.registry.outbox import OutboxRow
 
 
 def test_a_license_is_pending_until_it_is_cleared(registry: Registry) -> None:

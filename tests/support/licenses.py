@@ -20,7 +20,6 @@ from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.registry import (
     REGISTRY_FILE,
     Customer,
-    JournalRow,
     LicenseRecord,
     Machine,
     Reading,
@@ -34,6 +33,7 @@ from polygent_issuer.registry import (
     machines,
     outbox,
 )
+from polygent_issuer.registry.journal import JournalRow
 from polygent_issuer.verifier import License, Limits, Tier, jws
 from support.cli import Desk
 

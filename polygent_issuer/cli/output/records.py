@@ -8,8 +8,8 @@ from polygent_issuer.cli.output.json_text import hint_json
 from polygent_issuer.cli.output.layout import cut
 from polygent_issuer.cli.output.model import Block, Line, Style, Table
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.registry import JournalRow
 from polygent_issuer.registry.holds import hold_end, on_hold
+from polygent_issuer.registry.journal import JournalRow
 from polygent_issuer.terms import dates
 from polygent_issuer.text import escape
 

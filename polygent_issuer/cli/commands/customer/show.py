@@ -20,7 +20,8 @@ from polygent_issuer.cli.output.records import (
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.registry import Reading, journal, licenses, machines
 from polygent_issuer.registry.holds import on_hold
-from polygent_issuer.registry.records import Customer, Identity, JournalRow, LicenseRecord, Machine
+from polygent_issuer.registry.journal import JournalRow
+from polygent_issuer.registry.records import Customer, Identity, LicenseRecord, Machine
 from polygent_issuer.terms import dates
 
 _LAST_ROWS: Final = 10

@@ -18,7 +18,8 @@ from polygent_issuer.cli.output.result import Report
 from polygent_issuer.issuing.proposal import load_license
 from polygent_issuer.registry import customers, journal, keys, licenses, machines
 from polygent_issuer.registry.holds import on_hold
-from polygent_issuer.registry.records import Document, JournalRow, LicenseRecord
+from polygent_issuer.registry.journal import JournalRow
+from polygent_issuer.registry.records import Document, LicenseRecord
 from polygent_issuer.terms import dates
 
 
