@@ -196,9 +196,8 @@ def _list(parse: Callable[[list[str]], tuple[Any, ...]], example: str) -> Settin
     """Return the type of a list of texts that `parse` reads; errors name the dotted path."""
 
     def read(value: object, path: str) -> tuple[Any, ...]:
-        texts = [
-            _require(str, item, path, example) for item in _require(list, value, path, example)
-        ]
+        items = _require(list, value, path, example)
+        texts = [_require(str, item, path, example) for item in items]
         with prefixed(path):
             return parse(texts)
 

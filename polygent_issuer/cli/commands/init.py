@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from polygent_issuer import store_uri
 from polygent_issuer.cli import candidates, prompts
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.home_setup import make_home
-from polygent_issuer.cli.options.common import option
+from polygent_issuer.cli.options.common import OptionGroup, option
 from polygent_issuer.cli.output.json_text import at_home
 from polygent_issuer.cli.output.model import Fields, Line
 from polygent_issuer.cli.output.result import Report
@@ -54,15 +55,16 @@ _QUESTIONS: Final = {
 _KEYRING_TIMEOUT: Final = timedelta(seconds=3)
 
 
-def init(
-    invocation: Invocation,
-    *,
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewSettings(OptionGroup):
+    """The settings of a new home, as typed; None without the option."""
+
     issuer: Annotated[
         str | None, option("--issuer", "NAME", "Set the issuer name written into every license.")
-    ] = None,
+    ] = None
     operator: Annotated[
         str | None, option("--operator", "NAME", "Set your name in the journal (or none).")
-    ] = None,
+    ] = None
     upload_window: Annotated[
         str | None,
         option(
@@ -70,7 +72,7 @@ def init(
             "7d",
             "Set how long after issue servers accept a file (or unknown).",
         ),
-    ] = None,
+    ] = None
     store: Annotated[
         str | None,
         option(
@@ -79,23 +81,25 @@ def init(
             "Set the key store: keyring:, file:PATH or pkcs11:URI.",
             candidates.stores,
         ),
-    ] = None,
+    ] = None
     key_backup_folder: Annotated[
         str | None,
         option("--key-backup-folder", "DIR", "Set the folder for key backups (or none)."),
-    ] = None,
+    ] = None
     output: Annotated[
         str | None,
         option("--output", "DIR", "Set the folder for license files (or none).", short="-o"),
-    ] = None,
+    ] = None
     mail_from: Annotated[
         str | None, option("--mail-from", "ADDRESS", "Set the sender of mail drafts (or none).")
-    ] = None,
+    ] = None
     registry: Annotated[
         str | None,
         option("--registry", "URI", "Keep the registry in this PostgreSQL database, for a team."),
-    ] = None,
-) -> Report:
+    ] = None
+
+
+def init(invocation: Invocation, *, settings: NewSettings) -> Report:
     """Create a home folder with settings and registry.
 
     On a terminal it prompts for missing settings; otherwise it uses the defaults. An existing
@@ -104,21 +108,12 @@ def init(
     With --registry, issuer, upload window and plans are settings of the registry: the first home
     puts them there, and a further one uses them.
     """
-    answers = {
-        "issuer": issuer,
-        "operator": operator,
-        "upload_window": upload_window,
-        "store": store,
-        "key_backup_folder": key_backup_folder,
-        "output": output,
-        "mail_from": mail_from,
-        "registry": registry,
-    }
+    answers = asdict(settings)
     home = invocation.home_path
     create.require_room(home)
     values = _as_settings(answers)
     if invocation.interactive and not settings_path(home).exists():
-        values = _as_settings(_ask(answers, home, create.team_to_join(registry)))
+        values = _as_settings(_ask(answers, home, create.team_to_join(settings.registry)))
     folders = tuple(folder for key in _FOLDERS if (folder := _create_folder(key, values[key])))
     return _report(make_home(invocation, values), invocation.settings, folders)
 

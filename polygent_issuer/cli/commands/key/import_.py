@@ -107,10 +107,17 @@ def import_private(
     )
     stored = lifecycle.import_key(imported, label=name, store_uri=store, backup=backup)
     origin = "the source of the key" if key_file == "-" else escape(key_file)
-    if imported.plaintext:
-        invocation.warn(f"{origin} still has the key unencrypted; delete it securely")
     former = settings.stores.get(imported.kid, stored.uri)
-    if store_uri.stays(stored.uri) and not store_uri.stays(former):
-        invocation.warn(f"{former} still has the key; delete it there, too")
+    _warn_of_other_copies(invocation, origin if imported.plaintext else None, former, stored.uri)
     backup_file = origin if imported.is_backup else None
     return key_storage.stored_key(stored, "imported", origin_as_backup=backup_file)
+
+
+def _warn_of_other_copies(
+    invocation: Invocation, unencrypted: str | None, former: str, present: str
+) -> None:
+    """Warn of an unencrypted file with the key, and of a key store that it was in before."""
+    if unencrypted is not None:
+        invocation.warn(f"{unencrypted} still has the key unencrypted; delete it securely")
+    if store_uri.stays(present) and not store_uri.stays(former):
+        invocation.warn(f"{former} still has the key; delete it there, too")

@@ -30,6 +30,15 @@ from polygent_issuer.text import counted, escape
 from polygent_issuer.verifier import Key
 
 _MOST = 20
+_NewPublicKeys = Annotated[
+    list[Path] | None,
+    option(
+        "--public-key",
+        "FILE",
+        "Add the public keys of this PEM or JWKS file (repeatable).",
+        readable=False,
+    ),
+]
 
 
 def import_files(
@@ -40,15 +49,7 @@ def import_files(
     ],
     *,
     recursive: input_files.Recursive = False,
-    public_key: Annotated[
-        list[Path] | None,
-        option(
-            "--public-key",
-            "FILE",
-            "Add the public keys of this PEM or JWKS file (repeatable).",
-            readable=False,
-        ),
-    ] = None,
+    public_key: _NewPublicKeys = None,
     consents: consent.ConsentOptions,
     dry_run: Annotated[bool, flag("--dry-run", "Show what would be imported, then stop.")] = False,
     yes: consent.YesButFindings = False,
