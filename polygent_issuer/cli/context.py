@@ -119,13 +119,16 @@ class Invocation:
         Raises:
             RegistryDamaged: (`registry_damaged`) when one was changed by an edit.
         """
-        from polygent_issuer.home import team_settings
         from polygent_issuer.registry.errors import RegistryMissing
 
         try:
             registry = self.registry
         except RegistryMissing:
             return None
+        if self._team_rows == {}:  # as in most homes, which then import no editing of settings
+            return None
+        from polygent_issuer.home import team_settings
+
         if self._team_rows is None:
             return team_settings.read(registry)
         return team_settings.team_of(self._team_rows, registry.place)
