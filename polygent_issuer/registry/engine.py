@@ -11,6 +11,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
+from polygent_issuer.errors import HomeProblem
+from polygent_issuer.registry import schema
+from polygent_issuer.registry.errors import display_place
 from polygent_issuer.registry.records import Row, Value
 
 if TYPE_CHECKING:
@@ -101,6 +104,17 @@ class Connection(ABC):
     @abstractmethod
     def tables(self) -> int:
         """Return the version of the tables: the number of migrations so far."""
+
+    def require_known(self, version: int) -> None:
+        """Refuse tables that a later version of this tool wrote (`registry_newer`)."""
+        known = len(schema.MIGRATIONS)
+        if version > known:
+            raise HomeProblem(
+                f"the registry {display_place(self.place)} was written by a newer polygent-issue "
+                f"(its tables have version {version}; this tool supports {known})",
+                hint="update this tool to that version",
+                code="registry_newer",
+            )
 
     @abstractmethod
     def moved_to(self) -> str | None:

@@ -112,18 +112,6 @@ def exists(place: Place) -> HomeProblem:
     )
 
 
-def require_known(place: Place, version: int) -> None:
-    """Refuse tables that a later version of this tool wrote (`registry_newer`)."""
-    known = len(schema.MIGRATIONS)
-    if version > known:
-        raise HomeProblem(
-            f"the registry {display_place(place)} was written by a newer polygent-issue "
-            f"(its tables have version {version}; this tool supports {known})",
-            hint="update this tool to that version",
-            code="registry_newer",
-        )
-
-
 def is_busy(error: Exception) -> bool:
     """Return whether another connection has a lock that the statement needs."""
     return _primary(error) in _BUSY

@@ -43,7 +43,6 @@ from polygent_issuer.registry.errors import (
     RegistryMisuse,
     damaged,
     exists,
-    require_known,
 )
 from polygent_issuer.registry.postgres_errors import FOREIGN, translate
 from polygent_issuer.registry.records import Row, Value
@@ -107,7 +106,7 @@ def open_database(place: str, *, busy_timeout: timedelta, migrate: bool) -> "Pos
     connection = PostgresConnection(place, busy_timeout=busy_timeout)
     with connection.closed_on_error():
         version = connection.tables()
-        require_known(place, version)
+        connection.require_known(version)
         if migrate:
             postgres_tables.require_newest(place, version)
     return connection
@@ -211,7 +210,7 @@ class PostgresConnection(Connection):
     def require_current(self) -> None:
         """Check that the tables have the version of this tool."""
         version = 0 if self.state is None else self.state.version
-        require_known(self.place, version)
+        self.require_known(version)
         if version != len(schema.MIGRATIONS):
             raise damaged(self.place, "has tables of another version")
 

@@ -12,7 +12,6 @@ from polygent_issuer.registry.errors import (
     RegistryMissing,
     damaged,
     display_place,
-    require_known,
     tampered,
 )
 from polygent_issuer.registry.records import text as as_text
@@ -81,7 +80,7 @@ def upgrade(connection: Connection, note: Callable[[], None]) -> int:
     connection.begin_writing()
     try:
         version = connection.tables()
-        require_known(connection.place, version)
+        connection.require_known(version)
         if version < len(schema.MIGRATIONS):
             _upgrade(connection, version)
             note()

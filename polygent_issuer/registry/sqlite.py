@@ -31,7 +31,6 @@ from polygent_issuer.registry.errors import (
     exists,
     is_busy,
     not_copied,
-    require_known,
     tampered,
     translate,
 )
@@ -343,7 +342,7 @@ class SqliteConnection(Connection):
             raise damaged(
                 self.place, f"is damaged: its tables have the impossible version {version}"
             )
-        require_known(self.place, version)
+        self.require_known(version)
 
     def require_current(self) -> None:
         """Refuse a file in which a table, index, view or trigger is missing, changed or added."""
