@@ -23,6 +23,7 @@ from polygent_issuer.doctor.context import (
     State,
     Verdict,
     not_checked,
+    ok,
     refused,
 )
 from polygent_issuer.doctor.server_checks import of_server
@@ -58,13 +59,14 @@ class Examination:
 
 def _keyring(context: DoctorContext) -> Verdict:
     """Probe the keyring even if the settings or the registry cannot be read."""
-    settings, usable = Settings(), None
+    settings, usable, may_sign = Settings(), None, True
     try:
         settings = context.settings
         usable = key_checks.usable(context.known_keys)
+        may_sign = context.may_sign
     except (NotChecked, IssuerError):
         pass
-    needed = key_checks.is_needed(settings, usable)
+    needed = may_sign and key_checks.is_needed(settings, usable)
     return key_checks.keyring(
         needed=needed, timeout=min(settings.keyring_timeout, context.patience)
     )
@@ -82,6 +84,12 @@ def _key_files(context: DoctorContext) -> Verdict | tuple[Verdict, ...]:
     return home_checks.exposed(
         partial(require_unexposed, path, "key file") for path in paths
     ) or home_checks.private_files(paths)
+
+
+def _private_keys(context: DoctorContext) -> Verdict | tuple[Verdict, ...]:
+    if not context.may_sign:
+        return ok("not needed by your roles in the registry")
+    return key_checks.private_keys(context.known_keys, context.settings)
 
 
 CHECKS: Final[Mapping[str, Check]] = {
@@ -130,7 +138,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "active-key": lambda c: key_checks.active(c.known_keys),
     "keyring": _keyring,
     "keyring-choice": lambda c: key_checks.keyring_overrides(c.environ),
-    "key": lambda c: key_checks.private_keys(c.known_keys, c.settings),
+    "key": _private_keys,
     "key-backup": lambda c: key_checks.backups(c.known_keys, c.settings, c.home),
     "compromised-key": lambda c: key_checks.compromised(c.known_keys, c.current_registry),
 }

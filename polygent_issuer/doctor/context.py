@@ -24,6 +24,7 @@ from polygent_issuer.home.registry_place import registry_place
 from polygent_issuer.home.settings import Loaded, Settings
 from polygent_issuer.registry import REGISTRY_FILE, KeyRecord, Registry, keys
 from polygent_issuer.registry.errors import Place
+from polygent_issuer.registry.roles import Role
 from polygent_issuer.registry.server_facts import ServerFacts
 from polygent_issuer.registry.sqlite_file import require_safe
 
@@ -192,6 +193,12 @@ class DoctorContext:
         """Every pinned key."""
         with self.current_registry.reading(checked=False) as db:
             return keys.every(db)
+
+    @property
+    def may_sign(self) -> bool:
+        """False for an auditor of a team's registry, who needs no private key."""
+        registry = self.current_registry
+        return registry.allows(Role.ISSUER) or registry.allows(Role.KEY_ADMIN)
 
     @_opened("the server cannot be asked")
     def server(self) -> ServerFacts:

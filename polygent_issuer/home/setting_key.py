@@ -1,6 +1,6 @@
 """The dotted keys with which `config show` and `config set` name settings."""
 
-from polygent_issuer.hints import run
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.setting_types import KINDS, SettingType, invalid, refuse_unknown
 from polygent_issuer.home.settings import BY_KID, KEYS, KID, TABLES
 from polygent_issuer.text import escape
@@ -20,7 +20,8 @@ def kind_of(dotted: str) -> SettingType:
         return KEYS[first].kind
     if first in BY_KID:
         if len(rest) != 1 or not KID.fullmatch(rest[0]):
-            raise invalid(escape(dotted), f"must be {first}.KID", run("key", "list"))
+            hint = Hint(run("key", "show", "LABEL"), " prints the whole KID")
+            raise invalid(escape(dotted), f"must be {first}.KID with the whole KID of a key", hint)
         return BY_KID[first]
     if len(rest) != 2:  # noqa: PLR2004 - the plan and its key
         keys = ", ".join(KINDS)

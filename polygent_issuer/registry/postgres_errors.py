@@ -40,16 +40,30 @@ _FAILURES: Final = (
     pg.IdleInTransactionSessionTimeout,
 )
 _CREDENTIALS: Final = "keep it in ~/.pgpass (mode 0600), or use a client certificate"
+_AUTHORITY: Final = (
+    "the certificate of its authority belongs in ~/.postgresql/root.crt, or name its file in "
+    "the URI: sslrootcert=FILE"
+)
 _ACCOUNT: Final = "ask the database's administrator for an account (polygent-issue help team)"
 _NAME: Final = "check the name in the URI"
+_ALLOWED: Final = (
+    "check the user (PGUSER) and the database in the URI; the database's administrator allows "
+    "them in pg_hba.conf"
+)
 _FREE: Final = "wait for others, or raise max_connections; then run the command again"
 _WAIT: Final = "wait until the server runs, then run the command again"
 # An error before the session begins has no code, and does not quote stored text.
 _REFUSED: Final = (
+    (
+        "password authentication failed",
+        "check the user (PGUSER) and the password in ~/.pgpass (mode 0600)",
+    ),
     ("password", _CREDENTIALS),
     ("role ", _ACCOUNT),
-    ("pg_hba", _ACCOUNT),
-    ("certificate", "name the file of its certificate authority in the URI: sslrootcert=FILE"),
+    ("permission denied", _ACCOUNT),
+    ("pg_hba", _ALLOWED),
+    ("does not match host name", "name the host in the URI as the server's certificate does"),
+    ("certificate", _AUTHORITY),
     ("too many", _FREE),
     ("connection slots", _FREE),
     ("database ", _NAME),
@@ -60,7 +74,9 @@ _REFUSED: Final = (
     ("read-only", "name the primary in the URI, or wait until there is one"),
 )
 _LOST: Final = ("08", "57P")
-_NETWORK: Final = "check the network and the server, then run the command again: "
+_NETWORK: Final = Hint(
+    "check the network and the server (", run("doctor"), "), then run the command again"
+)
 _LONGEST: Final = 200
 _HINTS: Final[tuple[tuple[type[psycopg.Error], str, str], ...]] = (
     (
@@ -145,7 +161,7 @@ def unreachable(error: psycopg.Error, place: str) -> RegistryFailed:
     hint = next((text for part, text in _REFUSED if part in reason), None)
     return RegistryFailed(
         f"cannot reach the registry {display_place(place)}: {escape(reason)}",
-        hint=hint or Hint(_NETWORK, run("doctor")),
+        hint=hint or _NETWORK,
     )
 
 
@@ -162,9 +178,7 @@ def failed(error: psycopg.Error, place: str) -> RegistryFailed:
         message = f"the connection to the registry {where} was lost"
     else:
         message = f"cannot use the registry {where}"
-    return RegistryFailed(
-        f"{message} ({code})" if code else message, hint=Hint(_NETWORK, run("doctor"))
-    )
+    return RegistryFailed(f"{message} ({code})" if code else message, hint=_NETWORK)
 
 
 def _state(error: Exception) -> str:

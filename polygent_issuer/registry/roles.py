@@ -138,7 +138,7 @@ def missing(place: Place, role: str, user: str) -> HomeProblem:
     """Return the error for a user without a role (`registry_role`)."""
     group = next((each.group for each in GROUPS if each.role == role), None)
     user = escape(user)
-    how = "only the owner of the schema polygent can do this"
+    how = "run it as the owner of the schema polygent (PGUSER, or the user in the URI)"
     if group is not None:
         how = f"the database's administrator can run: GRANT {group} TO {user}"
     return HomeProblem(
@@ -149,6 +149,8 @@ def missing(place: Place, role: str, user: str) -> HomeProblem:
     )
 
 
+# A GRANT of a group that already has it would print a notice.
+_BEGIN: Final = "BEGIN;\nSET LOCAL client_min_messages = warning;"
 _KINDS: Final = ("TABLES", "SEQUENCES", "ROUTINES")
 _HEAD: Final = """\
 -- The roles of a Polygent registry in PostgreSQL. Read this, then run it in the database of the
@@ -179,7 +181,7 @@ def sql() -> str:
     """Return the SQL that creates the groups and grants their privileges; it can be run again."""
     groups = [each.group for each in GROUPS]
     return "\n".join(
-        [_HEAD, "BEGIN;", *_creation(groups), *_revocation(groups), *_grants(), "", "COMMIT;", ""]
+        [_HEAD, _BEGIN, *_creation(groups), *_revocation(groups), *_grants(), "", "COMMIT;", ""]
     )
 
 

@@ -4,12 +4,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from support.cli import Desk
 from support.databases import Databases
 from support.postgres import Cluster, cluster
 
 from polygent_issuer.registry import REGISTRY_FILE
+from polygent_issuer.registry.postgres_errors import unreachable
 
 pytestmark = [pytest.mark.slow, pytest.mark.sqlite("moves the file itself")]
 
@@ -78,11 +80,32 @@ def test_a_wrong_password(team: Desk, postgres: Cluster, monkeypatch: pytest.Mon
     (team.folder / "pgpass").chmod(0o600)
     message = refused(team, "customer", "list")
     assert "password authentication failed" in message
-    assert "~/.pgpass" in message
+    assert "check the user (PGUSER) and the password in ~/.pgpass" in message
     use(team, f"postgresql://ada:{SECRET.replace(' ', '')}@db.example/x")
     outcome = team.run("customer", "list")
     assert outcome.code == 3
     assert "sesame" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("reason", "hint"),
+    [
+        ('FATAL:  permission denied for database "x"', "ask the database's administrator"),
+        ('FATAL:  no pg_hba.conf entry for host "::1", database "x"', "check the user (PGUSER)"),
+        (
+            'server certificate for "a" (and 1 other name) does not match host name "b"',
+            "as the server's certificate does",
+        ),
+        ('root certificate file "/x" does not exist', "sslrootcert=FILE"),
+        ("SSL error: certificate verify failed", "sslrootcert=FILE"),
+        ("Connection refused", "(polygent-issue doctor), then run the command again"),
+    ],
+    ids=["connect", "rules", "host", "root", "authority", "network"],
+)
+def test_the_hint_for_a_refused_connection(reason: str, hint: str) -> None:
+    """It names what puts this reason right, not what another reason with the same word needs."""
+    error = psycopg.OperationalError(f"connection to server failed: {reason}")
+    assert hint in (unreachable(error, "postgresql://db.example/x").hint or "")
 
 
 def test_a_server_that_is_down(desk: Desk) -> None:
@@ -119,7 +142,10 @@ def test_a_second_home_joins(team: Desk, tmp_path: Path) -> None:
     other = Desk(tmp_path / "other")
     other.output.mkdir(parents=True)
     argv = ("init", "--output", str(other.output), "--registry", str(team.registry))
-    other.ok(*argv)
+    kid = team.ok("key", "list", "--json").json["keys"][0]["kid"]
+    joined = other.ok(*argv).text
+    assert f" config set stores.{kid} URI\n" in joined
+    assert "key generate" not in joined
     assert "Acme GmbH" in other.ok("customer", "list").text
     for desk in (team, other):
         assert "already exists" in refused(desk, *argv)

@@ -129,6 +129,7 @@ def test_the_roles_of_the_user_are_named(tmp_path: Path, postgres: Cluster) -> N
     result = look(desk, "roles")
     message = "auditor has auditor; not issuer, key-admin, manager"
     assert (result["state"], result["message"]) == ("ok", message)
+    assert look(desk, "key")["message"] == "not needed by your roles in the registry"
     for user, end in (("owner", "is the owner"), ("postgres", "is a superuser")):
         with set_aside(desk, postgres.uri(database, user)):
             result = look(desk, "roles")

@@ -26,6 +26,8 @@ from polygent_issuer.home.settings_editing import default_text
 from polygent_issuer.home.team_settings import is_shared
 from polygent_issuer.keys.signer import Presence
 from polygent_issuer.keys.signing import presence
+from polygent_issuer.registry import Registry, keys
+from polygent_issuer.registry.roles import Role
 from polygent_issuer.text import escape
 
 _FOLDERS: Final = ("key_backup_folder", "output")
@@ -115,18 +117,36 @@ def init(invocation: Invocation, *, settings: NewSettings) -> Report:
     if invocation.interactive and not settings_path(home).exists():
         values = _as_settings(_ask(answers, home, create.team_to_join(settings.registry)))
     folders = tuple(folder for key in _FOLDERS if (folder := _create_folder(key, values[key])))
-    return _report(make_home(invocation, values), invocation.settings, folders)
+    created = make_home(invocation, values)
+    settings = invocation.settings
+    next_words = _next_in_team(invocation.registry) if settings.registry else ()
+    return _report(created, settings, folders, next_words or _first_key(settings))
 
 
-def _report(home: CreatedHome, settings: Settings, folders: tuple[Path, ...]) -> Report:
+def _next_in_team(registry: Registry) -> tuple[str, ...]:
+    """Return the next command of a home that joins a registry with keys; empty without a key."""
+    with registry.reading(checked=False) as db:
+        key = keys.active(db)
+    if key is None:
+        return ()
+    if registry.allows(Role.ISSUER):
+        return "config", "set", f"stores.{key.kid}", "URI"
+    return ("doctor",)
+
+
+def _first_key(settings: Settings) -> tuple[str, ...]:
+    if store_uri.is_service(settings.store):
+        return "key", "import", settings.store
+    if store_uri.stays(settings.store):
+        return "key", "generate", "--no-backup"
+    return "key", "generate", *(() if settings.key_backup_folder else ("--backup", "FILE"))
+
+
+def _report(
+    home: CreatedHome, settings: Settings, folders: tuple[Path, ...], next_words: tuple[str, ...]
+) -> Report:
     """Report the path of the home, the settings that `init` prompts for, and the next command."""
     file, window = str(settings_path(home.folder)), settings.upload_window
-    backup: tuple[str, ...] = () if settings.key_backup_folder else ("--backup", "FILE")
-    if store_uri.stays(settings.store):
-        backup = ("--no-backup",)
-    next_words = "key", "generate", *backup
-    if store_uri.is_service(settings.store):
-        next_words = "key", "import", settings.store
     next_command = str(at_home(run(*next_words)))
     backups, output = _text(settings.key_backup_folder), _text(settings.output)
     members = {
