@@ -171,6 +171,7 @@ def test_different_commands_at_once(desk: Desk, forks: Forks) -> None:
     judge(desk, licenses=6 * ROUNDS, current=3 * ROUNDS)
     written = events(desk) - before
     assert 1 <= written.pop("key-activated") <= ROUNDS  # no row if the key is active already
+    assert written.pop("settings-changed", 0) <= ROUNDS  # only a team's are in the registry
     one_each = ("signed", "renewed", "reissued", "retired")
     assert written == {"customer-edited": ROUNDS} | {f"license-{e}": ROUNDS for e in one_each}
     assert desk.ok("config", "show").code == 0

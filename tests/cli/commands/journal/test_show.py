@@ -31,6 +31,7 @@ def _events(books: Books, *argv: str) -> list[str]:
     return [f"{row['event']} {row['customer']}" for row in rows]
 
 
+@pytest.mark.sqlite("a database also has the user of its server")
 def test_the_newest_row_is_last(filled: Books) -> None:
     """Each row has actor, event, time, customer, reason and accepted findings."""
     lines = [" ".join(line.split()) for line in filled.desk.ok("journal", "show").text.splitlines()]
