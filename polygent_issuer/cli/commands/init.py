@@ -118,9 +118,9 @@ def init(invocation: Invocation, *, settings: NewSettings) -> Report:
         values = _as_settings(_ask(answers, home, create.team_to_join(settings.registry)))
     folders = tuple(folder for key in _FOLDERS if (folder := _create_folder(key, values[key])))
     created = make_home(invocation, values)
-    settings = invocation.settings
-    next_words = _next_in_team(invocation.registry) if settings.registry else ()
-    return _report(created, settings, folders, next_words or _first_key(settings))
+    effective = invocation.settings
+    next_words = _next_in_team(invocation.registry) if effective.registry else ()
+    return _report(created, effective, folders, next_words or _first_key(effective))
 
 
 def _next_in_team(registry: Registry) -> tuple[str, ...]:
