@@ -19,6 +19,8 @@ _SETTINGS: Final = {
     "client_encoding": "UTF8",
     "bytea_output": "hex",
     "standard_conforming_strings": "on",
+    # A COMMIT that did not wait for its standby has a warning, which a user's setting would hide.
+    "client_min_messages": "warning",
     # The server notices within half a minute that a computer is gone, and releases its lock.
     "tcp_keepalives_idle": 10,
     "tcp_keepalives_interval": 5,

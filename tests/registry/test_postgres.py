@@ -1,5 +1,6 @@
 """A registry in PostgreSQL."""
 
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from support.postgres import Cluster
 from support.registries import ACTOR, NOW, REGISTRY_ID, new_registry, writing
 
 from polygent_issuer.registry import Registry, journal_check, outbox
+from polygent_issuer.registry.database import connect
 from polygent_issuer.registry.errors import RegistryLocked, RegistryMisuse
 from polygent_issuer.registry.records import as_int
 
@@ -89,3 +91,12 @@ def test_a_connection_that_was_lost_while_idle_waits_in_vain_and_is_usable(
             with writing(other), pytest.raises(RegistryMisuse), writing(other):
                 pass
     databases.take_back_all()
+
+
+def test_no_setting_of_a_user_hides_the_warning_of_a_commit(postgres: Cluster) -> None:
+    """Otherwise a COMMIT that its standby has not confirmed would be reported as durable."""
+    uri = postgres.uri(name := postgres.create())
+    postgres.execute(f"ALTER DATABASE {name} SET client_min_messages = error")
+    with closing(connect(uri)) as connection:
+        _, row = connection.first("SHOW client_min_messages")
+    assert row == ("warning",)

@@ -73,6 +73,9 @@ def test_a_server_without_a_trusted_certificate_is_refused(certificate: Path, po
     assert "certificate" in refused(f"postgresql://postgres@localhost:{port}/postgres")
     other = f"postgresql://postgres@127.0.0.1:{port}/postgres?sslrootcert={certificate}"
     assert "does not match" in refused(other)
+    addressed = "host=/nowhere&hostaddr=127.0.0.1"
+    posing = f"postgresql://postgres@/postgres?{addressed}&port={port}&sslrootcert={certificate}"
+    assert "does not match" in refused(posing)
     mixed = f"postgresql://postgres@/postgres?host=/nowhere,localhost&port={port},{port}"
     assert "certificate" in refused(mixed)
 
