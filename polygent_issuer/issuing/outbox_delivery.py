@@ -121,7 +121,8 @@ def sweep(db: Reading, folder: Path, prefix: str) -> None:
 def is_vouched(db: Reading, record: LicenseRecord, folder: str, name: str | None) -> bool:
     """Return whether the journal confirms this place, key and file, and the file verifies.
 
-    A `name` that is hidden, is a path, or contains control characters is never confirmed.
+    A `name` that is hidden, is a path, or contains control characters is never confirmed; nor is
+    a place that another user of a team's database recorded, who could give it to any home.
     """
     # Imported late (40 ms): most commands have nothing undelivered.
     from polygent_issuer.issuing.proposal import load_license  # noqa: PLC0415
@@ -134,7 +135,7 @@ def is_vouched(db: Reading, record: LicenseRecord, folder: str, name: str | None
         issue = journal.intact_issue(db, record.id, customer=license_.sub)
     except IssuerError:
         return False
-    if issue is None or issue.kid != record.kid:
+    if issue is None or issue.kid != record.kid or not db.is_own(issue.server_user):
         return False
     digests, place = issue.body.get("files"), issue.details.get("to")
     digest = sha256(record.file).hexdigest()

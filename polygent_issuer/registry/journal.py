@@ -31,6 +31,7 @@ HEAD_NOTED: Final = "head-noted"
 _OF_COPY: Final = f"event IN ('{BACKED_UP}', '{HEAD_NOTED}')"
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 _SELECT: Final = "SELECT seq, bytes, previous, hash FROM journal"
+_WITH_USER: Final = "SELECT seq, bytes, previous, hash, server_user FROM journal"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,8 +87,7 @@ def rows(
     if events:
         conditions.append((f"event IN ({marks(events)})", tuple(events)))
     clause, params = where_clause(conditions)
-    sql = f"SELECT seq, bytes, previous, hash, server_user FROM journal {clause}ORDER BY seq"  # noqa: S608
-    return db.each(_journal_row, sql, params)
+    return db.each(_journal_row, f"{_WITH_USER} {clause}ORDER BY seq", params)
 
 
 def containing(db: Reading, text: str) -> Iterator[JournalRow]:
@@ -136,7 +136,7 @@ def intact_issue(db: Reading, license_id: str, *, customer: str) -> JournalRow |
         customer: the slug in the signed license, which an edit of the registry cannot change.
     """
     where = "WHERE customer = ? AND license = ? ORDER BY seq LIMIT 1"
-    issue = db.one(_journal_row, f"{_SELECT} {where}", (customer, license_id))
+    issue = db.one(_journal_row, f"{_WITH_USER} {where}", (customer, license_id))
     if issue is None:
         return None
     sql = "SELECT previous, bytes, hash FROM journal WHERE seq IN (?, ? + 1) ORDER BY seq"

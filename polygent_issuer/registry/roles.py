@@ -133,6 +133,11 @@ class Session:
     user: str
     roles: tuple[Role, ...]
 
+    def is_of(self, user: str) -> bool:
+        """Return whether a user, as the journal names it, is that of the connection."""
+        quoted = user.replace('"', '""')
+        return self.user in (user, f'"{quoted}"')
+
 
 def missing(place: Place, role: str, user: str) -> HomeProblem:
     """Return the error for a user without a role (`registry_role`)."""

@@ -160,6 +160,11 @@ class Reading:
         _, row = self._first(sql, params)
         return None if row is None else self._build(read, sql, row, row[0])
 
+    def is_own(self, server_user: str | None) -> bool:
+        """Return whether the user of the connection wrote a journal row; True if no server did."""
+        session = self._connection.session()
+        return session is None or server_user is None or session.is_of(server_user)
+
     def columns(self, table: str) -> tuple[str, ...]:
         """Return the columns of a table in their order; empty without such a table."""
         self._require_open()

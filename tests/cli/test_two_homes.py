@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from support.cli import Desk
 from support.postgres import Cluster
+from support.registries import tampering
 from support.team import killed_before_delivery, team
 
 from polygent_issuer.home import home_id
@@ -55,6 +56,24 @@ def test_only_the_home_that_issued_a_license_delivers_it(desks: tuple[Desk, Desk
     ada.ok(*sign(ada, "Cog"))
     assert len(licenses_in(ada.output)) == 2
     assert pending(ben) == []
+
+
+def test_no_home_delivers_what_another_user_issued(
+    desks: tuple[Desk, Desk],
+) -> None:
+    """An issuer could give a row to another home, so that it writes a file at any place there."""
+    ada, _ = desks
+    killed_before_delivery(ada, *sign(ada, "Acme"))
+    value = ada.ok("config", "show", "registry", "--json").json["settings"]["registry"]["value"]
+    with tampering(value) as raw:
+        raw.execute("UPDATE journal SET server_user = 'mallory' WHERE license IS NOT NULL")
+    assert "may not have reached" in ada.ok(*sign(ada, "Bolt")).err
+    assert len(licenses_in(ada.output)) == 1
+    assert pending(ada) == [home_id.read(ada.home)]
+    with tampering(value) as raw:
+        raw.execute("UPDATE journal SET server_user = 'postgres' WHERE license IS NOT NULL")
+    ada.ok(*sign(ada, "Cog"))
+    assert (len(licenses_in(ada.output)), pending(ada)) == (3, [])
 
 
 def test_the_next_batch_delivers_what_its_home_issued(desks: tuple[Desk, Desk]) -> None:
