@@ -6,6 +6,7 @@
 """
 
 from polygent_issuer.registry.database import REGISTRY_FILE, Registry
+from polygent_issuer.registry.reading import Reading
 from polygent_issuer.registry.records import (
     Actor,
     Customer,
@@ -18,7 +19,7 @@ from polygent_issuer.registry.records import (
     LicenseStatus,
     Machine,
 )
-from polygent_issuer.registry.transactions import Reading, Writing
+from polygent_issuer.registry.writing import Writing
 
 __all__ = [
     "REGISTRY_FILE",

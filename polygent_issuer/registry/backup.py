@@ -36,10 +36,11 @@ from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry
 from polygent_issuer.registry.engine import Change
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMissing
 from polygent_issuer.registry.journal_check import JournalCheck, JournalHead
+from polygent_issuer.registry.reading import Reading
 from polygent_issuer.registry.records import text
 from polygent_issuer.registry.sqlite import BESIDE, SqliteConnection
 from polygent_issuer.registry.sqlite_file import migrate_file
-from polygent_issuer.registry.transactions import Reading, Writing
+from polygent_issuer.registry.writing import Writing
 from polygent_issuer.text import escape
 
 

@@ -27,8 +27,9 @@ from polygent_issuer.findings import Finding
 from polygent_issuer.registry import journal, outbox
 from polygent_issuer.registry.database import Registry
 from polygent_issuer.registry.journal import clock_behind_finding
+from polygent_issuer.registry.reading import Reading
 from polygent_issuer.registry.records import Actor
-from polygent_issuer.registry.transactions import Reading, Writing
+from polygent_issuer.registry.writing import Writing
 
 _Decision = TypeVar("_Decision")
 _Written = TypeVar("_Written")

@@ -16,8 +16,9 @@ from polygent_issuer.registry.name_keys import (
     name_keys,
     one_letter_apart,
 )
+from polygent_issuer.registry.reading import Reading
 from polygent_issuer.registry.records import Row, Value, as_int, text
-from polygent_issuer.registry.transactions import Reading, Writing
+from polygent_issuer.registry.writing import Writing
 
 _COLUMNS: Final = ("customer_id", "words", "legal_form", "letters", "letters_reversed")
 _MOST_COUNTED: Final = 500

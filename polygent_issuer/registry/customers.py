@@ -16,6 +16,7 @@ from polygent_issuer.registry.customer_names import text_range
 from polygent_issuer.registry.engine import Params, in_chunks, marks
 from polygent_issuer.registry.errors import NAMED, Taken, ambiguous, give_one_of, not_found
 from polygent_issuer.registry.name_keys import name_keys
+from polygent_issuer.registry.reading import Reading
 from polygent_issuer.registry.records import (
     Customer,
     Value,
@@ -25,7 +26,7 @@ from polygent_issuer.registry.records import (
     reader,
     text,
 )
-from polygent_issuer.registry.transactions import Reading, Writing
+from polygent_issuer.registry.writing import Writing
 from polygent_issuer.text import (
     SLUG_LENGTH,
     escape,

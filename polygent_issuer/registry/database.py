@@ -18,8 +18,9 @@ from polygent_issuer.registry.errors import (
     damaged,
     display_place,
 )
+from polygent_issuer.registry.reading import Reading
 from polygent_issuer.registry.records import Actor, as_bytes, json_object
-from polygent_issuer.registry.transactions import Reading, Writing
+from polygent_issuer.registry.writing import Writing
 from polygent_issuer.registry_uri import is_database
 from polygent_issuer.text import escape
 

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from polygent_issuer.registry.customers import edit
 from polygent_issuer.registry.records import Customer, LicenseRecord, Value, moment_text
-from polygent_issuer.registry.transactions import Writing
+from polygent_issuer.registry.writing import Writing
 from polygent_issuer.terms import dates
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.registry.engine import Params, marks, where_clause
+from polygent_issuer.registry.reading import Reading
 from polygent_issuer.registry.records import (
     Customer,
     Fields,
@@ -21,7 +22,6 @@ from polygent_issuer.registry.records import (
     text,
 )
 from polygent_issuer.registry.row_check import chain_hash
-from polygent_issuer.registry.transactions import Reading
 from polygent_issuer.terms import dates
 
 # The events that only record a copy, not a change.

@@ -36,6 +36,7 @@ from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import customer_names, schema, seals
 from polygent_issuer.registry.database import Registry
 from polygent_issuer.registry.errors import RegistryLocked
+from polygent_issuer.registry.reading import Reading
 from polygent_issuer.registry.records import Row
 from polygent_issuer.registry.row_check import (
     GENESIS,
@@ -45,7 +46,6 @@ from polygent_issuer.registry.row_check import (
     row_digests,
 )
 from polygent_issuer.registry.seals import CheckedSeal
-from polygent_issuer.registry.transactions import Reading
 from polygent_issuer.terms import dates
 from polygent_issuer.text import escape, escape_short
 

@@ -9,6 +9,7 @@ from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.registry.customers import require_text
 from polygent_issuer.registry.errors import Taken, ambiguous, not_found
 from polygent_issuer.registry.licenses import CURRENT
+from polygent_issuer.registry.reading import Reading
 from polygent_issuer.registry.records import (
     KeyRecord,
     KeyUse,
@@ -19,7 +20,7 @@ from polygent_issuer.registry.records import (
     seconds,
     text,
 )
-from polygent_issuer.registry.transactions import Reading, Writing
+from polygent_issuer.registry.writing import Writing
 from polygent_issuer.terms import dates
 from polygent_issuer.text import escape, escape_short, nearest
 

@@ -12,6 +12,7 @@ from polygent_issuer.registry import customers
 from polygent_issuer.registry.customer_names import text_range
 from polygent_issuer.registry.engine import Params, in_chunks, marks, where_clause
 from polygent_issuer.registry.errors import NAMED, ambiguous, not_found
+from polygent_issuer.registry.reading import Reading
 from polygent_issuer.registry.records import (
     Customer,
     Fields,
@@ -25,7 +26,7 @@ from polygent_issuer.registry.records import (
     text,
     whole_seconds,
 )
-from polygent_issuer.registry.transactions import Reading, Writing
+from polygent_issuer.registry.writing import Writing
 from polygent_issuer.text import escape, escape_short, nearest
 
 _SELECT: Final = """SELECT id, customer_id,

@@ -10,6 +10,7 @@ from polygent_issuer.registry import customers
 from polygent_issuer.registry.customers import require_text
 from polygent_issuer.registry.engine import Params
 from polygent_issuer.registry.errors import Taken, not_found
+from polygent_issuer.registry.reading import Reading
 from polygent_issuer.registry.records import (
     Customer,
     Document,
@@ -26,7 +27,7 @@ from polygent_issuer.registry.records import (
     moment_text,
     reader,
 )
-from polygent_issuer.registry.transactions import Reading, Writing
+from polygent_issuer.registry.writing import Writing
 from polygent_issuer.text import escape, nearest, nfc, numbered
 
 SELECT: Final = """SELECT id, customer_id, label, fingerprint, hostname, components, since,

@@ -7,9 +7,10 @@ from polygent_issuer.registry import customer_names
 from polygent_issuer.registry.customers import by_id
 from polygent_issuer.registry.holds import Hold, columns_of, merged_hold
 from polygent_issuer.registry.machines import numbered_label, of, remember
+from polygent_issuer.registry.reading import Reading
 from polygent_issuer.registry.records import Customer, Machine, Value, as_int, canonical, text
 from polygent_issuer.registry.schema import JOURNALED
-from polygent_issuer.registry.transactions import Reading, Writing
+from polygent_issuer.registry.writing import Writing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -44,11 +44,12 @@ from polygent_issuer.registry.errors import (
     display_place,
 )
 from polygent_issuer.registry.journal import clock_behind_finding
+from polygent_issuer.registry.reading import Reading
 from polygent_issuer.registry.records import Actor, as_bytes, as_int
 from polygent_issuer.registry.roles import Role
 from polygent_issuer.registry.sqlite import SqliteConnection
 from polygent_issuer.registry.sqlite_file import free_name
-from polygent_issuer.registry.transactions import Reading, Writing
+from polygent_issuer.registry.writing import Writing
 
 SQLITE: Final = "sqlite:"
 """The beginning of the text of a place that is a file."""

@@ -12,8 +12,9 @@ from datetime import datetime
 from typing import Final
 
 from polygent_issuer.registry.licenses import CURRENT
+from polygent_issuer.registry.reading import Reading
 from polygent_issuer.registry.records import Fields, reader, seconds, text
-from polygent_issuer.registry.transactions import Reading, Writing
+from polygent_issuer.registry.writing import Writing
 
 _OF_HOME: Final = "(outbox.home IS NULL OR outbox.home = ?)"
 _SELECT: Final = """SELECT license_id, folder, name, at, home,

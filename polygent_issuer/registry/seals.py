@@ -16,8 +16,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from polygent_issuer.errors import RegistryChanged
+from polygent_issuer.registry.reading import Reading
 from polygent_issuer.registry.records import Row, Value, as_bytes, canonical, moment, text
-from polygent_issuer.registry.transactions import Reading, Writing
+from polygent_issuer.registry.writing import Writing
 from polygent_issuer.terms import dates
 from polygent_issuer.text import escape, escape_short
 

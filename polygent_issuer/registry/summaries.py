@@ -10,6 +10,7 @@ from polygent_issuer.registry.customer_names import text_range
 from polygent_issuer.registry.customers import COLUMNS, SELECT, of_row
 from polygent_issuer.registry.engine import Params
 from polygent_issuer.registry.licenses import CURRENT, STATUS_COLUMN
+from polygent_issuer.registry.reading import Reading
 from polygent_issuer.registry.records import (
     Customer,
     Fields,
@@ -22,7 +23,6 @@ from polygent_issuer.registry.records import (
     text,
     whole_seconds,
 )
-from polygent_issuer.registry.transactions import Reading
 
 _Row = TypeVar("_Row")
 

@@ -7,9 +7,10 @@ them, since most commands need them.
 from collections.abc import Mapping
 from typing import Final
 
+from polygent_issuer.registry.reading import Reading
 from polygent_issuer.registry.records import Row, Value, as_bytes, text
 from polygent_issuer.registry.row_check import recorded_rows, row_digests
-from polygent_issuer.registry.transactions import Reading, Writing
+from polygent_issuer.registry.writing import Writing
 
 NAMES: Final = (
     "issuer",

@@ -14,7 +14,7 @@ from polygent_issuer.keys import file_store, openssh
 from polygent_issuer.keys.lifecycle import KeyLifecycle, StoredKey
 from polygent_issuer.keys.passphrase_change import change_passphrase
 from polygent_issuer.registry import journal
-from polygent_issuer.registry.transactions import Writing
+from polygent_issuer.registry.writing import Writing
 
 OLD, NEW = b"correct horse battery staple", b"another horse, and long"
 
