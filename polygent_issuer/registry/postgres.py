@@ -25,55 +25,17 @@ from polygent_issuer.registry import (
     postgres_outcome,
     postgres_schema,
     postgres_session,
+    postgres_state,
     postgres_tables,
-    roles,
     schema,
 )
-from polygent_issuer.registry.engine import (
-    MOVED_TO,
-    REGISTRY_ID,
-    Change,
-    Connection,
-    Cursor,
-    Params,
-    State,
-)
-from polygent_issuer.registry.errors import (
-    RegistryFailed,
-    RegistryMisuse,
-    damaged,
-    exists,
-)
+from polygent_issuer.registry.engine import Change, Connection, Cursor, Params, State
+from polygent_issuer.registry.errors import RegistryFailed, RegistryMisuse, damaged, exists
 from polygent_issuer.registry.postgres_errors import FOREIGN, translate
 from polygent_issuer.registry.records import Row, Value
 from polygent_issuer.registry.roles import Session
 from polygent_issuer.registry.server_facts import QUERY, ServerFacts, interpret
 
-# The advisory lock of all writers of this database: "PLGI" twice.
-_LOCK: Final = 0x504C4749_504C4749
-# A command that hangs there, as at a dead network disk, does not lock out the others for good. A
-# move of a large registry checks its copy meanwhile, which takes minutes.
-_BEGIN: Final = f"""BEGIN ISOLATION LEVEL READ COMMITTED;
-    SET LOCAL idle_in_transaction_session_timeout = '5min';
-    SELECT pg_advisory_xact_lock({_LOCK})"""
-# For rows that the journal does not record. If the server crashes, the next command writes them.
-_UNLOCKED: Final = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = off"
-# The lock comes before the snapshot: a command that waits while a backup replaces the tables then
-# sees the new rows.
-_SNAPSHOT: Final = (
-    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
-    "LOCK TABLE polygent.tables IN ACCESS SHARE MODE"
-)
-# The columns of `State`.
-_COLUMNS: Final = f"""version, seq, hash, at, ({MOVED_TO}), ({REGISTRY_ID}),
-    EXISTS (SELECT FROM outbox)"""
-_TABLES: Final = """tables
-    LEFT JOIN (SELECT seq, hash, at FROM journal ORDER BY seq DESC LIMIT 1) AS newest ON TRUE"""
-_STATE: Final = f"SELECT {_COLUMNS} FROM {_TABLES}"  # noqa: S608  # of our own
-_TABLE_COLUMNS: Final = """SELECT relname::text, attname::text FROM pg_attribute
-    JOIN pg_class ON pg_class.oid = attrelid
-    WHERE relnamespace = to_regnamespace('polygent') AND relkind = 'r'
-    AND attnum > 0 AND NOT attisdropped ORDER BY relname, attnum"""
 _PART: Final = "SAVEPOINT part"
 # The rows of other statements stay on the server until they are fetched, which takes more round
 # trips: those of whole tables are many.
@@ -81,9 +43,6 @@ _FEW: Final = (
     *(" = ?", " IN (?", "LIMIT 1", "count(*)", "license IS NULL"),
     *(f"FROM {table}" for table in ("outbox", "keys", "seals", "about", "tables", "pg_attribute")),
 )
-# One round trip for all that a command needs to know first.
-_OPENING: Final = f"""SELECT {_COLUMNS}, quote_ident(session_user),
-    {", ".join(each.privilege for each in roles.ROLES)} FROM {_TABLES}"""  # noqa: S608  # of our own
 
 
 @lru_cache(maxsize=512)
@@ -167,7 +126,7 @@ class PostgresConnection(Connection):
 
     def begin_reading(self) -> None:
         """Begin a transaction that sees one snapshot and cannot write."""
-        self._begin(f"{_SNAPSHOT}; {_STATE}")
+        self._begin(f"{postgres_state.SNAPSHOT}; {postgres_state.STATE}")
 
     def end_reading(self) -> None:
         """End the transaction of `begin_reading`."""
@@ -175,8 +134,8 @@ class PostgresConnection(Connection):
 
     def begin_writing(self, *, journal: bool = True) -> None:
         """Begin a transaction, with the advisory lock of all writers if it writes a journal row."""
-        begin = _BEGIN if journal else _UNLOCKED
-        self._begin(begin if self._blank else f"{begin}; {_STATE}")
+        begin = postgres_state.BEGIN if journal else postgres_state.UNLOCKED
+        self._begin(begin if self._blank else f"{begin}; {postgres_state.STATE}")
 
     def _begin(self, sql: str) -> None:
         """Begin a transaction; a connection that was lost while idle is made again."""
@@ -351,7 +310,7 @@ class PostgresConnection(Connection):
     def tables(self) -> int:
         """Return the version of the tables; `registry_missing` without any."""
         try:
-            row = self._pg.execute(_OPENING).fetchone()
+            row = self._pg.execute(postgres_state.OPENING).fetchone()
         except psycopg.errors.UndefinedTable:
             self._require_settings()
             raise postgres_tables.missing(self) from None
@@ -360,12 +319,7 @@ class PostgresConnection(Connection):
         if row is None:
             self.state, self._session = None, None
             return 0
-        size = len(State._fields)
-        self.state, (user, *has) = State(*row[:size]), row[size:]
-        self._session = Session(
-            user=user,
-            roles=tuple(each.role for each, yes in zip(roles.ROLES, has, strict=True) if yes),
-        )
+        self.state, self._session = postgres_state.opened(row)
         return self.state.version
 
     def moved_to(self) -> str | None:
@@ -405,7 +359,7 @@ class PostgresConnection(Connection):
     def columns(self, table: str) -> tuple[str, ...]:
         """Return the columns of a table in their order; empty without such a table."""
         if not self._columns:  # of all tables in one round trip
-            for name, column in self.stream(_TABLE_COLUMNS):
+            for name, column in self.stream(postgres_schema.COLUMNS):
                 self._columns[str(name)] = (*self._columns.get(str(name), ()), str(column))
         return self._columns.get(table, ())
 

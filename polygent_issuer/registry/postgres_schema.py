@@ -259,6 +259,11 @@ OBJECTS: Final = """
     UNION ALL SELECT concat_ws(' ', 'function', proname, pg_get_function_identity_arguments(oid),
         md5(prosrc), proconfig::text, CASE WHEN prosecdef THEN 'security definer' END)
         FROM pg_proc WHERE pronamespace = 'polygent'::regnamespace"""
+COLUMNS: Final = """SELECT relname::text, attname::text FROM pg_attribute
+    JOIN pg_class ON pg_class.oid = attrelid
+    WHERE relnamespace = to_regnamespace('polygent') AND relkind = 'r'
+    AND attnum > 0 AND NOT attisdropped ORDER BY relname, attnum"""
+"""The query of the columns of all tables in their order: a row with table and column for each."""
 
 
 def differences(present: str, recorded: str) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from support.tools import require_tool
 from support.waiting import eventually
 
 from polygent_issuer.errors import ExitCode
-from polygent_issuer.registry import Actor, Registry, change, customers, journal, postgres
+from polygent_issuer.registry import Actor, Registry, change, customers, journal, postgres_state
 from polygent_issuer.registry.errors import RegistryFailed, RegistryLocked
 
 pytestmark = pytest.mark.slow
@@ -57,7 +57,7 @@ def uri_of(desk: Desk) -> str:
 def lock_held(uri: str) -> Iterator[None]:
     """Hold the lock of all writers."""
     with psycopg.connect(uri) as other:
-        other.execute(f"SELECT pg_advisory_xact_lock({postgres._LOCK})".encode())
+        other.execute(f"SELECT pg_advisory_xact_lock({postgres_state.LOCK})".encode())
         yield
 
 
@@ -74,7 +74,7 @@ def test_a_lock_that_is_held_for_too_long(desk: Desk) -> None:
 def test_a_writer_that_stops(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server ends its transaction before the others give up."""
     uri = uri_of(desk)
-    monkeypatch.setattr(postgres, "_BEGIN", postgres._BEGIN.replace("5min", "50ms"))
+    monkeypatch.setattr(postgres_state, "BEGIN", postgres_state.BEGIN.replace("5min", "50ms"))
 
     def write(registry: Registry) -> None:
         with registry.writing(now=desk.now, actor=ADA) as db:
