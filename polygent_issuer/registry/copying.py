@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from polygent_issuer.registry import schema
-from polygent_issuer.registry.engine import Change, Connection, marks
+from polygent_issuer.registry.engine import Change, Connection, inserting
 from polygent_issuer.registry.errors import FOREIGN, damaged, display_place, not_copied
 
 # A row comes after those to which it refers.
@@ -48,7 +48,7 @@ def write_file(source: Connection, path: Path, *, named: Path, then: Iterable[Ch
             for table in TABLES:
                 columns = _columns(source, table)
                 rows = source.stream(select(source, table))
-                copy.executemany(_inserting(table, columns), rows)
+                copy.executemany(inserting(table, columns), rows)
             for sql, several in then:
                 copy.executemany(sql, several)
             copy.commit()
@@ -60,7 +60,7 @@ def fill_database(source: Connection, target: Connection) -> None:
     """Copy the rows of an open transaction into the empty tables of a database."""
     for table in TABLES:
         columns = _columns(source, table)
-        target.run_many(_inserting(table, columns), source.stream(select(source, table)))
+        target.run_many(inserting(table, columns), source.stream(select(source, table)))
     for table in _NUMBERED:
         sequence = f"pg_get_serial_sequence('polygent.{table}', 'id')"
         target.first(f"SELECT setval({sequence}, coalesce(max(id), 0) + 1, false) FROM {table}")  # noqa: S608  # of our own
@@ -86,7 +86,3 @@ def select(connection: Connection, table: str) -> str:
     """Return the statement that reads all stored values of a table, in the order of its key."""
     names = ", ".join(_columns(connection, table))
     return f"SELECT {names} FROM {table} ORDER BY {TABLES[table]}"  # noqa: S608  # of our own
-
-
-def _inserting(table: str, columns: tuple[str, ...]) -> str:
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks(columns)})"  # noqa: S608  # the same

@@ -7,6 +7,7 @@ parameter, and aliases for sub-selects.
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
@@ -40,6 +41,12 @@ def where_clause(conditions: Sequence[tuple[str, Params]]) -> tuple[str, Params]
 def marks(values: Sequence[object]) -> str:
     """Return a question mark for each value, for the list of an SQL statement."""
     return ", ".join("?" * len(values))
+
+
+@cache
+def inserting(table: str, columns: tuple[str, ...]) -> str:
+    """Return the statement that inserts one row into a table."""
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks(columns)})"  # noqa: S608  # names of our own
 
 
 def in_chunks(values: Iterable[_Item]) -> Iterator[tuple[_Item, ...]]:

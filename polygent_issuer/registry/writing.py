@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
 
-from polygent_issuer.registry.engine import Connection, State, marks
+from polygent_issuer.registry.engine import Connection, State, inserting
 from polygent_issuer.registry.reading import Reading
 from polygent_issuer.registry.records import Actor, Row, RowKey, Value, canonical, moment_text
 from polygent_issuer.registry.row_check import chain_hash
@@ -14,16 +14,10 @@ from polygent_issuer.registry.written_rows import WrittenRows
 
 
 @cache
-def _inserting(table: str, columns: tuple[str, ...]) -> str:
-    names = ", ".join(columns)
-    return f"INSERT INTO {table} ({names}) VALUES ({marks(columns)})"  # noqa: S608  # names of our own
-
-
-@cache
 def _updating(table: str, columns: tuple[str, ...], only: str) -> str:
     names = ", ".join(f"{name} = ?" for name in columns)
     where = f"{JOURNALED[table]} = ? AND {only}"
-    return f"UPDATE {table} SET {names} WHERE {where}"  # noqa: S608  # the same
+    return f"UPDATE {table} SET {names} WHERE {where}"  # noqa: S608  # names of our own
 
 
 class Writing(Reading):
@@ -55,7 +49,7 @@ class Writing(Reading):
             Taken: (`taken`) when a unique value already exists.
         """
         self._require_open()
-        sql = _inserting(table, tuple(columns))
+        sql = inserting(table, tuple(columns))
         values, rowid = tuple(columns.values()), columns.get(KEYS[table])
         if KEYS[table] in columns:
             count = self._connection.add(sql, values)
