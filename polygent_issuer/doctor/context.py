@@ -143,6 +143,7 @@ class DoctorContext:
         otherwise = home_folder.VARIABLE if home_folder.VARIABLE in environ else "the default"
         self.origin = otherwise if option is None else "--home"
         self.failures: dict[object, NotChecked] = {}
+        self._lacks_team = False
         self._place = partial(home_folder.locate, option, environ)
         self._closing = closing
 
@@ -171,8 +172,18 @@ class DoctorContext:
             suppress(IssuerError, OSError),
             Registry.open(self.registry_place, busy_timeout=self.patience, migrate=False) as opened,
         ):
-            return team_settings.read(opened) if opened.is_up_to_date else None
+            if opened.is_up_to_date:
+                return team_settings.read(opened)
+        self._lacks_team = self.is_on_server
         return None
+
+    @property
+    def shared(self) -> Loaded:
+        """The settings, if those of a team's registry are among them."""
+        loaded = self.loaded
+        if self._lacks_team:
+            raise NotChecked("the registry cannot be read")
+        return loaded
 
     @_opened("the registry cannot be opened")
     def registry(self) -> Registry:

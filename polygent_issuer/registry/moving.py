@@ -146,7 +146,7 @@ def _target(db: Reading, connection: Connection, move: Move) -> Target:
 
 
 def _taken(place: Place) -> HomeProblem:
-    free = "let its administrator rename the schema polygent"
+    free = "let its owner run: ALTER SCHEMA polygent RENAME TO polygent_old"
     if isinstance(place, Path):
         free = "move that file away"
     return HomeProblem(

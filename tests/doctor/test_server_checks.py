@@ -89,13 +89,15 @@ def test_an_older_server_is_a_warning(team: Desk, monkeypatch: pytest.MonkeyPatc
 def test_a_server_that_does_not_answer_is_one_failure(
     team: Desk, postgres: Cluster, database: str
 ) -> None:
-    """The row *registry* has the reason, and the rows of the server refer to it."""
+    """The row *registry* has the reason; rows of the server and of shared settings refer to it."""
     postgres.execute(f"ALTER DATABASE {database} RENAME TO {database}_away")
     outcome = team.run("doctor", "--json")
     assert outcome.code == 7
     assert row(outcome, "registry")["state"] == "fail"
     for name in ROWS:
         assert row(outcome, name)["message"] == "not checked: the registry cannot be opened", name
+    for name in ("issuer", "upload-window"):
+        assert row(outcome, name)["message"] == "not checked: the registry cannot be read"
 
 
 def test_settings_that_lose_commits_are_a_failure(
