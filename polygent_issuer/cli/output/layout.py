@@ -279,6 +279,9 @@ def _row(values: Sequence[str], widths: Sequence[int], total: int) -> Iterator[s
         else:
             in_place = start + longest <= total and not squeezed
             left = start if in_place else max(0, min(start, GAP, total - longest))
+            if left < start and any(map(any, (folded for _, folded in group))):
+                yield from _side_by_side(group)  # all lines of its row are above it
+                group = []
             group.append((left, wrapped(value, max(longest, total - left))))
             yield from _side_by_side(group)
             group = []
@@ -287,13 +290,10 @@ def _row(values: Sequence[str], widths: Sequence[int], total: int) -> Iterator[s
 
 
 def _side_by_side(group: Sequence[tuple[int, list[str]]]) -> Iterator[str]:
-    """Yield the lines of cells, each at its column; one that begins further left comes below."""
+    """Yield the lines of cells, each at its column."""
     for number in range(max((len(folded) for _, folded in group), default=0)):
         current = ""
         for start, folded in group:
             text = folded[number] if number < len(folded) else ""
-            if text and current and cells(current) + GAP > start:
-                yield current
-                current = ""
             current = (current + " " * (start - cells(current)) + text).rstrip()
         yield current

@@ -172,6 +172,20 @@ def test_a_wide_screen_folds_nothing() -> None:
     assert lines[:2] == ["license   customer", "1f3a9c2e  acme"]
 
 
+def test_a_cell_below_its_row_follows_all_lines_of_the_row() -> None:
+    """A name that is folded into two lines is not interrupted by the reason below it."""
+    table = Table(
+        ("at", "by", "why"),
+        [("2026-11-30T19:08:49Z", "Ada (polygent_owner)", "accepted registry-rollback: a test")],
+    )
+    _, *lines = text_of(table, width=44)
+    assert lines == [
+        "2026-11-30T19:08:49Z  Ada",
+        "                      (polygent_owner)",
+        "  accepted registry-rollback: a test",
+    ]
+
+
 def test_a_column_with_one_value_can_be_left_out() -> None:
     """A column with the same value in each row is left out; one with two values stays."""
     table = Table(HEADERS, ROWS)
