@@ -4,10 +4,10 @@ With these pragmas no acknowledged commit was lost in simulated power cuts. The 
 read-write even for reading, because a hot journal must be rolled back first.
 """
 
-import math
 import os
 import sqlite3
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
@@ -96,7 +96,6 @@ class SqliteConnection(Connection):
         _require_regular(path)
         self.place = path if named is None else named
         self.file = path
-        self._slices = max(1, math.ceil(busy_timeout / _SLICE))
         # A private copy has no other writers. `registry restore` writes to one in the registry's
         # folder while it has the registry's lock, for which the first one in the queue may wait.
         self._folder = Path(os.path.realpath(path)).parent if named is None else None
@@ -186,13 +185,16 @@ class SqliteConnection(Connection):
 
     def wait_for(self, sql: str) -> sqlite3.Cursor:
         """Execute a statement that takes locks; `registry_locked` after the busy timeout."""
-        for _ in range(self._slices - 1):
+        end = time.monotonic() + self._busy_timeout.total_seconds()
+        while True:
+            begun = time.monotonic()
             try:
                 return self._sqlite.execute(sql)
             except FOREIGN as error:
-                if not is_busy(error):
+                if not is_busy(error) or time.monotonic() >= end:
                     raise translate(error, self.place) from error
-        return self.run(sql)
+            # SQLite reports some locks without waiting for them.
+            time.sleep(max(0.0, begun + _SLICE.total_seconds() - time.monotonic()))
 
     def fetch(self, cursor: sqlite3.Cursor, count: int) -> list[Row]:
         """Return up to `count` rows of a cursor; an empty list at its end."""
@@ -278,10 +280,13 @@ class SqliteConnection(Connection):
 
     def moved_to(self) -> str | None:
         """Return the place to which the content was moved; None for a registry in use."""
-        if not self.columns("about"):
-            return None  # the creation was interrupted, or the table is missing
-        _, row = self.first(MOVED_TO)
-        return None if row is None else str(row[0])
+        # Without a transaction each statement has to wait for the lock of a writer.
+        with closing(self.wait_for("PRAGMA table_info(about)")) as cursor:
+            if not self.fetch(cursor, 1):
+                return None  # the creation was interrupted, or the table is missing
+        with closing(self.wait_for(MOVED_TO)) as cursor:
+            rows = self.fetch(cursor, 1)
+        return str(rows[0][0]) if rows else None
 
     def data_version(self) -> int:
         """Return a number that changes when another connection commits."""

@@ -223,3 +223,26 @@ def test_only_one_transaction_can_be_open(registry: Registry) -> None:
         registry.writing(now=NOW, actor=ACTOR),
     ):
         pass
+
+
+def test_each_statement_of_an_opening_waits_for_a_writer(
+    path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Outside a transaction no statement gives up because a writer has the lock."""
+    registry.close()
+    hurried: list[str] = []
+
+    def watched(name: str) -> None:
+        real = getattr(SqliteConnection, name)
+
+        def call(self: SqliteConnection, sql: str, *args: object) -> object:
+            if not self._sqlite.in_transaction:
+                hurried.append(sql)
+            return real(self, sql, *args)
+
+        monkeypatch.setattr(SqliteConnection, name, call)
+
+    watched("first")
+    watched("run")
+    Registry.open(path).close()
+    assert hurried == []

@@ -27,8 +27,15 @@ class TeamState:
 
 
 def read(uri: str) -> TeamState:
-    """Return the state of a registry."""
-    with Registry.open(uri) as registry, registry.reading() as db:
+    """Return the state of a registry, after the transactions that still write."""
+    with Registry.open(uri) as registry:
+        registry.connection.begin_writing()  # a lost session may still commit
+        registry.connection.roll_back()
+        return _read(registry)
+
+
+def _read(registry: Registry) -> TeamState:
+    with registry.reading() as db:
         records = tuple(licenses.select(db))
         return TeamState(
             files={each.id: each.file for each in records},
