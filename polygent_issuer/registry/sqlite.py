@@ -128,7 +128,7 @@ class SqliteConnection(Connection):
             )
 
     def copy_into(self, path: Path, *, named: Path, then: Iterable[Change] = ()) -> None:
-        """Copy the pages of the whole database, as the open transaction sees it."""
+        """Copy the whole database, as the open transaction sees it, to an empty file."""
         try:
             with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as copy:
                 # An incomplete copy is removed, so it needs no journal. This also keeps SQLite from
@@ -205,8 +205,11 @@ class SqliteConnection(Connection):
 
     def number(self, pragma: str) -> int:
         """Return the integer value of a pragma."""
-        with closing(self.wait_for(f"PRAGMA {pragma}")) as cursor:
-            return as_int(self.fetch(cursor, 1)[0][0])
+        return as_int(self._waited_row(f"PRAGMA {pragma}")[0])
+
+    def _waited_row(self, sql: str) -> Row:
+        with closing(self.wait_for(sql)) as cursor:
+            return next(iter(self.fetch(cursor, 1)), ())
 
     def begin(self, sql: str) -> None:
         """Begin a transaction, waiting like `wait_for`; `registry_misuse` if one is open.
@@ -281,12 +284,10 @@ class SqliteConnection(Connection):
     def moved_to(self) -> str | None:
         """Return the place to which the content was moved; None for a registry in use."""
         # Without a transaction each statement has to wait for the lock of a writer.
-        with closing(self.wait_for("PRAGMA table_info(about)")) as cursor:
-            if not self.fetch(cursor, 1):
-                return None  # the creation was interrupted, or the table is missing
-        with closing(self.wait_for(MOVED_TO)) as cursor:
-            rows = self.fetch(cursor, 1)
-        return str(rows[0][0]) if rows else None
+        if not self._waited_row("PRAGMA table_info(about)"):
+            return None  # the creation was interrupted, or the table is missing
+        row = self._waited_row(MOVED_TO)
+        return str(row[0]) if row else None
 
     def data_version(self) -> int:
         """Return a number that changes when another connection commits."""
@@ -360,8 +361,8 @@ class SqliteConnection(Connection):
             raise tampered(self.place, "; ".join(problems[:_NAMED]) + more, older=older)
 
     def _is_blank(self) -> bool:
-        with closing(self.wait_for("SELECT 1 FROM sqlite_schema LIMIT 1")) as cursor:
-            return not self.fetch(cursor, 1) and self.number("application_id") == 0
+        present = self._waited_row("SELECT 1 FROM sqlite_schema LIMIT 1")
+        return not present and self.number("application_id") == 0
 
     @contextmanager
     def _rolled_back_on_error(self) -> Iterator[None]:
