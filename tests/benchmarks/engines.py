@@ -99,7 +99,7 @@ def main() -> None:
     items, runs = (int(word) for word in (*sys.argv[1:], *("10000", "3")[len(sys.argv) - 1 :]))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        server = stack.enter_context(postgres.cluster(settings=()))
+        server = stack.enter_context(postgres.cluster(settings=(), in_memory=False))
         homes = (
             Home.make(folder / "file"),
             Home.make(folder / "server", "--registry", server.uri(server.create())),

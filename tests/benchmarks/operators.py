@@ -120,7 +120,7 @@ def measure(issues: int, *, server: bool) -> str:
         (folder / "out").mkdir()
         uri = None
         if server:
-            running = stack.enter_context(postgres.cluster(settings=()))
+            running = stack.enter_context(postgres.cluster(settings=(), in_memory=False))
             uri = running.uri(running.create())
         make(folder, OPERATORS * issues, uri)
         operators = [

@@ -120,15 +120,18 @@ class Cluster:
 
 
 @contextmanager
-def cluster(settings: Sequence[str] = _FAST, *, disk: str | None = None) -> Iterator[Cluster]:
+def cluster(
+    settings: Sequence[str] = _FAST, *, disk: str | None = None, in_memory: bool = True
+) -> Iterator[Cluster]:
     """Create a server for the block; it takes a second.
 
     Args:
         settings: of the server.
         disk: the size of a disk for its data alone (`90m`); by default it shares the system's.
+        in_memory: keep the data in memory, if there is enough; a benchmark needs a real disk.
     """
     # The path of a socket has at most 107 bytes.
-    in_memory = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ENOUGH
+    in_memory = in_memory and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ENOUGH
     parent = _MEMORY if in_memory else Path("/tmp")  # noqa: S108  # the same
     folder = Path(tempfile.mkdtemp(prefix="pg-", dir=parent))
     folder.chmod(0o755)
