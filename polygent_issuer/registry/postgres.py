@@ -9,16 +9,15 @@ A connection that is lost at the COMMIT leaves open whether it happened. Then th
 on a new connection, after the old transaction has ended.
 """
 
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import timedelta
-from functools import lru_cache, partial
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
 import psycopg
-from psycopg.pq import TransactionStatus
 
 from polygent_issuer.registry import (
     copying,
@@ -29,9 +28,10 @@ from polygent_issuer.registry import (
     postgres_tables,
     schema,
 )
-from polygent_issuer.registry.engine import Change, Connection, Cursor, Params, State
+from polygent_issuer.registry.engine import CHUNK, Change, Connection, Cursor, Params, State
 from polygent_issuer.registry.errors import RegistryFailed, RegistryMisuse, damaged, exists
 from polygent_issuer.registry.postgres_errors import FOREIGN, translate
+from polygent_issuer.registry.postgres_statements import Statements
 from polygent_issuer.registry.records import Row, Value
 from polygent_issuer.registry.roles import Session
 from polygent_issuer.registry.server_facts import QUERY, ServerFacts, interpret
@@ -43,12 +43,6 @@ _FEW: Final = (
     *(" = ?", " IN (?", "LIMIT 1", "count(*)", "license IS NULL"),
     *(f"FROM {table}" for table in ("outbox", "keys", "seals", "about", "tables", "pg_attribute")),
 )
-
-
-@lru_cache(maxsize=512)
-def _formatted(sql: str) -> str:
-    """Return a statement with the marks of psycopg."""
-    return sql.replace("%", "%%").replace("?", "%s")
 
 
 def open_database(place: str, *, busy_timeout: timedelta, migrate: bool) -> "PostgresConnection":
@@ -88,22 +82,16 @@ class PostgresConnection(Connection):
         self._blank = blank
         self.place: str = place
         self._timeout = busy_timeout
-        self._cursors = 0
-        # Statements without an answer, which are sent with the next one.
-        self._queued: list[tuple[str, Params]] = []
         self._session: Session | None = None
         self._warned = False
         self._columns: dict[str, tuple[str, ...]] = {}
         self._ended = False
-        self._connect()
+        self._statements = Statements(self._connect)
 
-    def _connect(self) -> None:
-        self._pg = postgres_session.connect(self.place, timeout=self._timeout)
-        self._pg.add_notice_handler(self._note_warning)
-
-    def _reconnect(self) -> None:
-        self._pg.close()
-        self._connect()
+    def _connect(self) -> postgres_session.Connected:
+        connected = postgres_session.connect(self.place, timeout=self._timeout)
+        connected.add_notice_handler(self._note_warning)
+        return connected
 
     def _note_warning(self, diagnostic: psycopg.errors.Diagnostic) -> None:
         if diagnostic.severity_nonlocalized == "WARNING":
@@ -126,45 +114,46 @@ class PostgresConnection(Connection):
 
     def begin_reading(self) -> None:
         """Begin a transaction that sees one snapshot and cannot write."""
-        self._begin(f"{postgres_state.SNAPSHOT}; {postgres_state.STATE}")
+        self._begin((*postgres_state.SNAPSHOT, postgres_state.STATE))
 
     def end_reading(self) -> None:
         """End the transaction of `begin_reading`."""
-        self.roll_back()
+        self._statements.end()
 
     def begin_writing(self, *, journal: bool = True) -> None:
         """Begin a transaction, with the advisory lock of all writers if it writes a journal row."""
         begin = postgres_state.BEGIN if journal else postgres_state.UNLOCKED
-        self._begin(begin if self._blank else f"{begin}; {postgres_state.STATE}")
+        self._begin(begin if self._blank else (*begin, postgres_state.STATE))
 
-    def _begin(self, sql: str) -> None:
+    def _begin(self, statements: Sequence[str]) -> None:
         """Begin a transaction; a connection that was lost while idle is made again."""
         if self._ended:
             raise RegistryMisuse("the registry was used after closing")
-        if self._status() not in (TransactionStatus.IDLE, TransactionStatus.UNKNOWN):
+        if not self._statements.is_idle:
             raise RegistryMisuse("a transaction of the registry is open already")
-        if not self._pg.closed:
+        if not self._is_lost:
             try:
-                self._execute_all(sql)
+                self._execute_all(statements)
             except RegistryFailed:
-                if not self._pg.closed:
+                if not self._is_lost:
                     raise
             else:
                 return
-        self._reconnect()
-        self._execute_all(sql)
+        self._statements.reconnect()
+        self._execute_all(statements)
 
-    def _execute_all(self, sql: str) -> None:
+    @property
+    def _is_lost(self) -> bool:
+        return self._statements.pg.closed
+
+    def _execute_all(self, statements: Sequence[str]) -> None:
         """Execute the statements of a begin, and keep the state that the last one returns."""
         try:
-            with closing(self._pg.execute(sql)) as cursor:
-                while cursor.nextset():
-                    pass
-                row = None if self._blank else cursor.fetchone()
+            row = self._statements.begin(statements)
         except FOREIGN as error:
             self.roll_back()
             raise translate(error, self.place) from error
-        self.state = None if row is None else State(*row)
+        self.state = None if self._blank or row is None else State(*row)
 
     def require_current(self) -> None:
         """Check that the tables have the version of this tool."""
@@ -176,21 +165,19 @@ class PostgresConnection(Connection):
     def commit(self, head: tuple[int, bytes] | None) -> None:
         """Commit the open transaction; if the connection is lost, find out whether it happened."""
         self._warned = False
-        with self._translated():
-            self._send_queued()
         try:
-            with closing(self._pg.execute("COMMIT")) as cursor:
-                outcome = cursor.statusmessage
+            outcome = self._statements.commit()
             if self._warned:  # it did not wait for its synchronous standby
-                self._pg.execute(postgres_outcome.CONFIRM).close()
+                self._statements.execute(postgres_outcome.CONFIRM).close()
         except KeyboardInterrupt:
             if self._warned:
                 raise postgres_outcome.unconfirmed(self.place) from None
             raise
         except FOREIGN as error:
-            if not self._pg.closed or head is None:
+            if not self._is_lost or head is None:
                 raise translate(error, self.place) from error
-            postgres_outcome.require_committed(self, self._reconnect, head, timeout=self._timeout)
+            reconnect = self._statements.reconnect
+            postgres_outcome.require_committed(self, reconnect, head, timeout=self._timeout)
             return
         if outcome != "COMMIT":
             raise RegistryMisuse("a statement of the transaction had failed")
@@ -198,17 +185,11 @@ class PostgresConnection(Connection):
 
     def roll_back(self) -> None:
         """Undo the transaction if it is still open."""
-        self._queued.clear()
-        with suppress(*FOREIGN):
-            if self._status() not in (TransactionStatus.IDLE, TransactionStatus.UNKNOWN):
-                self._pg.execute("ROLLBACK").close()
-
-    def _status(self) -> TransactionStatus:
-        return self._pg.info.transaction_status
+        self._statements.roll_back()
 
     def begin_part(self) -> None:
         """Begin a part of the transaction that can be undone alone."""
-        self._queued.append((_PART, ()))
+        self._statements.queue(_PART)
 
     def end_part(self) -> None:
         """Keep the part."""
@@ -216,10 +197,8 @@ class PostgresConnection(Connection):
 
     def undo_part(self) -> None:
         """Undo the part; if this fails, nothing is committed."""
-        if (_PART, ()) in self._queued:
-            del self._queued[self._queued.index((_PART, ())) :]
-        else:
-            self._queued.clear()
+        if not self._statements.unqueue(_PART):
+            self._statements.drop_queued()
             self.run("ROLLBACK TO SAVEPOINT part").close()
             self.end_part()
 
@@ -234,70 +213,45 @@ class PostgresConnection(Connection):
 
     # Statements
 
-    def _send(self, sql: str, params: Params = ()) -> psycopg.Cursor[Row]:
-        """Execute a statement after the queued ones, in one round trip."""
-        queued, self._queued = self._queued, []
-        if not queued:
-            return self._pg.execute(_formatted(sql), params)
-        with self._pg.pipeline():
-            for each, its in queued:
-                self._pg.execute(_formatted(each), its)
-            return self._pg.execute(_formatted(sql), params)
-
-    def _send_queued(self) -> None:
-        if self._queued:
-            self._send(*self._queued.pop()).close()
-
     def run(self, sql: str, params: Params = ()) -> Cursor:
         """Execute one statement; the rows of a whole table stay on the server until fetched."""
         with self._translated():
             if sql.startswith("SELECT") and not any(each in sql for each in _FEW):
-                self._send_queued()
-                self._cursors += 1
-                large = self._pg.cursor(name=f"rows_{self._cursors}")
-                try:
-                    return large.execute(_formatted(sql), params)
-                except BaseException:
-                    large.close()
-                    raise
-            return self._send(sql, params)
+                return self._statements.execute_large(sql, params)
+            return self._statements.execute(sql, params)
 
     def first(self, sql: str, params: Params = ()) -> tuple[tuple[Any, ...], Row | None]:
         """Return the description of each column (PEP 249) and the first row, or None."""
-        with self._translated(), closing(self._send(sql, params)) as cursor:
+        with self._translated(), closing(self._statements.execute(sql, params)) as cursor:
             row: Row | None = cursor.fetchone()
             return tuple(cursor.description or ()), row
 
     def change(self, sql: str, params: Params) -> int:
         """Execute a statement without result rows; return how many rows it changed."""
-        with self._translated(), closing(self._send(sql, params)) as cursor:
+        with self._translated(), closing(self._statements.execute(sql, params)) as cursor:
             return cursor.rowcount
 
     def add(self, sql: str, params: Params) -> int:
         """Execute an INSERT together with the next statement; return 1."""
-        self._queued.append((sql, params))
+        self._statements.queue(sql, params)
         return 1
 
     def insert(self, sql: str, params: Params, key: str) -> tuple[int, Value]:
         """Execute an INSERT of one row; return how many rows it inserted, and its key."""
         returning = f"{sql} RETURNING {key}"
-        with self._translated(), closing(self._send(returning, params)) as cursor:
+        with self._translated(), closing(self._statements.execute(returning, params)) as cursor:
             row = cursor.fetchone()
             return (0, None) if row is None else (1, row[0])
 
     def run_many(self, sql: str, several: Iterable[Params]) -> None:
         """Execute a statement without result rows once for each set of parameters."""
         rows = iter(several)
-        first = tuple(islice(rows, 2))
-        if len(first) < 2:  # noqa: PLR2004  # psycopg takes two round trips for one row or none
+        if len(first := tuple(islice(rows, CHUNK))) < CHUNK:
             for row in first:
-                self.change(sql, row)
+                self._statements.queue(sql, row)
             return
-        queued, self._queued = self._queued, []
-        with self._translated(), self._pg.pipeline(), self._pg.cursor() as cursor:
-            for each, its in queued:
-                self._pg.execute(_formatted(each), its)
-            cursor.executemany(_formatted(sql), chain(first, rows))
+        with self._translated():
+            self._statements.execute_many(sql, chain(first, rows))
 
     def fetch(self, cursor: Any, count: int) -> list[Row]:  # noqa: ANN401  # as returned by `run`
         """Return up to `count` rows of a cursor; an empty list at its end."""
@@ -310,7 +264,7 @@ class PostgresConnection(Connection):
     def tables(self) -> int:
         """Return the version of the tables; `registry_missing` without any."""
         try:
-            row = self._pg.execute(postgres_state.OPENING).fetchone()
+            row = self._statements.execute(postgres_state.OPENING).fetchone()
         except psycopg.errors.UndefinedTable:
             self._require_settings()
             raise postgres_tables.missing(self) from None
@@ -382,8 +336,8 @@ class PostgresConnection(Connection):
         return interpret(
             self.first(QUERY)[1],
             self.session(),
-            is_local=self._pg.info.host.startswith(("/", "@")),
-            has_tls=self._pg.pgconn.ssl_in_use,
+            is_local=self._statements.pg.info.host.startswith(("/", "@")),
+            has_tls=self._statements.pg.pgconn.ssl_in_use,
         )
 
     def copy_into(self, path: Path, *, named: Path, then: Iterable[Change] = ()) -> None:
@@ -393,5 +347,4 @@ class PostgresConnection(Connection):
     def close(self) -> None:
         """Close the connection and undo an open transaction."""
         self._ended = True
-        with suppress(*FOREIGN):
-            self._pg.close()
+        self._statements.close()

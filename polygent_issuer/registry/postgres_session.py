@@ -28,7 +28,10 @@ _SETTINGS: Final = {
 }
 
 
-def connect(place: str, *, timeout: timedelta) -> psycopg.Connection[tuple[Any, ...]]:
+Connected = psycopg.Connection[tuple[Any, ...]]
+
+
+def connect(place: str, *, timeout: timedelta) -> Connected:
     """Connect to a database.
 
     Args:

@@ -10,16 +10,21 @@ from polygent_issuer.registry.roles import Session
 LOCK: Final = 0x504C4749_504C4749
 # A command that hangs there, as at a dead network disk, does not lock out the others for good. A
 # move of a large registry checks its copy meanwhile, which takes minutes.
-BEGIN: Final = f"""BEGIN ISOLATION LEVEL READ COMMITTED;
-    SET LOCAL idle_in_transaction_session_timeout = '5min';
-    SELECT pg_advisory_xact_lock({LOCK})"""
+BEGIN: Final = (
+    "BEGIN ISOLATION LEVEL READ COMMITTED",
+    "SET LOCAL idle_in_transaction_session_timeout = '5min'",
+    f"SELECT pg_advisory_xact_lock({LOCK})",
+)
 # For rows that the journal does not record. If the server crashes, the next command writes them.
-UNLOCKED: Final = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = off"
+UNLOCKED: Final = (
+    "BEGIN ISOLATION LEVEL READ COMMITTED",
+    "SET LOCAL synchronous_commit = off",
+)
 # The lock comes before the snapshot: a command that waits while a backup replaces the tables then
 # sees the new rows.
 SNAPSHOT: Final = (
-    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
-    "LOCK TABLE polygent.tables IN ACCESS SHARE MODE"
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+    "LOCK TABLE polygent.tables IN ACCESS SHARE MODE",
 )
 # The columns of `State`.
 _COLUMNS: Final = f"""version, seq, hash, at, ({MOVED_TO}), ({REGISTRY_ID}),

@@ -21,6 +21,7 @@ from support.cli import Desk
 from support.fault_sweep import FULL
 from support.postgres import Cluster, cluster
 from support.postgres_proxy import Act, Fault, Proxy, Session, proxy
+from support.waiting import eventually
 
 from polygent_issuer.errors import ExitCode
 
@@ -140,6 +141,8 @@ def cut(_: Session) -> None:
 def kill_backend(session: Session) -> None:
     """Kill the process of this connection; the server then restarts all its processes."""
     os.kill(session.pid, signal.SIGKILL)
+    # Until the server has noticed it, it still accepts connections, which it then ends.
+    assert eventually(lambda: not Path(f"/proc/{session.pid}").exists())
 
 
 def crash(session: Session) -> None:

@@ -57,7 +57,7 @@ def test_a_renewal_takes_few_statements(
 
     monkeypatch.setattr(psycopg.Cursor, "execute", noted)
     desk.ok("renew", "acme", "--yes")
-    assert len(statements) <= 41, statements
+    assert len(statements) <= 39, statements
 
 
 def test_the_begin_has_read_the_head(postgres: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,7 +85,7 @@ class Session:
     def _requests(self) -> None:
         length = _read(self._client, 4)
         self._backend.sendall(length + _read(self._client, struct.unpack("!i", length)[0] - 4))
-        text = ""
+        text, sent = "", b""
         while True:
             message = _message(self._client)
             kind = message[:1]
@@ -94,11 +94,12 @@ class Session:
                 text = parts[0 if kind == b"Q" else 1].decode()
             elif kind == b"B":  # of a prepared statement
                 text = text or "prepared"
+            # The server executes each statement when it arrives, not when the Sync does.
+            sent += message
             if kind not in (b"Q", b"S"):
-                self._backend.sendall(message)
                 continue
             fault = self._proxy.count(text)
-            text = ""
+            message, text, sent = sent, "", b""
             if fault is None:
                 self._backend.sendall(message)
                 continue

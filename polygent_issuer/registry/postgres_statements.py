@@ -1,0 +1,160 @@
+"""The statements of a session on a PostgreSQL server, in few round trips.
+
+A statement whose result is not needed waits for the next one, and both are sent together. The end
+of a snapshot is sent at once, but its answer is read before the next statement: so no transaction
+is open while something is shown, asked or signed, and the command does not wait for its end.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing, suppress
+from functools import lru_cache
+from typing import Any, Final
+
+import psycopg
+from psycopg.generators import fetch_many
+from psycopg.pq import TransactionStatus
+
+from polygent_issuer.registry.engine import Params
+from polygent_issuer.registry.postgres_errors import FOREIGN
+from polygent_issuer.registry.postgres_session import Connected
+from polygent_issuer.registry.records import Row
+
+_END: Final = "ROLLBACK"
+# Otherwise a statement that fails among several ones would print the library's log on stderr.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
+
+
+@lru_cache(maxsize=512)
+def _formatted(sql: str) -> str:
+    """Return a statement with the marks of psycopg."""
+    return sql.replace("%", "%%").replace("?", "%s")
+
+
+class Statements:
+    """The statements of one connection, which is made again if it is lost.
+
+    Attributes:
+        pg: the present session.
+    """
+
+    def __init__(self, connect: Callable[[], Connected]) -> None:
+        """Connect."""
+        self._connect = connect
+        self.pg = connect()
+        self._queued: list[tuple[str, Params]] = []
+        self._cursors = 0
+        # Whether the answer to the end of a snapshot is still to be read.
+        self._ending = False
+
+    def reconnect(self) -> None:
+        """Connect again."""
+        self.pg.close()
+        self._queued.clear()
+        self._ending = False
+        self.pg = self._connect()
+
+    @property
+    def is_idle(self) -> bool:
+        """True if no transaction is open."""
+        idle = TransactionStatus.IDLE, TransactionStatus.UNKNOWN
+        return self._ending or self.pg.info.transaction_status in idle
+
+    def queue(self, sql: str, params: Params = ()) -> None:
+        """Execute a statement together with the next one, which raises its error."""
+        self._queued.append((sql, params))
+
+    def unqueue(self, sql: str) -> bool:
+        """Remove a queued statement with all later ones; return whether there was one."""
+        for place, (queued, _) in enumerate(self._queued):
+            if queued == sql:
+                del self._queued[place:]
+                return True
+        return False
+
+    def drop_queued(self) -> None:
+        """Remove all queued statements."""
+        self._queued.clear()
+
+    def execute(self, sql: str, params: Params = ()) -> psycopg.Cursor[Row]:
+        """Execute a statement after the queued ones, in one round trip."""
+        self._settle()
+        queued, self._queued = self._queued, []
+        if not queued:
+            return self.pg.execute(_formatted(sql), params)
+        with self.pg.pipeline():
+            self._execute_each(queued)
+            return self.pg.execute(_formatted(sql), params)
+
+    def execute_many(self, sql: str, several: Iterable[Params]) -> None:
+        """Execute a statement once for each set of parameters, after the queued ones."""
+        self._settle()
+        queued, self._queued = self._queued, []
+        with self.pg.pipeline(), self.pg.cursor() as cursor:
+            self._execute_each(queued)
+            cursor.executemany(_formatted(sql), several)
+
+    def execute_large(self, sql: str, params: Params) -> psycopg.ServerCursor[Row]:
+        """Execute a query whose rows stay on the server until they are fetched."""
+        self.send_queued()
+        self._cursors += 1
+        large = self.pg.cursor(name=f"rows_{self._cursors}")
+        try:
+            return large.execute(_formatted(sql), params)
+        except BaseException:
+            large.close()
+            raise
+
+    def send_queued(self) -> None:
+        """Execute the queued statements."""
+        if self._queued:
+            self.execute(*self._queued.pop()).close()
+
+    def begin(self, statements: Sequence[str]) -> tuple[Any, ...] | None:
+        """Execute the statements that begin a transaction; return the row of the last one."""
+        self._settle()
+        with closing(self.pg.execute("; ".join(statements))) as cursor:
+            while cursor.nextset():
+                pass
+            return cursor.fetchone() if cursor.description else None
+
+    def commit(self) -> str | None:
+        """Execute COMMIT after the queued statements, in one round trip; return its outcome."""
+        # If one of them fails, the server skips the rest.
+        queued, self._queued = self._queued, []
+        with self.pg.pipeline():
+            self._execute_each(queued)
+            cursor = self.pg.execute("COMMIT", prepare=False)
+        with closing(cursor):
+            return cursor.statusmessage
+
+    def roll_back(self) -> None:
+        """Undo the transaction if it is still open."""
+        self._queued.clear()
+        with suppress(*FOREIGN):
+            if not self.is_idle:
+                self.pg.execute(_END).close()
+
+    def end(self) -> None:
+        """Undo the transaction if it is still open, without waiting for the answer."""
+        self._queued.clear()
+        with suppress(*FOREIGN):
+            if not self.is_idle:
+                self.pg.pgconn.send_query(_END.encode())
+                self.pg.pgconn.flush()
+                self._ending = True
+
+    def close(self) -> None:
+        """Close the connection."""
+        with suppress(*FOREIGN):
+            self.pg.close()
+
+    def _execute_each(self, statements: Iterable[tuple[str, Params]]) -> None:
+        for sql, params in statements:
+            self.pg.execute(_formatted(sql), params)
+
+    def _settle(self) -> None:
+        """Read the answer to the end of a snapshot."""
+        if self._ending:
+            self._ending = False
+            self.pg.wait(fetch_many(self.pg.pgconn))
