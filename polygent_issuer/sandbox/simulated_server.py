@@ -159,7 +159,7 @@ class SimulatedServer:
     def _open_store(self) -> None:
         """Replace the database by an empty one, which remembers no license and no time."""
         self.close()
-        self._was_set_back = False
+        self._has_seen_later = False
         self._store = SqliteStore(self._folder / f"license-{next(self._numbers)}.db")
         self.license = ServerLicense(
             self._verifier,
@@ -195,14 +195,14 @@ class SimulatedServer:
         due = [each for each in self._uploads if each.license.issued_at <= to + _SKEW]
         due = due or self._uploads[:1]
         missing = any(each not in self._installed for each in due)
-        if self._was_set_back or to < self.now() or missing:
+        if self._has_seen_later or to < self.now() or missing:
             self._replay(due, to)
         self.ahead = to - self._clock()
         self.tick()
 
     def set_clock(self, now: datetime) -> None:
         """Set the clock of the server itself, which notices if it goes back, and `tick`."""
-        self._was_set_back = self._was_set_back or now < self.now()
+        self._has_seen_later = self._has_seen_later or now < self.now()
         self.ahead = now - self._clock()
         self.tick()
 
@@ -221,6 +221,8 @@ class SimulatedServer:
                 self.fingerprint = upload.license.machine_fingerprint or machine
                 with suppress(InstallRefused):
                     self.license.install(upload.file, now=at, by="admin")
+        # Before its issue, the license is installed as well, so the server has seen that time.
+        self._has_seen_later = at > until
         self._connect_again(at)
         self.fingerprint = machine
         self._installed = uploads

@@ -103,6 +103,15 @@ def test_going_back_and_forth_locks_nothing(licensed: Sandbox) -> None:
     assert licensed.site.license.hosts.connected(HostKind.SESSION) == 1, "agents stay connected"
 
 
+def test_a_license_of_an_operator_whose_clock_is_ahead_locks_nothing(sandbox: Sandbox) -> None:
+    """It may be issued up to five minutes after the server's time, which then goes back."""
+    ahead = int((NOW + timedelta(minutes=4)).timestamp())
+    sandbox.upload(sandbox.issuer.file(1, iat=ahead))
+    for step in ("set-back", "plus-1", "minus-1", "now"):
+        sandbox.move("clock", do=step)
+    assert (sandbox.site.standing().active, sandbox.site.now()) == (True, NOW)
+
+
 def test_going_back_before_a_renewal(licensed: Sandbox) -> None:
     """The license of that time is installed, and the renewal is again at its own time."""
     licensed.site.connect(HostKind.DEPLOY)
