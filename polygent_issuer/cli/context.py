@@ -141,20 +141,20 @@ class Invocation:
     @cached_property
     def actor(self) -> "Actor":
         """The actor that the journal records, with the id of the home."""
-        from polygent_issuer.home import home_id
+        from polygent_issuer.home import folder
 
-        home = home_id.ensure(self.home, os.urandom(16).hex())
+        home = folder.ensure_id(self.home, os.urandom(16).hex())
         return replace(actor(self.own_settings.settings.operator), home=home)
 
     @cached_property
     def registry(self) -> "Registry":
         """The registry of the home, closed when the command ends; warns of undelivered licenses."""
-        from polygent_issuer.home import home_id
+        from polygent_issuer.home import folder
         from polygent_issuer.home.registry_place import registry_place
         from polygent_issuer.registry import Registry, outbox, team_settings
         from polygent_issuer.registry.errors import RegistryDamaged
 
-        home = home_id.read(self.home)
+        home = folder.id_of(self.home)
         registry = self.closing.enter_context(Registry.open(registry_place(self.home)))
         if self.role:  # before anything is asked, signed or written
             registry.require_role(self.role)

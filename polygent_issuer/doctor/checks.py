@@ -30,7 +30,7 @@ from polygent_issuer.doctor.server_checks import of_server
 from polygent_issuer.errors import ExitCode, IssuerError
 from polygent_issuer.files.disk import reason
 from polygent_issuer.files.reading import require_unexposed
-from polygent_issuer.home import home_id
+from polygent_issuer.home import folder
 from polygent_issuer.home.settings import Entry, Settings
 from polygent_issuer.keys import passphrases
 from polygent_issuer.registry.schema import sqlite_version
@@ -130,7 +130,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "integrity": lambda c: registry_checks.integrity(c.registry),
     "journal": lambda c: registry_checks.journal_intact(c.current_registry),
     "clock": lambda c: registry_checks.clock(c.current_registry, c.now),
-    "outbox": lambda c: registry_checks.outbox(c.current_registry, home_id.read(c.home)),
+    "outbox": lambda c: registry_checks.outbox(c.current_registry, folder.id_of(c.home)),
     "customer-zones": lambda c: registry_checks.customer_zones(c.current_registry),
     "journal-head": lambda c: registry_checks.journal_head(c.current_registry, c.now),
     "journal-seal": lambda c: registry_checks.journal_seal(c.current_registry, c.now),

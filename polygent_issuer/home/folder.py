@@ -7,6 +7,7 @@ decide what is signed, so a home that another user owns or may write to is refus
 """
 
 import os
+import re
 import stat
 import tomllib
 from collections.abc import Mapping
@@ -14,7 +15,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from polygent_issuer.errors import HomeMissing, HomeProblem, InvalidSettings, UnreadableInput
+from polygent_issuer import files
+from polygent_issuer.errors import (
+    HomeMissing,
+    HomeProblem,
+    InvalidSettings,
+    OutputExists,
+    UnreadableInput,
+)
 from polygent_issuer.files import NotUtf8, disk, read_text, reading
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.text import backslash_hint, escape, for_shell
@@ -201,3 +209,56 @@ def _is_missing(path: Path) -> bool:
     except (OSError, ValueError):
         pass  # reading it reports the problem
     return False
+
+
+HOME_ID_FILE: Final = "home-id"
+"""The file with the id of the home, by which a registry that several share knows whose files are
+pending. A copy of the folder keeps it."""
+_ID_LIMIT: Final = 100
+_ID: Final = re.compile(r"[0-9A-Za-z-]{8,64}")
+
+
+def id_of(home: Path) -> str | None:
+    """Return the id of a home; None if it has none yet.
+
+    Raises:
+        HomeProblem: (`home_problem`, `unsafe_file`) when the file cannot be read, is not an id, or
+            another user may write to it.
+    """
+    path = home / HOME_ID_FILE
+    if not path.exists():
+        return None
+    try:
+        text = files.read_text(str(path), limit=_ID_LIMIT, what="home's id", trusted=True).strip()
+    except UnreadableInput as refused:
+        raise _not_an_id(refused.message) from None
+    if not _ID.fullmatch(text):
+        raise _not_an_id(f"{escape(str(path))} does not contain the id of a home")
+    return text
+
+
+def ensure_id(home: Path, new_id: str) -> str:
+    """Return the id of a home; it becomes `new_id` if it has none yet.
+
+    Raises:
+        HomeProblem: as `read`.
+        OutputProblem: (`output_failed`) when it cannot be written.
+    """
+    present = id_of(home)
+    if present is not None:
+        return present
+    try:
+        files.write_private(f"{new_id}\n".encode(), home / HOME_ID_FILE)
+    except OutputExists:  # of another command
+        return id_of(home) or new_id
+    return new_id
+
+
+def _not_an_id(message: str) -> HomeProblem:
+    return HomeProblem(
+        message,
+        hint=Hint(
+            "remove the file: a new one is created; licenses that were not delivered are in ",
+            run("doctor"),
+        ),
+    )

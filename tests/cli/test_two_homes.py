@@ -12,7 +12,7 @@ from support.postgres import Cluster
 from support.registries import tampering
 from support.team import killed_before_delivery, team
 
-from polygent_issuer.home import home_id
+from polygent_issuer.home import folder
 from polygent_issuer.registry import Registry, outbox
 
 
@@ -48,7 +48,7 @@ def test_only_the_home_that_issued_a_license_delivers_it(desks: tuple[Desk, Desk
     signed = ben.ok(*sign(ben, "Bolt"))
     assert "may not have reached" not in signed.err
     assert licenses_in(ada.output) == []
-    assert pending(ben) == [home_id.read(ada.home)]
+    assert pending(ben) == [folder.id_of(ada.home)]
     rows = ben.run("doctor", "--json").json["rows"]
     [*_, outbox_row] = [row for row in rows if row["name"] == "outbox"]
     assert outbox_row["message"].startswith("1 license file to be delivered by the home of Ada on ")
@@ -69,7 +69,7 @@ def test_no_home_delivers_what_another_user_issued(
         raw.execute("UPDATE journal SET server_user = 'mallory' WHERE license IS NOT NULL")
     assert "may not have reached" in ada.ok(*sign(ada, "Bolt")).err
     assert len(licenses_in(ada.output)) == 1
-    assert pending(ada) == [home_id.read(ada.home)]
+    assert pending(ada) == [folder.id_of(ada.home)]
     with tampering(value) as raw:
         raw.execute("UPDATE journal SET server_user = 'postgres' WHERE license IS NOT NULL")
     ada.ok(*sign(ada, "Cog"))

@@ -18,7 +18,7 @@ from support.registries import fill, writing
 from polygent_issuer import files
 from polygent_issuer.errors import ExitCode, HomeProblem
 from polygent_issuer.files.publication import Prepared
-from polygent_issuer.home import home_id, settings_editing
+from polygent_issuer.home import folder, settings_editing
 from polygent_issuer.home.settings_editing import set_value
 from polygent_issuer.registry import Registry, copying, journal, journal_check, outbox
 from polygent_issuer.registry.errors import Place, RegistryMissing, RegistryMoved
@@ -110,7 +110,7 @@ def test_an_undelivered_file_of_no_home_becomes_one_of_the_home_that_moves(
         raw.execute("UPDATE outbox SET home = NULL")
     filled.ok("registry", "move", "--to", uri)
     with Registry.open(uri) as registry, registry.reading() as db:
-        assert [row.home for row in outbox.pending(db)] == [home_id.read(filled.home)]
+        assert [row.home for row in outbox.pending(db)] == [folder.id_of(filled.home)]
 
 
 def test_the_settings_of_the_home_become_those_of_the_team(
