@@ -127,7 +127,7 @@ def stores() -> Candidates:
 def setting_values(ctx: typer.Context) -> Candidates:
     """Yield the effective value of the key on the line, and the others if there are few."""
     from polygent_issuer.home import setting_types
-    from polygent_issuer.home.setting_key import kind_of, plan_of
+    from polygent_issuer.home.settings_editing import kind_of, plan_of
 
     key = ctx.params.get("key") or ""
     if plan_of(key):  # a new plan is a copy of another

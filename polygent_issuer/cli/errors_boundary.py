@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from polygent_issuer import __version__
-from polygent_issuer.cli.output.json_text import error_json, finding_json
 from polygent_issuer.cli.output.result import (
     STREAM_ERRORS,
     BrokenPipe,
     StdoutError,
     discard,
+    error_json,
+    finding_json,
     note,
     write_json,
 )

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import flag
-from polygent_issuer.cli.output.json_text import at_home, hint_json
 from polygent_issuer.cli.output.model import Line, Style
-from polygent_issuer.cli.output.result import Report
+from polygent_issuer.cli.output.result import Report, at_home, hint_json
 from polygent_issuer.text import counted
 
 if TYPE_CHECKING:

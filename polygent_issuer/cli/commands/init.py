@@ -13,9 +13,8 @@ from polygent_issuer.cli import candidates, prompts
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.home_setup import make_home
 from polygent_issuer.cli.options.common import OptionGroup, option
-from polygent_issuer.cli.output.json_text import at_home
 from polygent_issuer.cli.output.model import Fields, Line
-from polygent_issuer.cli.output.result import Report
+from polygent_issuer.cli.output.result import Report, at_home
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.hints import run
 from polygent_issuer.home import create

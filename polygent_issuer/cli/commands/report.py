@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Final
 from polygent_issuer import files
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import option, period
-from polygent_issuer.cli.output import json_text
-from polygent_issuer.cli.output.csv_text import BOM, CsvTable
-from polygent_issuer.cli.output.files import STDOUT, OutputFile, new_file
+from polygent_issuer.cli.output.files import BOM, STDOUT, CsvTable, OutputFile, new_file
 from polygent_issuer.cli.output.model import Line
 from polygent_issuer.cli.output.report import COLUMNS, licenses_json, report_blocks, report_json
-from polygent_issuer.cli.output.result import Report, Result, plain_lines, write_bytes
+from polygent_issuer.cli.output.result import (
+    Report,
+    Result,
+    json_document,
+    plain_lines,
+    write_bytes,
+)
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.files import disk
 from polygent_issuer.hints import Hint
@@ -134,7 +138,7 @@ def _data(invocation: Invocation, made: "LicenseReport", form: Format) -> bytes:
 
         return page(made, issuer=invocation.settings.issuer).encode()
     if form is Format.JSON:
-        return json_text.document(report_json(made)).encode()
+        return json_document(report_json(made)).encode()
     if form is Format.CSV:
         stream = StringIO(newline="")
         CsvTable(columns=COLUMNS, items=licenses_json(made)).write(stream)

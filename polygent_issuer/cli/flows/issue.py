@@ -13,7 +13,6 @@ from polygent_issuer.cli import prompts
 from polygent_issuer.cli.consent import ConsentOptions, confirm_or_cancel, obtain, parse_consent
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.mail_drafts import drafter
-from polygent_issuer.cli.flows.sealing import seal_at_end
 from polygent_issuer.cli.options.common import PassphraseOptions, passphrase_source
 from polygent_issuer.cli.options.input_files import read_document
 from polygent_issuer.cli.options.issue import IssueOptions, NextOptions
@@ -21,9 +20,10 @@ from polygent_issuer.cli.options.terms import FirstTerms, parse_changes
 from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.cli.output.proposal import fields, issued_json, preview, proposal_json, written
-from polygent_issuer.cli.output.result import Report
-from polygent_issuer.errors import UnreadableInput, UsageProblem
+from polygent_issuer.cli.output.result import Report, note
+from polygent_issuer.errors import IssuerError, UnreadableInput, UsageProblem
 from polygent_issuer.findings import Consent
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.license_decision import (
     FirstLicenseRequest,
@@ -45,13 +45,15 @@ from polygent_issuer.issuing.signing import (
     publish,
 )
 from polygent_issuer.keys.passphrases import Passphrase
-from polygent_issuer.keys.signer import Signer
+from polygent_issuer.keys.signer import Signer, SoftwareSigner
 from polygent_issuer.registry import Customer, KeyRecord, Reading, customers
 from polygent_issuer.terms.parsing import Plan
 from polygent_issuer.verifier import Tier
 
 if TYPE_CHECKING:
+    from polygent_issuer.issuing.sealing import SignedSeal
     from polygent_issuer.machine_info.document import ReceivedDocument
+
 
 _NO_DOCUMENT: Final = "none"
 _CHECK_PATH: Final = "check the path and its permissions"
@@ -319,3 +321,45 @@ def issue_next(
 
     passphrase = passphrase_source(invocation, options.passphrases)
     return _issue(invocation, decide, options.issue, options.consents, passphrase=passphrase)
+
+
+def seal_at_end(invocation: Invocation, signers: Mapping[str, Signer]) -> None:
+    """Seal the journal after the output, if a key that signed is in this process.
+
+    Another key may need a person's touch, so only `journal seal` uses it.
+    """
+    in_process = (each for each in signers.values() if isinstance(each, SoftwareSigner))
+    signer = next(in_process, None)
+    if signer is not None:
+        invocation.closing.callback(_seal, invocation, signer)
+
+
+def _seal(invocation: Invocation, signer: Signer) -> None:
+    from polygent_issuer.issuing.sealing import seal_journal
+
+    try:
+        sealed = seal_journal(
+            invocation.registry,
+            signer.kid,
+            lambda: signer,
+            now=invocation.now,
+            actor=invocation.actor,
+        )
+    except IssuerError as error:  # the command itself is done
+        hint = "" if error.hint is None else Hint("; ", error.hint)
+        invocation.warn(Hint(f"the journal was not sealed: {error.message}", hint))
+    except KeyboardInterrupt:
+        invocation.warn("the journal was not sealed: interrupted; the next seal covers its rows")
+    else:
+        warn_if_late(signer.kid, sealed)
+
+
+def warn_if_late(kid: str, sealed: "SignedSeal | None") -> None:
+    """Warn, also with `--quiet`, of a key without a seal: the new seal hides that from now on."""
+    if sealed is not None and sealed.is_late:
+        text = (
+            f"the key {kid} signed licenses before, but the journal had no seal of it: either an "
+            "earlier version of this tool wrote the journal, or somebody removed the seal; to "
+            "check: "
+        )
+        note("warning", Hint(text, run("journal", "verify")))

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final, TextIO
 from polygent_issuer import processes
 from polygent_issuer.batch.sources import STDIN, Listing
 from polygent_issuer.cli.options.input_files import skipped_blocks, skipped_json
-from polygent_issuer.cli.output import json_text, verification
+from polygent_issuer.cli.output import verification
 from polygent_issuer.cli.output.model import Line, Style
-from polygent_issuer.cli.output.result import Result, write_blocks
+from polygent_issuer.cli.output.result import Result, json_line, write_blocks
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.files import names_folder
 from polygent_issuer.issuing.verification import (
@@ -122,7 +122,7 @@ class ManyVerifications(Result):
             counts = {str(verdict): self.counts[verdict] for verdict in Verdict}
             others = skipped_json(self.listing.skipped)
             summary = {"at": at, "files": total, **counts, "skipped": others}
-            stream.write(json_text.line({"summary": summary}) + "\n")
+            stream.write(json_line({"summary": summary}) + "\n")
             stream.flush()
             return
         words = (f"{self.counts[each]:,} {each.replace('_', ' ')}" for each in Verdict)

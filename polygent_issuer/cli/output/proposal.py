@@ -5,10 +5,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from polygent_issuer.cli.output.json_text import finding_json
 from polygent_issuer.cli.output.layout import cut
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.records import zone_of
+from polygent_issuer.cli.output.result import finding_json
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal

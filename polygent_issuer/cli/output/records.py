@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from polygent_issuer.cli.output.json_text import hint_json
 from polygent_issuer.cli.output.layout import cut
 from polygent_issuer.cli.output.model import Block, Line, Style, Table
+from polygent_issuer.cli.output.result import hint_json
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry.holds import hold_end, on_hold
 from polygent_issuer.registry.journal import JournalRow

@@ -1,4 +1,4 @@
-"""Results, and writing them to stdout and stderr as text, JSON or bytes.
+"""Results, and writing them to stdout and stderr as text, JSON (in ASCII) or bytes.
 
 A command returns a frozen `Result`. It becomes JSON or text only after Typer has returned, so that
 a closed pipe and Ctrl-C have their own exits.
@@ -8,17 +8,19 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from polygent_issuer.cli.output import json_text
 from polygent_issuer.errors import ExitCode, OutputProblem
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.text import escape
 
 if TYPE_CHECKING:
     from polygent_issuer.cli.output.model import Block, Style
+    from polygent_issuer.errors import IssuerError
+    from polygent_issuer.findings import Finding
 
 
 STREAM_ERRORS: Final = (OSError, ValueError, AttributeError)
@@ -103,7 +105,7 @@ def write_blocks(blocks: "Iterable[Block]", stream: TextIO) -> None:
 
 def write_json(members: Mapping[str, Any], *, in_line: bool = False) -> None:
     """Write a JSON object to stdout, indented or as one line of several."""
-    text = f"{json_text.line(members)}\n" if in_line else json_text.document(members)
+    text = f"{json_line(members)}\n" if in_line else json_document(members)
     sys.stdout.write(text)
     sys.stdout.flush()
 
@@ -231,7 +233,7 @@ class JsonLines(Result):
 
     def write(self, stream: TextIO) -> None:
         """Write a line for each item."""
-        stream.writelines(f"{json_text.line(item)}\n" for item in self.items)
+        stream.writelines(f"{json_line(item)}\n" for item in self.items)
         stream.flush()
 
 
@@ -249,3 +251,52 @@ def write_result(result: Result, *, as_json: bool, quiet: bool) -> None:
             write_blocks(result.blocks(), sys.stdout)
         elif not quiet:
             write_blocks(result.blocks(), sys.stderr)
+
+
+SCHEMA = "polygent-issue/1"
+GLOBAL_OPTIONS: ContextVar[Mapping[str, Any]] = ContextVar("global_options")
+
+
+def json_document(members: Mapping[str, Any]) -> str:
+    """Return an indented object and a final newline; a member that is an iterator is an array."""
+    import json
+
+    arrays = {name: list(value) for name, value in members.items() if isinstance(value, Iterator)}
+    return json.dumps({"schema": SCHEMA, **members, **arrays}, indent=2) + "\n"
+
+
+def json_line(members: Mapping[str, Any], encoded: Mapping[str, str] | None = None) -> str:
+    """Return an object on one line, without its end; `encoded` are more members, as JSON."""
+    text = json_value({"schema": SCHEMA, **members})
+    more = (f', "{name}": {value}' for name, value in (encoded or {}).items())
+    return f"{text[:-1]}{''.join(more)}}}" if encoded else text
+
+
+def json_value(value: object) -> str:
+    """Return a value as JSON on one line."""
+    import json
+
+    return json.dumps(value)
+
+
+def at_home(hint: str | None) -> str | None:
+    """Return a hint with `--home` in its commands if it was given; the variable is inherited."""
+    home = GLOBAL_OPTIONS.get({}).get("home")
+    return hint if home is None or not isinstance(hint, Hint) else hint.at_home(str(home))
+
+
+def hint_json(hint: str | None, name: str = "hint") -> dict[str, Any]:
+    """Return a hint as it is printed, and `argv`, the words of its command, if it has one."""
+    command = at_home(hint)
+    argv = command.argv if isinstance(command, Hint) else None
+    return {name: hint} if argv is None else {name: hint, "argv": list(argv)}
+
+
+def finding_json(finding: "Finding") -> dict[str, Any]:
+    """Return a finding as JSON."""
+    return {"code": str(finding.code), "message": finding.message, **hint_json(finding.hint)}
+
+
+def error_json(error: "IssuerError") -> dict[str, Any]:
+    """Return an error as JSON."""
+    return {"code": error.code, "message": error.message, **hint_json(error.hint)}

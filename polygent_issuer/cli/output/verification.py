@@ -5,8 +5,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
-from polygent_issuer.cli.output import json_text
 from polygent_issuer.cli.output.model import Block, Fields, Line, Style
+from polygent_issuer.cli.output.result import json_line, json_value
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing import remedies
@@ -168,13 +168,13 @@ def file_json(
 def file_json_line(result: VerificationResult | UnreadableFile, window: UploadWindow) -> str:
     """Return `file_json` on one line; what the accepted files of a batch share is encoded once."""
     if isinstance(result, UnreadableFile) or result.license is None or result.failure is not None:
-        return json_text.line(file_json(result, window))
+        return json_line(file_json(result, window))
     shared = {
         "checks": _checks_text(result.report.rows),
         "timeline": _timeline_text(result.license.issued_at, result.license.expires_at, window),
         "error": "null",
     }
-    return json_text.line(_own_json(result), shared)
+    return json_line(_own_json(result), shared)
 
 
 def _own_json(result: VerificationResult) -> dict[str, Any]:
@@ -210,12 +210,12 @@ def _row_json(row: CheckRow) -> dict[str, Any]:
 
 @lru_cache(maxsize=16)
 def _checks_text(rows: tuple[CheckRow, ...]) -> str:
-    return json_text.encode(list(map(_row_json, rows)))
+    return json_value(list(map(_row_json, rows)))
 
 
 @lru_cache(maxsize=128)  # the licenses of a batch were issued and expire together
 def _timeline_text(issued_at: datetime, expires_at: datetime, window: UploadWindow) -> str:
-    return json_text.encode(_timeline_json(issued_at, expires_at, window))
+    return json_value(_timeline_json(issued_at, expires_at, window))
 
 
 def _timeline_json(

@@ -16,7 +16,7 @@ from support.licenses import Books
 from polygent_issuer.cli.commands.customer import list as customer_list
 from polygent_issuer.cli.commands.expiring import COLUMNS as EXPIRING
 from polygent_issuer.cli.commands.license.list import COLUMNS as LICENSES
-from polygent_issuer.cli.output.csv_text import CsvTable
+from polygent_issuer.cli.output.files import CsvTable
 from polygent_issuer.cli.output.records import JOURNAL_COLUMNS as JOURNAL
 from polygent_issuer.text import escape
 

@@ -5,8 +5,9 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
-from polygent_issuer.cli.output.layout import cells, pieces, rows
+from polygent_issuer.cli.output.layout import cells, cut, pieces, rows
 from polygent_issuer.cli.output.model import Block, Fields, Line, Table
 from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.text import escape
@@ -194,3 +195,37 @@ def test_a_column_with_one_value_can_be_left_out() -> None:
         HEADERS[5],
     )
     assert [len(row) for row in table.without_repeated("last full day").rows] == [5, 5, 5]
+
+
+@pytest.mark.parametrize(
+    ("text", "width"),
+    [("", 0), ("Acme", 4), ("Zoë", 3), ("e\u0301", 1), ("東京", 4), ("🚀", 2), ("a\ufe0f", 2)],
+)
+def test_widths(text: str, width: int) -> None:
+    """Marks take no column, ideographs and emoji two."""
+    assert cells(text) == width
+
+
+@pytest.mark.parametrize(
+    ("text", "room", "shown"),
+    [
+        ("Acme GmbH", 9, "Acme GmbH"),
+        ("Acme GmbH", 8, "Acme ..."),
+        ("東京株式", 7, "東京..."),
+        ("東京株式", 6, "東..."),
+        ("Acme", 3, ""),
+        ("Acme", 0, ""),
+        ("", 0, ""),
+    ],
+)
+def test_cutting(text: str, room: int, shown: str) -> None:
+    """To whole characters, with dots; nothing where not even one fits."""
+    assert cut(text, room) == shown
+
+
+@given(st.text(alphabet="aé漢字ｱ\u0301🚀ﬀＡ", max_size=40), st.integers(0, 60))
+def test_what_is_cut_fits(text: str, room: int) -> None:
+    """By our measure, and by the one of the library that draws the rest."""
+    shown = cut(text, room)
+    assert cells(shown) <= room
+    assert cell_len(shown) <= room

@@ -1,13 +1,15 @@
 """Results on stdout: arrays that are written item by item, and tables."""
 
+import io
 import json
 
 import pytest
 
 from polygent_issuer.cli.output import result
-from polygent_issuer.cli.output.json_text import SCHEMA
-from polygent_issuer.cli.output.model import Table
-from polygent_issuer.cli.output.result import plain_lines
+from polygent_issuer.cli.output.layout import rows
+from polygent_issuer.cli.output.model import Block, Fields, Line, Table
+from polygent_issuer.cli.output.result import SCHEMA, plain_lines
+from polygent_issuer.cli.output.rich_text import draw
 
 
 @pytest.mark.parametrize(
@@ -29,3 +31,13 @@ def test_a_column_is_as_wide_as_its_widest_cell() -> None:
     lines = list(plain_lines([Table(("h", "i"), rows)]))
     assert lines[:2] == ["h           i", "a           b"]
     assert (len(lines), lines[-1]) == (602, "a long one  c")
+
+
+def test_rich_neither_wraps_nor_reads_markup() -> None:
+    """Each row is one line as it is, however long; brackets and emoji names are text."""
+    text = "[red]:bell: " + "x" * 300
+    blocks: list[Block] = [Line(text), Fields((("name", text),)), Table(("header",), ((text,),))]
+    stream = io.StringIO()
+    draw(rows(blocks, 80, boxes=True), stream)
+    assert stream.getvalue().count("[red]:bell:") == 3
+    assert [line.strip() for line in stream.getvalue().splitlines()].count("x" * 300) == 3

@@ -14,8 +14,8 @@ from polygent_issuer.hints import Hint, run
 from polygent_issuer.home import settings, settings_editing, team_settings
 from polygent_issuer.home.folder import settings_text
 from polygent_issuer.home.registry_place import registry_place
-from polygent_issuer.home.setting_key import kind_of, plan_of
 from polygent_issuer.home.settings import KEYS, Settings
+from polygent_issuer.home.settings_editing import kind_of, plan_of
 from polygent_issuer.registry import change
 from polygent_issuer.registry.roles import Role
 from polygent_issuer.registry.team_settings import NAMES

@@ -2,8 +2,7 @@
 
 from polygent_issuer.batch import customer_rows
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.output.csv_text import CsvOptions
-from polygent_issuer.cli.output.files import OutputFile
+from polygent_issuer.cli.output.files import CsvOptions, OutputFile
 from polygent_issuer.cli.output.result import Report, Result
 from polygent_issuer.registry import customers
 

@@ -11,10 +11,9 @@ from polygent_issuer.batch.customer_import import RowImport
 from polygent_issuer.cli import consent
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import argument, flag, option
-from polygent_issuer.cli.output.json_text import finding_json
 from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.cli.output.records import outdated_json, outdated_lines
-from polygent_issuer.cli.output.result import Report, write_blocks
+from polygent_issuer.cli.output.result import Report, finding_json, write_blocks
 from polygent_issuer.findings import Consent, Finding, require
 from polygent_issuer.issuing.customer_changes import OutdatedLicense, value_text
 from polygent_issuer.registry import change

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import flag
-from polygent_issuer.cli.output.csv_text import CsvOptions
+from polygent_issuer.cli.output.files import CsvOptions
 from polygent_issuer.cli.output.model import Block, Line, Table
 from polygent_issuer.cli.output.records import customer_json
 from polygent_issuer.cli.output.result import Report, Result

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 from polygent_issuer.cli import candidates, consent
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import argument
-from polygent_issuer.cli.output.json_text import hint_json
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.records import (
     customer_json,
@@ -14,7 +13,7 @@ from polygent_issuer.cli.output.records import (
     outdated_json,
     outdated_lines,
 )
-from polygent_issuer.cli.output.result import Report
+from polygent_issuer.cli.output.result import Report, hint_json
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing import customer_changes
 from polygent_issuer.issuing.customer_changes import DuplicateMachineLicense, MergePlan

@@ -3,8 +3,7 @@
 from typing import Any
 
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.flows.issue import signers_of
-from polygent_issuer.cli.flows.sealing import warn_if_late
+from polygent_issuer.cli.flows.issue import signers_of, warn_if_late
 from polygent_issuer.cli.options.common import PassphraseOptions, passphrase_source
 from polygent_issuer.cli.output.model import Fields, Line
 from polygent_issuer.cli.output.result import Report

@@ -5,7 +5,7 @@ from typing import Annotated
 from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import flag, option, period
-from polygent_issuer.cli.output.csv_text import CsvOptions
+from polygent_issuer.cli.output.files import CsvOptions
 from polygent_issuer.cli.output.model import Line
 from polygent_issuer.cli.output.records import JOURNAL_COLUMNS, journal_json, journal_table
 from polygent_issuer.cli.output.result import JsonLines, Report, Result

@@ -10,7 +10,6 @@ from polygent_issuer.cli import consent, prompts
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import KeyName, flag
 from polygent_issuer.cli.output import result
-from polygent_issuer.cli.output.json_text import hint_json
 from polygent_issuer.cli.output.key import (
     EXPORT_ALL,
     backup_state,
@@ -20,7 +19,7 @@ from polygent_issuer.cli.output.key import (
 )
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.records import list_command, reissue_all_command, reissue_command
-from polygent_issuer.cli.output.result import Report
+from polygent_issuer.cli.output.result import Report, hint_json
 from polygent_issuer.hints import Hint
 from polygent_issuer.keys.keyring_backends import SERVICE
 from polygent_issuer.keys.rotation import Retirement, decide_retirement, retire

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import flag, option
-from polygent_issuer.cli.output.csv_text import CsvOptions
+from polygent_issuer.cli.output.files import CsvOptions
 from polygent_issuer.cli.output.model import Line
 from polygent_issuer.cli.output.records import COLUMNS as OWN
 from polygent_issuer.cli.output.records import license_json, license_table

@@ -7,9 +7,8 @@ from typing import Annotated, Any, Final
 from polygent_issuer import files
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import argument
-from polygent_issuer.cli.output.json_text import finding_json
 from polygent_issuer.cli.output.model import Block, Fields, Line
-from polygent_issuer.cli.output.result import Report
+from polygent_issuer.cli.output.result import Report, finding_json
 from polygent_issuer.errors import ExitCode, HomeMissing
 from polygent_issuer.home.setting_types import duration_text
 from polygent_issuer.home.settings import Settings

@@ -9,9 +9,8 @@ from polygent_issuer import registry_uri
 from polygent_issuer.cli import consent
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import flag, option
-from polygent_issuer.cli.output.json_text import at_home
 from polygent_issuer.cli.output.model import Block, Fields, Line
-from polygent_issuer.cli.output.result import Report
+from polygent_issuer.cli.output.result import Report, at_home
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.hints import run
 from polygent_issuer.home import team_settings

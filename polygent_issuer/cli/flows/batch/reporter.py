@@ -13,11 +13,11 @@ from polygent_issuer.batch.preview import PreviewItem
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.batch.result import DECISIONS, DONE, BatchCounts
 from polygent_issuer.cli.flows.mail_drafts import Drafter
-from polygent_issuer.cli.output import json_text, result
-from polygent_issuer.cli.output.csv_text import CsvTable
-from polygent_issuer.cli.output.json_text import error_json
+from polygent_issuer.cli.output import result
+from polygent_issuer.cli.output.files import CsvTable
 from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.cli.output.proposal import change_text, days_text, issued_json, proposal_json
+from polygent_issuer.cli.output.result import error_json, json_line
 from polygent_issuer.errors import IssuerError, UsageProblem
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal
@@ -245,7 +245,7 @@ class BatchReporter:
             return
         if self.bundle is not None:
             blocks, width = outcome_blocks(outcome, drafts, archive), result.width_of(sys.stdout)
-            lines = [json_text.line(members)] if as_json else result.plain_lines(blocks, width)
+            lines = [json_line(members)] if as_json else result.plain_lines(blocks, width)
             self._waiting += (f"{line}\n" for line in lines)
         elif as_json:
             result.write_json_now(members)

@@ -9,10 +9,9 @@ from typing import Any, Final, NamedTuple
 from polygent_issuer.batch.bundle import Bundle
 from polygent_issuer.batch.outcomes import Failed, Kept, Outcome
 from polygent_issuer.batch.preview import Preview, PreviewItem
-from polygent_issuer.cli.output.json_text import at_home, hint_json
 from polygent_issuer.cli.output.model import Block, Line, Style, Table
 from polygent_issuer.cli.output.proposal import change_text, days_text, upload_before
-from polygent_issuer.cli.output.result import Result
+from polygent_issuer.cli.output.result import Result, at_home, hint_json
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.hints import Hint, run

@@ -25,8 +25,7 @@ from polygent_issuer.cli.flows.batch.result import (
     repeated,
     total_blocks,
 )
-from polygent_issuer.cli.flows.issue import warn_of_default_issuer
-from polygent_issuer.cli.flows.sealing import seal_at_end
+from polygent_issuer.cli.flows.issue import seal_at_end, warn_of_default_issuer
 from polygent_issuer.cli.options.issue import BatchOptions, IssueOptions
 from polygent_issuer.cli.output import result as streams
 from polygent_issuer.cli.output.result import Result, write_result
