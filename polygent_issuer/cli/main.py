@@ -45,7 +45,7 @@ def run(
     if argv[:1] == [EARLIER]:
         return 0
     if invocation.environ.get(VARIABLE):
-        from polygent_issuer.cli.completion import answer
+        from polygent_issuer.cli.commands.completion import answer
 
         return answer(build_group(COMMANDS, _root, None), invocation)
     outcome = None

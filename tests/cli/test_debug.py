@@ -15,7 +15,7 @@ from support.secret_search import forms_of, places
 
 import polygent_issuer
 from polygent_issuer.cli import errors_boundary
-from polygent_issuer.cli.commands.config import path as path_command
+from polygent_issuer.cli.commands.config import show as of_config
 from polygent_issuer.errors import HomeProblem, IssuerError
 from polygent_issuer.keys import openssh, passphrases, signer
 
@@ -28,7 +28,7 @@ def _raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def path(_invocation: object) -> None:
         raise error
 
-    monkeypatch.setattr(path_command, "path", path)
+    monkeypatch.setattr(of_config, "path", path)
 
 
 def _chained(lower: BaseException, upper: BaseException, *, hidden: bool = False) -> BaseException:
@@ -137,7 +137,7 @@ def test_a_report_has_no_values_of_variables(books: Books, monkeypatch: pytest.M
         local = f"{SECRET}!"
         raise RuntimeError(len(local))
 
-    monkeypatch.setattr(path_command, "path", path)
+    monkeypatch.setattr(of_config, "path", path)
     monkeypatch.setenv("SOME_TOKEN", SECRET)
     books.desk.environ["SOME_TOKEN"] = SECRET
     err = books.desk.run("config", "path", "--debug").err

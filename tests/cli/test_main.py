@@ -15,7 +15,7 @@ from support.licenses import Books
 
 import polygent_issuer
 from polygent_issuer.cli.commands import COMMANDS, Entry
-from polygent_issuer.cli.commands.config import path as path_command
+from polygent_issuer.cli.commands.config import show as of_config
 from polygent_issuer.cli.main import load
 from polygent_issuer.errors import IssuerError, NotFound
 from polygent_issuer.findings import ConsentNeeded, Finding, FindingCode
@@ -42,7 +42,7 @@ def _raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def path(_invocation: object) -> None:
         raise error
 
-    monkeypatch.setattr(path_command, "path", path)
+    monkeypatch.setattr(of_config, "path", path)
 
 
 @pytest.mark.parametrize(
@@ -321,7 +321,7 @@ def test_help_without_docstring_and_source_is_the_summary() -> None:
     namespace: dict[str, Callable[..., None]] = {}
     exec("def path(_invocation: object) -> None: ...", namespace)  # noqa: S102 - no source
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(path_command, "path", namespace["path"])
+        patch.setattr(of_config, "path", namespace["path"])
         entry = next(entry for entry in COMMANDS.entries if entry.name == "config")
         [path] = [each for each in entry.entries if each.name == "path"]
         assert load(path, None).help == path.help

@@ -25,7 +25,7 @@ from support.stepping import Choice, Crashed, Walk, stop
 from polygent_issuer.batch.outcomes import Done, Failed, Kept
 from polygent_issuer.batch.renewals import Renewals
 from polygent_issuer.batch.run import BatchRunner
-from polygent_issuer.cli.commands.license.retire import retire
+from polygent_issuer.cli.commands.license.edit import retire
 from polygent_issuer.cli.consent import ConsentOptions
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.errors import IssuerError, RegistryChanged

@@ -29,20 +29,16 @@ class Entry:
 # The roles are the values of `registry.roles.Role`, whose import would delay each start.
 ROLES: Final = {
     "auditor": (
-        *("customer.export", "customer.list", "customer.show", "doctor", "expiring", "inspect"),
-        *("journal.show", "journal.verify", "key.export_public", "key.list", "key.show"),
-        *("license.list", "license.show", "machine_info.check", "registry.backup"),
-        *("registry.export", "registry.roles", "report", "verify"),
+        *("customer.show", "doctor", "expiring", "inspect", "journal.show", "journal.verify"),
+        *("key.export_public", "key.show", "license.show", "machine_info.check"),
+        *("registry.backup", "registry.export", "registry.roles", "report", "verify"),
     ),
     "issuer": (
-        *("apply", "customer.add", "customer.edit", "customer.hold", "customer.import_"),
-        *("journal.seal", "license.edit", "license.export", "license.retire", "license.sent"),
-        *("registry.import_", "reissue", "renew", "sign"),
+        *("apply", "customer.edit", "customer.hold", "customer.import_", "journal.seal"),
+        *("license.edit", "license.export", "license.sent", "registry.import_", "renew", "sign"),
     ),
-    "key-admin": (
-        *("key.backup", "key.generate", "key.import_", "key.passphrase", "key.retire", "key.use"),
-    ),
-    "manager": ("customer.archive", "customer.merge"),
+    "key-admin": ("key.backup", "key.generate", "key.retire"),
+    "manager": ("customer.merge",),
     "owner": ("registry.move", "registry.restore", "registry.upgrade"),
 }
 """The modules of the commands that need each role in a team's registry."""
@@ -62,26 +58,26 @@ _CUSTOMER = _group(
     "customer",
     _MANAGE,
     "Manage customers.",
-    _command("list", "customer.list:list_all", "List customers."),
+    _command("list", "customer.show:list_all", "List customers."),
     _command("show", "customer.show:show", "Show a customer's machines, licenses and history."),
-    _command("add", "customer.add:add", "Add a customer."),
+    _command("add", "customer.edit:add", "Add a customer."),
     _command("edit", "customer.edit:edit", "Change a customer's name, contacts or other details."),
     _command("merge", "customer.merge:merge", "Merge a customer into another."),
     _command("hold", "customer.hold:hold", "Put a customer on hold or release it."),
-    _command("archive", "customer.archive:archive", "Archive or unarchive a customer."),
+    _command("archive", "customer.merge:archive", "Archive or unarchive a customer."),
     _command("import", "customer.import_:import_file", "Add and change customers from a CSV file."),
-    _command("export", "customer.export:export", "Export customers as CSV for customer import."),
+    _command("export", "customer.show:export", "Export customers as CSV for customer import."),
 )
 _LICENSE = _group(
     "license",
     _MANAGE,
     "Manage issued licenses.",
-    _command("list", "license.list:list_all", "List licenses."),
+    _command("list", "license.show:list_all", "List licenses."),
     _command("show", "license.show:show", "Show a license and its history."),
     _command("edit", "license.edit:edit", "Change the order id or the note of a license."),
     _command("export", "license.export:export", "Write the files of licenses again."),
     _command("sent", "license.sent:sent", "Mark licenses as sent to their customers."),
-    _command("retire", "license.retire:retire", "Retire a license so that it is not renewed."),
+    _command("retire", "license.edit:retire", "Retire a license so that it is not renewed."),
 )
 _MACHINE_INFO = _group(
     "machine-info",
@@ -95,13 +91,13 @@ _KEY = _group(
     _MANAGE,
     "Manage signing keys.",
     _command("generate", "key.generate:generate", "Generate a signing key."),
-    _command("list", "key.list:list_all", "List signing keys."),
+    _command("list", "key.show:list_all", "List signing keys."),
     _command("show", "key.show:show", "Show a signing key and whether it can sign."),
-    _command("use", "key.use:use", "Select the key that signs new licenses."),
+    _command("use", "key.retire:use", "Select the key that signs new licenses."),
     _command("export-public", "key.export_public:export_public", "Export public keys for servers."),
-    _command("import", "key.import_:import_private", "Import a private key."),
+    _command("import", "key.generate:import_private", "Import a private key."),
     _command("backup", "key.backup:backup", "Write an encrypted backup of a private key."),
-    _command("passphrase", "key.passphrase:passphrase", "Change the passphrase of a key file."),
+    _command("passphrase", "key.backup:passphrase", "Change the passphrase of a key file."),
     _command("retire", "key.retire:retire_key", "Retire a signing key."),
 )
 _JOURNAL = _group(
@@ -130,10 +126,8 @@ _CONFIG = _group(
     "Show or change the settings.",
     _command("show", "config.show:show", "Show the settings and the source of each."),
     _command("set", "config.set:set_value", "Change a setting."),
-    _command("path", "config.path:path", "Print the path of the settings file."),
-    _command(
-        "mail-template", "config.mail_template:mail_template", "Print the template of mail drafts."
-    ),
+    _command("path", "config.show:path", "Print the path of the settings file."),
+    _command("mail-template", "config.show:mail_template", "Print the template of mail drafts."),
 )
 
 COMMANDS = Entry(
@@ -144,7 +138,7 @@ COMMANDS = Entry(
         _command("sign", "sign:sign", "Sign a customer's first license.", _ISSUE),
         _command("renew", "renew:renew", "Renew licenses of one or more customers.", _ISSUE),
         _command(
-            "reissue", "reissue:reissue", "Reissue licenses with the same expiry dates.", _ISSUE
+            "reissue", "renew:reissue", "Reissue licenses with the same expiry dates.", _ISSUE
         ),
         _command("apply", "apply:apply", "Bring licenses in line with a TOML or CSV file.", _ISSUE),
         _command("verify", "verify:verify", "Check license files as a server would.", _CHECK),

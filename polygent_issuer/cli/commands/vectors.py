@@ -1,7 +1,7 @@
 """`polygent-issue vectors`: write the formats, the rules and the vectors to a folder."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from polygent_issuer import files
 from polygent_issuer.cli.context import Invocation
@@ -9,7 +9,7 @@ from polygent_issuer.cli.options.common import argument
 from polygent_issuer.cli.output.model import Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.files import disk
-from polygent_issuer.guide import vectors as shipped
+from polygent_issuer.guide import ENFORCEMENT, FORMAT
 from polygent_issuer.home.create import ensure_folder
 
 
@@ -24,7 +24,7 @@ def vectors(
     overwritten. If the command was interrupted, run it again.
     """
     folder = to.absolute()
-    documents = {folder / name: data for name, data in shipped.files().items()}
+    documents = {folder / name: data for name, data in shipped_files().items()}
     for path, data in documents.items():
         if disk.content(path, limit=len(data)) != data:
             files.require_free(path, disk.ELSEWHERE)
@@ -40,3 +40,23 @@ def vectors(
             Line(f"read first: {folder / 'vectors' / 'README.md'}"),
         ],
     )
+
+
+_PACKAGE: Final = Path(__file__).parents[2]
+_INSTALLED: Final = _PACKAGE / "vectors"
+_SOURCE: Final = _PACKAGE.parent / "tests" / "vectors"
+_SUFFIXES: Final = frozenset({".json", ".lic", ".md"})
+
+
+def shipped_files() -> dict[str, bytes]:
+    """Return the content of each file by its path, with `/` between the parts.
+
+    The vectors are those of the installed package, or of the source tree. OSError if they cannot be
+    read.
+    """
+    folder = _INSTALLED if _INSTALLED.is_dir() else _SOURCE
+    vectors = sorted(path for path in folder.rglob("*") if path.suffix in _SUFFIXES)
+    return {
+        **{path.name: path.read_bytes() for path in (FORMAT, ENFORCEMENT)},
+        **{f"vectors/{path.relative_to(folder).as_posix()}": path.read_bytes() for path in vectors},
+    }

@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from support.cli import Desk
 from support.licenses import Books
 
-from polygent_issuer.cli.commands.customer import list as customer_list
+from polygent_issuer.cli.commands.customer import show
 from polygent_issuer.cli.commands.expiring import COLUMNS as EXPIRING
-from polygent_issuer.cli.commands.license.list import COLUMNS as LICENSES
+from polygent_issuer.cli.commands.license.show import COLUMNS as LICENSES
 from polygent_issuer.cli.output.files import CsvTable
 from polygent_issuer.cli.output.records import JOURNAL_COLUMNS as JOURNAL
 from polygent_issuer.text import escape
 
 LISTS = {
     ("license", "list"): LICENSES,
-    ("customer", "list"): customer_list.COLUMNS,
+    ("customer", "list"): show.LIST_COLUMNS,
     ("expiring", "--within", "2y"): EXPIRING,
     ("journal", "show"): JOURNAL,
 }

@@ -1,12 +1,13 @@
-"""`polygent-issue customer show`: show a customer's machines, licenses and history."""
+"""`polygent-issue customer list`, `show` and `export`: what the registry has of customers."""
 
 from collections import deque
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import CustomerName
+from polygent_issuer.cli.options.common import CustomerName, flag
+from polygent_issuer.cli.output.files import CsvOptions, OutputFile
 from polygent_issuer.cli.output.model import Block, Fields, Line, Table
 from polygent_issuer.cli.output.records import (
     customer_json,
@@ -17,12 +18,90 @@ from polygent_issuer.cli.output.records import (
     license_table,
     zone_of,
 )
-from polygent_issuer.cli.output.result import Report
-from polygent_issuer.registry import Reading, journal, licenses, machines
-from polygent_issuer.registry.holds import on_hold
+from polygent_issuer.cli.output.result import Report, Result
+from polygent_issuer.registry import Reading, customers, journal, licenses, machines, summaries
+from polygent_issuer.registry.holds import hold_end, on_hold
 from polygent_issuer.registry.journal import JournalRow
 from polygent_issuer.registry.records import Customer, Identity, LicenseRecord, Machine
+from polygent_issuer.registry.summaries import CustomerSummary
 from polygent_issuer.terms import dates
+
+LIST_COLUMNS: Final = (
+    *("slug", "name", "contacts", "time_zone", "crm", "aliases"),
+    *("created_at", "archived_at", "current_licenses", "next_expiry", "notes"),
+    *("on_hold", "held_at", "held_until", "held_reason"),
+)
+"""JSON members of a listed customer, which are the columns of the CSV."""
+
+
+def list_all(
+    invocation: Invocation,
+    *,
+    archived: Annotated[bool, flag("--archived", "Include archived customers.")] = False,
+    form: CsvOptions,
+) -> Result:
+    """List customers.
+
+    For each customer the list shows the number of current licenses and the next expiry, and
+    whether it is on hold.
+    """
+    as_csv, now = form.asked(invocation), invocation.now
+    with invocation.registry.reading(checked=False) as db:
+        listed = tuple(summaries.customers(db, archived=archived))
+        left_out = 0 if archived else customers.count_archived(db)
+    if as_csv:
+        items = (_customer_json(each, now) for each in listed)
+        return form.table(LIST_COLUMNS, items, name="customers.csv")
+    members = {"customers": (_customer_json(each, now) for each in listed)}
+    return Report(members, _list_text(listed, now, archived=archived, left_out=left_out))
+
+
+def _list_text(
+    listed: tuple[CustomerSummary, ...], now: datetime, *, archived: bool, left_out: int
+) -> Iterable[Block]:
+    if listed:
+        headers = ("customer", "name", "current licenses", "next expiry")
+        more = ("archived",) if archived else ()
+        held = any(on_hold(each.customer, now) for each in listed)
+        yield Table(
+            (*headers, *more, "on hold") if held else (*headers, *more),
+            tuple(
+                (*_list_row(each, archived=archived), *((_hold(each, now),) if held else ()))
+                for each in listed
+            ),
+            tuple("plain" if each.customer.archived_at is None else "dim" for each in listed),
+        )
+    elif not left_out:
+        yield Line("no customers yet; to add one: polygent-issue customer add NAME", "dim")
+    if left_out:
+        command = "polygent-issue customer list --archived"
+        yield Line(f"not listed: {left_out} archived; to list them: {command}", "dim")
+
+
+def _list_row(listed: CustomerSummary, *, archived: bool) -> tuple[str, ...]:
+    last_day = "" if listed.first is None else dates.last_full_day(listed.first).isoformat()
+    customer, at = listed.customer, listed.customer.archived_at
+    more = ("" if at is None else at.date().isoformat(),) if archived else ()
+    return customer.slug, customer.name, str(listed.current), last_day, *more
+
+
+def _hold(listed: CustomerSummary, now: datetime) -> str:
+    """Return the end of a hold; empty without one."""
+    if not on_hold(listed.customer, now):
+        return ""
+    end = hold_end(listed.customer)
+    return f"until {end}" if end else "yes"
+
+
+def _customer_json(listed: CustomerSummary, now: datetime) -> dict[str, Any]:
+    members = {
+        **customer_json(listed.customer),
+        "current_licenses": listed.current,
+        "next_expiry": dates.optional_instant(listed.first),
+        "on_hold": on_hold(listed.customer, now),
+    }
+    return {name: members[name] for name in LIST_COLUMNS}
+
 
 _LAST_ROWS: Final = 10
 
@@ -134,3 +213,21 @@ def _machine(db: Reading, machine: Machine, now: datetime) -> _Shown:
 
 def _row(label: str, each: Machine | Identity, until: str) -> tuple[str, ...]:
     return label, each.hostname or "", each.fingerprint, dates.instant(each.since), until
+
+
+def export(invocation: Invocation, *, to: OutputFile = None) -> Result:
+    """Export customers as CSV for customer import.
+
+    There is one row for each customer; archived customers are left out. Change the file in a
+    spreadsheet and import it again: unchanged rows change nothing. An existing file is never
+    overwritten.
+    """
+    from polygent_issuer.batch import customer_rows as rows_of
+
+    form = CsvOptions(csv=not invocation.as_json or to is not None, to=to)
+    as_csv = form.asked(invocation)
+    with invocation.registry.reading() as db:
+        rows = [rows_of.exported(customers.checked(db, each)) for each in customers.every(db)]
+    if as_csv:
+        return form.table(rows_of.COLUMNS, rows, name="customers.csv")
+    return Report({"customers": iter(rows)}, ())
