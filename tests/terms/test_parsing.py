@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polygent_issuer.batch.rows import FIELDS
-from polygent_issuer.cli.options import terms
+from polygent_issuer.cli.options import issue
 from polygent_issuer.errors import (
     ExitCode,
     InputRefused,
@@ -262,8 +262,8 @@ def test_very_large_numbers_are_refused(sign: int) -> None:
 
 
 OPTIONS = {
-    "tier": lambda text: terms.parse_changes(Settings(), terms.FirstTerms(tier=text)),
-    "term": lambda text: terms.parse_changes(Settings(), terms.FirstTerms(term=text)),
+    "tier": lambda text: issue.parse_changes(Settings(), issue.FirstTerms(tier=text)),
+    "term": lambda text: issue.parse_changes(Settings(), issue.FirstTerms(term=text)),
 }
 KINDS = {
     "tier": setting_types.TIER,

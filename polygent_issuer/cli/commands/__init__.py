@@ -30,12 +30,12 @@ class Entry:
 ROLES: Final = {
     "auditor": (
         *("customer.show", "doctor", "expiring", "inspect", "journal.show", "journal.verify"),
-        *("key.export_public", "key.show", "license.show", "machine_info.check"),
+        *("key.show", "license.show", "machine_info.check"),
         *("registry.backup", "registry.export", "registry.roles", "report", "verify"),
     ),
     "issuer": (
-        *("apply", "customer.edit", "customer.hold", "customer.import_", "journal.seal"),
-        *("license.edit", "license.export", "license.sent", "registry.import_", "renew", "sign"),
+        *("apply", "customer.edit", "customer.import_", "journal.seal"),
+        *("license.edit", "license.export", "registry.import_", "renew", "sign"),
     ),
     "key-admin": ("key.backup", "key.generate", "key.retire"),
     "manager": ("customer.merge",),
@@ -63,7 +63,7 @@ _CUSTOMER = _group(
     _command("add", "customer.edit:add", "Add a customer."),
     _command("edit", "customer.edit:edit", "Change a customer's name, contacts or other details."),
     _command("merge", "customer.merge:merge", "Merge a customer into another."),
-    _command("hold", "customer.hold:hold", "Put a customer on hold or release it."),
+    _command("hold", "customer.edit:hold", "Put a customer on hold or release it."),
     _command("archive", "customer.merge:archive", "Archive or unarchive a customer."),
     _command("import", "customer.import_:import_file", "Add and change customers from a CSV file."),
     _command("export", "customer.show:export", "Export customers as CSV for customer import."),
@@ -76,7 +76,7 @@ _LICENSE = _group(
     _command("show", "license.show:show", "Show a license and its history."),
     _command("edit", "license.edit:edit", "Change the order id or the note of a license."),
     _command("export", "license.export:export", "Write the files of licenses again."),
-    _command("sent", "license.sent:sent", "Mark licenses as sent to their customers."),
+    _command("sent", "license.export:sent", "Mark licenses as sent to their customers."),
     _command("retire", "license.edit:retire", "Retire a license so that it is not renewed."),
 )
 _MACHINE_INFO = _group(
@@ -94,7 +94,7 @@ _KEY = _group(
     _command("list", "key.show:list_all", "List signing keys."),
     _command("show", "key.show:show", "Show a signing key and whether it can sign."),
     _command("use", "key.retire:use", "Select the key that signs new licenses."),
-    _command("export-public", "key.export_public:export_public", "Export public keys for servers."),
+    _command("export-public", "key.show:export_public", "Export public keys for servers."),
     _command("import", "key.generate:import_private", "Import a private key."),
     _command("backup", "key.backup:backup", "Write an encrypted backup of a private key."),
     _command("passphrase", "key.backup:passphrase", "Change the passphrase of a key file."),

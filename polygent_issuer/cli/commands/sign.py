@@ -7,8 +7,7 @@ from polygent_issuer.cli.consent import ConsentOptions
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import PassphraseOptions, option
 from polygent_issuer.cli.options.input_files import MachineInfoFile
-from polygent_issuer.cli.options.issue import IssueOptions
-from polygent_issuer.cli.options.terms import FirstTerms
+from polygent_issuer.cli.options.issue import FirstTerms, IssueOptions
 from polygent_issuer.cli.output.result import Result
 
 

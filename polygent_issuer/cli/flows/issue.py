@@ -15,8 +15,7 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.mail_drafts import drafter
 from polygent_issuer.cli.options.common import PassphraseOptions, passphrase_source
 from polygent_issuer.cli.options.input_files import read_document
-from polygent_issuer.cli.options.issue import IssueOptions, NextOptions
-from polygent_issuer.cli.options.terms import FirstTerms, parse_changes
+from polygent_issuer.cli.options.issue import FirstTerms, IssueOptions, NextOptions, parse_changes
 from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.cli.output.proposal import fields, issued_json, preview, proposal_json, written

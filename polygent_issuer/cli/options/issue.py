@@ -1,16 +1,190 @@
-"""Options of the commands that issue licenses: key, output, batch and selection."""
+"""Options of the commands that issue licenses: terms, key, output, batch and selection."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from polygent_issuer.cli import candidates
 from polygent_issuer.cli.consent import ConsentOptions, YesButFindings
 from polygent_issuer.cli.options.common import OptionGroup, PassphraseOptions, flag, option
 from polygent_issuer.cli.options.input_files import MachineInfoFile
-from polygent_issuer.cli.options.terms import NextTerms
-from polygent_issuer.errors import UsageProblem
+from polygent_issuer.errors import InvalidTerms, UsageProblem
+from polygent_issuer.text import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from polygent_issuer.home.settings import Settings
+    from polygent_issuer.terms.parsing import Changes
+    from polygent_issuer.verifier import Tier
+
+
+_option = partial(option, rich_help_panel="Terms")
+
+
+def _count(text: str) -> int:
+    from polygent_issuer.terms.parsing import parse_count
+
+    try:
+        return parse_count(text)
+    except InvalidTerms as refused:
+        raise typer.BadParameter(refused.message) from None
+
+
+def _limit(name: str, text: str) -> Any:  # noqa: ANN401 - as typer.Option
+    return _option(name, "N", text, parser=_count)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TermsOptions(OptionGroup):
+    """Options that `sign`, `renew` and `reissue` share."""
+
+    plan: Annotated[
+        str | None, _option("--plan", "NAME", "Use the terms of this plan.", candidates.plans)
+    ] = None
+    tier: Annotated[
+        str | None,
+        _option("--tier", "TIER", "Set the tier: standard or enterprise.", candidates.tiers),
+    ] = None
+    term: Annotated[
+        str | None, _option("--term", "TERM", "Set the term, such as 1y, 6mo or 90d.")
+    ] = None
+    expires: Annotated[
+        str | None,
+        _option("--expires", "DATE", "Set the last day (YYYY-MM-DD) or an RFC 3339 timestamp."),
+    ] = None
+    basis: Annotated[
+        str | None,
+        _option("--from", "BASIS", "Start the term at expiry, now or a date.", candidates.bases),
+    ] = None
+    users: Annotated[int | None, _limit("--users", "Set the number of users.")] = None
+    session_hosts: Annotated[
+        int | None, _limit("--session-hosts", "Set the number of session hosts.")
+    ] = None
+    deploy_hosts: Annotated[
+        int | None, _limit("--deploy-hosts", "Set the number of deploy hosts.")
+    ] = None
+    allowed_domain: Annotated[
+        str | None,
+        _option("--allowed-domain", "HOST", "Allow only this host or *.DOMAIN (enterprise)."),
+    ] = None
+    order_id: Annotated[
+        str | None, option("--order-id", "TEXT", "Record this order id in the registry.")
+    ] = None
+    note: Annotated[str | None, option("--note", "TEXT", "Record this note in the registry.")] = (
+        None
+    )
+
+
+_AddFeature = Annotated[
+    list[str] | None,
+    _option("--add-feature", "NAME", "Add a feature (repeatable).", candidates.features),
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FirstTerms(TermsOptions):
+    """The terms options of `sign`; a feature is added to those of the plan."""
+
+    feature: Annotated[
+        list[str] | None,
+        _option(
+            "--feature", "NAME", "Include exactly these features (repeatable).", candidates.features
+        ),
+    ] = None
+    add_feature: _AddFeature = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NextTerms(TermsOptions):
+    """The terms options of `renew` and `reissue`."""
+
+    no_allowed_domain: Annotated[
+        bool, _option("--no-allowed-domain", None, "Allow any host (enterprise).")
+    ] = False
+    add_feature: _AddFeature = None
+    remove_feature: Annotated[
+        list[str] | None,
+        _option("--remove-feature", "NAME", "Remove a feature (repeatable).", candidates.features),
+    ] = None
+
+
+def parse_changes(settings: "Settings", typed: FirstTerms | NextTerms) -> "Changes":
+    """Parse the terms options; an absent option stays absent.
+
+    Raises:
+        InvalidTerms: (`invalid_terms`) a term, date or domain is invalid.
+        NotFound: (`not_found`) the plan does not exist.
+        UsageProblem: (`usage`) the tier does not exist.
+    """
+    from polygent_issuer.terms.parsing import Changes, parse_domain, parse_expires, parse_term
+
+    first = typed if isinstance(typed, FirstTerms) else FirstTerms()
+    later = typed if isinstance(typed, NextTerms) else NextTerms()
+    order_id, note = parse_order(typed.order_id, typed.note)
+    return Changes(
+        plan=None if typed.plan is None else settings.plan(typed.plan),
+        tier=None if typed.tier is None else _tier(typed.tier),
+        term=None if typed.term is None else parse_term(typed.term),
+        expires=None if typed.expires is None else parse_expires(typed.expires),
+        basis=_basis(typed.basis),
+        users=typed.users,
+        session_hosts=typed.session_hosts,
+        deploy_hosts=typed.deploy_hosts,
+        allowed_domain=None if typed.allowed_domain is None else parse_domain(typed.allowed_domain),
+        no_allowed_domain=later.no_allowed_domain,
+        features=tuple(first.feature) if first.feature else None,
+        add_features=tuple(typed.add_feature or ()),
+        remove_features=tuple(later.remove_feature or ()),
+        order_id=order_id,
+        note=note,
+    )
+
+
+def parse_order(order_id: str | None, note: str | None) -> tuple[str | None, str | None]:
+    """Parse `--order-id` and `--note`; an absent option stays absent.
+
+    Raises:
+        InvalidTerms: (`invalid_terms`) a text is too long, or has characters that do not print.
+    """
+    from polygent_issuer.terms.parsing import parse_note, parse_order_id
+
+    def parse(what: str, text: str | None, parse_text: "Callable[[str], str]") -> str | None:
+        try:
+            return None if text is None else parse_text(text)
+        except InvalidTerms as refused:
+            raise InvalidTerms(f"invalid {what}: {refused.message}", hint=refused.hint) from None
+
+    return parse("order id", order_id, parse_order_id), parse("note", note, parse_note)
+
+
+def _tier(text: str) -> "Tier":
+    from polygent_issuer.terms.parsing import parse_tier
+
+    try:
+        return parse_tier(text)
+    except InvalidTerms as refused:
+        raise UsageProblem(refused.message, hint="--tier standard or --tier enterprise") from None
+
+
+def _basis(text: str | None) -> "str | datetime | None":
+    from polygent_issuer.terms.parsing import parse_date_or_instant
+
+    if text is None or text in ("expiry", "now"):
+        return text
+    try:
+        return parse_date_or_instant(text)
+    except InvalidTerms as refused:
+        suggestion = nearest(text, ("expiry", "now"))
+        instead = f"--from expiry, --from now, or {refused.hint}"
+        hint = f"did you mean --from {suggestion}?" if suggestion else instead
+        raise InvalidTerms(refused.message, hint=hint) from None
+
 
 EmlFolder = Annotated[str | None, option("--eml", "DIR", "Write mail drafts to this folder.")]
 

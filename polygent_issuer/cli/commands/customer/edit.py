@@ -1,12 +1,13 @@
-"""`polygent-issue customer add` and `edit`: the name and the details of a customer."""
+"""`polygent-issue customer add`, `edit` and `hold`: what the registry has of a customer."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from polygent_issuer.cli import candidates, consent
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import CustomerName, OptionGroup, argument, option
-from polygent_issuer.cli.output.model import Fields, Line
+from polygent_issuer.cli.options.common import CustomerName, OptionGroup, argument, flag, option
+from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.records import (
     customer_json,
     customer_rows,
@@ -16,10 +17,13 @@ from polygent_issuer.cli.output.records import (
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.findings import FindingCode
-from polygent_issuer.issuing import customer_changes
+from polygent_issuer.issuing import customer_changes, customer_hold
 from polygent_issuer.issuing.customer_changes import CustomerUpdate
+from polygent_issuer.issuing.customer_hold import HoldPlan
 from polygent_issuer.registry import Customer, change, customers
+from polygent_issuer.registry.holds import hold_end
 from polygent_issuer.terms import dates
+from polygent_issuer.terms.parsing import parse_day
 from polygent_issuer.text import one_line
 
 
@@ -212,3 +216,67 @@ def _report(
     )
     renamed = outdated_lines(update.still_named, "the old name")
     return Report(members, [Line(f"changed {customer.slug}", "good"), Fields(rows), *renamed])
+
+
+def hold(
+    invocation: Invocation,
+    customer: CustomerName,
+    *,
+    until: Annotated[
+        str | None,
+        option("--until", "DATE", "Set the last day, in the customer's time zone or UTC."),
+    ] = None,
+    release: Annotated[bool, flag("--release", "Release the customer.")] = False,
+    consents: consent.ConsentOptions,
+) -> Report:
+    """Put a customer on hold or release it.
+
+    Batches skip the licenses of a customer on hold and print the reason. sign, renew and reissue
+    of that customer alone report the finding on-hold. Installed licenses stay valid. The hold ends
+    with the day of --until, or with --release. The same command again changes reason and end.
+    """
+    typed, now = consent.parse_consent(consents), invocation.now
+    if release and until is not None:
+        raise UsageProblem("--until and --release are mutually exclusive", hint="give one of them")
+    last_day = None if until is None else parse_day(until)
+    slug = invocation.customer(customer).slug
+    reason = typed.reason
+    if not release:
+        reason = consent.required_reason(invocation, reason, "put a customer on hold")
+    decided = invocation.decide(
+        lambda db: (
+            customer_hold.plan_release(db, slug, now=now)
+            if release
+            else customer_hold.plan_hold(db, slug, reason=reason or "", last_day=last_day, now=now)
+        )
+    )
+    plan = decided.decision
+    if not plan.needed:
+        return _hold_report(plan, plan.customer, changed=False)
+    agreed = consent.obtain(invocation, decided.behind, typed)
+    done = customer_hold.carry_out(decided, reason=reason or agreed.reason, consent=agreed)
+    return _hold_report(plan, done, changed=True)
+
+
+def _hold_report(plan: HoldPlan, customer: Customer, *, changed: bool) -> Report:
+    members = {
+        "customer": customer_json(customer),
+        "changed": changed,
+        "on_hold": plan.hold is not None,
+        "before": customer_hold.hold_members(plan.before),
+    }
+    return Report(members, _hold_text(plan, customer, changed=changed))
+
+
+def _hold_text(plan: HoldPlan, customer: Customer, *, changed: bool) -> Iterable[Block]:
+    name, end = f"{customer.name} ({customer.slug})", hold_end(customer)
+    until = f"until {end}" if end else "until it is released"
+    if not changed:
+        state = "is not on hold" if plan.hold is None else f"is already on hold {until}"
+        yield Line(f"{name} {state}; nothing was changed", "dim")
+    elif plan.hold is None:
+        yield Line(f"released {name}", "good")
+    else:
+        yield Line(f"{name} is on hold {until}: {plan.hold.reason}", "good")
+        yield Line("batches skip its licenses; installed licenses stay valid")
+        yield Line(f"to release it: polygent-issue customer hold {customer.slug} --release", "dim")

@@ -10,7 +10,7 @@ from polygent_issuer.cli.output.files import OutputFile, write
 from polygent_issuer.cli.output.model import Fields, Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.enforcement import machine
-from polygent_issuer.machine_info import this_machine
+from polygent_issuer.machine_info.document import describe
 
 
 def create(
@@ -35,9 +35,7 @@ def create(
     never overwritten. In a container, mount the host's /etc/machine-id; otherwise all containers
     of an image count as one machine.
     """
-    data = this_machine.describe(
-        now=invocation.now, customer=customer, product_version=product_version
-    )
+    data = describe(now=invocation.now, customer=customer, product_version=product_version)
     if warning := machine.image_id_warning():
         invocation.warn(warning)
     path = write(invocation, data, to, name="machine-info.json")

@@ -12,8 +12,13 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.batch.run import Batch, run_batch
 from polygent_issuer.cli.flows.issue import signers_of
 from polygent_issuer.cli.options.common import passphrase_source
-from polygent_issuer.cli.options.issue import LicenseSelection, NextOptions, Targets
-from polygent_issuer.cli.options.terms import NextTerms, parse_changes
+from polygent_issuer.cli.options.issue import (
+    LicenseSelection,
+    NextOptions,
+    NextTerms,
+    Targets,
+    parse_changes,
+)
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.errors import Ambiguous, NotFound, UsageProblem
 from polygent_issuer.findings import Consent
