@@ -113,7 +113,7 @@ def test_a_missing_home_is_not_created(tmp_path: Path) -> None:
     assert outcome.code == 7
     assert list(tmp_path.iterdir()) == []
     home = row(outcome, "home")
-    assert (home["state"], home["mend"]) == ("fail", f"polygent-issue --home {desk.home} init")
+    assert (home["state"], home["mend"]) == ("fail", "polygent-issue init")
     later = [row(outcome, name)["message"] for name in ("home-rights", "settings", "journal")]
     assert later == ["not checked: the home does not exist"] * 3
 
@@ -125,18 +125,17 @@ def test_a_home_may_have_the_name_of_the_tool(tmp_path: Path, name: str) -> None
     folder.mkdir()
     desk = Books(Desk(folder)).open().desk
     desk.home.chmod(0o755)
-    outcome = desk.run("doctor", "--json")
+    outcome = desk.printed("doctor", "--json")
     home = for_shell(str(desk.home))
     assert row(outcome, "home-rights")["mend"] == f"chmod 700 {home}"
-    assert row(outcome, "key")["mend"].startswith(f"polygent-issue --home {home} key import ")
+    assert row(outcome, "key")["mend"].startswith(desk.command("key", "import"))
 
 
 def test_every_command_of_a_fix_names_the_home(desk: Desk) -> None:
     """A command within a sentence also gets `--home`."""
     (desk.home / "settings.toml").write_text("nonsense")
-    outcome = desk.run("doctor", "--json")
-    named = f"polygent-issue --home {desk.home}"
-    assert f"{named} config path" in row(outcome, "settings")["mend"]
+    outcome = desk.printed("doctor", "--json")
+    assert desk.command("config", "path") in row(outcome, "settings")["mend"]
 
 
 def test_a_path_that_cannot_be_a_home_is_reported() -> None:

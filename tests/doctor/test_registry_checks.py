@@ -225,9 +225,7 @@ def test_a_foreign_trigger_is_a_failure(books: Books) -> None:
     assert tables["message"] == (
         r"evil\x1b[2J is not a table, index or trigger as this tool creates it"
     )
-    assert tables["mend"].endswith(
-        f"the last good backup: polygent-issue --home {books.desk.home} registry restore FILE"
-    )
+    assert tables["mend"].endswith("the last good backup: polygent-issue registry restore FILE")
     assert row(outcome, "journal")["state"] == "fail"
     assert row(outcome, "outbox")["state"] == "ok"
 
@@ -278,7 +276,7 @@ def test_an_edit_outside_the_journal_is_a_failure(books: Books) -> None:
     assert outcome.code == 7
     result = row(outcome, "journal")
     assert result["message"] == "customers/1 was changed outside the journal, and 2 more"
-    assert result["mend"] == f"polygent-issue --home {books.desk.home} journal verify"
+    assert result["mend"] == "polygent-issue journal verify"
     assert row(outcome, "integrity")["state"] == "ok"
 
 
@@ -364,7 +362,7 @@ def test_the_age_of_rows_without_a_seal_is_checked(books: Books) -> None:
     assert result["message"] == (
         "the journal is not sealed, so a rewritten journal would go unnoticed"
     )
-    assert result["mend"] == f"polygent-issue --home {books.desk.home} journal seal"
+    assert result["mend"] == "polygent-issue journal seal"
     seal(books)
     books.customer()
     message = "rows 1 to 2 sealed on 2026-11-30T09:30:00Z by main; rows since then: 1"
@@ -400,7 +398,7 @@ def test_a_missing_copy_is_a_warning(
     assert result["state"] == "warn"
     assert "never" in result["message"]
     assert result["message"].endswith("; keep a copy on another disk")
-    assert result["mend"] == f"polygent-issue --home {books.desk.home} {command}"
+    assert result["mend"] == f"polygent-issue {command}"
 
 
 @pytest.mark.parametrize(("check", "event", "days", "command"), CHECKS)

@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from polygent_issuer.cli.main import run
+from polygent_issuer.hints import Command
 from polygent_issuer.home.registry_place import registry_place
 from polygent_issuer.home.settings_editing import set_value
 from polygent_issuer.registry import REGISTRY_FILE
@@ -91,11 +92,25 @@ class Desk:
         return self.folder / "out"
 
     def run(self, *argv: str, stdin: bytes = b"", after: timedelta = timedelta()) -> Outcome:
-        """Run a command; `after` moves the clock first, for this and later commands."""
+        """Run a command; `after` moves the clock first, for this and later commands.
+
+        The commands that it prints are without `--home` here; `printed` has them complete.
+        """
         self.now += after
+        outcome = self.printed(*argv, stdin=stdin)
+        here = self.command()
+        out, err = outcome.out.replace(here.encode(), b"polygent-issue"), outcome.err
+        return replace(outcome, out=out, err=err.replace(here, "polygent-issue"))
+
+    def printed(self, *argv: str, stdin: bytes = b"") -> Outcome:
+        """Run a command; its output is exactly as printed."""
         with streams(stdin) as (out, err):
             code = run(["--home", str(self.home), *argv], now=self.now, environ=self._environ())
         return Outcome(code=code, out=out.getvalue(), err=err.getvalue().decode(), argv=argv)
+
+    def command(self, *words: str) -> str:
+        """Return a command with `--home`, as it is printed."""
+        return str(Command((*self.argv[1:], *words)))
 
     def ok(self, *argv: str, **more: Any) -> Outcome:
         """Run a command that must succeed."""

@@ -54,7 +54,6 @@ def fix(desk: Desk, name: str, **values: str) -> None:
     command = look(desk, name)["mend"]
     words = [values.get(word, word) for word in shlex.split(command)]
     if words[0] == "polygent-issue":
-        assert words[1:3] == ["--home", str(desk.home)]
         desk.ok(*words[1:])
     else:
         subprocess.run(words, check=True)

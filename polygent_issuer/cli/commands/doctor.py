@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import flag
 from polygent_issuer.cli.output.model import Line, Style
-from polygent_issuer.cli.output.result import Report, at_home, hint_json
+from polygent_issuer.cli.output.result import Report, hint_json
+from polygent_issuer.hints import Hint
 from polygent_issuer.text import counted
 
 if TYPE_CHECKING:
@@ -44,7 +45,6 @@ def doctor(
                 "state": str(row.state),
                 "message": row.message,
                 **hint_json(row.fix, "mend"),
-                "mend": at_home(row.fix),
             }
             for row in examination.rows
         ],
@@ -63,7 +63,7 @@ def _text(examination: "Examination", count: Counter[str]) -> Iterator[Line]:
         text = f"{mark:<4}  {row.name:<{width}}  {row.message}"
         yield Line(text, style, hang=column)
         if row.fix is not None:
-            yield Line(f"fix: {at_home(row.fix)}", indent=3)
+            yield Line(Hint("fix: ", row.fix), indent=3)
     parts = [
         f"{count['ok']} ok",
         counted(count["warn"], "warning"),

@@ -14,6 +14,7 @@ from polygent_issuer.cli.output.model import Block, Line, Style, Table
 from polygent_issuer.cli.output.records import ORDER, hold_line
 from polygent_issuer.cli.output.result import Report, Result
 from polygent_issuer.errors import ExitCode, UsageProblem
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import expiry
 from polygent_issuer.issuing.unsent import UnsentLicense, unsent
@@ -208,11 +209,11 @@ def _style(item: Mapping[str, Any]) -> Style:
 def _renewals(due: tuple[expiry.Due, ...], within: str) -> Iterator[Line]:
     """Yield the renewal commands; `within` is as typed."""
     if slugs := dict.fromkeys(record.customer_slug for record, command in due if command is None):
-        selection = " ".join(slugs) if len(slugs) <= _MAX_NAMES else f"--due-within {within}"
-        yield Line(f"to renew: polygent-issue renew {selection}", "dim")
+        selection = slugs if len(slugs) <= _MAX_NAMES else ("--due-within", within)
+        yield Line(Hint("to renew: ", run("renew", *selection)), "dim")
     for _, command in due:
         if command is not None:
-            yield Line(f"to renew individually: {command}", "dim")
+            yield Line(Hint("to renew individually: ", command), "dim")
 
 
 def _item(record: LicenseRecord, now: datetime) -> dict[str, Any]:

@@ -13,10 +13,10 @@ from polygent_issuer.cli import candidates, prompts
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.home_setup import make_home
 from polygent_issuer.cli.options.common import OptionGroup, option
-from polygent_issuer.cli.output.model import Fields, Line
-from polygent_issuer.cli.output.result import Report, at_home
+from polygent_issuer.cli.output.model import Fields, Line, at_home
+from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import InputRefused
-from polygent_issuer.hints import run
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.home import create
 from polygent_issuer.home.create import CreatedHome
 from polygent_issuer.home.setting_types import duration_text
@@ -146,7 +146,7 @@ def _report(
 ) -> Report:
     """Report the path of the home, the settings that `init` prompts for, and the next command."""
     file, window = str(settings_path(home.folder)), settings.upload_window
-    next_command = str(at_home(run(*next_words)))
+    next_command = run(*next_words)
     backups, output = _text(settings.key_backup_folder), _text(settings.output)
     members = {
         "home": str(home.folder),
@@ -161,7 +161,7 @@ def _report(
         "output": output,
         "mail_from": settings.mail_from,
         "registry": settings.registry,
-        "next": next_command,
+        "next": at_home(next_command),
     }
     assumed = (
         "" if window else f" (assumed); to set yours: {run('config', 'set', 'upload_window', '7d')}"
@@ -181,7 +181,7 @@ def _report(
     )
     done = Line(f"{'completed' if home.completed else 'created'} a home at {home.folder}", "good")
     change = Line(f"to change them: edit {file}, or polygent-issue config set", "dim")
-    return Report(members, [done, fields, change, Line(f"next: {next_command}")])
+    return Report(members, [done, fields, change, Line(Hint("next: ", next_command))])
 
 
 def _create_folder(key: str, folder: str | None) -> Path | None:

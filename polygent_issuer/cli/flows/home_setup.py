@@ -14,7 +14,6 @@ from polygent_issuer.cli.context import Invocation, actor
 from polygent_issuer.cli.options.common import option
 from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.model import Block, Line, Table
-from polygent_issuer.cli.output.result import at_home
 from polygent_issuer.delivery import backup_settings
 from polygent_issuer.delivery.backup_settings import MAIL_TEMPLATE, Difference
 from polygent_issuer.errors import InputRefused, OutputProblem
@@ -156,7 +155,7 @@ def restore_settings(
     elif offer.differences and not offer.shown and offer.choice is None:
         names = ", ".join(dict.fromkeys(_short(each.name) for each in offer.differences))
         message = f"your settings are kept; the backup has others ({names}); to use them: "
-        invocation.note(Hint(message, at_home(only) or only))
+        invocation.note(Hint(message, only))
     members = {
         "settings_restored": offer.wanted and bool(offer.differences),
         "settings_differences": {

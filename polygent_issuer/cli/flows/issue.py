@@ -109,8 +109,8 @@ def _report(
             continue
         blocks.append(fields(proposal, settings, file=file, drafts=mails))
         blocks += (Line(note, "dim", 1) for note in proposal.notes)
-    ids = " ".join(each.proposal.license.jti[:8] for each in issued)
-    blocks.append(Line(f"after sending it: polygent-issue license sent {ids}", "dim"))
+    sent = run("license", "sent", *(each.proposal.license.jti[:8] for each in issued))
+    blocks.append(Line(Hint("after sending it: ", sent), "dim"))
     members = {"dry_run": False, "licenses": licenses}
     return Report(members, blocks, text_to_stderr=to_stderr)
 
@@ -162,8 +162,10 @@ def warn_of_default_issuer(invocation: Invocation) -> None:
     """Warn if the setting `issuer` is not set, with the name in its place."""
     if invocation.loaded.entries["issuer"].where == "default":
         invocation.warn(
-            f"licenses will name {invocation.settings.issuer} as their issuer; to change it: "
-            "polygent-issue config set issuer NAME"
+            Hint(
+                f"licenses will name {invocation.settings.issuer} as their issuer; to change it: ",
+                run("config", "set", "issuer", "NAME"),
+            )
         )
 
 

@@ -327,23 +327,25 @@ def _blocks(stored: StoredKey, verb: str, origin_as_backup: str | None) -> Itera
     label = label_words(key.label)
     if key.active:
         export = run("key", "export-public", *label, "--output", "polygent-public.pem")
-        yield Line(f"export the public key and install it on every server: {export}")
+        yield Line(Hint("export the public key and install it on every server: ", export))
     else:
-        yield Line(f"export all public keys and install them on every server: {EXPORT_ALL}")
-        yield Line(f"when every server has the new key: {run('key', 'use', *label)}")
+        yield Line(Hint("export all public keys and install them on every server: ", EXPORT_ALL))
+        yield Line(Hint("when every server has the new key: ", run("key", "use", *label)))
 
 
 def _without_backup(stored: StoredKey, origin: str | None) -> Line:
     if origin is not None:
         return Line(f"{origin} is encrypted and can serve as the backup; keep it in another place")
     if store_uri.stays(stored.uri):
-        where = store_uri.where(stored.uri)
+        where, store = store_uri.where(stored.uri), ("--store", store_uri.EXAMPLE_FILE_URI)
         return Line(
-            f"this tool cannot export the key from {where}; keep a spare key that your servers "
-            "already trust: polygent-issue key generate spare "
-            f"--store {store_uri.EXAMPLE_FILE_URI} --backup FILE",
+            Hint(
+                f"this tool cannot export the key from {where}; keep a spare key that your servers "
+                "already trust: ",
+                run("key", "generate", "spare", *store, "--backup", "FILE"),
+            ),
             "warn",
         )
     command = run("key", "backup", *label_words(stored.key.label), "FILE")
-    why = "without a backup, a lost key means a new public key on every server"
-    return Line(f"{why}: {command}", "warn")
+    why = "without a backup, a lost key means a new public key on every server: "
+    return Line(Hint(why, command), "warn")

@@ -15,7 +15,9 @@ from polygent_issuer.terms import dates
 if TYPE_CHECKING:
     from polygent_issuer.keys.backups import Backup
 
-EXPORT_ALL: Final = "polygent-issue key export-public --all --format jwks --output keys.json"
+EXPORT_ALL: Final = run(
+    "key", "export-public", "--all", "--format", "jwks", "--output", "keys.json"
+)
 """The command that exports the set of keys for servers."""
 
 _HERE: Final = {

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, repeat
 from typing import Final, Literal
 
-from polygent_issuer.cli.output.model import Block, Fields, Line, Style, Table
+from polygent_issuer.cli.output.model import Block, Fields, Line, Style, Table, at_home
 from polygent_issuer.hints import PROGRAM, Command, Hint, Option
 from polygent_issuer.text import escape
 
@@ -80,11 +80,12 @@ def line(block: Line, width: int | None) -> list[str]:
     """Return a line as rows. The second and later ones are indented by one step more, or `hang`."""
     if block.verbatim:
         return [escape(block.text)]
+    text = at_home(block.text)
     start = GAP * block.indent
-    whole = " " * start + escape(block.text)
+    whole = " " * start + escape(text)
     if width is None or cells(whole) <= width:
         return [whole.rstrip()]
-    return wrapped(block.text, width, start=start, hang=max(start + GAP, block.hang))
+    return wrapped(text, width, start=start, hang=max(start + GAP, block.hang))
 
 
 def wrapped(text: str, width: int, *, start: int = 0, hang: int = 0) -> list[str]:

@@ -1,10 +1,20 @@
 """Blocks of text: lines, named values, tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
+from polygent_issuer.hints import Hint
+
+GLOBAL_OPTIONS: ContextVar[Mapping[str, Any]] = ContextVar("global_options")
 Style = Literal["plain", "title", "good", "bad", "warn", "dim"]
+
+
+def at_home(hint: str) -> str:
+    """Return a hint with `--home` in its commands if it was given; the variable is inherited."""
+    home = GLOBAL_OPTIONS.get({}).get("home")
+    return hint if home is None or not isinstance(hint, Hint) else hint.at_home(str(home))
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,6 +200,9 @@ def reissue_command(record: "LicenseRecord", now: datetime) -> Hint:
     return run(verb, record.customer_slug, "--license", record.id[:8])
 
 
+_NEW: Final = "for a new license: "
+
+
 def send_warnings(
     record: "LicenseRecord", key: "KeyRecord", *, upload_before: datetime, now: datetime
 ) -> Iterable[str]:
@@ -207,20 +210,21 @@ def send_warnings(
 
     `key` signed it, and a server accepts it until `upload_before`.
     """
-    this, again = f"license {record.id[:8]}", f"for a new license: {reissue_command(record, now)}"
+    this, again = f"license {record.id[:8]}", reissue_command(record, now)
     if not record.is_current:
         by = f" by {record.replaced_by[:8]}" if record.replaced_by else ""
         yield f"{this} was {record.status}{by}: do not send it"
     elif key.compromised:
-        yield (
+        yield Hint(
             f"{this} was signed with {escape(key.label)}, which is compromised: servers must "
-            f"refuse it; {again}"
+            f"refuse it; {_NEW}",
+            again,
         )
     elif record.expires_at <= now:
-        yield f"{this} expired at {dates.instant(record.expires_at)}; {again}"
+        yield Hint(f"{this} expired at {dates.instant(record.expires_at)}; {_NEW}", again)
     elif now > upload_before:
         until = dates.instant(upload_before)
-        yield f"the upload deadline of {this} was {until}; {again}"
+        yield Hint(f"the upload deadline of {this} was {until}; {_NEW}", again)
 
 
 JOURNAL_COLUMNS: Final = (

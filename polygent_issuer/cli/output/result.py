@@ -8,11 +8,11 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar
 from dataclasses import dataclass
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
+from polygent_issuer.cli.output.model import at_home
 from polygent_issuer.errors import ExitCode, OutputProblem
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.text import escape
@@ -75,6 +75,7 @@ def note(label: str, message: str, *, style: "Style" = "warn") -> None:
 
     try:
         text = Hint(f"{label}: ", message) if isinstance(message, Hint) else f"{label}: {message}"
+        text = at_home(text)
         width = width_of(sys.stderr)
         lines = [escape(text)] if width is None else layout.wrapped(text, width, hang=layout.GAP)
         if is_plain(sys.stderr):
@@ -254,7 +255,6 @@ def write_result(result: Result, *, as_json: bool, quiet: bool) -> None:
 
 
 SCHEMA = "polygent-issue/1"
-GLOBAL_OPTIONS: ContextVar[Mapping[str, Any]] = ContextVar("global_options")
 
 
 def json_document(members: Mapping[str, Any]) -> str:
@@ -279,17 +279,11 @@ def json_value(value: object) -> str:
     return json.dumps(value)
 
 
-def at_home(hint: str | None) -> str | None:
-    """Return a hint with `--home` in its commands if it was given; the variable is inherited."""
-    home = GLOBAL_OPTIONS.get({}).get("home")
-    return hint if home is None or not isinstance(hint, Hint) else hint.at_home(str(home))
-
-
 def hint_json(hint: str | None, name: str = "hint") -> dict[str, Any]:
     """Return a hint as it is printed, and `argv`, the words of its command, if it has one."""
-    command = at_home(hint)
-    argv = command.argv if isinstance(command, Hint) else None
-    return {name: hint} if argv is None else {name: hint, "argv": list(argv)}
+    printed = hint and at_home(hint)
+    argv = printed.argv if isinstance(printed, Hint) else None
+    return {name: printed} if argv is None else {name: printed, "argv": list(argv)}
 
 
 def finding_json(finding: "Finding") -> dict[str, Any]:

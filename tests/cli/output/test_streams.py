@@ -14,6 +14,7 @@ from support.licenses import Books
 from support.pty import spawn
 from support.screen import at_terminal, finish
 
+from polygent_issuer.hints import Command
 from polygent_issuer.registry import customer_names
 
 ESCAPE = "\x1b"
@@ -65,6 +66,11 @@ WAYS = (
 )
 
 
+def journal(argv: tuple[str, ...]) -> str:
+    """The command of the hint, with the home that was named."""
+    return str(Command((*(argv[:2] if argv[0] == "--home" else ()), "journal", "show")))
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_a_full_stdout_is_exit_8(commands: dict[str, tuple[str, ...]], way: str) -> None:
     """`> /dev/full`: the reason on stderr."""
@@ -73,7 +79,7 @@ def test_a_full_stdout_is_exit_8(commands: dict[str, tuple[str, ...]], way: str)
     assert code == 8
     assert err == (
         "error: stdout cannot be written: no space left on device\n"
-        "hint: completed changes are kept: polygent-issue journal show\n"
+        f"hint: completed changes are kept: {journal(commands[way])}\n"
     )
 
 
@@ -95,7 +101,7 @@ def test_no_stdout_at_all_is_exit_8(commands: dict[str, tuple[str, ...]], way: s
     assert code == 8
     assert err == (
         "error: stdout cannot be written: it is closed\n"
-        "hint: completed changes are kept: polygent-issue journal show\n"
+        f"hint: completed changes are kept: {journal(commands[way])}\n"
     )
 
 

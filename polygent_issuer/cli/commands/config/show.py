@@ -10,7 +10,7 @@ from polygent_issuer.cli.options.common import argument, flag
 from polygent_issuer.cli.output.model import Block, Fields, Line, Table
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import HomeProblem, OutputExists
-from polygent_issuer.hints import run
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import KEYS, Entry, Loaded, Where, settings_path
 
 
@@ -75,7 +75,7 @@ def _tables(entries: tuple[Entry, ...], *, explained: bool) -> Iterable[Block]:
     if len(single) < len(entries):
         others = tuple(each for each in entries if each not in single)
         plan = others[-1].key.rpartition(".")[0]
-        yield Line(f"for the meanings in a plan: {run('config', 'show', plan)}", "dim")
+        yield Line(Hint("for the meanings in a plan: ", run("config", "show", plan)), "dim")
         yield _table(others, explained=False)
 
 

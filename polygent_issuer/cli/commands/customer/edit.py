@@ -17,6 +17,7 @@ from polygent_issuer.cli.output.records import (
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.findings import FindingCode
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing import customer_changes, customer_hold
 from polygent_issuer.issuing.customer_changes import CustomerUpdate
 from polygent_issuer.issuing.customer_hold import HoldPlan
@@ -80,7 +81,7 @@ def add(
     )
     members = {"customer": customer_json(added), "accepted": [str(code) for code in accepted]}
     done = Line(f"added {added.slug}", "good")
-    next_command = Line(f"next: polygent-issue sign --customer {added.slug}", "dim")
+    next_command = Line(Hint("next: ", run("sign", "--customer", added.slug)), "dim")
     return Report(members, [done, Fields(tuple(customer_rows(added))), next_command])
 
 

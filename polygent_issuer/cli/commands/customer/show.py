@@ -19,6 +19,7 @@ from polygent_issuer.cli.output.records import (
     zone_of,
 )
 from polygent_issuer.cli.output.result import Report, Result
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import Reading, customers, journal, licenses, machines, summaries
 from polygent_issuer.registry.holds import hold_end, on_hold
 from polygent_issuer.registry.journal import JournalRow
@@ -72,10 +73,10 @@ def _list_text(
             tuple("plain" if each.customer.archived_at is None else "dim" for each in listed),
         )
     elif not left_out:
-        yield Line("no customers yet; to add one: polygent-issue customer add NAME", "dim")
+        yield Line(Hint("no customers yet; to add one: ", run("customer", "add", "NAME")), "dim")
     if left_out:
-        command = "polygent-issue customer list --archived"
-        yield Line(f"not listed: {left_out} archived; to list them: {command}", "dim")
+        command = run("customer", "list", "--archived")
+        yield Line(Hint(f"not listed: {left_out} archived; to list them: ", command), "dim")
 
 
 def _list_row(listed: CustomerSummary, *, archived: bool) -> tuple[str, ...]:

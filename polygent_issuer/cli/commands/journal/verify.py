@@ -12,6 +12,7 @@ from polygent_issuer.cli.options.input_files import AgainstOption, noted_heads
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import ExitCode, OutputProblem
+from polygent_issuer.hints import run
 from polygent_issuer.registry import journal, journal_check
 from polygent_issuer.registry.journal_check import JournalCheck, head_text, noted_line
 from polygent_issuer.registry.seals import CheckedSeal
@@ -20,13 +21,13 @@ from polygent_issuer.text import counted, escape
 
 _RESTORE: Final = (
     Line("keep a copy of the registry, then restore the last good backup:"),
-    Line("polygent-issue registry restore BACKUP"),
+    Line(run("registry", "restore", "BACKUP")),
 )
 _ADVICE: Final = (
     Line("to detect truncation, save the head outside this machine:", "dim"),
-    Line("polygent-issue journal verify --note FILE", "dim", 1),
+    Line(run("journal", "verify", "--note", "FILE"), "dim", 1),
     Line("later, compare the journal with it:", "dim"),
-    Line("polygent-issue journal verify --against FILE", "dim", 1),
+    Line(run("journal", "verify", "--against", "FILE"), "dim", 1),
 )
 
 

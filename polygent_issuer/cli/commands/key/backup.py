@@ -1,6 +1,5 @@
 """`polygent-issue key backup` and `passphrase`: protect a private key."""
 
-import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,10 +82,10 @@ def backup(
 
 
 def _written(invocation: Invocation, key: KeyRecord, path: Path) -> Report:
-    file, again = str(path), shlex.quote(str(path))
+    file = str(path)
     done = Line(f"backed up the key {key.label}", "good")
     fields = Fields((("file", file), ("format", "OpenSSH, encrypted")))
-    restore = Line(f"to restore it: polygent-issue key import {again} --no-backup", "dim")
+    restore = Line(Hint("to restore it: ", run("key", "import", file, "--no-backup")), "dim")
     store = place_of(invocation.settings, key.kid)
     members = {"key": key_json(key, store), "backup": file}
     return Report(members, [done, fields, restore])

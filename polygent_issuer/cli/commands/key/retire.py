@@ -196,16 +196,16 @@ def _compromised(retirement: Retirement) -> Iterable[Block]:
         "refuses every license signed with this key until a new file is uploaded",
         "bad",
     )
-    steps = [f"export the public keys without it: {EXPORT_ALL}"]
+    steps: list[str] = [Hint("export the public keys without it: ", EXPORT_ALL)]
     if retirement.licenses:
         steps.insert(0, "reissue its licenses with the command below")
         steps.append("send each customer the public keys and the new license file together")
     else:
         steps.append("replace the public keys on every server")
     if retirement.signing_command is not None:
-        steps.insert(0, f"activate another key: {retirement.signing_command}")
+        steps.insert(0, Hint("activate another key: ", retirement.signing_command))
     for number, step in enumerate(steps, start=1):
-        yield Line(f"{number}. {step}", indent=1)
+        yield Line(Hint(f"{number}. ", step), indent=1)
 
 
 def _how_to_delete(store: str, kid: str) -> str:
@@ -230,7 +230,7 @@ def _license_lines(retirement: Retirement, now: datetime) -> Iterable[Block]:
             license_ = Hint(f"{license_}: ", reissue_command(record, now))
         yield Line(license_, indent=1)
     if (more := len(retirement.licenses) - _SHOWN) > 0:
-        yield Line(f"and {more} more: {list_command(retirement.key.label)}", "dim")
+        yield Line(Hint(f"and {more} more: ", list_command(retirement.key.label)), "dim")
 
 
 def _next_step(retirement: Retirement) -> Iterable[Block]:

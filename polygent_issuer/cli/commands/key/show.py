@@ -68,7 +68,7 @@ def list_all(invocation: Invocation) -> Report:
                 )
                 lines.append(Line(line, "bad" if key.compromised else "dim"))
     if not members:
-        none = Line("no keys yet; to generate one: polygent-issue key generate", "dim")
+        none = Line(Hint("no keys yet; to generate one: ", run("key", "generate")), "dim")
         return Report({"keys": []}, [none])
     headers = ("label", "state", "kid", "current licenses", "backup", "created", "store")
     return Report({"keys": members}, [Table(headers, rows, styles), *lines])
@@ -124,7 +124,7 @@ def show(invocation: Invocation, key: KeyName) -> Report:
     ):
         text.append(Line(LOST, "warn"))
     if current:
-        command = f"to list them: {list_command(record.label)}"
+        command = Hint("to list them: ", list_command(record.label))
         text.append(Line(command, "bad" if record.compromised else "dim"))
     elif not record.may_sign and not record.compromised:
         text.append(Line(no_server_needs(use.last_end if use else None, invocation.now), "dim"))

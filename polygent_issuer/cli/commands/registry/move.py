@@ -10,9 +10,9 @@ from polygent_issuer.cli import consent
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import flag, option
 from polygent_issuer.cli.output.model import Block, Fields, Line
-from polygent_issuer.cli.output.result import Report, at_home
+from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import InputRefused
-from polygent_issuer.hints import run
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.home import team_settings
 from polygent_issuer.home.registry_place import registry_place
 from polygent_issuer.home.settings_editing import set_value
@@ -107,8 +107,8 @@ def _moved(moved: Move, kept: Path | None) -> Report:
         Line("save the head elsewhere: it reveals a replaced or older backup", "dim"),
     ]
     if isinstance(moved.new, str):
-        roles = at_home(run("registry", "roles", "--sql"))
-        text.append(Line(f"next, the database's administrator grants the roles: {roles}"))
+        roles = run("registry", "roles", "--sql")
+        text.append(Line(Hint("next, the database's administrator grants the roles: ", roles)))
     return Report(_members(moved, done=True, kept=kept), text)
 
 

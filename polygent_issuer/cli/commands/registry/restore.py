@@ -14,6 +14,7 @@ from polygent_issuer.cli.options.input_files import AgainstOption, noted_heads
 from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report
+from polygent_issuer.hints import run
 from polygent_issuer.home import create
 from polygent_issuer.home import folder as home_folder
 from polygent_issuer.home.registry_place import registry_place
@@ -121,11 +122,11 @@ def _restored(backup: CheckedBackup, set_aside: Path | str | None) -> Iterable[B
 def _next_steps(replaced: CurrentRegistry | None, missing: list[str]) -> Iterable[Block]:
     if replaced is not None and replaced.licenses_lost:
         yield Line("to recover the lost licenses from their files:", "warn")
-        yield Line("polygent-issue registry import FILE", indent=1)
+        yield Line(run("registry", "import", "FILE"), indent=1)
     for label in missing:
         where = f"the settings have no key store for {label}; to import its private key:"
         yield Line(where, "warn")
-        yield Line("polygent-issue key import BACKUP", indent=1)
+        yield Line(run("key", "import", "BACKUP"), indent=1)
 
 
 def _preview(

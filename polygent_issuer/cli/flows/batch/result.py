@@ -11,7 +11,7 @@ from polygent_issuer.batch.outcomes import Failed, Kept, Outcome
 from polygent_issuer.batch.preview import Preview, PreviewItem
 from polygent_issuer.cli.output.model import Block, Line, Style, Table
 from polygent_issuer.cli.output.proposal import change_text, days_text, upload_before
-from polygent_issuer.cli.output.result import Result, at_home, hint_json
+from polygent_issuer.cli.output.result import Result, hint_json
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.hints import Hint, run
@@ -220,8 +220,8 @@ class PreviewResult(Result):
         if self.report is not None:
             yield Line(f"report: {self.report}", "dim")
         yield Line("dry run: nothing was issued", "dim")
-        if (command := at_home(self.command)) is not None:
-            yield Line(Hint("to issue exactly this: ", command))
+        if self.command is not None:
+            yield Line(Hint("to issue exactly this: ", self.command))
 
 
 _NOT_REPEATED: Final = {"--dry-run": 0, "--expect": 1, "--report": 1, "--home": 1}

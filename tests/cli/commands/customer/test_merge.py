@@ -249,7 +249,7 @@ def test_a_terminal_asks_for_confirmation(pair: Books) -> None:
         person.sees("reason for the journal: ")
         person.types("one firm")
         person.sees("machine prod-1 → prod-1-2, since the label was in use")
-        person.sees("polygent-issue reissue acme --license aaaaaaaa")
+        person.sees(pair.desk.command("reissue", "acme", "--license", "aaaaaaaa"))
         person.sees("permanently merge globex into acme? [y/N]: ")
         person.types("n")
         assert person.ends() == 130

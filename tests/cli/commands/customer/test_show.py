@@ -238,7 +238,7 @@ def test_without_a_home_it_is_exit_7(books: Books) -> None:
     outcome = books.desk.run("customer", "list", "--home", elsewhere, "--json")
     assert outcome.code == 7
     assert outcome.json["error"]["code"] == "home_missing"
-    assert outcome.json["error"]["hint"] == "polygent-issue init"
+    assert outcome.json["error"]["hint"] == f"polygent-issue --home {elsewhere} init"
 
 
 COLUMNS = ["slug", "name", "contacts", "time_zone", "crm", "notes"]

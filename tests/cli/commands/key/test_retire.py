@@ -328,7 +328,7 @@ def test_a_change_during_the_prompt_stops_it(desk: Desk, add_key: Callable[[str]
         desk.ok("key", "use", *ROLLOUT, "--", "-spare")
         person.types("y")
         assert person.ends() == 7
-    assert "check the key: polygent-issue key show -- -spare" in person.screen
+    assert f"check the key: {desk.command('key', 'show', '--', '-spare')}" in person.screen
     assert states(desk)["-spare"] == "active"
 
 

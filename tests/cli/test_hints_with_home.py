@@ -1,0 +1,41 @@
+"""Printed commands can be run as they are: they have the `--home` of the command that failed."""
+
+import re
+
+import pytest
+from support.cli import Desk, Outcome
+
+_COMMAND = re.compile(r"polygent-issue (?!\d)[^;,\"]+")
+
+
+def commands(outcome: Outcome) -> list[list[str]]:
+    """Return the words of each command in the text of a result or an error, by its line."""
+    lines = f"{outcome.text}{outcome.err}".splitlines()
+    return [part.split() for line in lines for part in _COMMAND.findall(line)]
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("renew", "acmee"),
+        ("license", "show", "ffffffff"),
+        ("license", "list", "--status", "curent"),
+        ("key", "retire", "main", "--reason", "old"),
+        ("customer", "edit", "acme-gmbh", "--name", "Acme AG"),
+        ("customer", "list"),
+        ("expiring", "--within", "9y"),
+        ("journal", "verify"),
+        ("key", "show", "main"),
+        ("doctor", "--quick"),
+    ],
+    ids=" ".join,
+)
+def test_commands_name_the_home_that_was_given(desk: Desk, argv: tuple[str, ...]) -> None:
+    """Each printed command has `--home` in text, and the hint in JSON is the printed one."""
+    desk.ok("sign", "--machine-info", desk.machine_info(), "--term", "3y")
+    desk.ok("customer", "add", "Globex")
+    desk.ok("customer", "archive", "globex", "--reason", "gone")
+    there = ["--home", str(desk.home)]
+    text, members = commands(desk.printed(*argv)), commands(desk.printed(*argv, "--json"))
+    assert text
+    assert all(words[1:3] == there for words in (*text, *members)), (text, members)
