@@ -83,7 +83,7 @@ def test_ctrl_c_at_a_prompt_changes_nothing(today: Desk, command: str, at: int) 
     """Ctrl-C at any prompt ends the command with exit 130 and changes no file."""
     argv = words(today, command)
     before = tree(today.folder)
-    with terminal(today, *argv, environ=_KEYRING, quickly=True) as person:
+    with terminal(today, *argv, environ=_KEYRING) as person:
         for question, answer in DIALOGUES[command][:at]:
             person.sees(question)
             person.types_secretly(answer) if answer == PASSPHRASE else person.types(answer)
@@ -102,7 +102,7 @@ def test_ctrl_c_at_a_prompt_changes_nothing(today: Desk, command: str, at: int) 
 def test_a_command_asks_only_these_questions(today: Desk, command: str) -> None:
     """A command whose prompts are all answered succeeds."""
     argv = words(today, command)
-    with terminal(today, *argv, environ=_KEYRING, quickly=True) as person:
+    with terminal(today, *argv, environ=_KEYRING) as person:
         for question, answer in DIALOGUES[command]:
             person.sees(question)
             person.types_secretly(answer) if answer == PASSPHRASE else person.types(answer)

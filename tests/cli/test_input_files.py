@@ -211,7 +211,7 @@ def test_a_key_gets_another_passphrase_on_a_terminal(desk: Desk, written: bytes)
     sealed_as_before(desk, written)
     argv = ("key", "import", "main.key", "--store", f"file:{desk.folder}/new.key", "--no-backup")
     named = ("--passphrase-file", str(desk.passphrase_file))
-    with terminal(desk, *argv, *named, quickly=True) as person:
+    with terminal(desk, *argv, *named) as person:
         person.sees("(on a terminal, from the same source): polygent-issue key import FILE")
         for _ in range(2):
             person.sees(

@@ -1,24 +1,49 @@
 """Programs with a pseudo-terminal of their own, without the waits that pexpect adds."""
 
+import atexit
+import json
+import os
+import socket
+import subprocess
+import sys
+import termios
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pexpect
+import ptyprocess
 
 SECONDS = 60
 """How long output may take on a slow machine."""
+TESTS = Path(__file__).parents[1]
 
 
-def spawn(program: str, arguments: list[str], **options: Any) -> "pexpect.spawn[str]":
+def spawn(
+    program: str, arguments: list[str], *, of: Any = pexpect.spawn, **options: Any
+) -> "pexpect.spawn[str]":
     """Start a program at a terminal.
 
     Typing and closing do not sleep first: tests wait for a prompt and for the end.
     """
-    child = pexpect.spawn(
-        program, arguments, **{"encoding": "utf-8", "timeout": SECONDS, **options}
-    )
+    child = of(program, arguments, **{"encoding": "utf-8", "timeout": SECONDS, **options})
     child.delaybeforesend = None
     child.ptyproc.delayafterclose = 0
     return child
+
+
+def spawn_tool(
+    *argv: str, env: Mapping[str, str], dimensions: tuple[int, int], cwd: Path | None = None
+) -> "pexpect.spawn[str]":
+    """Start the tool at a terminal in milliseconds: it is forked; a key is sealed in one round.
+
+    With variables for Python it has a Python of its own.
+    """
+    options = {"env": dict(env), "dimensions": dimensions, "cwd": str(cwd or Path.cwd())}
+    if any(name.startswith("PYTHON") for name in env):
+        return spawn(sys.executable, ["-m", "polygent_issuer", *argv], **options)
+    return spawn(sys.executable, list(argv), of=_Tool, **options)
 
 
 def end(child: "pexpect.spawn[str]") -> int:
@@ -27,3 +52,64 @@ def end(child: "pexpect.spawn[str]") -> int:
     child.close()
     assert child.exitstatus is not None, f"ended by signal {child.signalstatus}"
     return int(child.exitstatus)
+
+
+class _Tool(pexpect.spawn):  # type: ignore[misc]
+    """The tool in a fork, for pexpect."""
+
+    def _spawnpty(self, args: list[bytes], **given: Any) -> "_Fork":
+        ours, terminal = os.openpty()
+        termios.tcsetwinsize(ours, given["dimensions"])
+        argv = [os.fsdecode(arg) for arg in args[1:]]
+        order = {"argv": argv, "environ": given["env"], "folder": given["cwd"]}
+        pid, _ = _ask(order, terminal)
+        os.close(terminal)
+        return _Fork(pid, ours)
+
+
+class _Fork(ptyprocess.PtyProcess):  # type: ignore[misc]
+    """A process whose parent is the one that forks."""
+
+    def isalive(self) -> bool:
+        """Return whether it runs; pexpect has it wait after the end of output."""
+        if not self.terminated:
+            pid, status = _ask({"wait": self.pid, "flags": 0 if self.flag_eof else os.WNOHANG})
+            if pid:
+                self._keep(status)
+        return not self.terminated
+
+    def wait(self) -> int | None:
+        """Wait for the end; return the exit code."""
+        if not self.terminated:
+            _, status = _ask({"wait": self.pid, "flags": 0})
+            self._keep(status)
+        return self.exitstatus
+
+    def _keep(self, status: int) -> None:
+        code = os.waitstatus_to_exitcode(status)
+        self.status, self.terminated = status, True
+        self.exitstatus = code if code >= 0 else None
+        self.signalstatus = -code if code < 0 else None
+
+
+def _ask(order: Mapping[str, Any], *descriptors: int) -> list[int]:
+    orders = _forking()
+    socket.send_fds(orders, [json.dumps(order).encode()], descriptors)
+    answer: list[int] = json.loads(orders.recv(1024))
+    return answer
+
+
+@cache
+def _forking() -> socket.socket:
+    """Start the process that forks, once; it ends with this one."""
+    orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "support.terminal_forks", str(theirs.fileno())],
+        stdin=subprocess.DEVNULL,
+        pass_fds=[theirs.fileno()],
+        env={**os.environ, "PYTHONPATH": str(TESTS)},
+    )
+    theirs.close()
+    atexit.register(process.wait)
+    atexit.register(orders.close)
+    return orders

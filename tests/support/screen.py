@@ -1,16 +1,13 @@
-"""A pseudo-terminal with colour that runs the installed command."""
+"""A pseudo-terminal with colour that runs the tool."""
 
 import os
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
 import pexpect
 
-from support.pty import end, spawn
-
-_COVERAGE = "COVERAGE_PROCESS_CONFIG"
+from support.pty import end, spawn_tool
 
 
 def at_terminal(home: Path, *argv: str, **environ: str) -> "pexpect.spawn[str]":
@@ -20,12 +17,9 @@ def at_terminal(home: Path, *argv: str, **environ: str) -> "pexpect.spawn[str]":
         environ: more variables; TERM allows colour.
     """
     columns = int(environ.pop("COLUMNS", "120"))
-    inherited = {name: os.environ[name] for name in ("PATH", _COVERAGE) if name in os.environ}
-    return spawn(
-        sys.executable,
-        ["-m", "polygent_issuer", "--home", str(home), *argv],
-        env={**inherited, "TERM": "xterm-256color", "LANG": "C.UTF-8", **environ},
-        dimensions=(50, columns),
+    person = {"PATH": os.environ["PATH"], "TERM": "xterm-256color", "LANG": "C.UTF-8"}
+    return spawn_tool(
+        *("--home", str(home), *argv), env={**person, **environ}, dimensions=(50, columns)
     )
 
 

@@ -1,7 +1,6 @@
-"""The installed command at a real terminal."""
+"""The tool at a real terminal."""
 
 import os
-import sys
 import termios
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,8 +8,7 @@ from contextlib import contextmanager
 import pexpect
 
 from support.cli import Desk
-from support.keys import QUICKLY
-from support.pty import SECONDS, end, spawn
+from support.pty import SECONDS, end, spawn_tool
 
 
 class Terminal:
@@ -54,7 +52,7 @@ class Terminal:
 
 @contextmanager
 def terminal(
-    desk: Desk, *argv: str, environ: Mapping[str, str] | None = None, quickly: bool = False
+    desk: Desk, *argv: str, environ: Mapping[str, str] | None = None
 ) -> Iterator[Terminal]:
     """Run a command for a desk at a terminal of its own.
 
@@ -62,15 +60,11 @@ def terminal(
         desk: whose home and folder it is; no passphrase comes from its environment.
         argv: the command, without `--home`.
         environ: more variables. Of the person running the tests only PATH is taken along.
-        quickly: sealing a key takes one round of bcrypt.
     """
-    program = ("-c", QUICKLY) if quickly else ("-m", "polygent_issuer")
-    command = [*program, "--home", str(desk.home), *argv]
     person = {"PATH": os.environ["PATH"], "HOME": str(desk.folder), "TERM": "dumb"}
-    child = spawn(
-        sys.executable,
-        command,
-        cwd=str(desk.folder),
+    child = spawn_tool(
+        *("--home", str(desk.home), *argv),
+        cwd=desk.folder,
         dimensions=(24, 200),
         env={**person, **(environ or {})},
     )

@@ -95,7 +95,7 @@ def test_a_key_of_the_keyring_is_backed_up(
 
 def test_a_terminal_prompts_for_both_passphrases(desk: Desk) -> None:
     """A wrong passphrase is asked for again; a weak new one that is declined, too."""
-    with terminal(desk, "key", "backup", "main", "b", quickly=True) as person:
+    with terminal(desk, "key", "backup", "main", "b") as person:
         person.sees("passphrase for the key file main.key: ")
         person.types_secretly("wrong")
         person.sees("wrong passphrase, or the key file is damaged; 2 tries left")
@@ -241,7 +241,7 @@ def test_backups_in_reach_follow_and_others_are_named(desk: Desk) -> None:
     paths = {name: desk.folder / name for name in ("same", "gone", "own", "other", "locked")}
     for name in ("same", "gone", "other", "locked"):
         desk.ok("key", "backup", "main", str(paths[name]))
-    with terminal(desk, "key", "backup", "main", "own", quickly=True) as person:
+    with terminal(desk, "key", "backup", "main", "own") as person:
         person.types_secretly(PASSPHRASE)
         for prompt in ("passphrase for the new backup own: ", "repeat the passphrase: "):
             person.sees(prompt)
@@ -336,7 +336,7 @@ def test_a_wrong_passphrase_changes_nothing(desk: Desk) -> None:
 
 def test_a_terminal_prompts_for_both(desk: Desk) -> None:
     """The present one comes first, with three tries; a new one that differs is asked for again."""
-    with terminal(desk, "key", "passphrase", quickly=True) as person:
+    with terminal(desk, "key", "passphrase") as person:
         for secret in ("wrong", PASSPHRASE):
             person.sees("passphrase for the key file main.key: ")
             person.types_secretly(secret)

@@ -414,7 +414,7 @@ def test_a_terminal_prompts_for_the_backup(empty_desk: Desk) -> None:
     (empty_desk.folder / "taken").write_text("mine, and long enough")
     passphrase = {"POLYGENT_ISSUER_PASSPHRASE_FILE": str(empty_desk.folder / "taken")}
     argv = ("key", "generate", *store(empty_desk))
-    with terminal(empty_desk, *argv, environ=passphrase, quickly=True) as person:
+    with terminal(empty_desk, *argv, environ=passphrase) as person:
         person.sees("preferably on another disk), or none: ")
         person.types("taken")
         person.sees("already exists")
@@ -423,7 +423,7 @@ def test_a_terminal_prompts_for_the_backup(empty_desk: Desk) -> None:
         person.sees("backup       none")
         assert person.ends() == 0
     argv = ("key", "generate", *store(empty_desk, "2"))
-    with terminal(empty_desk, *argv, environ=passphrase, quickly=True) as person:
+    with terminal(empty_desk, *argv, environ=passphrase) as person:
         person.sees("preferably on another disk), or none: ")
         person.types("second.backup")
         assert person.ends() == 0

@@ -254,7 +254,7 @@ def test_a_terminal_prompts_for_both_passphrases(empty_desk: Desk) -> None:
     """The new passphrase is typed twice, and may differ from that of the source."""
     path, kid = foreign(empty_desk, "openssh", passphrase="the old one")
     argv = ("key", "import", path, "--label", "x", "--store", f"file:{empty_desk.folder}/kept.key")
-    with terminal(empty_desk, *argv, "--backup", "x.backup", quickly=True) as person:
+    with terminal(empty_desk, *argv, "--backup", "x.backup") as person:
         person.sees("passphrase for the key file: ")
         person.types_secretly("the old one")
         person.sees("passphrase for the new key file and its backup: ")
