@@ -65,7 +65,7 @@ def test_options_become_settings(empty_desk: Desk) -> None:
         "output": str(licenses),
         "mail_from": "Polygent <licenses@polygent.example>",
         "registry": None,
-        "next": f"polygent-issue --home {empty_desk.home} key generate",
+        "next": "polygent-issue key generate",
     }
 
 

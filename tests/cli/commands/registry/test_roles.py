@@ -18,7 +18,7 @@ from polygent_issuer.registry.postgres_schema import CHANGES
 from polygent_issuer.registry.roles import ROLES as ROLES_OF_SERVER
 from polygent_issuer.registry.roles import sql
 
-# Each role with its commands, in an order in which all of them work, each once by its module.
+# Each role with its commands, in an order in which all of them work, each once by its name.
 COMMANDS_OF = {
     "auditor": """
         customer.export: customer export
@@ -29,12 +29,12 @@ COMMANDS_OF = {
         inspect: inspect {folder}/acme.lic
         journal.show: journal show
         journal.verify: journal verify --note {folder}/heads
-        key.export_public: key export-public main
+        key.export-public: key export-public main
         key.list: key list
         key.show: key show main
         license.list: license list
         license.show: license show {license}
-        machine_info.check: machine-info check {folder}/m.json
+        machine-info.check: machine-info check {folder}/m.json
         registry.backup: registry backup {folder}/registry.backup
         registry.export: registry export
         registry.roles: registry roles
@@ -45,7 +45,7 @@ COMMANDS_OF = {
         customer.add: customer add Wayne
         customer.edit: customer edit wayne --name Waynes --crm 17
         customer.hold: customer hold wayne --reason unpaid
-        customer.import_: customer import {folder}/customers.csv --yes
+        customer.import: customer import {folder}/customers.csv --yes
         sign: sign --machine-info {folder}/stark.json --customer Stark --term 60d --yes
         renew: renew acme --yes --term 1y
         reissue: reissue acme --yes --users 20
@@ -53,14 +53,14 @@ COMMANDS_OF = {
         license.edit: license edit {license} --note first
         license.export: license export {license} --output {folder}/again.lic
         license.sent: license sent {license}
-        registry.import_: registry import {folder}/acme.lic --yes
+        registry.import: registry import {folder}/acme.lic --yes
         license.retire: license retire {globex} --reason left --yes
         journal.seal: journal seal
         """,
     "key-admin": """
         key.generate: key generate third --store file:{folder}/third.key --no-backup
         key.backup: key backup main {folder}/second.backup
-        key.import_: key import {folder}/main.backup --store file:{folder}/again.key
+        key.import: key import {folder}/main.backup --store file:{folder}/again.key
         key.passphrase: key passphrase spare --new-passphrase-file {folder}/new-passphrase
         key.use: key use spare --accept key-rollout --reason change
         key.retire: key retire main --reason change --yes
@@ -76,6 +76,14 @@ COMMANDS_OF = {
         registry.move: registry move --to sqlite:
         """,
 }
+
+
+def named(role: str, entry: Entry = COMMANDS, *above: str) -> set[str]:
+    """Return the commands of the table that need a role."""
+    below = (named(role, each, *above, each.name) for each in entry.entries)
+    return set().union(*below) | ({".".join(above)} if entry.role == role else set())
+
+
 LOWER = {"issuer": "auditor", "key-admin": "issuer", "manager": "issuer", "owner": "manager"}
 
 
@@ -114,15 +122,15 @@ class Member(Team):
         return self.server.uri(self.database, user.replace("-", "_"))
 
     def commands(self, role: str) -> Iterator[tuple[str, list[str]]]:
-        """Yield each command of a role: its module, and its words."""
+        """Yield each command of a role: its name, and its words."""
         names = {
             "folder": self.desk.folder,
             "license": self.licenses[0],
             "globex": self.licenses[1],
         }
         for line in COMMANDS_OF[role].strip().splitlines():
-            module, _, words = line.strip().partition(": ")
-            yield module, words.format(**names).split()
+            name, _, words = line.strip().partition(": ")
+            yield name, words.format(**names).split()
 
     def run(self, words: list[str]) -> Outcome:
         """Run a command."""
@@ -171,10 +179,10 @@ def team(postgres: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Team:
 def test_every_command_with_a_role_is_tried() -> None:
     """The commands below are those of the table, and the roles are those of the server."""
     tried = {
-        role: set(re.findall(r"^\s*([\w.]+): ", COMMANDS_OF[role], re.MULTILINE)) for role in ROLES
+        role: set(re.findall(r"^\s*([\w.-]+): ", COMMANDS_OF[role], re.MULTILINE)) for role in ROLES
     }
     tried["manager"].discard("renew")  # a manager is an issuer, too
-    assert tried == {role: set(modules) for role, modules in ROLES.items()}
+    assert tried == {role: named(role) for role in ROLES}
     assert list(ROLES) == [each.role for each in ROLES_OF_SERVER]
 
 
@@ -183,9 +191,9 @@ def test_each_command_works_in_its_role(team: Team, tmp_path: Path, role: str) -
     """No command needs more than the role in its help."""
     member = team.copy(tmp_path, role)
     failed = {
-        module: (outcome.text, outcome.err)
-        for module, words in member.commands(role)
-        if (outcome := member.run(words)).code and module != "doctor"
+        name: (outcome.text, outcome.err)
+        for name, words in member.commands(role)
+        if (outcome := member.run(words)).code and name != "doctor"
     }
     assert not failed, failed
 
@@ -195,8 +203,8 @@ def test_a_lower_role_changes_nothing(team: Team, tmp_path: Path, role: str, low
     """Without its role a command stops before it changes the registry, or writes a file."""
     member = team.copy(tmp_path, lower)
     before = member.state()
-    for module, words in member.commands(role):
-        if module in ROLES[lower]:
+    for name, words in member.commands(role):
+        if name in named(lower):
             continue
         outcome = member.run([*words, "--json"])
         error = outcome.json["error"]
@@ -221,12 +229,12 @@ def test_an_auditor_works_without_a_key_and_without_write_rights(
     for key in ("main.key", "spare.key"):
         (member.desk.folder / key).unlink()
     head, _ = member.state()
-    for module, words in member.commands("auditor"):
+    for name, words in member.commands("auditor"):
         outcome = member.run(words)
-        if module not in ("doctor", "key.show"):  # they report that the key is missing
+        if name not in ("doctor", "key.show"):  # they report that the key is missing
             assert outcome.code == ExitCode.DONE, (words, outcome)
         assert ("does not record this copy" in outcome.err) == (
-            module in ("registry.backup", "journal.verify")
+            name in ("registry.backup", "journal.verify")
         )
     assert member.state()[0] == head
     assert (tmp_path / "heads").exists()
