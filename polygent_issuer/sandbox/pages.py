@@ -1,6 +1,7 @@
 """The pages of the product, and the forms.
 
-No page has a script. After a control, the element that was used gets the focus with `autofocus`.
+After a control, the element that was used gets the focus with `autofocus`. The one script puts page
+and control back in their places. Without it, the browser only brings that element into view.
 """
 
 import re
@@ -46,6 +47,9 @@ from polygent_issuer.verifier.license import canonical_fingerprint
 
 STYLE: Final = "/style.css"
 """The path of the style sheet."""
+
+SCRIPT: Final = "/place.js"
+"""The path of the script."""
 
 LOCKED: Final = "/license-expired"
 """The path of the page to which every page redirects without a valid license."""
@@ -306,6 +310,10 @@ def _style(_request: Request) -> Response:
     return FileResponse(_HERE / "style.css", media_type="text/css")
 
 
+def _script(_request: Request) -> Response:
+    return FileResponse(_HERE / "place.js", media_type="text/javascript")
+
+
 ROUTES: Final[tuple[Any, ...]] = (
     Route("/", _for_users(_home, licensed=True)),
     Route("/modules/{name}", _for_users(_module, licensed=True), methods=["GET"]),
@@ -319,5 +327,6 @@ ROUTES: Final[tuple[Any, ...]] = (
     Route("/sign-out", _for_users(_sign_out), methods=["POST"]),
     Route("/favicon.ico", _nothing),
     Route(STYLE, _style),
+    Route(SCRIPT, _script),
 )
-"""All pages of the product, and the style sheet."""
+"""All pages of the product, the style sheet and the script."""

@@ -9,7 +9,7 @@ from polygent_issuer.sandbox.guard import HEADERS
 def test_an_unknown_page_is_reported(licensed: Sandbox) -> None:
     """A page has a link back; an endpoint responds with JSON."""
     page = licensed.client.get("/nowhere")
-    assert (page.status_code, "Back" in page.text) == (404, True)
+    assert (page.status_code, "Go to the home page" in page.text) == (404, True)
     answer = licensed.client.get("/api/nowhere")
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
     answer = licensed.client.put("/api/license")

@@ -88,14 +88,33 @@ def test_the_body_of_a_get_is_ignored(licensed: Sandbox) -> None:
 
 
 def test_every_response_has_the_security_headers(licensed: Sandbox) -> None:
-    """Pages, API, errors and style sheet have CSP, nosniff and the other headers."""
-    for path in ("/", "/api/license", "/nowhere", "/style.css", "/sandbox"):
+    """Pages, API, errors, style sheet and script have CSP, nosniff and the other headers."""
+    for path in ("/", "/api/license", "/nowhere", "/style.css", "/place.js", "/sandbox"):
         answer = licensed.client.get(path)
         assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS
     page = licensed.client.get("/sandbox").text
-    assert "<script" not in page
-    assert "style=" not in page
+    assert re.findall("<script.*", page) == [
+        '<script src="/place.js" defer blocking="render"></script>'
+    ]
+    for inline in ("style=", " on", "javascript:"):
+        assert not re.search(f"<[^>]*{inline}", page), inline
     assert "http" not in page.replace(f"http://{licensed.site.host}", "")
+
+
+def test_the_policy_allows_our_own_files_alone() -> None:
+    """Scripts and styles come from files of this server; everything else is forbidden."""
+    policy = dict(each.split() for each in HEADERS["content-security-policy"].split("; "))
+    assert policy == {
+        **dict.fromkeys(("default-src", "base-uri", "frame-ancestors"), "'none'"),
+        **dict.fromkeys(("script-src", "style-src", "form-action"), "'self'"),
+    }
+
+
+def test_the_script_is_a_script(licensed: Sandbox) -> None:
+    """With nosniff, a browser runs no other type."""
+    answer = licensed.client.get("/place.js")
+    assert answer.headers["content-type"].startswith("text/javascript")
+    assert "sessionStorage" in answer.text
 
 
 def test_a_client_that_disconnects_is_not_an_error(sandbox: Sandbox) -> None:
@@ -152,6 +171,7 @@ def test_without_the_cookie_nothing_is_changed(licensed: Sandbox) -> None:
     ):
         pass
     assert other.get("/style.css").status_code == 200
+    assert other.get("/place.js").status_code == 403
     assert (licensed.site.standing().active, licensed.site.users) == (True, 3)
     assert dict(other.cookies) == {}
 

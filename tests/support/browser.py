@@ -172,8 +172,46 @@ class Visitor:
         return self._top(self._driver.switch_to.active_element)
 
     def top_of(self, text: str) -> float | None:
-        """Return the same of the element of the product's page with this text."""
-        return self._top(self._find(f"//div[@class='product']//*[normalize-space()='{text}']"))
+        """Return the same of the button or link with this text."""
+        return self._top(self._clickable(text))
+
+    def show(self, text: str) -> None:
+        """Scroll so that the button with this text is in the middle of the window."""
+        scroll = "arguments[0].scrollIntoView({block: 'center'})"
+        self._driver.execute_script(scroll, self._clickable(text))
+
+    def scroll(self, top: int) -> None:
+        """Scroll the window to this distance from the top of the page."""
+        self._driver.execute_script("scrollTo(0, arguments[0])", top)
+
+    @property
+    def scrolled(self) -> float:
+        """The distance of the window from the top of the page."""
+        return float(self._driver.execute_script("return scrollY"))
+
+    @property
+    def notice_is_in_view(self) -> bool:
+        """True if the notice of the last control can be read."""
+        return self._top(self._driver.find_element(By.ID, "notice")) is not None
+
+    def forbid_scripts(self) -> None:
+        """Run no script of a page from now on."""
+        self._driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+
+    def blocked(self, markup: str) -> str:
+        """Put markup into the page, as a fault in a template would.
+
+        Return the directive of the policy that keeps the browser from running it.
+        """
+        return str(
+            self._driver.execute_async_script(
+                "const [markup, done] = arguments;"
+                "document.addEventListener("
+                "  'securitypolicyviolation', (event) => done(event.effectiveDirective));"
+                "document.body.append(document.createRange().createContextualFragment(markup))",
+                markup,
+            )
+        )
 
     def _top(self, element: WebElement) -> float | None:
         return self._driver.execute_script(  # type: ignore[no-any-return]
