@@ -149,27 +149,35 @@ class Invocation:
     @cached_property
     def registry(self) -> "Registry":
         """The registry of the home, closed when the command ends; warns of undelivered licenses."""
-        from polygent_issuer.home import folder
         from polygent_issuer.home.registry_place import registry_place
-        from polygent_issuer.registry import Registry, outbox, team_settings
+        from polygent_issuer.registry import Registry, team_settings
         from polygent_issuer.registry.errors import RegistryDamaged
 
-        home = folder.id_of(self.home)
         registry = self.closing.enter_context(Registry.open(registry_place(self.home)))
         if self.role:  # before anything is asked, signed or written
             registry.require_role(self.role)
         try:
             with registry.reading(checked=False) as db:
-                pending = outbox.pending_of(db, home)
                 self._team_rows = team_settings.read(db)
-            if pending:
-                from polygent_issuer.issuing.outbox_delivery import undelivered_warnings
-
-                for warning in undelivered_warnings(registry, home):
-                    self.warn(warning)
+                all_delivered = db.outbox_is_empty()
+            if not all_delivered:
+                self._warn_of_undelivered(registry)
         except RegistryDamaged as damage:  # backup and journal still work; others fail on their own
             self.warn(damage.message)
         return registry
+
+    def _warn_of_undelivered(self, registry: "Registry") -> None:
+        from polygent_issuer.home import folder
+        from polygent_issuer.registry import outbox
+
+        home = folder.id_of(self.home)
+        with registry.reading(checked=False) as db:
+            pending = outbox.pending_of(db, home)
+        if pending:  # else the rows are those of other homes
+            from polygent_issuer.issuing.outbox_delivery import undelivered_warnings
+
+            for warning in undelivered_warnings(registry, home):
+                self.warn(warning)
 
     def customer(self, name: str, *, checked: bool = True) -> "Customer":
         """Find a customer by slug, alias or name; on a terminal also by an unambiguous beginning.

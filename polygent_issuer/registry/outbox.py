@@ -64,12 +64,12 @@ _bundled: Final = reader(Bundled, issued_at=seconds, expires_at=seconds)
 
 def pending(db: Reading) -> tuple[OutboxRow, ...]:
     """Return the licenses of all homes whose delivery is not confirmed, oldest first."""
-    return () if db.outbox_is_empty else tuple(db.each(_checked, f"{_SELECT} {_ORDER}"))
+    return () if db.outbox_is_empty() else tuple(db.each(_checked, f"{_SELECT} {_ORDER}"))
 
 
 def pending_of(db: Reading, home: str | None) -> tuple[OutboxRow, ...]:
     """Return those that a home delivers, by its id."""
-    if db.outbox_is_empty:
+    if db.outbox_is_empty():
         return ()
     return tuple(db.each(_checked, f"{_SELECT} WHERE {_OF_HOME} {_ORDER}", (home,)))
 
@@ -86,7 +86,7 @@ def for_archive(db: Writing, archive: str) -> Iterator[Bundled]:
 
 def add(db: Writing, license_id: str, *, folder: str | None, name: str | None) -> None:
     """Record the destination of a license's file: an absolute folder, or None for stdout."""
-    db.outbox_is_empty = False
+    db.has_pending = True
     db.insert(
         "outbox", license_id=license_id, folder=folder, name=name, at=db.at, home=db.actor.home
     )

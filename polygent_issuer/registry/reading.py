@@ -45,6 +45,7 @@ _UNREADABLE = (ValueError, TypeError, LookupError, OverflowError, RecursionError
 
 
 _NEWEST: Final = "SELECT seq, hash, at FROM journal ORDER BY seq DESC LIMIT 1"
+_PENDING: Final = "SELECT 1 FROM outbox LIMIT 1"
 
 
 class Reading:
@@ -58,7 +59,7 @@ class Reading:
         all_keys: the signing keys, if they have been read.
         customers: the customers that have been read by their row ids.
         row_check: the rows that were compared with the journal.
-        outbox_is_empty: whether the outbox is known to have no row.
+        has_pending: whether the outbox has a row, of any home; None if that is not yet known.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Reading:
         self._newest: tuple[int, bytes, Value] | None = None
         if state is not None:
             self._newest = state.seq or 0, state.hash or GENESIS, state.at
-        self.outbox_is_empty = state is not None and not state.has_pending
+        self.has_pending = None if state is None else state.has_pending
         self._ended = False
 
     def require_recorded(self, table: str, key: RowKey) -> None:
@@ -199,6 +200,12 @@ class Reading:
             )
             self._newest = newest or (0, GENESIS, None)
         return self._newest
+
+    def outbox_is_empty(self) -> bool:
+        """Return whether the outbox has no row, of any home."""
+        if self.has_pending is None:
+            self.has_pending = self._first(_PENDING, ())[1] is not None
+        return not self.has_pending
 
     def registry_id(self) -> str | None:
         """Return the permanent id of the registry; None if it is missing."""

@@ -375,7 +375,10 @@ def test_help_of_a_command_imports_only_its_options(command: str) -> None:
 def test_lists_without_licenses_do_not_import_cryptography(
     books: Books, argv: tuple[str, ...]
 ) -> None:
-    """These lists verify no signature, and the import would take a third of their time."""
+    """These lists verify no signature, and the import would take a third of their time.
+
+    Nor do they read the id of the home, which only pending files need.
+    """
     program = (
         "import sys\n"
         "from polygent_issuer.cli.main import run\n"
@@ -388,6 +391,7 @@ def test_lists_without_licenses_do_not_import_cryptography(
     loaded = set(done.stderr.split())
     assert "polygent_issuer.registry" in loaded
     assert not loaded & {"cryptography", "polygent_issuer.verifier", "pydantic", "keyring"}
+    assert not loaded & {"polygent_issuer.home.home_id", "polygent_issuer.registry.outbox"}
 
 
 def test_verify_with_a_public_key_does_not_import_the_registry() -> None:
