@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from polygent_issuer import files
 from polygent_issuer.errors import UnreadableInput
@@ -27,7 +27,7 @@ from polygent_issuer.verifier import (
     policy,
 )
 from polygent_issuer.verifier.errors import quoted
-from polygent_issuer.verifier.verifier import acceptance_report
+from polygent_issuer.verifier.verifier import every_row
 
 if TYPE_CHECKING:
     from polygent_issuer.registry import LicenseRecord, Reading, Registry
@@ -51,8 +51,7 @@ class Verdict(StrEnum):
     UNREADABLE = "unreadable"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LicenseFile:
+class LicenseFile(NamedTuple):
     """A license file, or the error of reading it.
 
     Attributes:
@@ -85,8 +84,7 @@ def peek_kid(data: bytes) -> str | None:
         return None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ServerContext:
+class ServerContext(NamedTuple):
     """The server that would verify the files.
 
     Attributes:
@@ -107,8 +105,7 @@ class ServerContext:
         return policy.Circumstances.of(self.now, self.fingerprint, host, self.window)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class UploadWindow:
+class UploadWindow(NamedTuple):
     """The time after issue in which a server installs a file; `assumed` without a setting."""
 
     span: timedelta
@@ -119,16 +116,15 @@ class UploadWindow:
         return dates.upload_deadline(issued_at, self.span)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class VerificationResult:
+class VerificationResult(NamedTuple):
     """A file and its report.
 
     Attributes:
         name: the name of the file.
         at: the time of the check.
         failure: the first check that failed; `None` if the file is accepted.
-        kid: the key that a file which is not authentic names, unchecked; else `None`.
         own_keys: whether the registry's keys were trusted, and not those of `--public-key`.
+        kid: the key that a file which is not authentic names, unchecked; else `None`.
         example_key: whether the published example key signed it, which proves nothing.
         stored: its state in the registry, if the registry has it.
         latest: the last license in its chain of replacements, possibly itself; `None` if no check
@@ -143,8 +139,8 @@ class VerificationResult:
     at: datetime
     report: Report
     failure: CheckRow | None
-    kid: str | None = None
     own_keys: bool
+    kid: str | None = None
     example_key: bool = False
     stored: "LicenseState | None" = None
     latest: "LicenseRecord | None" = None
@@ -165,8 +161,7 @@ class VerificationResult:
         return Verdict.ACCEPTED if self.failure is None else Verdict.NOT_ACCEPTED
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class UnreadableFile:
+class UnreadableFile(NamedTuple):
     """A file that cannot be read."""
 
     name: str
@@ -261,11 +256,11 @@ class _Judge:
             if at.fingerprint is None:
                 fingerprint = None if stored is None else stored.fingerprint
                 source = None if fingerprint is None else _REGISTRY
-                at = replace(at, fingerprint=fingerprint)
+                at = at._replace(fingerprint=fingerprint)
         outside, hosts = _outside(license_.allowed_domain, self._server.hosts), self._server.hosts
         if outside:
-            at = replace(at, host=outside[0])
-        rows = list(acceptance_report(license_, at).rows)
+            at = at._replace(host=outside[0])
+        rows = list(every_row(license_, at))
         if len(hosts) > 1 and license_.allowed_domain is not None:
             rows[_DOMAIN] = _domain_row(rows[_DOMAIN], license_.allowed_domain, hosts, outside)
         if rows[_WINDOW].outcome is Outcome.NOT_CHECKED:

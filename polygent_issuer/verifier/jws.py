@@ -9,10 +9,9 @@ import json
 import re
 from codecs import BOM_UTF8
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 from . import hints
 from .errors import LicenseError, malformed
@@ -136,8 +135,7 @@ _HEADER_NAMES: Final = {"alg", "kid", "typ"}
 _SEGMENTS: Final = 3
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A license file of the right form; nothing in it is authenticated yet.
 
     Attributes:

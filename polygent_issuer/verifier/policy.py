@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from .errors import CheckCode, LicenseError, quoted
 from .license import EPOCH, License, canonical_fingerprint
@@ -143,8 +143,7 @@ _UNITS: Final = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Circumstances:
+class Circumstances(NamedTuple):
     """The server's time, machine and request at the check.
 
     Attributes:
@@ -199,16 +198,14 @@ class NotAccepted(LicenseError):
         super().__init__(failure.code, failure.message, hint=failure.hint, license=license_)
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(NamedTuple):
     """The reason why a check failed, and the fix."""
 
     message: str
     hint: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """A row of the table; `judge` returns None if it passed, or the row of an omitted check."""
 
     code: CheckCode

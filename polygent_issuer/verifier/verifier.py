@@ -133,7 +133,7 @@ class Verifier:
         except LicenseError as refusal:
             signed = (CheckCode.MALFORMED, CheckCode.UNKNOWN_KEY, CheckCode.BAD_SIGNATURE)
             return _not_authentic(refusal, passed=signed)
-        return acceptance_report(license_, at)  # 5 to 10
+        return Report(rows=every_row(license_, at), license=license_)  # 5 to 10
 
     def _authentic_payload(self, data: bytes) -> bytes:
         # 1. form
@@ -158,9 +158,9 @@ class Verifier:
         return token.payload
 
 
-def acceptance_report(license_: License, at: Circumstances) -> Report:
-    """Return the report on an authentic license."""
-    return Report(rows=(*_AUTHENTIC, *policy.every_row(license_, at)), license=license_)
+def every_row(license_: License, at: Circumstances) -> tuple[CheckRow, ...]:
+    """Return all rows of the report on an authentic license."""
+    return (*_AUTHENTIC, *policy.every_row(license_, at))
 
 
 def _passed(code: CheckCode) -> CheckRow:
