@@ -1,10 +1,9 @@
 """All issued licenses, each with the exact bytes of its file."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple
 
 from polygent_issuer.errors import NotFound, RegistryChanged
 from polygent_issuer.hints import Hint, run
@@ -265,8 +264,7 @@ def of_file(db: Reading, kid: str, file: bytes) -> LicenseRecord | None:
     return None if record is None else checked(db, record)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LicenseState:
+class LicenseState(NamedTuple):
     """The current state of a license, and the current fingerprint of its machine, if it has one."""
 
     id: str

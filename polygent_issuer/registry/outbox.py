@@ -7,9 +7,8 @@ because it contains no decisions.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from polygent_issuer.registry.licenses import CURRENT
 from polygent_issuer.registry.reading import Reading
@@ -30,8 +29,7 @@ _BUNDLED: Final = f"""SELECT licenses.id AS id, customers.slug AS customer_slug,
     AND {CURRENT} ORDER BY outbox.license_id"""  # noqa: S608  # of our own
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OutboxRow:
+class OutboxRow(NamedTuple):
     """A committed license whose file may not be delivered yet; `folder` None means stdout.
 
     `home` is the id of the home that delivers it; any home does without one.
@@ -44,8 +42,7 @@ class OutboxRow:
     home: str | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Bundled:
+class Bundled(NamedTuple):
     """A license that is not yet in its archive; `name` is the name of its file there."""
 
     id: str

@@ -8,13 +8,13 @@ as text. `iat` and `exp` are whole seconds as in the license.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from math import isfinite
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from polygent_issuer.hints import run
 from polygent_issuer.registry.errors import RegistryDamaged
@@ -187,8 +187,7 @@ class Machine:
     document_id: int | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """An identity of a machine, valid from `since` until `until` (None for the current one)."""
 
     fingerprint: str
@@ -199,8 +198,7 @@ class Identity:
     document_id: int | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class KnownFingerprint:
+class KnownFingerprint(NamedTuple):
     """A machine that has or had a fingerprint, with its hostname and document of that time."""
 
     customer: Customer
@@ -249,14 +247,14 @@ def reader(
     """Return a function that makes records of rows; each field is read from its column.
 
     Args:
-        record: a dataclass; the types of its fields select the readers of the columns.
+        record: a dataclass or a named tuple; the types of its fields select the readers.
         others: other readers, by column.
     """
     columns = [
-        (field.name, (), others[field.name])
-        if field.name in others
-        else (field.name, _AS_IT_IS.get(field.type, ()), _READERS[field.type])
-        for field in fields(record)  # type: ignore[arg-type]  # a dataclass
+        (name, (), others[name])
+        if name in others
+        else (name, _AS_IT_IS.get(kind, ()), _READERS[kind])
+        for name, kind in record.__annotations__.items()
     ]
 
     def build(row: Fields) -> _Record:
@@ -359,8 +357,7 @@ class KeyRecord:
         return key
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class KeyUse:
+class KeyUse(NamedTuple):
     """The licenses of a key: their number, how many are current, and the last expiry of all."""
 
     licenses: int
@@ -368,8 +365,7 @@ class KeyUse:
     last_end: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """A `machine-info.json` with the bytes that were received."""
 
     id: int
