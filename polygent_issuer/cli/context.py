@@ -157,7 +157,7 @@ class Invocation:
         if self.role:  # before anything is asked, signed or written
             registry.require_role(self.role)
         try:
-            with registry.reading(checked=False) as db:
+            with registry.reading(checked=False, ahead=team_settings.QUERIES) as db:
                 self._team_rows = team_settings.read(db)
                 all_delivered = db.outbox_is_empty()
             if not all_delivered:
@@ -179,19 +179,24 @@ class Invocation:
             for warning in undelivered_warnings(registry, home):
                 self.warn(warning)
 
-    def customer(self, name: str, *, checked: bool = True) -> "Customer":
+    def customer(self, name: str, *, checked: bool = True, whole: bool = False) -> "Customer":
         """Find a customer by slug, alias or name; on a terminal also by an unambiguous beginning.
 
         What a beginning found is shown, also with `--quiet`. A script must give the name: a
         beginning could find another customer tomorrow. `checked` is passed to `Registry.reading`.
+        `whole` also reads all rows of the customer, for the next decision.
 
         Raises:
             NotFound, Ambiguous: (`not_found`, `ambiguous`) with the candidates.
         """
         from polygent_issuer.errors import NotFound
         from polygent_issuer.registry import customers
+        from polygent_issuer.registry.row_check import customer_queries
 
-        with self.registry.reading(checked=checked) as db:
+        ahead = customer_queries(name) if whole else ()
+        with self.registry.reading(checked=checked, ahead=ahead) as db:
+            if whole:
+                db.read_customer(name)
             try:
                 return customers.find(db, name)
             except NotFound:

@@ -50,13 +50,16 @@ def seal_journal(
         judge(db)
         return seals.due(db, kid, now=now)
 
-    decided = change.decide(registry, decide, now=now, actor=actor)
+    ahead = seals.QUERIES
+    decided = change.decide(registry, decide, now=now, actor=actor, ahead=ahead)
     due = decided.decision
     if due is None:
         return None
     token = sign_seal(due.seal, signer())
     # Rows that other commands wrote meanwhile do not matter: `keep` looks for the sealed one.
-    change.carry_out_items(decided, lambda db, _: seals.keep(db, due.seal, token))
+    change.carry_out_items(
+        decided, lambda db, _: seals.keep(db, due.seal, token), ahead=seals.queries_of(kid)
+    )
     return SignedSeal(seal=due.seal, token=token, is_late=due.is_late)
 
 

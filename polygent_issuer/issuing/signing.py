@@ -312,8 +312,10 @@ def publish(
     prefix = outbox_delivery.temp_prefix(decided.registry.id)
     temps: dict[str, files.Prepared] = {}
     with ExitStack() as undo:
+        ids = [each.proposal.license.jti for each in issued]
 
         def write(db: Writing) -> None:
+            licenses.read_ahead_new(db, ids)
             outbox_delivery.deliver_pending(db, prefix)
             if destination.folder is not None:
                 outbox_delivery.sweep(db, destination.folder, prefix)
@@ -330,7 +332,13 @@ def publish(
             undo.pop_all()
             return _deliver_all(issued, temps, destination, prefix)
 
-        change.carry_out(decided, write, undone="nothing was issued", deliver=deliver)
+        change.carry_out(
+            decided,
+            write,
+            undone="nothing was issued",
+            deliver=deliver,
+            ahead=licenses.new_queries(ids),
+        )
     return issued
 
 

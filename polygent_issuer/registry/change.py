@@ -16,7 +16,7 @@ A crash before the COMMIT leaves only a temporary file, which the next issue int
 removes. A crash after it leaves a row in the outbox, and the next issue delivers its file.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -26,6 +26,7 @@ from polygent_issuer.errors import HomeProblem, IssuerError, RegistryChanged
 from polygent_issuer.findings import Finding
 from polygent_issuer.registry import journal, outbox
 from polygent_issuer.registry.database import Registry
+from polygent_issuer.registry.engine import Query
 from polygent_issuer.registry.journal import clock_behind_finding
 from polygent_issuer.registry.reading import Reading
 from polygent_issuer.registry.records import Actor
@@ -71,10 +72,18 @@ class Decided(Generic[_Decision]):
 
 
 def decide(
-    registry: Registry, decide: Callable[[Reading], _Decision], *, now: datetime, actor: Actor
+    registry: Registry,
+    decide: Callable[[Reading], _Decision],
+    *,
+    now: datetime,
+    actor: Actor,
+    ahead: Sequence[Query] = (),
 ) -> Decided[_Decision]:
-    """Make a decision on a snapshot; `decide` depends only on rows, and may be called again."""
-    with registry.reading() as db:
+    """Make a decision on a snapshot; `decide` depends only on rows, and may be called again.
+
+    `ahead` are its first queries, as for `Registry.reading`.
+    """
+    with registry.reading(ahead=ahead) as db:
         return Decided(
             decision=decide(db),
             behind=clock_behind_finding(db, now),
@@ -93,6 +102,7 @@ def carry_out(
     undone: str = "nothing was changed",
     hint: str | None = None,
     deliver: Callable[[_Written], Iterable[str]] | None = None,
+    ahead: Sequence[Query] = (),
 ) -> _Written:
     """Write a decision in one transaction, and deliver its files.
 
@@ -104,12 +114,13 @@ def carry_out(
         hint: where to look then; default: run the same command again.
         deliver: links and syncs the files after the COMMIT, and returns the ids of the delivered
             licenses. If their outbox rows cannot be cleared, the next command does it.
+        ahead: the first queries of `write`, as for `Registry.writing`.
 
     Raises:
         RegistryChanged: (`registry_changed`) when the decision would now be different, or the file
             was replaced by a restored one; nothing is written.
     """
-    with _writing(decided) as db:
+    with _writing(decided, ahead) as db:
         if not decided.stands(db):
             raise RegistryChanged.since_shown(undone, hint=hint)
         written = write(db)
@@ -121,13 +132,17 @@ def carry_out(
 
 
 def carry_out_items(
-    decided: Decided[_Decision], write: Callable[[Writing, bool], _Written]
+    decided: Decided[_Decision],
+    write: Callable[[Writing, bool], _Written],
+    *,
+    ahead: Sequence[Query] = (),
 ) -> _Written:
     """Write a group of items; `write` compares each item separately.
 
-    Its second argument is whether the journal is unchanged since the decision.
+    Its second argument is whether the journal is unchanged since the decision. `ahead` as for
+    `carry_out`.
     """
-    with _writing(decided) as db:
+    with _writing(decided, ahead) as db:
         return write(db, journal.head(db) == decided.head)
 
 
@@ -148,9 +163,9 @@ def finish(
 
 
 @contextmanager
-def _writing(decided: Decided[Any]) -> Iterator[Writing]:
+def _writing(decided: Decided[Any], ahead: Sequence[Query]) -> Iterator[Writing]:
     now = decided.now
-    with decided.registry.writing(now=now, actor=decided.actor) as db:
+    with decided.registry.writing(now=now, actor=decided.actor, ahead=ahead) as db:
         if not decided.behind:
             # Other commands may have written since the decision, so the row must not be older than
             # theirs. With a finding `clock-behind` the row gets the time of the clock instead:

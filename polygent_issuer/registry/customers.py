@@ -152,6 +152,8 @@ def by_id(db: Reading, customer_id: int) -> Customer:
 
 def by_slug(db: Reading, slug: str) -> Customer | None:
     """Return the customer with exactly this slug or alias, checked against the journal."""
+    if (known := db.row_check.customer_ids.get(slug)) is not None:
+        return by_id(db, known)
     where = "WHERE slug = ? OR id = (SELECT customer_id FROM aliases WHERE slug = ?)"
     customer = db.one(of_row, f"{SELECT} {where}", (slug, slug))
     if customer is None or customer.slug != slug:
@@ -198,8 +200,7 @@ def matches(db: Reading, typed: str) -> tuple[Customer, ...]:
     if not typed.strip():
         return ()
     matching = _by_ids(db, customer_names.matching(db, typed))
-    exact = tuple(each for each in matching if each.name == nfc(typed))
-    return exact or matching
+    return tuple(each for each in matching if each.name == nfc(typed)) or matching
 
 
 def find_by_beginning(db: Reading, typed: str) -> Customer:
@@ -224,8 +225,7 @@ def zones(db: Reading) -> Iterator[tuple[str, str]]:
 
 def count_archived(db: Reading) -> int:
     """Count the archived customers."""
-    sql = "SELECT count(*) FROM customers WHERE archived_at IS NOT NULL"
-    return db.value(as_int, sql) or 0
+    return db.value(as_int, "SELECT count(*) FROM customers WHERE archived_at IS NOT NULL") or 0
 
 
 def free_slug(db: Reading, name: str, *, besides: Iterable[str] = ()) -> str:

@@ -1,6 +1,6 @@
 """The registry: create it explicitly, open it, begin transactions."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from polygent_issuer.errors import HomeProblem
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import schema, sqlite_file
-from polygent_issuer.registry.engine import Connection
+from polygent_issuer.registry.engine import Connection, Query
 from polygent_issuer.registry.errors import (
     Place,
     RegistryMisuse,
@@ -178,13 +178,15 @@ class Registry:
         return self._connection.facts()
 
     @contextmanager
-    def reading(self, *, checked: bool = True) -> Iterator[Reading]:
+    def reading(self, *, checked: bool = True, ahead: Sequence[Query] = ()) -> Iterator[Reading]:
         """Open a snapshot. Commits of other processes wait for it, so never prompt within it.
 
         Args:
+            ahead: queries that will follow; a server returns their rows in the same round trip.
             checked: compare rows with the journal before use; False only for display.
         """
         connection = self._connection
+        connection.read_ahead(ahead)
         connection.begin_reading()
         db = Reading(connection, checked=checked, state=connection.state)
         try:
@@ -205,6 +207,7 @@ class Registry:
         actor: Actor,
         judge: Callable[[], None] | None = None,
         journal: bool = True,
+        ahead: Sequence[Query] = (),
     ) -> Iterator[Writing]:
         """Open the write transaction: committed at the end of the block, undone on any exception.
 
@@ -213,6 +216,7 @@ class Registry:
                 tool creates them, and its content must not have been moved.
             journal: False for a change that the journal does not record, which the next command
                 makes again if it is lost.
+            ahead: as for `reading`, before the first write.
 
         Raises:
             RegistryMoved: (`registry_moved`) when its content was moved.
@@ -222,6 +226,7 @@ class Registry:
                 a constraint, or a written row is missing before the COMMIT.
         """
         connection = self._connection
+        connection.read_ahead(ahead)
         connection.begin_writing(journal=journal)
         db = Writing(connection, now=now, actor=actor, state=connection.state)
         try:

@@ -27,6 +27,8 @@ MOVED_TO: Final = "SELECT value FROM about WHERE name = 'moved_to'"
 REGISTRY_ID: Final = "SELECT value FROM about WHERE name = 'registry_id'"
 
 Params = tuple[Value, ...]
+Query = tuple[str, Params]
+"""A SELECT with its parameters."""
 Change = tuple[str, Iterable[Params]]
 """A statement, and the sets of parameters with which it is executed."""
 _Item = TypeVar("_Item")
@@ -221,6 +223,12 @@ class Connection(ABC):
     @abstractmethod
     def run(self, sql: str, params: Params = ()) -> Cursor:
         """Execute one statement."""
+
+    def read_ahead(self, queries: Sequence[Query]) -> None:  # noqa: B027  # of a server alone
+        """Execute queries that will follow before the next write, in one round trip to a server.
+
+        Before a transaction that is the round trip of its begin.
+        """
 
     @abstractmethod
     def first(self, sql: str, params: Params = ()) -> tuple[tuple[Any, ...], Row | None]:

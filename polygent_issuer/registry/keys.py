@@ -27,8 +27,6 @@ from polygent_issuer.text import escape, escape_short, nearest
 if TYPE_CHECKING:
     from polygent_issuer.verifier.keys import Key, KeySet
 
-_SELECT: Final = """SELECT kid, label, public_pem, created_at, active, retired_at, compromised,
-    backed_up_at FROM keys"""
 _SHORTEST: Final = 4  # shorter beginnings could match a key by chance
 _USES: Final = f"""SELECT kid, count(*) AS licenses,
     count(*) FILTER (WHERE {CURRENT}) AS current, max(expires_at) AS last_end
@@ -42,8 +40,10 @@ _use: Final = reader(KeyUse, last_end=seconds)
 def every(db: Reading) -> tuple[KeyRecord, ...]:
     """Return all keys, oldest first; `registry_damaged` if one was changed or is missing."""
     if db.all_keys is None:
+        rows = db.row_check.every_key()
         db.require_every_recorded("keys", None)
-        known = tuple(db.each(_key, f"{_SELECT} ORDER BY created_at, kid"))
+        built = (db.build(_key, "keys", row) for row in rows)
+        known = tuple(sorted(built, key=lambda key: (key.created_at, key.kid)))
         for key in known:
             db.require_recorded("keys", key.kid)
         db.all_keys = known

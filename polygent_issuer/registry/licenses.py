@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 
 from polygent_issuer.errors import NotFound, RegistryChanged
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.registry import customers
+from polygent_issuer.registry import customers, row_check
 from polygent_issuer.registry.customer_names import text_range
-from polygent_issuer.registry.engine import Params, in_chunks, marks, where_clause
+from polygent_issuer.registry.engine import Params, Query, in_chunks, marks, where_clause
 from polygent_issuer.registry.errors import NAMED, ambiguous, not_found
 from polygent_issuer.registry.reading import Reading
 from polygent_issuer.registry.records import (
@@ -86,6 +86,11 @@ def read_ahead_of(db: Reading, slugs: Iterable[str]) -> None:
         owners = f"SELECT id FROM customers WHERE slug IN ({marks(some)})"  # noqa: S608
         sql = f"SELECT id FROM licenses WHERE customer_id IN ({owners})"  # noqa: S608
         read_ahead(db, db.values(text, sql, some))
+
+
+def new_queries(license_ids: Iterable[str]) -> list[Query]:
+    """Return the queries of `read_ahead_new`."""
+    return row_check.new_queries("licenses", license_ids)
 
 
 def read_ahead_new(db: Writing, license_ids: Iterable[str]) -> None:
@@ -353,6 +358,15 @@ def _select_checked(
     db: Reading, customer: Customer, status: LicenseStatus | None
 ) -> tuple[LicenseRecord, ...]:
     db.require_every_recorded("licenses", customer.id)
+    whole = db.row_check.whole("licenses", customer.id)
+    if whole is not None:
+        every = ((key, db.row_check.fields("licenses", key) or {}) for key in whole)
+        records = (
+            by_id(db, str(key))
+            for key, row in every
+            if status is None or (row["replaced_by"] is None and row["retired_at"] is None)
+        )
+        return tuple(sorted(filter(None, records), key=lambda each: (each.expires_at, each.id)))
     return tuple(checked(db, record) for record in select(db, customer=customer, status=status))
 
 

@@ -28,7 +28,15 @@ from polygent_issuer.registry import (
     postgres_tables,
     schema,
 )
-from polygent_issuer.registry.engine import CHUNK, Change, Connection, Cursor, Params, State
+from polygent_issuer.registry.engine import (
+    CHUNK,
+    Change,
+    Connection,
+    Cursor,
+    Params,
+    Query,
+    State,
+)
 from polygent_issuer.registry.errors import RegistryFailed, RegistryMisuse, damaged, exists
 from polygent_issuer.registry.postgres_errors import FOREIGN, translate
 from polygent_issuer.registry.postgres_statements import Statements
@@ -216,13 +224,22 @@ class PostgresConnection(Connection):
     def run(self, sql: str, params: Params = ()) -> Cursor:
         """Execute one statement; the rows of a whole table stay on the server until fetched."""
         with self._translated():
-            if sql.startswith("SELECT") and not any(each in sql for each in _FEW):
+            is_large = sql.startswith("SELECT") and not any(each in sql for each in _FEW)
+            if is_large and not self._statements.is_ahead(sql, params):
                 return self._statements.execute_large(sql, params)
-            return self._statements.execute(sql, params)
+            return self._statements.select(sql, params)
+
+    def read_ahead(self, queries: Sequence[Query]) -> None:
+        """Execute queries that will follow before the next write, in one round trip.
+
+        Before a transaction that is the round trip of its begin.
+        """
+        with self._translated():
+            self._statements.read_ahead(queries)
 
     def first(self, sql: str, params: Params = ()) -> tuple[tuple[Any, ...], Row | None]:
         """Return the description of each column (PEP 249) and the first row, or None."""
-        with self._translated(), closing(self._statements.execute(sql, params)) as cursor:
+        with self._translated(), closing(self._statements.select(sql, params)) as cursor:
             row: Row | None = cursor.fetchone()
             return tuple(cursor.description or ()), row
 

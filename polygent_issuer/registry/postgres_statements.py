@@ -6,7 +6,7 @@ is open while something is shown, asked or signed, and the command does not wait
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from functools import lru_cache
 from typing import Any, Final
@@ -15,7 +15,7 @@ import psycopg
 from psycopg.generators import fetch_many
 from psycopg.pq import TransactionStatus
 
-from polygent_issuer.registry.engine import Params
+from polygent_issuer.registry.engine import Cursor, Params, Query
 from polygent_issuer.registry.postgres_errors import FOREIGN
 from polygent_issuer.registry.postgres_session import Connected
 from polygent_issuer.registry.records import Row
@@ -31,6 +31,40 @@ def _formatted(sql: str) -> str:
     return sql.replace("%", "%%").replace("?", "%s")
 
 
+class _Rows:
+    """The rows of a query that was executed ahead, as a cursor."""
+
+    def __init__(self, cursor: psycopg.Cursor[Row]) -> None:
+        """Take the rows of a cursor."""
+        self._cursor = cursor
+
+    @property
+    def description(self) -> Any:  # noqa: ANN401  # as `Cursor`
+        """The columns."""
+        return self._cursor.description
+
+    def rewound(self) -> "_Rows":
+        """Return the cursor before the first row."""
+        if self._cursor.rowcount:
+            self._cursor.scroll(0, mode="absolute")
+        return self
+
+    def fetchone(self) -> Any:  # noqa: ANN401  # a row or None
+        """Return the next row, or None."""
+        return self._cursor.fetchone()
+
+    def fetchmany(self, size: int) -> list[Row]:
+        """Return up to `size` rows."""
+        return self._cursor.fetchmany(size)
+
+    def __iter__(self) -> Iterator[Row]:
+        """Iterate over the rows."""
+        return iter(self._cursor)
+
+    def close(self) -> None:
+        """Do nothing: the rows may be needed again."""
+
+
 class Statements:
     """The statements of one connection, which is made again if it is lost.
 
@@ -44,6 +78,10 @@ class Statements:
         self.pg = connect()
         self._queued: list[tuple[str, Params]] = []
         self._cursors = 0
+        # The rows of queries that were executed ahead, which any write may change.
+        self._ahead: dict[Query, _Rows] = {}
+        # Those to be executed together with the next begin.
+        self._announced: Sequence[Query] = ()
         # Whether the answer to the end of a snapshot is still to be read.
         self._ending = False
 
@@ -62,6 +100,7 @@ class Statements:
 
     def queue(self, sql: str, params: Params = ()) -> None:
         """Execute a statement together with the next one, which raises its error."""
+        self._ahead.clear()
         self._queued.append((sql, params))
 
     def unqueue(self, sql: str) -> bool:
@@ -76,8 +115,33 @@ class Statements:
         """Remove all queued statements."""
         self._queued.clear()
 
+    def select(self, sql: str, params: Params = ()) -> Cursor:
+        """Execute a query, unless it was executed ahead."""
+        rows = self._ahead.get((sql, params))
+        return self.execute(sql, params) if rows is None else rows.rewound()
+
+    def is_ahead(self, sql: str, params: Params) -> bool:
+        """Return whether a query was executed ahead."""
+        return (sql, params) in self._ahead
+
+    def read_ahead(self, queries: Sequence[Query]) -> None:
+        """Execute queries in one round trip; `select` then returns their rows until a write.
+
+        Before a transaction that is the round trip of its begin.
+        """
+        if self.is_idle:
+            self._announced = queries
+            return
+        missing = [each for each in queries if each not in self._ahead]
+        if missing:
+            self.send_queued()
+            with self.pg.pipeline():
+                self._select_each(missing)
+
     def execute(self, sql: str, params: Params = ()) -> psycopg.Cursor[Row]:
         """Execute a statement after the queued ones, in one round trip."""
+        if not sql.startswith("SELECT"):
+            self._ahead.clear()
         self._settle()
         queued, self._queued = self._queued, []
         if not queued:
@@ -88,6 +152,7 @@ class Statements:
 
     def execute_many(self, sql: str, several: Iterable[Params]) -> None:
         """Execute a statement once for each set of parameters, after the queued ones."""
+        self._ahead.clear()
         self._settle()
         queued, self._queued = self._queued, []
         with self.pg.pipeline(), self.pg.cursor() as cursor:
@@ -112,10 +177,19 @@ class Statements:
 
     def begin(self, statements: Sequence[str]) -> tuple[Any, ...] | None:
         """Execute the statements that begin a transaction; return the row of the last one."""
+        self._ahead.clear()
         self._settle()
-        with closing(self.pg.execute("; ".join(statements))) as cursor:
+        if self._announced:
+            with self.pg.pipeline():
+                for each in statements:
+                    cursor = self.pg.execute(each)
+                self._select_each(self._announced)
+            self._announced = ()
+        else:
+            cursor = self.pg.execute("; ".join(statements))
             while cursor.nextset():
                 pass
+        with closing(cursor):
             return cursor.fetchone() if cursor.description else None
 
     def commit(self) -> str | None:
@@ -131,6 +205,7 @@ class Statements:
     def roll_back(self) -> None:
         """Undo the transaction if it is still open."""
         self._queued.clear()
+        self._ahead.clear()
         with suppress(*FOREIGN):
             if not self.is_idle:
                 self.pg.execute(_END).close()
@@ -138,6 +213,7 @@ class Statements:
     def end(self) -> None:
         """Undo the transaction if it is still open, without waiting for the answer."""
         self._queued.clear()
+        self._ahead.clear()
         with suppress(*FOREIGN):
             if not self.is_idle:
                 self.pg.pgconn.send_query(_END.encode())
@@ -148,6 +224,10 @@ class Statements:
         """Close the connection."""
         with suppress(*FOREIGN):
             self.pg.close()
+
+    def _select_each(self, queries: Sequence[Query]) -> None:
+        for sql, params in queries:
+            self._ahead[sql, params] = _Rows(self.pg.execute(_formatted(sql), params))
 
     def _execute_each(self, statements: Iterable[tuple[str, Params]]) -> None:
         for sql, params in statements:

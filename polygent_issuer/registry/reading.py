@@ -99,6 +99,14 @@ class Reading:
         self._require_open()
         return self.row_check.read_ahead(table, keys)
 
+    def read_customer(self, slug: str) -> None:
+        """Read all rows of a customer, and all keys, in one round trip to a server.
+
+        They are kept, as long as nothing was written; another name than a slug has no rows.
+        """
+        self._require_open()
+        self.row_check.read_customer(slug)
+
     def recorded(self, table: str, key: RowKey) -> Fields | None:
         """Return a row after a check with `require_recorded`, or None."""
         self.require_recorded(table, key)
@@ -163,6 +171,10 @@ class Reading:
         """Return the columns of a table in their order; empty without such a table."""
         self._require_open()
         return self._connection.columns(table)
+
+    def has_tables(self, *names: str) -> bool:
+        """Return whether tables exist; a server's registry has had all of them from the start."""
+        return self._state is not None or all(map(self.columns, names))
 
     def schema_problems(self, version: int | None = None) -> tuple[str, ...]:
         """Return the changes of tables and triggers, as `Connection.schema_problems`."""

@@ -19,7 +19,7 @@ from itertools import islice
 from json.encoder import encode_basestring
 from typing import Final
 
-from polygent_issuer.registry.engine import Connection, in_chunks, marks
+from polygent_issuer.registry.engine import Connection, Params, Query, in_chunks, marks
 from polygent_issuer.registry.errors import RegistryDamaged, changed_row, damaged
 from polygent_issuer.registry.records import Fields, Row, RowKey, Value, as_bytes, as_int
 from polygent_issuer.registry.schema import JOURNALED
@@ -52,9 +52,17 @@ _ABOUT_CUSTOMERS: Final = """SELECT customer_id, seq, bytes FROM (
 # The condition is that of the partial index, without which SQLite would read the whole journal.
 _ABOUT_KEYS: Final = """SELECT NULL, seq, bytes FROM journal
     WHERE license IS NULL AND kid IS NOT NULL ORDER BY seq"""
-_ROWS_OF: Final = "SELECT *, NULL FROM {0} WHERE {1} IN ({2})"
+_ROWS_OF: Final = "SELECT *, NULL FROM {0} WHERE {2}"
 _WITH_SEQ: Final = """SELECT {0}.*, row_journal.seq FROM {0}
-    LEFT JOIN row_journal ON row_journal.name = '{0}/' || {0}.{1} WHERE {0}.{1} IN ({2})"""
+    LEFT JOIN row_journal ON row_journal.name = '{0}/' || {0}.{1} WHERE {2}"""
+_WITH_SLUG: Final = "SELECT id FROM customers WHERE slug = ?"
+_ALIASES_OF: Final = f"SELECT customer_id, slug FROM aliases WHERE customer_id IN ({_WITH_SLUG})"  # noqa: S608  # of our own
+_WHOLE: Final = {
+    "customers": "customers.slug = ?",
+    "licenses": f"licenses.customer_id IN ({_WITH_SLUG})",
+    "machines": f"machines.customer_id IN ({_WITH_SLUG})",
+}
+_KEYS: Final = "keys.kid = keys.kid"
 _RECORDED: Final = """SELECT bytes FROM journal
     WHERE seq = (SELECT seq FROM row_journal WHERE name = ?)"""
 
@@ -78,11 +86,16 @@ class RowCheck:
         # in it, by the name of the row that it wrote.
         self._newest: dict[Value, Recorded] = {}
         self._complete: set[tuple[str, int | None]] = set()
+        # The customers whose rows were all read, by slug; and those rows, as those of all keys, by
+        # table and customer (None: keys).
+        self.customer_ids: dict[str, int] = {}
+        self._whole: dict[tuple[str, int | None], tuple[RowKey, ...]] = {}
 
     def note(self, name: str) -> None:
         """Note a row that this transaction wrote and will record."""
         self._sound.add(name)
         self._read.pop(name, None)
+        self._forget_whole()
         if name.startswith("aliases/"):
             self.aliases.clear()
 
@@ -94,7 +107,12 @@ class RowCheck:
         for name in names:
             self._read.pop(name, None)
         self.aliases.clear()
+        self._forget_whole()
         self.forget_journal()
+
+    def _forget_whole(self) -> None:
+        self.customer_ids.clear()
+        self._whole.clear()
 
     def forget_journal(self) -> None:
         """Forget the journal rows that were read, because newer ones were written or undone."""
@@ -104,9 +122,8 @@ class RowCheck:
 
     def read_ahead_new(self, table: str, keys: Iterable[RowKey]) -> None:
         """Look for the keys of many new rows in a few queries; then `require_new` needs none."""
-        for some in in_chunks(f"{table}/{key}" for key in keys):
-            sql = f"SELECT name FROM row_journal WHERE name IN ({marks(some)})"  # noqa: S608
-            self._new.update(some)
+        for sql, some in new_queries(table, keys):
+            self._new.update(map(str, some))
             self._new.difference_update(row[0] for row in self._connection.stream(sql, some))
 
     def require_new(self, name: str) -> None:
@@ -121,16 +138,13 @@ class RowCheck:
                 del self._read[name]
         rows: list[Row] = []
         for some in in_chunks(keys):
-            sql = _WITH_SEQ if self._checked else _ROWS_OF
-            sql = sql.format(table, JOURNALED[table], marks(some))
-            with closing(self._connection.run(sql, some)) as cursor:
-                names = tuple(column[0] for column in cursor.description)[:-1]
-                rows += self._connection.fetch(cursor, len(some))
-            self._names[table] = names
+            sql = _rows_query(
+                table, f"{table}.{JOURNALED[table]} IN ({marks(some)})", self._checked
+            )
+            rows += self._read_rows(table, sql, some)
         if not rows:
             return []
-        place = names.index(JOURNALED[table])
-        self._read.update((f"{table}/{row[place]!s}", row) for row in rows)
+        names = self._names[table]
         if self._checked and (column := _CUSTOMER.get(table)) is not None:
             owners = {row[names.index(column)] for row in rows}
             # A damaged row has any value here, and `require` refuses it.
@@ -138,6 +152,68 @@ class RowCheck:
                 {owner for owner in owners if isinstance(owner, int) and owner not in self._newest}
             )
         return [dict(zip(names, row, strict=False)) for row in rows]
+
+    def _read_rows(self, table: str, sql: str, params: Params) -> list[Row]:
+        with closing(self._connection.run(sql, params)) as cursor:
+            names = tuple(column[0] for column in cursor.description)[:-1]
+            rows = list(self._connection.fetch_all(cursor))
+        self._names[table] = names
+        self._read.update(
+            zip((f"{table}/{key!s}" for key in self._keys(table, rows)), rows, strict=True)
+        )
+        return rows
+
+    def _keys(self, table: str, rows: Sequence[Row]) -> tuple[RowKey, ...]:
+        """Return the keys of rows; another spelling of their column is found in a damaged file."""
+        if not rows:
+            return ()
+        if JOURNALED[table] not in self._names[table]:
+            raise damaged(self._connection.place)
+        place = self._names[table].index(JOURNALED[table])
+        return tuple(_row_key(row[place]) for row in rows)
+
+    def read_customer(self, slug: str) -> None:
+        """Read all rows of a customer, and all keys, in one round trip; nothing for another name.
+
+        Then `whole` returns them, and to `require` any of them needs no query.
+        """
+        if slug in self.customer_ids:
+            return
+        queries = customer_queries(slug, checked=self._checked)
+        self._connection.read_ahead(queries)
+        keys = {
+            table: self._keys(table, self._read_rows(table, *query))
+            for table, query in zip(_WHOLE, queries, strict=False)
+        }
+        self.every_key()
+        if not keys["customers"]:
+            return
+        customer_id = as_int(keys["customers"][0])
+        aliases, journal = queries[len(_WHOLE) : len(_WHOLE) + 2]
+        rows = self._connection.stream(*aliases)
+        self.aliases[customer_id] = " ".join(str(alias) for _, alias in rows)
+        if self._checked:
+            self._note_newest((customer_id,), self._connection.stream(*journal))
+        self._whole.update(((table, customer_id), its) for table, its in keys.items())
+        self.customer_ids[slug] = customer_id
+
+    def every_key(self) -> list[Fields]:
+        """Return the rows of all keys, unchecked."""
+        if self.whole("keys", None) is None:
+            queries = key_queries(checked=self._checked)
+            self._connection.read_ahead(queries)
+            rows = self._read_rows("keys", *queries[0])
+            if self._checked:
+                self._read_newest({None})
+            self._whole["keys", None] = self._keys("keys", rows)
+        return list(filter(None, (self.fields("keys", key) for key in self._whole["keys", None])))
+
+    def whole(self, table: str, owner: int | None) -> tuple[RowKey, ...] | None:
+        """Return the keys of all rows of a customer (None: of keys); None if they were not read."""
+        keys = self._whole.get((table, owner))
+        if keys is None or any(f"{table}/{key}" not in self._read for key in keys):
+            return None
+        return keys
 
     def require(self, table: str, key: RowKey) -> None:
         """Check that a row, or its absence, is as the journal last recorded it."""
@@ -207,20 +283,24 @@ class RowCheck:
         if len(self._newest) > _MOST_KEPT:
             self._newest.clear()
         for some in in_chunks(owners):
-            newest: dict[Value, Recorded] = {owner: {} for owner in some}
             sql, params = _ABOUT_CUSTOMERS.format(marks(some)), some * 2
             if some == (None,):
                 sql, params = _ABOUT_KEYS, ()
-            for owner, seq, body in self._connection.stream(sql, params):
-                if owner not in newest:
-                    continue
-                try:
-                    digests = self._rows(body).items()
-                except RegistryDamaged:
-                    del newest[owner]
-                else:
-                    newest[owner].update((name, (as_int(seq), to)) for name, to in digests)
-            self._newest.update(newest)
+            self._note_newest(some, self._connection.stream(sql, params))
+
+    def _note_newest(self, owners: Iterable[Value], rows: Iterable[Row]) -> None:
+        """Note the journal rows about customers or keys."""
+        newest: dict[Value, Recorded] = {owner: {} for owner in owners}
+        for owner, seq, body in rows:
+            if owner not in newest:
+                continue
+            try:
+                digests = self._rows(body).items()
+            except RegistryDamaged:
+                del newest[owner]
+            else:
+                newest[owner].update((name, (as_int(seq), to)) for name, to in digests)
+        self._newest.update(newest)
 
     def _recorded(self, name: str) -> str | None:
         """Return the digest of a row in its newest journal row; None if no row is recorded."""
@@ -239,6 +319,34 @@ class RowCheck:
 
     def _unreadable(self) -> RegistryDamaged:
         return damaged(self._connection.place, "is damaged: a journal row cannot be read")
+
+
+def customer_queries(slug: str, *, checked: bool = True) -> list[Query]:
+    """Return the queries of `RowCheck.read_customer`."""
+    queries = [(_rows_query(table, where, checked), (slug,)) for table, where in _WHOLE.items()]
+    journal = _ABOUT_CUSTOMERS.format(_WITH_SLUG), (slug, slug)
+    return [*queries, (_ALIASES_OF, (slug,)), journal, *key_queries(checked=checked)]
+
+
+def key_queries(*, checked: bool = True) -> list[Query]:
+    """Return the queries of `RowCheck.every_key`."""
+    return [(_rows_query("keys", _KEYS, checked), ()), (_ABOUT_KEYS, ())]
+
+
+def new_queries(table: str, keys: Iterable[RowKey]) -> list[Query]:
+    """Return the queries of `RowCheck.read_ahead_new`."""
+    return [
+        (f"SELECT name FROM row_journal WHERE name IN ({marks(some)})", some)  # noqa: S608  # marks
+        for some in in_chunks(f"{table}/{key}" for key in keys)
+    ]
+
+
+def _rows_query(table: str, where: str, checked: bool) -> str:  # noqa: FBT001
+    return (_WITH_SEQ if checked else _ROWS_OF).format(table, JOURNALED[table], where)
+
+
+def _row_key(value: Value) -> RowKey:
+    return value if isinstance(value, int | str) else str(value)
 
 
 @cache

@@ -10,14 +10,15 @@ new head. A seal is checked in this order:
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from polygent_issuer.errors import RegistryChanged
+from polygent_issuer.registry.engine import Query
 from polygent_issuer.registry.reading import Reading
-from polygent_issuer.registry.records import Row, Value, as_bytes, canonical, moment, text
+from polygent_issuer.registry.records import Row, Value, as_bytes, as_int, canonical, moment, text
 from polygent_issuer.registry.writing import Writing
 from polygent_issuer.terms import dates
 from polygent_issuer.text import escape, escape_short
@@ -31,6 +32,10 @@ VERSION: Final = 1
 
 _SEALS: Final = """SELECT seals.kid, token, label, public_pem, compromised
     FROM seals LEFT JOIN keys ON keys.kid = seals.kid ORDER BY seals.kid"""
+# Most seals are of the end of the journal, whose hashes need no further query then.
+_LAST: Final = "SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 100"
+QUERIES: Final[tuple[Query, ...]] = ((_SEALS, ()), (_LAST, ()))
+"""The queries of `due`."""
 _OF_KEY: Final = "SELECT token FROM seals WHERE kid = ?"
 _HASH: Final = "SELECT hash FROM journal WHERE seq = ?"
 _AT: Final = "SELECT at FROM journal WHERE seq = ?"
@@ -161,19 +166,21 @@ def _is_hash(head: str) -> bool:
 
 def check(db: Reading) -> tuple[CheckedSeal, ...]:
     """Return all seals after the checks, by kid; none if the tables are of an older version."""
-    if not db.columns("keys") or not db.columns("seals"):  # the check of the schema reports it
+    if not db.has_tables("keys", "seals"):  # the check of the schema reports it
         return ()
     registry = db.registry_id() or ""
-    return tuple(_check(db, row, registry) for row in tuple(db.execute(_SEALS)))
+    rows = tuple(db.execute(_SEALS))
+    last = dict(db.each_row(lambda row: (as_int(row[0]), as_bytes(row[1]).hex()), _LAST))
+    return tuple(_check(db, row, registry, last) for row in rows)
 
 
-def _check(db: Reading, row: Row, registry: str) -> CheckedSeal:
+def _check(db: Reading, row: Row, registry: str, last: Mapping[int, str]) -> CheckedSeal:
     kid, token, label, pem, compromised = row
     seal, problem = None, None
     name = escape(str(kid if label is None else label))
     try:
         seal = read(text(token), _pinned(kid, pem), registry=registry)
-        problem = _journal_problem(db, seal, name=name)
+        problem = _journal_problem(db, seal, last, name=name)
     except (ValueError, TypeError) as error:
         problem = f"the seal of the key {name} {error}"
     return CheckedSeal(
@@ -200,7 +207,7 @@ def _pinned(kid: Value, pem: Value) -> "Key":
     return key
 
 
-def _journal_problem(db: Reading, seal: Seal, *, name: str) -> str | None:
+def _journal_problem(db: Reading, seal: Seal, last: Mapping[int, str], *, name: str) -> str | None:
     """Make step 4."""
     size, _ = db.head()
     sealed_by = f"which the key {name} sealed on {dates.instant(seal.at)}"
@@ -209,7 +216,7 @@ def _journal_problem(db: Reading, seal: Seal, *, name: str) -> str | None:
             f"the journal ends at row {size} and lacks row {seal.seq}, {sealed_by}: "
             "rows were removed, or an older copy was restored"
         )
-    if _hash(db, seal.seq) != seal.head:
+    if (last.get(seal.seq) or _hash(db, seal.seq)) != seal.head:
         return (
             f"journal row {seal.seq} is not the one {sealed_by}: "
             "the journal was rewritten from that row or an earlier one on"
@@ -273,6 +280,11 @@ def due(db: Reading, kid: str, *, now: datetime) -> Due | None:
     )
 
 
+def queries_of(kid: str) -> tuple[Query, ...]:
+    """Return the queries of `keep`."""
+    return ((_OF_KEY, (kid,)),)
+
+
 def keep(db: Writing, seal: Seal, token: str) -> None:
     """Store a seal in place of the key's earlier one, unless that seals more rows.
 
@@ -292,7 +304,7 @@ def keep(db: Writing, seal: Seal, token: str) -> None:
             raise db.tampered("a seal was changed while another was made") from None
         if not covers_more:
             # Not deleted: in a team's registry the signers must not be able to remove seals.
-            db.execute("UPDATE seals SET token = ? WHERE kid = ?", (token, seal.kid))
+            db.execute_later("UPDATE seals SET token = ? WHERE kid = ?", (token, seal.kid))
         return
     db.insert("seals", kid=seal.kid, token=token)
 

@@ -7,6 +7,7 @@ them, since most commands need them.
 from collections.abc import Mapping
 from typing import Final
 
+from polygent_issuer.registry.engine import Query
 from polygent_issuer.registry.reading import Reading
 from polygent_issuer.registry.records import Row, Value, as_bytes, text
 from polygent_issuer.registry.row_check import recorded_rows, row_digests
@@ -32,6 +33,10 @@ _ROWS: Final = f"""SELECT row_journal.name, team_settings.value, journal.bytes F
         SELECT 1 FROM row_journal WHERE row_journal.name = '{_TABLE}/' || team_settings.name)"""  # noqa: S608  # of our own
 
 
+QUERIES: Final[tuple[Query, ...]] = ((_ROWS, tuple(f"{_TABLE}/{each}" for each in NAMES)),)
+"""The queries of `read`."""
+
+
 def read(db: Reading) -> dict[str, str]:
     """Return the text of each setting that the registry has, after a check with the journal.
 
@@ -48,8 +53,7 @@ def read(db: Reading) -> dict[str, str]:
             raise db.edited(name)
         return key, value
 
-    names = tuple(f"{_TABLE}/{each}" for each in NAMES)
-    rows = db.each_row(compared, _ROWS, names)
+    rows = db.each_row(compared, *QUERIES[0])
     return {key: text(value) for key, value in rows if value is not None}
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
 
-from polygent_issuer.registry.engine import Connection, State, inserting
+from polygent_issuer.registry.engine import Connection, Params, State, inserting
 from polygent_issuer.registry.reading import Reading
 from polygent_issuer.registry.records import Actor, Row, RowKey, Value, canonical, moment_text
 from polygent_issuer.registry.row_check import chain_hash
@@ -103,6 +103,11 @@ class Writing(Reading):
             self._written.note_deleted(table, key)
             self.row_check.note(f"{table}/{key}")
         self._forget(table)
+
+    def execute_later(self, sql: str, params: Params) -> None:
+        """Execute a statement without result rows, perhaps together with the next one."""
+        self._require_open()
+        self._connection.run_many(sql, (params,))
 
     def record(
         self,

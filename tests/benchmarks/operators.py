@@ -24,12 +24,13 @@ from support import postgres
 
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.issuing.license_decision import propose_renewal
+from polygent_issuer.issuing.license_decision import propose_renewals
 from polygent_issuer.issuing.proposal import Action, Proposal
 from polygent_issuer.issuing.selection import RenewalRequest
 from polygent_issuer.issuing.signing import Destination, publish
-from polygent_issuer.registry import REGISTRY_FILE, Reading, Registry, change, licenses
+from polygent_issuer.registry import REGISTRY_FILE, Reading, Registry, change
 from polygent_issuer.registry.errors import Place
+from polygent_issuer.registry.row_check import customer_queries
 from polygent_issuer.terms.parsing import Changes
 from polygent_issuer.verifier import Key
 
@@ -59,38 +60,34 @@ class SlowSigner:
 
 @dataclass(frozen=True, kw_only=True)
 class Operator:
-    """One process: renews each of these licenses with a transaction of its own."""
+    """One process: renews the license of each of these customers with a transaction of its own."""
 
     place: Place
     folder: Path
-    license_ids: tuple[str, ...]
+    customers: tuple[str, ...]
 
     def work(self, start: Barrier) -> list[float]:
         """Return the seconds of each issue, and the length of the whole work last."""
         with Registry.open(self.place) as registry:
             start.wait()
             begun, took = time.perf_counter(), []
-            for license_id in self.license_ids:
+            for customer in self.customers:
                 issue = time.perf_counter()
-                self._renew(registry, license_id)
+                self._renew(registry, customer)
                 took.append(time.perf_counter() - issue - SIGNING)
             return [*took, time.perf_counter() - begun]
 
-    def _renew(self, registry: Registry, license_id: str) -> None:
+    def _renew(self, registry: Registry, customer: str) -> None:
         new_id = str(uuid.uuid4())
+        request = RenewalRequest(action=Action.RENEW, customer=customer, changes=Changes())
 
         def decide(db: Reading) -> tuple[Proposal, ...]:
-            record = licenses.get(db, license_id)
-            request = RenewalRequest(
-                action=Action.RENEW, customer=record.customer_slug, changes=Changes()
-            )
-            return (
-                propose_renewal(
-                    db, request, (record,), settings=Settings(), now=NOW, license_id=new_id
-                ),
+            return propose_renewals(
+                db, request, settings=Settings(), now=NOW, id_after=lambda _: new_id
             )
 
-        decided = change.decide(registry, decide, now=NOW, actor=ADA)
+        ahead = customer_queries(customer)
+        decided = change.decide(registry, decide, now=NOW, actor=ADA, ahead=ahead)
         publish(
             decided,
             signers={SIGNER.kid: SlowSigner()},
@@ -127,8 +124,8 @@ def measure(issues: int, *, server: bool) -> str:
             Operator(
                 place=uri or folder / REGISTRY_FILE,
                 folder=folder,
-                license_ids=tuple(
-                    f"{number:08x}-0000-4000-8000-000000000000"
+                customers=tuple(
+                    f"customer-{number:06}"
                     for number in range(first, OPERATORS * issues, OPERATORS)
                 ),
             )

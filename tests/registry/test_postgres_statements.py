@@ -74,3 +74,32 @@ def test_a_commit_takes_one_round_trip_with_the_statements_before_it(postgres: C
         statements.queue("SELECT ?", (2,))
         assert statements.commit() == "COMMIT"
         assert between.statements == ["BEGIN; SELECT 1", "COMMIT"]
+
+
+def test_queries_are_executed_ahead_in_one_round_trip(postgres: Cluster) -> None:
+    """Their rows are those of the transaction, as often as they are needed, until a write."""
+    numbers, none = (
+        ("SELECT number FROM numbers WHERE number > ?", (0,)),
+        ("SELECT 1 LIMIT ?", (0,)),
+    )
+    with (
+        proxy(postgres) as between,
+        closing(_statements(between.uri(postgres.create()))) as statements,
+    ):
+        statements.execute("CREATE TABLE numbers (number int PRIMARY KEY)").close()
+        statements.execute("INSERT INTO numbers VALUES (1)").close()
+        between.arm()
+        statements.read_ahead((numbers,))
+        assert between.statements == []
+        statements.begin(("BEGIN", "SELECT 1"))
+        statements.read_ahead((numbers, none))
+        assert len(between.statements) == 2
+        for _ in range(2):
+            assert list(statements.select(*numbers)) == [(1,)]
+            assert statements.select(*none).fetchone() is None
+        assert len(between.statements) == 2
+        statements.queue("INSERT INTO numbers VALUES (?)", (2,))
+        assert list(statements.select(*numbers)) == [(1,), (2,)]
+        assert statements.commit() == "COMMIT"
+        statements.begin(("BEGIN", "SELECT 1"))
+        assert len(between.statements) == 5

@@ -300,7 +300,7 @@ def issue_next(
     settings, now, selection = invocation.settings, invocation.now, options.selection
     changes = parse_changes(settings, options.terms)
     document = read_document(selection.machine_info)
-    customer = invocation.customer(name)
+    customer = invocation.customer(name, whole=True)
     selection.check(1)
     request = RenewalRequest(
         action=action,
