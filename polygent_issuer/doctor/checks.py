@@ -92,6 +92,19 @@ def _private_keys(context: DoctorContext) -> Verdict | tuple[Verdict, ...]:
     return key_checks.private_keys(context.known_keys, context.settings)
 
 
+def _of_keys(check: Check) -> Check:
+    """Let the fixes of a check of keys be what the user's roles allow."""
+
+    def allowed(context: DoctorContext) -> Verdict | tuple[Verdict, ...]:
+        verdicts = check(context)
+        if context.may_change_keys:
+            return verdicts
+        several = verdicts if isinstance(verdicts, tuple) else (verdicts,)
+        return tuple(map(key_checks.within_roles, several))
+
+    return allowed
+
+
 CHECKS: Final[Mapping[str, Check]] = {
     "tool": lambda _: version_checks.tool(),
     "python": lambda _: version_checks.python(sys.version_info[:3]),
@@ -126,6 +139,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "durability": of_server(lambda c: server_checks.durability(c.server)),
     "replication": of_server(lambda c: server_checks.replication(c.server)),
     "connections": of_server(lambda c: server_checks.connections(c.server)),
+    "writer": of_server(lambda c: server_checks.writer(c.server)),
     "tables": lambda c: registry_checks.tables(c.registry),
     "integrity": lambda c: registry_checks.integrity(c.registry),
     "journal": lambda c: registry_checks.journal_intact(c.current_registry),
@@ -135,11 +149,11 @@ CHECKS: Final[Mapping[str, Check]] = {
     "journal-head": lambda c: registry_checks.journal_head(c.current_registry, c.now),
     "journal-seal": lambda c: registry_checks.journal_seal(c.current_registry, c.now),
     "registry-backup": lambda c: registry_checks.registry_backup(c.current_registry, c.now),
-    "active-key": lambda c: key_checks.active(c.known_keys),
+    "active-key": _of_keys(lambda c: key_checks.active(c.known_keys)),
     "keyring": _keyring,
     "keyring-choice": lambda c: key_checks.keyring_overrides(c.environ),
-    "key": _private_keys,
-    "key-backup": lambda c: key_checks.backups(c.known_keys, c.settings, c.home),
+    "key": _of_keys(_private_keys),
+    "key-backup": _of_keys(lambda c: key_checks.backups(c.known_keys, c.settings, c.home)),
     "compromised-key": lambda c: key_checks.compromised(c.known_keys, c.current_registry),
 }
 """Each check by the stable name of its rows, in order; later checks depend on earlier ones."""

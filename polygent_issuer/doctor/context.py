@@ -48,6 +48,7 @@ class Verdict:
         fix: the command that fixes the problem, or an instruction if no command can.
         exit_code: of the commands that this problem stops.
         name: of the check.
+        kid: of the private key that was checked; empty for anything else.
     """
 
     state: State
@@ -55,6 +56,7 @@ class Verdict:
     fix: str | None = None
     exit_code: ExitCode = ExitCode.DONE
     name: str = ""
+    kid: str = ""
 
 
 class NotChecked(Exception):
@@ -210,6 +212,11 @@ class DoctorContext:
         """False for an auditor of a team's registry, who needs no private key."""
         registry = self.current_registry
         return registry.allows(Role.ISSUER) or registry.allows(Role.KEY_ADMIN)
+
+    @property
+    def may_change_keys(self) -> bool:
+        """False for a user of a team's registry who lacks the role key-admin."""
+        return self.current_registry.allows(Role.KEY_ADMIN)
 
     @_opened("the server cannot be asked")
     def server(self) -> ServerFacts:

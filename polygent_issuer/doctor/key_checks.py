@@ -1,7 +1,7 @@
 """Checks of the keyring and of each signing key."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -10,7 +10,7 @@ from polygent_issuer import store_uri
 from polygent_issuer.doctor.context import NotChecked, Verdict, fail, ok, refused, warn
 from polygent_issuer.errors import ExitCode, IssuerError, KeyUnavailable
 from polygent_issuer.files.reading import UnsafeFile
-from polygent_issuer.hints import Hint, run
+from polygent_issuer.hints import Command, Hint, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import backups as key_backups
 from polygent_issuer.keys import keyring_backends, passphrases, rotation, signing
@@ -119,6 +119,24 @@ def usable(known: Iterable[KeyRecord]) -> tuple[KeyRecord, ...]:
     return tuple(key for key in known if key.may_sign)
 
 
+def within_roles(verdict: Verdict) -> Verdict:
+    """Return a verdict for a user of a team's registry who may not change its keys.
+
+    A fix that would import a key that the registry has already becomes the setting with its place;
+    another one names the role that it needs.
+    """
+    if not isinstance(verdict.fix, Hint):
+        return verdict
+    words = [part.words for part in verdict.fix.parts if isinstance(part, Command)]
+    if verdict.kid and any(each[:2] == ("key", "import") for each in words):
+        place = run("config", "set", f"stores.{verdict.kid}", "URI")
+        return replace(verdict, fix=Hint("name the place of your private key: ", place))
+    if any(each[0] == "key" for each in words):
+        whose = "let a user with the role key-admin do it: "
+        return replace(verdict, fix=Hint(whose, verdict.fix))
+    return verdict
+
+
 def active(known: Sequence[KeyRecord]) -> Verdict:
     """Check that a key is active."""
     candidates = usable(known)
@@ -134,7 +152,9 @@ def active(known: Sequence[KeyRecord]) -> Verdict:
 def private_keys(known: Iterable[KeyRecord], settings: Settings) -> tuple[Verdict, ...]:
     """Check without a prompt that the private key of each key that may sign is available."""
     hanging: dict[str, KeyUnavailable] = {}
-    verdicts = tuple(_private_key(key, settings, hanging) for key in usable(known))
+    verdicts = tuple(
+        replace(_private_key(key, settings, hanging), kid=key.kid) for key in usable(known)
+    )
     return verdicts or (ok("no private keys to check"),)
 
 

@@ -15,6 +15,7 @@ from polygent_issuer.doctor.context import (
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry.journal import CLOCK_TOLERANCE
+from polygent_issuer.registry.postgres_lock import APPLICATION
 from polygent_issuer.registry.roles import Role
 from polygent_issuer.registry.server_facts import ServerFacts
 from polygent_issuer.terms import dates
@@ -23,6 +24,8 @@ from polygent_issuer.text import escape
 OLDEST_SERVER: Final = 150000
 """The oldest `server_version_num` with which the registry is tested."""
 _FEW_CONNECTIONS: Final = 5
+_LONG: Final = 10
+"""The seconds after which a session that holds the lock is a problem: a group takes 0.25."""
 _FAR_BEHIND: Final = 64 * 1024 * 1024
 _TEAM: Final = run("help", "team")
 
@@ -150,6 +153,19 @@ def connections(facts: ServerFacts) -> Verdict:
     if facts.connections_left < _FEW_CONNECTIONS:
         return warn(message, "end idle sessions, or raise max_connections on the server")
     return ok(message)
+
+
+def writer(facts: ServerFacts) -> Verdict:
+    """Check that no session keeps the lock of all writers, which any user can take."""
+    holder = facts.writer
+    if holder is None:
+        return ok("no session holds the lock of the commands that write")
+    held = f"{holder} holds the lock of the commands that write"
+    since = holder.since or facts.now
+    is_ours = holder.application == APPLICATION
+    if is_ours and max(holder.waited, (facts.now - since).total_seconds()) < _LONG:
+        return ok(held)
+    return warn(f"{held}, so they wait", holder.fix)
 
 
 def roles(facts: ServerFacts) -> Verdict:

@@ -50,6 +50,7 @@ from polygent_issuer.registry.roles import Role
 from polygent_issuer.registry.sqlite import SqliteConnection
 from polygent_issuer.registry.sqlite_file import free_name
 from polygent_issuer.registry.writing import Writing
+from polygent_issuer.text import escape, for_shell
 
 SQLITE: Final = "sqlite:"
 """The beginning of the text of a place that is a file."""
@@ -142,15 +143,20 @@ def _target(db: Reading, connection: Connection, move: Move) -> Target:
         has_head = db.value(as_bytes, sql, (move.size,)) == bytes.fromhex(move.head)
         if move.closed and has_head and connection.moved_to() is None:
             return Target.MOVED
-    raise _taken(move.new)
+    raise _taken(move.new, connection.moved_to())
 
 
-def _taken(place: Place) -> HomeProblem:
-    free = "let its owner run: ALTER SCHEMA polygent RENAME TO polygent_old"
-    if isinstance(place, Path):
-        free = "move that file away"
+def _taken(place: Place, moved_to: str | None = None) -> HomeProblem:
+    """Return the error for a place in use, or the closed one that was moved away from there."""
+    what = "a registry already"
+    if moved_to is not None:
+        what = f"a closed registry, which was moved to {escape(moved_to)}"
+    free = "move that file away"
+    if isinstance(place, str):
+        rename = "ALTER SCHEMA polygent RENAME TO polygent_old"
+        free = f"let the owner of that one run: psql --command '{rename}' {for_shell(place)}"
     return HomeProblem(
-        f"{display_place(place)} contains a registry already; nothing was moved",
+        f"{display_place(place)} contains {what}; nothing was moved",
         hint=f"choose another place, or {free}",
         code="registry_exists",
     )

@@ -21,6 +21,7 @@ import psycopg
 
 from polygent_issuer.registry import (
     copying,
+    postgres_lock,
     postgres_outcome,
     postgres_schema,
     postgres_session,
@@ -160,7 +161,7 @@ class PostgresConnection(Connection):
             row = self._statements.begin(statements)
         except FOREIGN as error:
             self.roll_back()
-            raise translate(error, self.place) from error
+            raise postgres_lock.named(translate(error, self.place), self.first) from error
         self.state = None if self._blank or row is None else State(*row)
 
     def require_current(self) -> None:
@@ -282,7 +283,7 @@ class PostgresConnection(Connection):
         """Return the version of the tables; `registry_missing` without any."""
         try:
             row = self._statements.execute(postgres_state.OPENING).fetchone()
-        except psycopg.errors.UndefinedTable:
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):
             self._require_settings()
             raise postgres_tables.missing(self) from None
         except FOREIGN as error:

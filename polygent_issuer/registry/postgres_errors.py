@@ -60,7 +60,10 @@ _REFUSED: Final = (
     ),
     ("password", _CREDENTIALS),
     ("role ", _ACCOUNT),
-    ("permission denied", _ACCOUNT),
+    (
+        "permission denied",
+        "the database's administrator can run: GRANT CONNECT ON DATABASE … TO polygent_auditor",
+    ),
     ("pg_hba", _ALLOWED),
     ("does not match host name", "name the host in the URI as the server's certificate does"),
     ("certificate", _AUTHORITY),

@@ -1,9 +1,9 @@
 """Restore a backup into a database, in one transaction.
 
 The schema `polygent` is renamed and kept, and a new one is filled with the rows of the backup. It
-gets the owner of the old one, and its grants. Commands that write wait for the advisory lock, and
-then find the new journal. Commands that read see the old rows up to the COMMIT: before it, an
-exclusive lock waits for the end of their snapshots.
+gets the owner of the old one, and its grants; the old one is for the owner alone. Commands that
+write wait for the advisory lock, and then find the new journal. Commands that read see the old rows
+up to the COMMIT: before it, an exclusive lock waits for the end of their snapshots.
 """
 
 from collections.abc import Iterator
@@ -50,6 +50,11 @@ _GRANTS: Final = f"""WITH old AS (SELECT oid, nspowner, nspacl FROM pg_namespace
             WHERE one.attnum > 0 AND NOT one.attisdropped
     ) AS objects, aclexplode(acl) AS granted WHERE granted.grantee <> owner"""  # noqa: S608  # of our own
 
+# A line for each group that could use the old schema: without it, nothing in it can be reached.
+_REVOCATIONS: Final = """SELECT DISTINCT format('REVOKE ALL ON SCHEMA %I FROM %s', nspname,
+    CASE WHEN grantee = 0 THEN 'PUBLIC' ELSE grantee::regrole::text END)
+    FROM pg_namespace, aclexplode(nspacl) WHERE nspname = ? AND grantee <> nspowner"""
+
 
 @contextmanager
 def replaced(
@@ -68,8 +73,9 @@ def replaced(
     with candidate.registry.reading(checked=False):
         copying.fill_database(candidate.registry.connection, connection)
     if kept:
-        for (grant,) in list(connection.stream(_GRANTS, (kept,))):
-            connection.run(str(grant)).close()
+        for sql in (_GRANTS, _REVOCATIONS):
+            for (change,) in list(connection.stream(sql, (kept,))):
+                connection.run(str(change)).close()
     yield kept
     if kept and connection.first("SELECT to_regclass(?)", (f"{kept}.tables",))[1] != (None,):
         connection.run(f"LOCK TABLE {kept}.tables IN ACCESS EXCLUSIVE MODE").close()

@@ -4,10 +4,9 @@ from typing import Any, Final
 
 from polygent_issuer.registry import roles
 from polygent_issuer.registry.engine import MOVED_TO, REGISTRY_ID, State
+from polygent_issuer.registry.postgres_lock import LOCK
 from polygent_issuer.registry.roles import Session
 
-# The advisory lock of all writers of this database: "PLGI" twice.
-LOCK: Final = 0x504C4749_504C4749
 # A command that hangs there, as at a dead network disk, does not lock out the others for good. A
 # move of a large registry checks its copy meanwhile, which takes minutes.
 BEGIN: Final = (

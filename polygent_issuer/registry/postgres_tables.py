@@ -21,8 +21,13 @@ _AS_OWNER: Final = """SELECT format('SET LOCAL ROLE %I', pg_get_userbyid(nspowne
     FROM pg_namespace WHERE nspname = 'polygent'"""
 _CREATOR: Final = """SELECT has_database_privilege(current_database(), 'CREATE'),
     quote_ident(session_user), quote_ident(current_database())"""
-_HIDDEN: Final = """SELECT NOT has_schema_privilege(to_regnamespace('polygent'), 'USAGE'),
-    quote_ident(session_user), to_regclass('polygent.tables') IS NOT NULL"""
+# The name of a table in a hidden schema cannot be looked up.
+_VISIBLE: Final = "has_schema_privilege(to_regnamespace('polygent'), 'USAGE')"
+_HIDDEN: Final = f"""SELECT CASE WHEN {_VISIBLE}
+        THEN NOT has_table_privilege(to_regclass('polygent.tables'), 'SELECT')
+        ELSE to_regnamespace('polygent') IS NOT NULL END,
+    quote_ident(session_user),
+    CASE WHEN {_VISIBLE} THEN to_regclass('polygent.tables') IS NOT NULL END"""
 
 
 def require_creator(connection: Connection) -> None:
@@ -51,7 +56,7 @@ def missing(connection: Connection) -> HomeProblem:
     """
     _, row = connection.first(_HIDDEN)
     if row is not None and row[0]:
-        return roles.missing(connection.place, roles.Role.AUDITOR, as_text(row[1]))
+        return roles.none(connection.place, as_text(row[1]))
     if row is not None and row[2]:
         return damaged(connection.place)
     return RegistryMissing(

@@ -154,13 +154,35 @@ def missing(place: Place, role: str, user: str) -> HomeProblem:
     )
 
 
+def none(place: Place, user: str) -> HomeProblem:
+    """Return the error for a user without any role (`registry_role`)."""
+    user = escape(user)
+    first, *others = (each.group for each in GROUPS)
+    grant = f"GRANT {first} TO {user}, or instead {', '.join(others)}"
+    return HomeProblem(
+        f"the user {user} has no role in the registry {display_place(place)}",
+        hint=Hint(
+            f"the database's administrator can run: {grant}; without these groups, first the SQL "
+            "of ",
+            run("registry", "roles", "--sql"),
+        ),
+        code="registry_role",
+    )
+
+
 # A GRANT of a group that already has it would print a notice.
 _BEGIN: Final = "BEGIN;\nSET LOCAL client_min_messages = warning;"
 _KINDS: Final = ("TABLES", "SEQUENCES", "ROUTINES")
 _HEAD: Final = """\
 -- The roles of a Polygent registry in PostgreSQL. Read this, then run it in the database of the
 -- registry, after `polygent-issue init --registry URI`. Run it as a superuser, or as the owner of
--- the schema polygent with the attribute CREATEROLE:
+-- the schema polygent with the attribute CREATEROLE. From PostgreSQL 16 on, an owner who did not
+-- create the groups needs more, once, from a superuser:
+--
+--     GRANT polygent_auditor, polygent_issuer, polygent_key_admin, polygent_manager
+--         TO polygent_owner WITH ADMIN OPTION;
+--
+-- Run it so:
 --
 --     polygent-issue registry roles --sql | psql --set ON_ERROR_STOP=1 --dbname URI
 --

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from polygent_issuer.registry import postgres_lock
+from polygent_issuer.registry.postgres_lock import HOLDER, LockHolder
 from polygent_issuer.registry.records import Row
 from polygent_issuer.registry.roles import Session
 
@@ -49,6 +51,7 @@ class ServerFacts:
         checksums: the server finds damaged pages.
         connections_left: for users like this one.
         connections: the most that the server has for ordinary users.
+        writer: the session that holds the lock of all writers; None if it is free.
     """
 
     session: Session
@@ -71,6 +74,7 @@ class ServerFacts:
     checksums: bool
     connections_left: int
     connections: int
+    writer: LockHolder | None
 
 
 _JOURNAL: Final = "polygent.journal"
@@ -111,6 +115,7 @@ _FACTS: Final[dict[str, str]] = {
     "connections_left": f"""least({_LIMIT},
         {_CONNECTIONS} - (SELECT sum(numbackends) FROM pg_stat_database))::int""",  # noqa: S608  # of our own
     "connections": _CONNECTIONS,
+    "writer": HOLDER,
 }
 QUERY: Final = f"SELECT {', '.join(_FACTS.values())}"
 """The statement whose only row `interpret` takes."""
@@ -128,6 +133,7 @@ def interpret(row: Row | None, session: Session, *, is_local: bool, has_tls: boo
     values: dict[str, Any] = dict(zip(_FACTS, row or (), strict=True))
     values["tls"] = values["tls"] or "TLS" if has_tls else ""
     values["now"] = datetime.fromtimestamp(values["now"], UTC)
+    values["writer"] = postgres_lock.interpret(values["writer"])
     values["unsafe"] = tuple(values["unsafe"].split())
     values["states"] = tuple(
         Standby(name=name, is_synchronous=synchronous, behind=behind)

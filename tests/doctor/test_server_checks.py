@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from support.cli import Desk
+from support.cli import PASSPHRASE, Desk
 from support.doctor_rows import SERVER_ROWS as ROWS
 from support.doctor_rows import look, row
 from support.postgres import Cluster, cluster
@@ -21,6 +22,8 @@ from support.waiting import eventually
 
 from polygent_issuer.doctor import server_checks
 from polygent_issuer.home.settings_editing import set_value
+from polygent_issuer.registry import Registry
+from polygent_issuer.registry.postgres_lock import LOCK
 from polygent_issuer.registry.roles import sql
 
 DURABLE = ("max_connections=30",)
@@ -183,6 +186,61 @@ def test_few_free_connections_are_a_warning(team: Desk, postgres: Cluster, datab
         result = look(team, "connections")
     assert result["state"] == "warn"
     assert result["message"].startswith("4 of ")
+
+
+def test_a_session_that_keeps_the_lock_of_writers_is_named(
+    tmp_path: Path, postgres: Cluster
+) -> None:
+    """Any user can take the lock, so the row has the command that ends the session."""
+    database = postgres.create()
+    desk = as_role(postgres, database, tmp_path, "issuer")
+    assert look(desk, "writer")["message"].startswith("no session holds the lock")
+    with psycopg.connect(postgres.uri(database, "stranger"), application_name="report") as session:
+        session.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
+        pid = session.info.backend_pid
+        result = look(desk, "writer")
+    assert result["state"] == "warn"
+    assert result["message"] == (
+        f"the user stranger (report) in the server's process {pid} holds the lock of the commands "
+        "that write, so they wait"
+    )
+    assert result["mend"].endswith(f"can end it: SELECT pg_terminate_backend({pid})")
+
+
+@pytest.mark.parametrize(("waited", "state"), [(0.0, "ok"), (9.0, "ok"), (11.0, "warn")])
+@pytest.mark.usefixtures("team")
+def test_a_command_of_this_tool_may_hold_the_lock_for_a_while(
+    postgres: Cluster, database: str, waited: float, state: str
+) -> None:
+    """A group of a batch takes a quarter of a second; only a longer one is a warning."""
+    with Registry.open(postgres.uri(database)) as registry:
+        registry.connection.begin_writing()
+        facts = registry.server
+        registry.connection.roll_back()
+    assert facts is not None
+    assert facts.writer is not None
+    facts = replace(facts, writer=replace(facts.writer, waited=waited))
+    assert server_checks.writer(facts).state == state
+
+
+def test_fixes_are_within_the_roles_of_the_user(tmp_path: Path, postgres: Cluster) -> None:
+    """An issuer names the store of a key that the registry has; a key admin creates one."""
+    database = postgres.create()
+    desk = as_role(postgres, database, tmp_path, "issuer")
+    create = look(desk, "active-key")["mend"]
+    assert create.startswith("let a user with the role key-admin do it: polygent-issue key gen")
+    desk.passphrase_file.write_text(PASSPHRASE)
+    desk.passphrase_file.chmod(0o600)
+    with set_aside(desk, postgres.uri(database, "key_admin")):
+        desk.ok("key", "generate", "main", "--store", f"file:{tmp_path}/main.key", "--no-backup")
+        assert look(desk, "key-backup")["mend"] == "polygent-issue key backup main FILE"
+        kid = desk.ok("key", "list", "--json").json["keys"][0]["kid"]
+        desk.ok("config", "set", f"stores.{kid}", f"file:{tmp_path}/lost.key")
+        assert "polygent-issue key import BACKUP" in look(desk, "key")["mend"]
+    desk.ok("config", "set", f"stores.{kid}", f"file:{tmp_path}/lost.key")
+    named = f"name the place of your private key: polygent-issue config set stores.{kid} URI"
+    assert look(desk, "key")["mend"] == named
+    assert look(desk, "key-backup")["mend"].startswith("let a user with the role key-admin do it")
 
 
 @contextmanager

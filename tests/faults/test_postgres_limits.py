@@ -21,7 +21,15 @@ from support.tools import require_tool
 from support.waiting import eventually
 
 from polygent_issuer.errors import ExitCode
-from polygent_issuer.registry import Actor, Registry, change, customers, journal, postgres_state
+from polygent_issuer.registry import (
+    Actor,
+    Registry,
+    change,
+    customers,
+    journal,
+    postgres_lock,
+    postgres_state,
+)
 from polygent_issuer.registry.errors import RegistryFailed, RegistryLocked
 
 pytestmark = pytest.mark.slow
@@ -57,7 +65,7 @@ def uri_of(desk: Desk) -> str:
 def lock_held(uri: str) -> Iterator[None]:
     """Hold the lock of all writers."""
     with psycopg.connect(uri) as other:
-        other.execute(f"SELECT pg_advisory_xact_lock({postgres_state.LOCK})".encode())
+        other.execute(f"SELECT pg_advisory_xact_lock({postgres_lock.LOCK})".encode())
         yield
 
 

@@ -15,10 +15,16 @@ from support.keys import kid_of
 from support.postgres import PROGRAMS, Cluster, cluster
 from support.runbooks import blocks, lines
 
+from polygent_issuer.guide import markdown
+
 pytestmark = pytest.mark.slow
 
 TOPIC = "team"
 URI = "postgresql://db.example/polygent"
+CONNECTING = (
+    "REVOKE CONNECT ON DATABASE polygent FROM PUBLIC",
+    "GRANT CONNECT ON DATABASE polygent TO polygent_auditor",
+)
 
 
 class Person:
@@ -90,6 +96,9 @@ def test_from_one_laptop_to_a_team(ada: Person, server: Cluster, tmp_path: Path)
     dba.run(*creation)
     ada.run(*moving)
     dba.run(*granting)
+    for sql in CONNECTING:
+        assert f"`{sql}`" in " ".join(markdown(TOPIC).split())
+        server.execute(sql)
     shutil.copy(ada.folder / "main.key", grace.folder)
     init, store, renew = joining
     grace.run(init, store.replace("KID", kid), renew)
@@ -111,10 +120,11 @@ def test_from_one_laptop_to_a_team(ada: Person, server: Cluster, tmp_path: Path)
     dump(dba, ivy)
     assert monitoring(server) == len(rows)
     upgrade(ada, dba)
-    (back,) = map(lines, blocks("Back into a file", TOPIC))
+    back, renaming = map(lines, blocks("Back into a file", TOPIC))
     ada.environ["PGUSER"] = "polygent_owner"
     ada.run(*back, "polygent-issue journal verify")
     assert (ada.folder / "home" / "registry.db").exists()
+    ada.run(*renaming, moving[0])
 
 
 def dump(dba: Person, ivy: Person) -> None:

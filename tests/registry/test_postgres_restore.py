@@ -33,22 +33,22 @@ ACLS = """SELECT relname, '', relacl::text FROM pg_class WHERE relnamespace = '{
 
 @pytest.fixture
 def name(postgres: Cluster) -> Iterator[str]:
-    """A database with the registry of `fill`, of the role `owner`."""
-    postgres.execute("DROP ROLE IF EXISTS owner", "CREATE ROLE owner LOGIN")
+    """A database with the registry of `fill`, of the role `restorer`."""
+    postgres.execute("DROP ROLE IF EXISTS restorer", "CREATE ROLE restorer LOGIN")
     created = postgres.create()
-    postgres.execute(f"GRANT CREATE ON DATABASE {created} TO owner")
+    postgres.execute(f"GRANT CREATE ON DATABASE {created} TO restorer")
     with Registry.create(
-        postgres.uri(created, "owner"), now=NOW, actor=ACTOR, registry_id=REGISTRY_ID
+        postgres.uri(created, "restorer"), now=NOW, actor=ACTOR, registry_id=REGISTRY_ID
     ) as registry:
         fill(registry)
     yield created
-    postgres.execute(f"DROP DATABASE {created} WITH (FORCE)", "DROP ROLE owner")
+    postgres.execute(f"DROP DATABASE {created} WITH (FORCE)", "DROP ROLE restorer")
 
 
 @pytest.fixture
 def uri(postgres: Cluster, name: str) -> str:
     """The place of that registry, as its owner."""
-    return postgres.uri(name, "owner")
+    return postgres.uri(name, "restorer")
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def test_a_backup_is_restored_into_a_database(
 def test_the_server_records_who_restored(uri: str, saved: Path) -> None:
     """The users of earlier rows stay as they were."""
     restore(saved, uri)
-    assert [row[-1] for row in content(uri)["journal"]] == ["owner"] * 4
+    assert [row[-1] for row in content(uri)["journal"]] == ["restorer"] * 4
 
 
 def test_a_backup_is_restored_into_the_other_engine(
@@ -151,7 +151,10 @@ def test_a_backup_is_restored_into_the_other_engine(
 def test_the_owner_and_the_grants_are_carried_over(
     postgres: Cluster, name: str, uri: str, saved: Path
 ) -> None:
-    """Roles have the same rights as before on each schema, table, column, sequence and function."""
+    """Roles have the same rights as before on each schema, table, column, sequence and function.
+
+    Only the owner can use the schema that is kept.
+    """
     postgres.execute(
         "DROP ROLE IF EXISTS issuer",
         "CREATE ROLE issuer",
@@ -168,10 +171,12 @@ def test_the_owner_and_the_grants_are_carried_over(
     before = postgres.rows(ACLS.format("polygent"), name)
     restore(saved, postgres.uri(name))  # by the superuser
     assert postgres.rows(ACLS.format("polygent"), name) == before
-    assert postgres.rows(ACLS.format(KEPT), name) == before
+    for user, may in (("issuer", False), ("restorer", True)):
+        allowed = f"SELECT has_schema_privilege('{user}', '{KEPT}', 'USAGE')"
+        assert postgres.rows(allowed, name) == [(may,)]
     owners = """SELECT DISTINCT pg_get_userbyid(relowner)::text FROM pg_class
         WHERE relnamespace = 'polygent'::regnamespace"""
-    assert postgres.rows(owners, name) == [("owner",)]
+    assert postgres.rows(owners, name) == [("restorer",)]
     restore(saved, uri)
     postgres.execute("DROP OWNED BY issuer", "DROP ROLE issuer", database=name)
 

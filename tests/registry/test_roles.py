@@ -284,10 +284,15 @@ def test_the_session_has_the_roles_of_its_privileges(
 
 
 def test_a_user_without_a_role_is_refused(postgres: Cluster, shared: str) -> None:
-    """The error of a stranger has the code of a missing role."""
-    with pytest.raises(HomeProblem) as caught:
-        Registry.open(postgres.uri(shared, "stranger"))
-    assert caught.value.code == "registry_role"
+    """The hint has the GRANT, also for a user who sees the schema but none of its tables."""
+    grant = "can run: GRANT polygent_auditor TO stranger, or instead polygent_issuer, "
+    for change in ("GRANT USAGE ON SCHEMA polygent TO", "REVOKE ALL ON SCHEMA polygent FROM"):
+        with pytest.raises(HomeProblem) as caught:
+            Registry.open(postgres.uri(shared, "stranger"))
+        assert caught.value.code == "registry_role"
+        assert "the user stranger has no role in the registry" in caught.value.message
+        assert grant in (caught.value.hint or "")
+        postgres.execute(f"{change} stranger", database=shared)
 
 
 def test_the_server_writes_its_user_into_the_journal(postgres: Cluster, shared: str) -> None:

@@ -22,6 +22,7 @@ SERVER_ROWS = (
     "durability",
     "replication",
     "connections",
+    "writer",
 )
 """The rows about the server of a team's registry."""
 

@@ -249,6 +249,10 @@ def test_another_registry_is_never_overwritten(
     filled.ok("registry", "move", "--to", free)
     filled.ok("registry", "move", "--to", "sqlite:")
     assert error_of(filled, "registry", "move", "--to", free) == (7, "registry_exists")
+    refused = filled.run("registry", "move", "--to", free).err
+    assert f"contains a closed registry, which was moved to sqlite:{file_of(filled)};" in refused
+    rename = "psql --command 'ALTER SCHEMA polygent RENAME TO polygent_old'"
+    assert f"let the owner of that one run: {rename} '{free}'" in refused
     assert len(content(file_of(filled))["licenses"]) == 2
 
 
