@@ -222,7 +222,23 @@ FIRST: Final = 6
 """The version of the tables of `CREATION`; databases had none before."""
 
 CREATION: Final = (f"CREATE SCHEMA {SCHEMA}", *_FUNCTIONS, *_TABLES)
-CHANGES: tuple[Statements, ...] = ()
+CHANGES: tuple[Statements, ...] = (
+    # The server computes each hash again: else a client could write a row after which the journal
+    # is no longer intact for anyone.
+    (
+        f"""CREATE OR REPLACE FUNCTION polygent.journal_grows_at_its_end() {_TRIGGER} AS $$
+        DECLARE newest record; BEGIN
+        SELECT seq, hash INTO newest FROM journal ORDER BY seq DESC LIMIT 1;
+        IF NEW.seq <> coalesce(newest.seq, 0) + 1
+            OR NEW.previous <> coalesce(newest.hash, decode(repeat('00', 32), 'hex')) THEN
+            RAISE EXCEPTION 'the journal grows at its end';
+        END IF;
+        IF NEW.hash <> sha256(NEW.previous || NEW.bytes) THEN
+            RAISE EXCEPTION 'the hash of a journal row is that of its bytes';
+        END IF;
+        RETURN NEW; END $$""",  # noqa: S608  # of our own
+    ),
+)
 """The change at index N upgrades the tables from version `FIRST` + N, and is never edited.
 
 Each migration of `schema` after the sixth has one here. A new table needs its grants in `roles`.

@@ -273,6 +273,9 @@ _TEAM: Final = (
     "CREATE TABLE team_settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
 )
 
+# A file has one user: only the tables in a database change.
+_HASHES: Final[Statements] = ()
+
 MIGRATIONS: Final[tuple[Statements, ...]] = (
     _CUSTOMERS + _MACHINES + _LICENSES + _JOURNAL,
     _COPIES,
@@ -280,6 +283,7 @@ MIGRATIONS: Final[tuple[Statements, ...]] = (
     _DESK,
     _SEALS,
     _TEAM,
+    _HASHES,
 )
 """The migration at index N changes the tables from `user_version` N to N + 1."""
 

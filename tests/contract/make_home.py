@@ -1,9 +1,9 @@
 """Create a home with the installed version.
 
 `PYTHONPATH=tests python -m contract.make_home FOLDER`. Each home in `homes/` was created by the
-version in its name (`tables-1`: the last version with tables of version 1). `tables-3`,
-`tables-4` and `tables-5` are that of a8d37d9 after a migration. They are never created again; a
-later version only adds its own.
+version in its name (`tables-1`: the last version with tables of version 1). `tables-3` to
+`tables-6` are that of a8d37d9 after migrations. They are never created again; a later version only
+adds its own.
 """
 
 import sys

@@ -290,12 +290,12 @@ def test_a_copy_from_before_a_migration_is_never_overwritten(
     registry.close()
     for number in range(2):
         with closing(sqlite3.connect(path)) as raw:
-            raw.executescript(older_tables(5))
+            raw.executescript(older_tables(6))
             raw.execute("INSERT INTO about VALUES (?, '')", (str(number),))
             raw.commit()
         Registry.open(path).close()
     copies = sorted(each.name for each in path.parent.glob("*.before-*"))
-    assert copies == [f"{path.name}.before-v6", f"{path.name}.before-v6-2"]
+    assert copies == [f"{path.name}.before-v7", f"{path.name}.before-v7-2"]
 
 
 def test_a_killed_migration_is_repeated(
@@ -305,13 +305,13 @@ def test_a_killed_migration_is_repeated(
     fill(registry)
     registry.close()
     with closing(sqlite3.connect(path)) as raw:
-        raw.executescript(older_tables(5))
-    (path.parent / ".polygent-before-v6.tmp").write_bytes(b"half")
+        raw.executescript(older_tables(6))
+    (path.parent / ".polygent-before-v7.tmp").write_bytes(b"half")
     with monkeypatch.context() as killed:
         killed.setattr(schema, "migrate", lambda *_: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(KeyboardInterrupt):
             Registry.open(path)
-    copy = path.with_name(f"{path.name}.before-v6")
+    copy = path.with_name(f"{path.name}.before-v7")
     before = (copy.stat().st_ino, copy.read_bytes())
     Registry.open(path).close()
     assert (copy.stat().st_ino, copy.read_bytes()) == before

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+import psycopg
 import pytest
+from psycopg import errors
 from support.postgres import Cluster
 from support.registries import ACTOR, NOW, REGISTRY_ID, writing
 
@@ -96,7 +98,7 @@ def test_only_the_owner_upgrades(older: Older, user: str) -> None:
 
 def test_a_failed_upgrade_changes_nothing(older: Older, monkeypatch: pytest.MonkeyPatch) -> None:
     """All statements are in one transaction."""
-    monkeypatch.setattr(postgres_schema, "CHANGES", ((TABLE, TABLE),))
+    monkeypatch.setattr(postgres_schema, "CHANGES", (*postgres_schema.CHANGES[:-1], (TABLE, TABLE)))
     with Registry.open(older.uri, migrate=False) as registry, pytest.raises(RegistryDamaged):
         registry.upgrade()
     assert older.state() == [(OLD, None)]
@@ -137,3 +139,35 @@ def test_a_new_registry_has_the_newest_tables(older: Older) -> None:
         registry.upgrade()
     recorded = "SELECT version, objects FROM polygent.tables"
     assert older.server.rows(recorded, fresh) == older.server.rows(recorded, older.database)
+
+
+def _append(server: Cluster, database: str, digest: str) -> None:
+    """Append a row with a hash to the journal, as plain SQL of an issuer."""
+    with psycopg.connect(server.uri(database, "issuer"), options="-c search_path=polygent") as one:
+        sql = f"SELECT seq + 1, hash, bytes, {digest} FROM journal ORDER BY seq DESC LIMIT 1"  # noqa: S608
+        one.execute(f"INSERT INTO journal (seq, previous, bytes, hash) {sql}".encode())
+        one.rollback()
+
+
+def test_from_version_7_the_server_computes_each_hash(
+    postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row with another hash, which would end the chain for everyone, is refused."""
+    database = postgres.create()
+    postgres.share(database)
+    uri = postgres.uri(database, "owner")
+    with monkeypatch.context() as version_6:
+        version_6.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:6])
+        version_6.setattr(postgres_schema, "CHANGES", ())
+        Registry.create(uri, now=NOW, actor=ACTOR, registry_id=REGISTRY_ID).close()
+    postgres.grant(database)
+    _append(postgres, database, "hash")
+    with Registry.open(uri, migrate=False) as old:
+        assert old.upgrade() == 6
+    _append(postgres, database, "sha256(hash || bytes)")
+    with pytest.raises(errors.RaiseException, match="the hash of a journal row"):
+        _append(postgres, database, "hash")
+    with Registry.open(uri) as registry:
+        assert registry.is_up_to_date
+        with registry.reading() as db:
+            assert db.schema_problems() == ()

@@ -188,9 +188,11 @@ def tampering(place: Path | str) -> Iterator[Tampering]:
 
 
 def older_tables(version: int) -> str:
-    """Return a script that converts the tables to an earlier version: 1 to 5."""
-    script = """ALTER TABLE journal DROP COLUMN server_user;
-        ALTER TABLE outbox DROP COLUMN home; DROP TABLE team_settings;"""
+    """Return a script that converts the tables to an earlier version: 1 to 6."""
+    script = ""  # version 7 changes only the tables in a database
+    if version <= 5:
+        script += """ALTER TABLE journal DROP COLUMN server_user;
+            ALTER TABLE outbox DROP COLUMN home; DROP TABLE team_settings;"""
     if version <= 4:
         script += "DROP TABLE seals;"
     if version <= 3:
