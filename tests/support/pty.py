@@ -55,11 +55,18 @@ def end(child: "pexpect.spawn[str]") -> int:
 
 
 class _Tool(pexpect.spawn):  # type: ignore[misc]
-    """The tool in a fork, for pexpect."""
+    """The tool in a fork, for pexpect.
+
+    Attributes:
+        modes: those of the terminal before the start.
+    """
+
+    modes: list[Any]
 
     def _spawnpty(self, args: list[bytes], **given: Any) -> "_Fork":
         ours, terminal = os.openpty()
         termios.tcsetwinsize(ours, given["dimensions"])
+        self.modes = termios.tcgetattr(ours)
         argv = [os.fsdecode(arg) for arg in args[1:]]
         order = {"argv": argv, "environ": given["env"], "folder": given["cwd"]}
         pid, _ = _ask(order, terminal)

@@ -16,7 +16,6 @@ class Terminal:
 
     def __init__(self, child: "pexpect.spawn[str]") -> None:
         self._child = child
-        self._modes = termios.tcgetattr(child.fileno())
         self.screen = ""
 
     def sees(self, text: str) -> None:
@@ -42,7 +41,7 @@ class Terminal:
         """Wait for the end, which leaves the terminal as it was; the exit code."""
         self._child.expect(pexpect.EOF)
         self._keep()
-        assert termios.tcgetattr(self._child.fileno()) == self._modes
+        assert termios.tcgetattr(self._child.fileno()) == self._child.modes
         return end(self._child)
 
     def _keep(self) -> None:
