@@ -19,6 +19,7 @@ from support.cli import NOW, Desk
 from support.databases import Databases
 from support.licenses import Books
 from support.postgres import Cluster, cluster
+from support.pty import stop_forking
 from support.registries import new_registry
 from support.secret_service import SecretService, secret_service
 
@@ -88,6 +89,13 @@ def _make_hurry(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(sqlite_store, "CONTENT", replace(sqlite_store.CONTENT, pragmas=pragmas))
     patch.setattr(os, "fsync", os.fstat)  # refuses a closed descriptor, too
     patch.setattr(publication, "_sync_all", os.fstat)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def terminals() -> Iterator[None]:
+    """End the process that forks the tool at terminals."""
+    yield
+    stop_forking()
 
 
 @pytest.fixture

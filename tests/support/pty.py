@@ -1,6 +1,5 @@
 """Programs with a pseudo-terminal of their own, without the waits that pexpect adds."""
 
-import atexit
 import json
 import os
 import socket
@@ -54,6 +53,15 @@ def end(child: "pexpect.spawn[str]") -> int:
     return int(child.exitstatus)
 
 
+def stop_forking() -> None:
+    """End the process that forks, if there is one, before the coverage is combined."""
+    if _forking.cache_info().currsize:
+        orders, process = _forking()
+        orders.close()
+        process.wait()
+        _forking.cache_clear()
+
+
 class _Tool(pexpect.spawn):  # type: ignore[misc]
     """The tool in a fork, for pexpect.
 
@@ -100,15 +108,15 @@ class _Fork(ptyprocess.PtyProcess):  # type: ignore[misc]
 
 
 def _ask(order: Mapping[str, Any], *descriptors: int) -> list[int]:
-    orders = _forking()
+    orders, _ = _forking()
     socket.send_fds(orders, [json.dumps(order).encode()], descriptors)
     answer: list[int] = json.loads(orders.recv(1024))
     return answer
 
 
 @cache
-def _forking() -> socket.socket:
-    """Start the process that forks, once; it ends with this one."""
+def _forking() -> tuple[socket.socket, "subprocess.Popen[bytes]"]:
+    """Start the process that forks, once."""
     orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     process = subprocess.Popen(
         [sys.executable, "-m", "support.terminal_forks", str(theirs.fileno())],
@@ -117,6 +125,4 @@ def _forking() -> socket.socket:
         env={**os.environ, "PYTHONPATH": str(TESTS)},
     )
     theirs.close()
-    atexit.register(process.wait)
-    atexit.register(orders.close)
-    return orders
+    return orders, process
