@@ -1,24 +1,132 @@
-"""The template of mail drafts, its placeholders, and their values.
+"""The template of mail drafts, its placeholders, and the facts of a license that fill them.
 
 A template is a subject line, an empty line, and the body. `$name` is one of `PLACEHOLDERS`
 (`string.Template`); `$$` is a dollar sign. An invalid template is refused before signing.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
+from enum import StrEnum
+from pathlib import Path, PurePath
 from string import Template as Text
 from typing import Final
 
-from polygent_issuer.delivery.license_mail import Kind, LicenseMail
+from polygent_issuer import email_address
 from polygent_issuer.email_address import Mailbox
-from polygent_issuer.errors import InputRefused
+from polygent_issuer.errors import InputRefused, NotFound
 from polygent_issuer.files import NotUtf8, read_text
-from polygent_issuer.terms import dates
+from polygent_issuer.home.settings import Settings
+from polygent_issuer.issuing.proposal import file_name, license_differences, load_license
+from polygent_issuer.registry import Customer, Reading, customers, licenses
+from polygent_issuer.terms import dates, decision
 from polygent_issuer.terms.decision import Difference
+from polygent_issuer.terms.parsing import Terms
 from polygent_issuer.text import escape, nearest
+from polygent_issuer.verifier import License
+
+
+class Kind(StrEnum):
+    """The purpose of a license for its customer."""
+
+    NEW = "new license"
+    RENEWAL = "renewal"
+    REPLACEMENT = "replacement"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LicenseMail:
+    """The facts of one license.
+
+    Attributes:
+        license: the verified content of its stored file.
+        file: the exact bytes of the `.lic`.
+        machine: the label of its machine; None for an enterprise license.
+        replaced: the licenses that it replaces; some may be missing in a registry that was rebuilt
+            from files.
+        upload_before: the upload deadline of the file.
+    """
+
+    license: License
+    file: bytes
+    customer: Customer
+    machine: str | None
+    replaced: tuple[License, ...]
+    upload_before: datetime
+
+    @property
+    def file_name(self) -> str:
+        """The name of the `.lic`."""
+        return file_name(self.license, self.machine)
+
+    @property
+    def stem(self) -> str:
+        """The name of the `.lic` without its suffix."""
+        return PurePath(self.file_name).stem
+
+    @property
+    def kind(self) -> Kind:
+        """The kind: a new license, a later expiry, or another file with the same expiry."""
+        if not self.license.replaces:
+            return Kind.NEW
+        ends = [old.expires_at for old in self.replaced]
+        longer = bool(ends) and self.license.expires_at > max(ends)
+        return Kind.RENEWAL if longer else Kind.REPLACEMENT
+
+    @property
+    def differences(self) -> tuple[Difference, ...]:
+        """The changed terms; without a replaced license, all terms that it allows."""
+        if self.replaced:
+            return license_differences(self.replaced, self.license)
+        every = decision.differences((), Terms.of(self.license))
+        return tuple(term for term in every if term.new != term.old or term.name == "features")
+
+    @property
+    def recipients(self) -> tuple[Mailbox, ...]:
+        """The contacts with a mail address, each address once."""
+        mailboxes: dict[str, Mailbox] = {}
+        for contact in self.customer.contacts:
+            if mailbox := email_address.parse_address(contact):
+                mailboxes.setdefault(mailbox.address.casefold(), mailbox)
+        return tuple(mailboxes.values())
+
+    @property
+    def unreachable(self) -> tuple[str, ...]:
+        """The contacts without a valid mail address: names, phone numbers, invalid addresses."""
+        return tuple(
+            each for each in self.customer.contacts if email_address.parse_address(each) is None
+        )
+
+
+def license_mail(db: Reading, license_id: str, settings: Settings) -> LicenseMail:
+    """Return the facts for a mail about a license of the registry.
+
+    Raises:
+        NotFound: (`not_found`) for an unknown license.
+        RegistryDamaged: (`registry_damaged`) when a stored file differs from the issued one.
+        InvalidTerms: (`invalid_terms`) when the upload window ends past the year 9999.
+    """
+    record = licenses.get(db, license_id)
+    license_ = load_license(db, record)
+    return LicenseMail(
+        license=license_,
+        file=record.file,
+        customer=customers.by_id(db, record.customer_id),
+        machine=record.machine_label,
+        replaced=tuple(_load_replaced(db, license_.replaces)),
+        upload_before=dates.upload_deadline(license_.issued_at, settings.upload_window_or_assumed),
+    )
+
+
+def _load_replaced(db: Reading, license_ids: Iterable[str]) -> Iterator[License]:
+    for license_id in license_ids:
+        try:
+            record = licenses.get(db, license_id)
+        except NotFound:
+            continue
+        yield load_license(db, record)
+
 
 PLACEHOLDERS: Final[Mapping[str, str]] = {
     "greeting": "the salutation with the contact's name: Hello Ada,",

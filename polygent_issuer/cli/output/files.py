@@ -5,8 +5,6 @@ formula in it (CWE-1236), and each row has one line. Columns have the names of t
 file begins with a UTF-8 BOM, without which Excel reads it in the system's code page.
 """
 
-import csv
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -141,6 +139,8 @@ class CsvTable(Result):
         """Write the table in UTF-8 with CR LF, whatever the encoding of the stream was."""
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(encoding="utf-8", newline="")
+        import csv
+
         rows = csv.writer(stream, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\r\n")
         rows.writerow(self.columns)
         rows.writerows([_cell(item[name]) for name in self.columns] for item in self.items)
@@ -161,5 +161,7 @@ def _cell(value: object) -> str | int:
     if isinstance(value, list):
         return for_spreadsheet("; ".join(map(str, value)))
     if isinstance(value, dict):
+        import json
+
         return for_spreadsheet(json.dumps(value, ensure_ascii=False))
     return "" if value is None else for_spreadsheet(str(value))

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import CustomerName, flag
@@ -20,12 +20,14 @@ from polygent_issuer.cli.output.records import (
 )
 from polygent_issuer.cli.output.result import Report, Result
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.registry import Reading, customers, journal, licenses, machines, summaries
+from polygent_issuer.registry import Reading, customers, journal, licenses, machines
 from polygent_issuer.registry.holds import hold_end, on_hold
 from polygent_issuer.registry.journal import JournalRow
 from polygent_issuer.registry.records import Customer, Identity, LicenseRecord, Machine
-from polygent_issuer.registry.summaries import CustomerSummary
 from polygent_issuer.terms import dates
+
+if TYPE_CHECKING:
+    from polygent_issuer.registry.summaries import CustomerSummary
 
 LIST_COLUMNS: Final = (
     *("slug", "name", "contacts", "time_zone", "crm", "aliases"),
@@ -46,6 +48,8 @@ def list_all(
     For each customer the list shows the number of current licenses and the next expiry, and
     whether it is on hold.
     """
+    from polygent_issuer.registry import summaries
+
     as_csv, now = form.asked(invocation), invocation.now
     with invocation.registry.reading(checked=False) as db:
         listed = tuple(summaries.customers(db, archived=archived))
@@ -58,7 +62,7 @@ def list_all(
 
 
 def _list_text(
-    listed: tuple[CustomerSummary, ...], now: datetime, *, archived: bool, left_out: int
+    listed: "tuple[CustomerSummary, ...]", now: datetime, *, archived: bool, left_out: int
 ) -> Iterable[Block]:
     if listed:
         headers = ("customer", "name", "current licenses", "next expiry")
@@ -79,14 +83,14 @@ def _list_text(
         yield Line(Hint(f"not listed: {left_out} archived; to list them: ", command), "dim")
 
 
-def _list_row(listed: CustomerSummary, *, archived: bool) -> tuple[str, ...]:
+def _list_row(listed: "CustomerSummary", *, archived: bool) -> tuple[str, ...]:
     last_day = "" if listed.first is None else dates.last_full_day(listed.first).isoformat()
     customer, at = listed.customer, listed.customer.archived_at
     more = ("" if at is None else at.date().isoformat(),) if archived else ()
     return customer.slug, customer.name, str(listed.current), last_day, *more
 
 
-def _hold(listed: CustomerSummary, now: datetime) -> str:
+def _hold(listed: "CustomerSummary", now: datetime) -> str:
     """Return the end of a hold; empty without one."""
     if not on_hold(listed.customer, now):
         return ""
@@ -94,7 +98,7 @@ def _hold(listed: CustomerSummary, now: datetime) -> str:
     return f"until {end}" if end else "yes"
 
 
-def _customer_json(listed: CustomerSummary, now: datetime) -> dict[str, Any]:
+def _customer_json(listed: "CustomerSummary", now: datetime) -> dict[str, Any]:
     members = {
         **customer_json(listed.customer),
         "current_licenses": listed.current,

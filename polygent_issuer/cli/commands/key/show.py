@@ -22,7 +22,6 @@ from polygent_issuer.cli.output.records import list_command
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import KeyUnavailable, UsageProblem
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.keys import backups
 from polygent_issuer.keys.signer import Presence
 from polygent_issuer.keys.signing import LOST, has_backup, place_of, presence
 from polygent_issuer.registry import KeyRecord, Reading, keys
@@ -85,6 +84,8 @@ def show(invocation: Invocation, key: KeyName) -> Report:
     checked for the private key, without unlocking it and without prompts. Each backup that this
     tool wrote is looked for at its place.
     """
+    from polygent_issuer.keys import backups
+
     with invocation.registry.reading() as db:
         record = keys.find(db, key)
         use, since = keys.uses(db).get(record.kid), keys.compromised_since(db, record)
