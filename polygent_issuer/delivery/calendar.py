@@ -42,12 +42,7 @@ class Ending:
 
 
 def endings(
-    db: Reading,
-    settings: Settings,
-    due: Iterable[LicenseRecord],
-    *,
-    now: datetime,
-    until: datetime,
+    db: Reading, settings: Settings, due: Iterable[LicenseRecord], *, now: datetime, until: datetime
 ) -> Iterator[Ending]:
     """Yield an event for each due license, and for each that an earlier calendar may contain.
 

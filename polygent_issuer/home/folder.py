@@ -55,8 +55,7 @@ def default_home() -> Path:
     except RuntimeError:
         pass
     raise HomeMissing(
-        "no default home: HOME is not set, and this user has no account",
-        hint=_NAME_ONE,
+        "no default home: HOME is not set, and this user has no account", hint=_NAME_ONE
     )
 
 

@@ -216,11 +216,7 @@ class AwsKms:
         code = _code(error)
         if error.operation_name != operation:  # of a role or a login, before KMS was asked
             return self._no_credentials(f"{error.operation_name} failed with {escape_short(code)}")
-        words = {
-            "code": code,
-            "operation": operation,
-            "generating": self._place.scheme.generating,
-        }
+        words = {"code": code, "operation": operation, "generating": self._place.scheme.generating}
         for own_code, codes, message, hint in _PROBLEMS:
             if code in codes.split():
                 return KeyUnavailable(

@@ -36,12 +36,7 @@ from polygent_issuer.keys.signer import generate_private_key, require_not_exampl
 from polygent_issuer.keys.signing import explaining_loss, open_store, place_of, require_usable
 from polygent_issuer.registry import Actor, KeyRecord, Registry, Writing, change, keys
 from polygent_issuer.registry.change import Decided
-from polygent_issuer.store_uri import (
-    FILE,
-    KEYRING,
-    FileLocation,
-    file_location,
-)
+from polygent_issuer.store_uri import FILE, KEYRING, FileLocation, file_location
 from polygent_issuer.store_uri.remote import RemoteUri
 from polygent_issuer.store_uri.token import TokenUri
 from polygent_issuer.text import escape
@@ -242,8 +237,7 @@ class KeyLifecycle:
                 f"the key {escape(stored.key.label)} was stored, but its backup failed: "
                 f"{failure.message}",
                 hint=Hint(
-                    "back it up now: ",
-                    run("key", "backup", *label_words(stored.key.label), "FILE"),
+                    "back it up now: ", run("key", "backup", *label_words(stored.key.label), "FILE")
                 ),
                 code="backup_failed",
             )

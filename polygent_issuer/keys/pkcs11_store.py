@@ -11,12 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from polygent_issuer.errors import (
-    IssuerError,
-    KeyUnavailable,
-    OutputExists,
-    UsageProblem,
-)
+from polygent_issuer.errors import IssuerError, KeyUnavailable, OutputExists, UsageProblem
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.keys import passphrases
 from polygent_issuer.keys.passphrases import Passphrase

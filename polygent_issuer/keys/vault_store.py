@@ -207,11 +207,7 @@ class Vault:
             ) from None
 
     def _exchange(
-        self,
-        place: RemoteUri,
-        session: "Session",
-        path: str,
-        request: Mapping[str, Any] | None,
+        self, place: RemoteUri, session: "Session", path: str, request: Mapping[str, Any] | None
     ) -> Mapping[str, Any]:
         import hvac  # noqa: PLC0415 -- as in __init__
 

@@ -46,10 +46,7 @@ _WRONG_FILES: Final = (
         re.compile(r"[\w-]+\.[\w-]+\.[\w-]*\s*\Z", re.ASCII),
         Hint("it looks like a signed license; to read it: ", run("inspect", "FILE")),
     ),
-    (
-        re.compile(r"<"),
-        "it looks like an HTML page, perhaps a login page: " + _DOWNLOAD,
-    ),
+    (re.compile(r"<"), "it looks like an HTML page, perhaps a login page: " + _DOWNLOAD),
     (
         re.compile(r"(?:From |[A-Z][A-Za-z-]{1,40}: ).*\r?\n(?:[A-Z][A-Za-z-]{1,40}: |[ \t]\S)"),
         "it looks like an email: save its attachment and use that file",

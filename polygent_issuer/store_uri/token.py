@@ -167,7 +167,4 @@ def _text(name: str, value: bytes) -> str:
 
 
 def _refused(problem: str, hint: str | None = None) -> InvalidStore:
-    return InvalidStore(
-        f"invalid pkcs11: URI: {problem}",
-        hint=hint or f"write it as '{_EXAMPLE}'",
-    )
+    return InvalidStore(f"invalid pkcs11: URI: {problem}", hint=hint or f"write it as '{_EXAMPLE}'")

@@ -35,16 +35,14 @@ def apply(
     invocation: Invocation,
     file: Annotated[str, argument("FILE", "Read rows from a TOML or CSV file (- for stdin).")],
     accept_from_file: Annotated[
-        bool,
-        flag("--accept-from-file", "Honour the accept and reason fields in the file."),
+        bool, flag("--accept-from-file", "Honour the accept and reason fields in the file.")
     ] = False,
     due_within: Annotated[
         str, option("--due-within", "TERM", "Renew licenses that expire within this term.")
     ] = "30d",
     *,
     date_format: Annotated[
-        str | None,
-        option("--date-format", "FORMAT", "Read dates in this form, such as %d.%m.%Y."),
+        str | None, option("--date-format", "FORMAT", "Read dates in this form, such as %d.%m.%Y.")
     ] = None,
     issue_options: IssueOptions,
     batch_options: BatchOptions,

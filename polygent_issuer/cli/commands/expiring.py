@@ -136,12 +136,7 @@ def _require_one_document(
 
 
 def _events(
-    db: Reading,
-    settings: Settings,
-    due: Iterable[LicenseRecord],
-    *,
-    now: datetime,
-    until: datetime,
+    db: Reading, settings: Settings, due: Iterable[LicenseRecord], *, now: datetime, until: datetime
 ) -> bytes:
     from polygent_issuer.delivery.calendar import calendar, endings
 

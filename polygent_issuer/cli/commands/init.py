@@ -69,9 +69,7 @@ class NewSettings(OptionGroup):
     upload_window: Annotated[
         str | None,
         option(
-            "--upload-window",
-            "7d",
-            "Set how long after issue servers accept a file (or unknown).",
+            "--upload-window", "7d", "Set how long after issue servers accept a file (or unknown)."
         ),
     ] = None
     store: Annotated[

@@ -34,10 +34,7 @@ def renew(
     from polygent_issuer.issuing.proposal import Action
 
     return renew_or_reissue(
-        invocation,
-        Action.RENEW,
-        Targets(names=customers or (), due_within=due_within),
-        options,
+        invocation, Action.RENEW, Targets(names=customers or (), due_within=due_within), options
     )
 
 

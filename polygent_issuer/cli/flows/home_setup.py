@@ -68,8 +68,7 @@ class Choice(StrEnum):
 
 
 SettingsOption = Annotated[
-    Choice | None,
-    option("--settings", None, "Restore or keep the settings, or restore only them."),
+    Choice | None, option("--settings", None, "Restore or keep the settings, or restore only them.")
 ]
 
 

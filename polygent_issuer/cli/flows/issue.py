@@ -290,12 +290,7 @@ def _ask_plan(settings: Settings, tier: Tier) -> Plan:
     return settings.plan(prompts.choice("plan", fitting, default=default))
 
 
-def issue_next(
-    invocation: Invocation,
-    action: Action,
-    name: str,
-    options: NextOptions,
-) -> Report:
+def issue_next(invocation: Invocation, action: Action, name: str, options: NextOptions) -> Report:
     """Renew or reissue licenses of one customer, all or nothing."""
     settings, now, selection = invocation.settings, invocation.now, options.selection
     changes = parse_changes(settings, options.terms)

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from polygent_issuer.verifier import KeySet
 
 MachineInfoFile = Annotated[
-    str | None,
-    option("--machine-info", "FILE", "Read a machine-info.json (- for stdin)."),
+    str | None, option("--machine-info", "FILE", "Read a machine-info.json (- for stdin).")
 ]
 
 PublicKeyFiles = Annotated[
@@ -66,8 +65,7 @@ class VerifyOptions(OptionGroup):
     ] = None
     machine_info: MachineInfoFile = None
     fingerprint: Annotated[
-        str | None,
-        option("--fingerprint", "TEXT", "Verify for the machine with this fingerprint."),
+        str | None, option("--fingerprint", "TEXT", "Verify for the machine with this fingerprint.")
     ] = None
     host: Annotated[
         list[str] | None,

@@ -189,8 +189,7 @@ def _basis(text: str | None) -> "str | datetime | None":
 EmlFolder = Annotated[str | None, option("--eml", "DIR", "Write mail drafts to this folder.")]
 
 LicenseFile = Annotated[
-    str | None,
-    option("--output", "FILE|DIR", "Write to this new path (- for stdout).", short="-o"),
+    str | None, option("--output", "FILE|DIR", "Write to this new path (- for stdout).", short="-o")
 ]
 
 BundleFile = Annotated[
@@ -221,8 +220,7 @@ class BatchOptions(OptionGroup):
         Path | None, option("--report", "FILE", "Write each outcome to a .csv or .json file.")
     ] = None
     expect: Annotated[
-        str | None,
-        option("--expect", "DIGEST", "Issue only if the preview has this digest."),
+        str | None, option("--expect", "DIGEST", "Issue only if the preview has this digest.")
     ] = None
 
 

@@ -99,8 +99,7 @@ class CsvOptions(OptionGroup):
             raise UsageProblem("--output needs --csv", hint="add --csv")
         if self.csv and invocation.as_json and self.to in (None, STDOUT):
             raise UsageProblem(
-                "--csv and --json both use stdout",
-                hint="give one of them, or --output FILE",
+                "--csv and --json both use stdout", hint="give one of them, or --output FILE"
             )
         return self.csv
 

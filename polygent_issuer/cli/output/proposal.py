@@ -36,11 +36,7 @@ def preview(proposals: Iterable[Proposal], settings: Settings) -> Iterable[Block
 
 
 def fields(
-    proposal: Proposal,
-    settings: Settings,
-    *,
-    file: str | None = None,
-    drafts: Iterable[Path] = (),
+    proposal: Proposal, settings: Settings, *, file: str | None = None, drafts: Iterable[Path] = ()
 ) -> Fields:
     """Return customer, changes and expiry of a license, and the files that were written for it."""
     same = (("terms", "as before"),) if proposal.replaced and not proposal.differences else ()

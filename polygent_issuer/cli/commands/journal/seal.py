@@ -61,10 +61,6 @@ def seal(invocation: Invocation, *, passphrases: PassphraseOptions) -> Report:
         },
     }
     fields = Fields(
-        (
-            ("rows", str(sealed.seal.seq)),
-            ("head", head),
-            ("key", f"{key.label} ({key.kid})"),
-        )
+        (("rows", str(sealed.seal.seq)), ("head", head), ("key", f"{key.label} ({key.kid})"))
     )
     return Report(members, [Line("sealed the journal", "good"), fields])

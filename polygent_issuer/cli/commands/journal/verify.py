@@ -36,8 +36,7 @@ def verify(
     *,
     against: AgainstOption = None,
     note: Annotated[
-        str | None,
-        option("--note", "FILE", "Append the head to this file if the check passes."),
+        str | None, option("--note", "FILE", "Append the head to this file if the check passes.")
     ] = None,
 ) -> Report:
     """Check the journal and registry for tampering.

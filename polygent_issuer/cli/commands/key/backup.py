@@ -174,12 +174,10 @@ def _none_recorded(key: KeyRecord) -> NotFound:
 def passphrase(
     invocation: Invocation,
     key: Annotated[
-        str | None,
-        argument("[KEY]", "Select a key (default: the active key).", candidates.keys),
+        str | None, argument("[KEY]", "Select a key (default: the active key).", candidates.keys)
     ] = None,
     new_file: Annotated[
-        Path | None,
-        option("--new-passphrase-file", "FILE", "Read the new passphrase from a file."),
+        Path | None, option("--new-passphrase-file", "FILE", "Read the new passphrase from a file.")
     ] = None,
     *,
     passphrases: PassphraseOptions,

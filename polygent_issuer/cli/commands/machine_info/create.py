@@ -24,8 +24,7 @@ def create(
         ),
     ] = None,
     product_version: Annotated[
-        str | None,
-        option("--product-version", "V", "Set the product version in the document."),
+        str | None, option("--product-version", "V", "Set the product version in the document.")
     ] = None,
 ) -> Report:
     """Create the machine-info.json of a machine.
