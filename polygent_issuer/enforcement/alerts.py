@@ -149,7 +149,7 @@ def _text(active: License, left: str, expiry: str) -> str:
     where = "on every API server" if active.tier is Tier.ENTERPRISE else "on the server"
     return f"""\
 The Polygent license of {active.customer} expires in {left},
-on {expiry}.
+at {expiry}.
 
 To renew it, ask your Polygent vendor for a renewed license and give the
 license ID below. A new machine info is not needed.
@@ -172,7 +172,7 @@ def _local(expires_at: datetime, now: datetime) -> str:
     except OverflowError:  # in the last hours of the year 9999
         local = expires_at
     offset = timezone(local.utcoffset() or timedelta()).tzname(None)
-    return f"{local:%Y-%m-%d} at {local:%H:%M} {offset}"
+    return f"{local:%Y-%m-%d %H:%M} {offset}"
 
 
 def banner(license_: License, now: datetime) -> Banner | None:

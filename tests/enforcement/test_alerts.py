@@ -161,7 +161,7 @@ def test_the_mail_has_all_that_an_admin_needs(server: Server) -> None:
     alert = server.license.alerts(sydney, [ADA]).alert
     assert alert is not None
     assert alert.subject == "The Polygent license of Acme GmbH expires in 2 days"
-    assert "expires in 2 days,\non 2027-01-05 at 19:00 UTC+11:00." in alert.text
+    assert "expires in 2 days,\nat 2027-01-05 19:00 UTC+11:00." in alert.text
     assert "ask your Polygent vendor for a renewed license" in alert.text
     assert "upload it on the server\nunder Settings, License" in alert.text
     assert f"License ID: {license_id(0)}\n" in alert.text
@@ -169,7 +169,7 @@ def test_the_mail_has_all_that_an_admin_needs(server: Server) -> None:
     assert max(map(len, alert.text.splitlines())) <= 78
     in_utc = due(lasting_until(END), END - DAY, [ADA], frozenset())
     assert in_utc is not None
-    assert "2027-01-05 at 08:00 UTC.\n" in in_utc.text
+    assert "at 2027-01-05 08:00 UTC.\n" in in_utc.text
 
 
 def test_the_mail_of_an_enterprise_license_names_every_server(server: Server) -> None:
