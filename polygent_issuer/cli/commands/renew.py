@@ -11,14 +11,16 @@ from polygent_issuer.cli.output.result import Result
 if TYPE_CHECKING:
     from polygent_issuer.issuing.proposal import Action
 
+DueWithin = Annotated[
+    str | None,
+    option("--due-within", "TERM", "Select every license that expires within this term."),
+]
+
 
 def renew(
     invocation: Invocation,
     customers: CustomerNames = None,
-    due_within: Annotated[
-        str | None,
-        option("--due-within", "TERM", "Select every license that expires within this term."),
-    ] = None,
+    due_within: DueWithin = None,
     *,
     options: NextOptions,
 ) -> Result:
@@ -48,10 +50,7 @@ def reissue(
         ),
     ] = None,
     every: Annotated[bool, flag("--all", "Select every current license.")] = False,
-    due_within: Annotated[
-        str | None,
-        option("--due-within", "TERM", "Select every license that expires within this term."),
-    ] = None,
+    due_within: DueWithin = None,
     *,
     options: NextOptions,
 ) -> Result:

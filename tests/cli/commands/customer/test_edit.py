@@ -237,19 +237,6 @@ def test_an_unknown_customer_is_not_added(books: Books) -> None:
     assert (outcome.code, outcome.json["error"]["code"]) == (5, "not_found")
 
 
-def test_a_clock_that_is_behind_needs_consent(books: Books) -> None:
-    """A clock before the journal's newest row is exit 4 for any change."""
-    books.customer()
-    books.desk.now -= timedelta(days=1)
-    argv = ("customer", "edit", "acme", "--crm", "B-2")
-    assert books.desk.run(*argv).code == 4
-    books.desk.ok(*argv, "--accept", "clock-behind", "--reason", "battery")
-    assert books.last_row().accepted == ("clock-behind",)
-
-
-# Where the machine's own clock is read, it may be behind the desk's.
-
-
 def test_a_customer_is_added_and_journalled(books: Books) -> None:
     """The slug is derived from the name, options are stored, the journal has the operator."""
     outcome = books.desk.ok(
@@ -443,16 +430,6 @@ def test_a_no_adds_nothing(books: Books) -> None:
     terminal.sendline("n")
     assert finish(terminal)[0] == 4
     assert books.last_row() == before
-
-
-def test_a_clock_that_is_behind_needs_consent_to_add(books: Books) -> None:
-    """A clock before the journal's newest row needs consent."""
-    books.customer()
-    books.desk.now -= timedelta(days=1)
-    assert "clock-behind" in books.desk.run("customer", "add", "Initech").err
-    books.desk.ok("customer", "add", "Initech", "--accept", "clock-behind", "--reason", "battery")
-    row = books.last_row()
-    assert (row.event, row.accepted) == ("customer-added", ("clock-behind",))
 
 
 @pytest.mark.parametrize(

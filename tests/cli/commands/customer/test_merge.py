@@ -197,14 +197,6 @@ def test_a_second_merge_is_refused(pair: Books) -> None:
     assert pair.desk.ok("journal", "verify").code == 0
 
 
-def test_a_clock_that_is_behind_needs_consent(pair: Books) -> None:
-    """A clock before the journal's newest row needs consent."""
-    pair.desk.now -= timedelta(days=1)
-    assert pair.desk.run("customer", "merge", "globex", "acme", *REASON).code == 4
-    pair.desk.ok("customer", "merge", "globex", "acme", *REASON, "--accept", "clock-behind")
-    assert pair.last_row().accepted == ("clock-behind",)
-
-
 def test_a_damaged_license_stops_it(pair: Books) -> None:
     """A damaged license is exit 7, and both customers stay."""
     with pair.writing() as db:
@@ -422,14 +414,6 @@ def test_wrong_input_archives_nothing(
     assert outcome.code == code
     assert message in outcome.err
     assert filled.last_row() == before
-
-
-def test_a_clock_that_is_behind_needs_consent_to_archive(filled: Books) -> None:
-    """A clock before the journal's newest row needs consent."""
-    filled.desk.now -= timedelta(days=30)
-    assert filled.desk.run("customer", "archive", "acme", *LEFT).code == 4
-    filled.desk.ok("customer", "archive", "acme", *LEFT, "--accept", "clock-behind")
-    assert filled.last_row().accepted == ("clock-behind",)
 
 
 def test_an_archived_customer_is_issued_no_licenses(desk: Desk) -> None:

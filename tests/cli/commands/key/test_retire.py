@@ -264,17 +264,6 @@ def test_wrong_input_changes_nothing(
     assert states(desk) == {"main": "active"}
 
 
-def test_a_clock_that_is_behind_needs_consent(desk: Desk) -> None:
-    """A clock before the journal's newest row needs consent, which is journalled."""
-    desk.ok("customer", "add", "Acme")
-    desk.now -= timedelta(days=30)
-    argv = ("key", "retire", "main", "--compromised", *REASON)
-    assert desk.run(*argv).code == 4
-    desk.ok(*argv, "--accept", "clock-behind")
-    row = desk.ok("journal", "show", "--json").json["rows"][-1]
-    assert row["accepted"] == ["clock-behind"]
-
-
 def test_a_terminal_asks_for_confirmation(desk: Desk) -> None:
     """The consequences are shown first, and a no changes nothing."""
     # The command has the machine's clock.

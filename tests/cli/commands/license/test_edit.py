@@ -86,14 +86,6 @@ def test_wrong_input_changes_nothing(
     assert issued.last_row() == before
 
 
-def test_a_clock_that_is_behind_needs_consent(issued: Books) -> None:
-    """A clock before the journal's newest row needs consent."""
-    issued.desk.now -= timedelta(days=30)
-    assert issued.desk.run(*EDIT, "--note", "A").code == 4
-    issued.desk.ok(*EDIT, "--note", "A", "--accept", "clock-behind", "--reason", "late")
-    assert issued.last_row().accepted == ("clock-behind",)
-
-
 # Where the machine's own clock is read, it may be behind the desk's.
 CLOCK = ("--accept", "clock-behind")
 RETIRED_ID = "1f3a9c2e-0000-4000-8000-000000000000"
@@ -246,14 +238,3 @@ def test_a_change_during_the_prompt_is_reported(filled: Books) -> None:
     assert code == 7
     assert "the registry changed after the preview; nothing was retired" in " ".join(screen.split())
     assert filled.record(RETIRED_ID).retired_reason == "hers"
-
-
-def test_a_clock_that_is_behind_needs_consent_to_retire(filled: Books) -> None:
-    """It is exit 4 first; then the journal has the accepted finding."""
-    filled.desk.now -= timedelta(days=1)
-    argv = ("license", "retire", RETIRED_ID, "--reason", "customer left")
-    assert filled.desk.run(*argv).code == 4
-    assert filled.record(RETIRED_ID).is_current
-    filled.desk.ok(*argv, "--accept", "clock-behind")
-    row = filled.last_row()
-    assert (row.accepted, row.reason) == (("clock-behind",), "customer left")

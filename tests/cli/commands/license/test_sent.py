@@ -4,7 +4,7 @@ import zipfile
 from datetime import timedelta
 
 import pytest
-from support.cli import NOW, Desk
+from support.cli import Desk
 from support.licenses import Books
 
 from polygent_issuer.batch import bundle
@@ -145,15 +145,6 @@ def test_the_replaced_time_is_read_in_the_transaction(
     monkeypatch.setattr(consent, "obtain", while_asking)
     result = two.desk.ok("license", "sent", FIRST, "--json").json["licenses"][0]
     assert result["sent_before"] == "2026-11-30T09:30:00Z"
-
-
-def test_a_clock_that_is_behind_needs_consent(two: Books) -> None:
-    """The recorded time would be wrong, so it needs consent."""
-    two.desk.now = NOW - timedelta(days=1)
-    refused = two.desk.run("license", "sent", FIRST)
-    assert (refused.code, "clock-behind" in refused.err) == (4, True)
-    two.desk.ok("license", "sent", FIRST, "--accept", "clock-behind", "--reason", "known")
-    assert two.desk.ok("journal", "show", "--json").json["rows"][-1]["accepted"] == ["clock-behind"]
 
 
 def test_all_unsent_licenses_are_marked(two: Books) -> None:
