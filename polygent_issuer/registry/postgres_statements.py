@@ -1,8 +1,9 @@
 """The statements of a session on a PostgreSQL server, in few round trips.
 
-A statement whose result is not needed waits for the next one, and both are sent together. The end
-of a snapshot is sent at once, but its answer is read before the next statement: so no transaction
-is open while something is shown, asked or signed, and the command does not wait for its end.
+A statement whose result is not needed waits for the next one, and both are sent together. Queries
+that will follow are sent together, too (`read_ahead`). The end of a snapshot is sent at once, but
+its answer is read before the next statement: so no transaction is open while something is shown,
+asked or signed, and the command does not wait for its end.
 """
 
 import logging
