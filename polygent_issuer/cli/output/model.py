@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from polygent_issuer.hints import Hint
 
@@ -17,8 +16,7 @@ def at_home(hint: str) -> str:
     return hint if home is None or not isinstance(hint, Hint) else hint.at_home(str(home))
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One line of text.
 
     Attributes:
@@ -34,16 +32,14 @@ class Line:
     verbatim: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Fields:
+class Fields(NamedTuple):
     """Names and values, aligned; a `None` value is left out."""
 
     rows: tuple[tuple[str, str | None], ...]
     indent: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """Rows under headers; `styles` colours whole rows, in their order."""
 
     headers: tuple[str, ...]
@@ -58,7 +54,7 @@ class Table:
             if header not in headers or len({row[number] for row in self.rows}) > 1
         ]
         rows = tuple(tuple(row[number] for number in kept) for row in self.rows)
-        return replace(self, headers=tuple(self.headers[number] for number in kept), rows=rows)
+        return self._replace(headers=tuple(self.headers[number] for number in kept), rows=rows)
 
 
 Block = Line | Fields | Table
