@@ -40,6 +40,17 @@ def test_a_license_is_pending_until_it_is_cleared(registry: Registry) -> None:
         assert outbox.pending(db) == (pending[0], pending[2])
 
 
+def test_a_row_ends_the_emptiness_that_was_read_before(registry: Registry) -> None:
+    """A transaction that found the outbox empty sees the row that it adds."""
+    fill(registry)
+    with writing(registry) as db:
+        assert db.outbox_is_empty()
+        assert outbox.pending(db) == ()
+        outbox.add(db, license_id(1), folder=None, name=None)
+        assert not db.outbox_is_empty()
+        assert [row.license_id for row in outbox.pending(db)] == [license_id(1)]
+
+
 def test_a_license_has_one_destination(registry: Registry) -> None:
     """A second row for a license is refused."""
     fill(registry)
