@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from polygent_issuer.errors import RegistryChanged
 from polygent_issuer.files.queue import Queue
-from polygent_issuer.files.reading import irregular
+from polygent_issuer.files.reading import identity, irregular
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import schema
 from polygent_issuer.registry.engine import MOVED_TO, Change, Connection, Params
@@ -101,7 +101,7 @@ class SqliteConnection(Connection):
         self._folder = Path(os.path.realpath(path)).parent if named is None else None
         self._busy_timeout = busy_timeout
         wait = min(busy_timeout, _SLICE).total_seconds()
-        self._opened = _identity(path)
+        self._opened = identity(path)
         mode = "ro&immutable=1" if immutable else "ro" if read_only else "rw"
         uri = f"{path.absolute().as_uri()}?mode={mode}"
         try:
@@ -120,7 +120,7 @@ class SqliteConnection(Connection):
         `registry restore` replaces the file while it has its lock. A command that waited for the
         lock must not write to the old file.
         """
-        if _identity(self.file) != self._opened:
+        if identity(self.file) != self._opened:
             raise RegistryChanged(
                 f"the registry {display_place(self.place)} was replaced while this command was "
                 "running; nothing was written",
@@ -393,12 +393,3 @@ def _require_regular(path: Path) -> None:
                 if suffix
                 else Hint("move it away, then: ", run("registry", "restore", "BACKUP")),
             )
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Return the system's identity of a file: device and inode; None if it does not exist."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
