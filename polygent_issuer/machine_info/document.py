@@ -20,7 +20,7 @@ from typing import Annotated, Any, Final, Literal, NoReturn, TypeAlias
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from polygent_issuer.errors import InputRefused, InvalidMachineInfo, InvalidTerms
+from polygent_issuer.errors import InvalidMachineInfo, InvalidTerms
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.terms.parsing import parse_instant
 from polygent_issuer.text import escape_short, nfc
@@ -361,27 +361,3 @@ def _problem(problem: ErrorDetails) -> str:
     field, *inner = problem["loc"]
     name = ".".join([_SPELLINGS[str(field)][0], *(escape_short(str(part)) for part in inner)])
     return f"{name} {_PROBLEMS.get(problem['type'], problem['msg'])}"
-
-
-class NoMachineId(InputRefused):
-    """This machine has no valid id for a fingerprint."""
-
-    code = "no_machine_id"
-
-
-def describe(
-    *, now: datetime, customer: str | None = None, product_version: str | None = None
-) -> bytes:
-    """Return the `machine-info.json` of this machine; arguments are those of `machine_info`.
-
-    Raises:
-        NoMachineId: (`no_machine_id`) when the machine has no valid id.
-        InvalidMachineInfo: (`invalid_machine_info`) when a given name is not allowed in a document.
-    """
-    from polygent_issuer.enforcement import NoMachineInfo, machine_info  # noqa: PLC0415 - a server's
-
-    try:
-        return machine_info(now=now, customer=customer, product_version=product_version)
-    except NoMachineInfo as error:
-        kind = NoMachineId if error.code == NoMachineId.code else InvalidMachineInfo
-        raise kind(error.message, hint=error.hint) from None

@@ -6,7 +6,7 @@ import pytest
 
 from polygent_issuer.enforcement import NoMachineInfo, machine
 from polygent_issuer.errors import ExitCode, InvalidMachineInfo
-from polygent_issuer.machine_info.document import NoMachineId, describe
+from polygent_issuer.machine_info.this_machine import NoMachineId, describe
 
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 

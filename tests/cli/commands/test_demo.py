@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.cli import Desk
 
-from polygent_issuer.machine_info.document import NoMachineId
+from polygent_issuer.machine_info.this_machine import NoMachineId
 
 
 @pytest.fixture(autouse=True)

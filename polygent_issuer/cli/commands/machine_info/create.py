@@ -10,7 +10,7 @@ from polygent_issuer.cli.output.files import OutputFile, write
 from polygent_issuer.cli.output.model import Fields, Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.enforcement import machine
-from polygent_issuer.machine_info.document import describe
+from polygent_issuer.machine_info.this_machine import describe
 
 
 def create(
