@@ -132,8 +132,8 @@ def within_roles(verdict: Verdict) -> Verdict:
         place = run("config", "set", f"stores.{verdict.kid}", "URI")
         return replace(verdict, fix=Hint("name the place of your private key: ", place))
     if any(each[0] == "key" for each in words):
-        whose = "let a user with the role key-admin do it: "
-        return replace(verdict, fix=Hint(whose, verdict.fix))
+        instead = "let a user with the role key-admin do it: "
+        return replace(verdict, fix=Hint(instead, verdict.fix))
     return verdict
 
 

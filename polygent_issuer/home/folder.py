@@ -1,4 +1,4 @@
-"""The home: the folder with an operator's settings and registry.
+"""The home: the folder with an operator's settings and registry, and its id.
 
 Only a few commands create one (DESIGN, "Command line"). For the others a missing home is an error,
 so that a mistyped `--home` never creates an empty registry. A user who can write to the home can
@@ -240,7 +240,7 @@ def ensure_id(home: Path, new_id: str) -> str:
     """Return the id of a home; it becomes `new_id` if it has none yet.
 
     Raises:
-        HomeProblem: as `read`.
+        HomeProblem: as `id_of`.
         OutputProblem: (`output_failed`) when it cannot be written.
     """
     present = id_of(home)
@@ -257,7 +257,7 @@ def _not_an_id(message: str) -> HomeProblem:
     return HomeProblem(
         message,
         hint=Hint(
-            "remove the file: a new one is created; licenses that were not delivered are in ",
+            "remove the file, and a new one is created; to list undelivered licenses: ",
             run("doctor"),
         ),
     )

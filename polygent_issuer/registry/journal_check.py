@@ -243,13 +243,13 @@ def verify(
     # If the chain is broken, most of the numbers differ.
     unlisted = () if chain.problems else row_journal_problems(db, chain.recorded)
     # These are checked while the other process still reads the rows.
-    meanwhile = [*islice(unlisted, _MOST + 1), *islice(name_key_problems(db), _MOST + 1)]
+    row_problems = [*islice(unlisted, _MOST + 1), *islice(name_key_problems(db), _MOST + 1)]
     lines = chain_of(
         chain.problems,
         chain.beside_noted(),
         db.schema_problems(),
         table_problems(db, chain.recorded, _journaled(db) if rows is None else rows),
-        meanwhile,
+        row_problems,
         seals.problems(checked),
     )
     problems = tuple(islice(lines, _MOST + 1))

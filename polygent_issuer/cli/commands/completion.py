@@ -1,4 +1,4 @@
-"""`polygent-issue completion`: print a shell completion script."""
+"""`polygent-issue completion`: print a completion script, and answer it at TAB."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""`polygent-issue customer add`, `edit` and `hold`: what the registry has of a customer."""
+"""`polygent-issue customer add`, `edit` and `hold`: change one customer."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

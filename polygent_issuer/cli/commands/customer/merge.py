@@ -1,4 +1,4 @@
-"""`polygent-issue customer archive` and `merge`: end the use of a customer."""
+"""`polygent-issue customer archive` and `merge`: archive a customer, or merge it into another."""
 
 from collections.abc import Iterable
 from typing import Annotated, Any

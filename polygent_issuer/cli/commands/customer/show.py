@@ -1,4 +1,4 @@
-"""`polygent-issue customer list`, `show` and `export`: what the registry has of customers."""
+"""`polygent-issue customer list`, `show` and `export`: print customers."""
 
 from collections import deque
 from collections.abc import Iterable

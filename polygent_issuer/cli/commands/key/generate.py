@@ -1,4 +1,4 @@
-"""`polygent-issue key generate` and `import`: a new or known private key."""
+"""`polygent-issue key generate` and `import`: generate a private key, or import one."""
 
 import os
 from typing import Annotated

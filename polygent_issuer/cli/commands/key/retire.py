@@ -1,4 +1,4 @@
-"""`polygent-issue key use` and `retire`: which keys sign."""
+"""`polygent-issue key use` and `retire`: select the key that signs; retire a key."""
 
 import sys
 from collections.abc import Iterable
