@@ -88,7 +88,7 @@ class RowCheck:
         self._complete: set[tuple[str, int | None]] = set()
         # The ids of the customers whose rows were all read, by slug.
         self.customer_ids: dict[str, int] = {}
-        # The keys of those rows, by table and customer; the customer of signing keys is None.
+        # The keys of those rows, by table and customer (None: signing keys).
         self._whole: dict[tuple[str, int | None], tuple[RowKey, ...]] = {}
 
     def note(self, name: str) -> None:
