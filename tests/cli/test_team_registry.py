@@ -90,7 +90,7 @@ def test_a_wrong_password(team: Desk, postgres: Cluster, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("reason", "hint"),
     [
-        ('FATAL:  permission denied for database "x"', "ask the database's administrator"),
+        ('FATAL:  permission denied for database "x"', "administrator can run: GRANT CONNECT"),
         ('FATAL:  no pg_hba.conf entry for host "::1", database "x"', "check the user (PGUSER)"),
         (
             'server certificate for "a" (and 1 other name) does not match host name "b"',

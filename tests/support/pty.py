@@ -41,7 +41,9 @@ def spawn_tool(
     """
     options = {"env": dict(env), "dimensions": dimensions, "cwd": str(cwd or Path.cwd())}
     if any(name.startswith("PYTHON") for name in env):
-        return spawn(sys.executable, ["-m", "polygent_issuer", *argv], **options)
+        child = spawn(sys.executable, ["-m", "polygent_issuer", *argv], **options)
+        child.modes = termios.tcgetattr(child.fileno())
+        return child
     return spawn(sys.executable, list(argv), of=_Tool, **options)
 
 

@@ -378,7 +378,9 @@ def test_one_new_passphrase_at_the_terminal(empty_desk: Desk) -> None:
     """It is typed twice without echo and opens both key file and backup."""
     backup = empty_desk.folder / "main.backup"
     options = (*store(empty_desk), "--backup", str(backup))
-    with terminal(empty_desk, "key", "generate", *options) as person:
+    # With a variable of Python the tool is started for itself, so that nothing is hastened.
+    python = {"PYTHONUNBUFFERED": "1"}
+    with terminal(empty_desk, "key", "generate", *options, environ=python) as person:
         person.sees("passphrase for the new key file and its backup: ")
         person.types_secretly(PASSPHRASE)
         person.sees("repeat the passphrase: ")
@@ -391,7 +393,6 @@ def test_one_new_passphrase_at_the_terminal(empty_desk: Desk) -> None:
         == 2
     )
     assert kid_of(backup) == kid_of(empty_desk.folder / "new.key")
-    # What stays is sealed as it should be, nothing hastened.
     assert openssh.parse_openssh(backup.read_bytes()).rounds == 64
 
 

@@ -128,7 +128,7 @@ def test_a_full_stdout_ends_the_batch(many: Desk, form: tuple[str, ...]) -> None
     assert process.returncode == 8
     assert err.decode() == (
         "error: stdout cannot be written: no space left on device\n"
-        "hint: completed changes are kept: polygent-issue journal show\n"
+        f"hint: completed changes are kept: {many.command('journal', 'show')}\n"
     )
     assert len(read_state(many).files) < 2 * MANY
     the_rest_is_done_once(many)
