@@ -158,7 +158,7 @@ def by_slug(db: Reading, slug: str) -> Customer | None:
     customer = db.one(of_row, f"{SELECT} {where}", (slug, slug))
     if customer is None or customer.slug != slug:
         db.require_recorded("aliases", slug)
-    return None if customer is None else checked(db, customer)
+    return None if customer is None else by_id(db, customer.id)
 
 
 def get(db: Reading, slug: str) -> Customer:

@@ -261,7 +261,11 @@ class Registry:
         `version` is the present data version of the file.
         """
         last = self._last_check
-        return None if version is None or last is None or last[0] != version else last[1]
+        if version is None or last is None or last[0] != version:
+            return None
+        if self._connection.state is not None:  # of a server, whose version is the journal's head
+            last[1].forget_unread()
+        return last[1]
 
     def close(self) -> None:
         """Close the file and undo an open transaction."""

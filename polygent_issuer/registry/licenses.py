@@ -246,7 +246,7 @@ def find(db: Reading, typed: str) -> LicenseRecord:
     if not matches:
         alike = _select(db, where, (*text_range(prefix[:_SHORTEST]), NAMED))
         raise _not_found(typed, nearest(prefix, [one.id[: len(prefix)] for one in alike]))
-    return checked(db, matches[0])
+    return get(db, matches[0].id)
 
 
 def current(db: Reading, customer: Customer) -> tuple[LicenseRecord, ...]:

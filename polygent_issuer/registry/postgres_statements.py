@@ -8,7 +8,7 @@ asked or signed, and the command does not wait for its end.
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
 from typing import Any, Final
 
@@ -136,7 +136,7 @@ class Statements:
         missing = [each for each in queries if each not in self._ahead]
         if missing:
             self.send_queued()
-            with self.pg.pipeline():
+            with self._pipeline():
                 self._select_each(missing)
 
     def execute(self, sql: str, params: Params = ()) -> psycopg.Cursor[Row]:
@@ -147,7 +147,7 @@ class Statements:
         queued, self._queued = self._queued, []
         if not queued:
             return self.pg.execute(_formatted(sql), params)
-        with self.pg.pipeline():
+        with self._pipeline():
             self._execute_each(queued)
             return self.pg.execute(_formatted(sql), params)
 
@@ -156,7 +156,7 @@ class Statements:
         self._ahead.clear()
         self._settle()
         queued, self._queued = self._queued, []
-        with self.pg.pipeline(), self.pg.cursor() as cursor:
+        with self._pipeline(), self.pg.cursor() as cursor:
             self._execute_each(queued)
             cursor.executemany(_formatted(sql), several)
 
@@ -181,7 +181,7 @@ class Statements:
         self._ahead.clear()
         self._settle()
         if self._announced:
-            with self.pg.pipeline():
+            with self._pipeline():
                 for each in statements:
                     cursor = self.pg.execute(each)
                 self._select_each(self._announced)
@@ -197,7 +197,7 @@ class Statements:
         """Execute COMMIT after the queued statements, in one round trip; return its outcome."""
         # If one of them fails, the server skips the rest.
         queued, self._queued = self._queued, []
-        with self.pg.pipeline():
+        with self._pipeline():
             self._execute_each(queued)
             cursor = self.pg.execute("COMMIT", prepare=False)
         with closing(cursor):
@@ -225,6 +225,19 @@ class Statements:
         """Close the connection."""
         with suppress(*FOREIGN):
             self.pg.close()
+
+    @contextmanager
+    def _pipeline(self) -> Iterator[None]:
+        """Send statements together.
+
+        After an error psycopg would count those that the server skipped as prepared.
+        """
+        try:
+            with self.pg.pipeline():
+                yield
+        except BaseException:
+            self.pg.prepare_threshold = None
+            raise
 
     def _select_each(self, queries: Sequence[Query]) -> None:
         for sql, params in queries:

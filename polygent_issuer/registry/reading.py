@@ -172,10 +172,6 @@ class Reading:
         self._require_open()
         return self._connection.columns(table)
 
-    def has_tables(self, *names: str) -> bool:
-        """Return whether tables exist; a server's registry has had all of them from the start."""
-        return self._state is not None or all(map(self.columns, names))
-
     def schema_problems(self, version: int | None = None) -> tuple[str, ...]:
         """Return the changes of tables and triggers, as `Connection.schema_problems`."""
         self._require_open()

@@ -114,6 +114,10 @@ class RowCheck:
         self.customer_ids.clear()
         self._whole.clear()
 
+    def forget_unread(self) -> None:
+        """Compare again what was not kept: an edit of a row leaves the journal's head as it is."""
+        self._sound.intersection_update(self._read)
+
     def forget_journal(self) -> None:
         """Forget the journal rows that were read, because newer ones were written or undone."""
         self._newest.clear()
@@ -138,29 +142,26 @@ class RowCheck:
                 del self._read[name]
         rows: list[Row] = []
         for some in in_chunks(keys):
-            sql = _rows_query(
-                table, f"{table}.{JOURNALED[table]} IN ({marks(some)})", self._checked
-            )
-            rows += self._read_rows(table, sql, some)
+            where = f"{table}.{JOURNALED[table]} IN ({marks(some)})"
+            rows += self._read_rows(table, _rows_query(table, where, self._checked), some)
         if not rows:
             return []
         names = self._names[table]
         if self._checked and (column := _CUSTOMER.get(table)) is not None:
-            owners = {row[names.index(column)] for row in rows}
+            owners = {row[names.index(column)] for row in rows} - self._newest.keys()
             # A damaged row has any value here, and `require` refuses it.
-            self._read_newest(
-                {owner for owner in owners if isinstance(owner, int) and owner not in self._newest}
-            )
+            self._read_newest({owner for owner in owners if isinstance(owner, int)})
         return [dict(zip(names, row, strict=False)) for row in rows]
 
     def _read_rows(self, table: str, sql: str, params: Params) -> list[Row]:
         with closing(self._connection.run(sql, params)) as cursor:
-            names = tuple(column[0] for column in cursor.description)[:-1]
+            self._names[table] = tuple(column[0] for column in cursor.description)[:-1]
             rows = list(self._connection.fetch_all(cursor))
-        self._names[table] = names
-        self._read.update(
-            zip((f"{table}/{key!s}" for key in self._keys(table, rows)), rows, strict=True)
-        )
+        names = (f"{table}/{key!s}" for key in self._keys(table, rows))
+        read = dict(zip(names, rows, strict=True))
+        edited = {name for name, row in read.items() if self._read.get(name, row)[:-1] != row[:-1]}
+        self._sound -= edited
+        self._read.update(read)
         return rows
 
     def _keys(self, table: str, rows: Sequence[Row]) -> tuple[RowKey, ...]:

@@ -166,8 +166,12 @@ def _is_hash(head: str) -> bool:
 
 def check(db: Reading) -> tuple[CheckedSeal, ...]:
     """Return all seals after the checks, by kid; none if the tables are of an older version."""
-    if not db.has_tables("keys", "seals"):  # the check of the schema reports it
+    if not db.columns("keys") or not db.columns("seals"):  # the check of the schema reports it
         return ()
+    return _every(db)
+
+
+def _every(db: Reading) -> tuple[CheckedSeal, ...]:
     registry = db.registry_id() or ""
     rows = tuple(db.execute(_SEALS))
     last = dict(db.each_row(lambda row: (as_int(row[0]), as_bytes(row[1]).hex()), _LAST))
@@ -259,7 +263,7 @@ def due(db: Reading, kid: str, *, now: datetime) -> Due | None:
         RegistryDamaged: (`registry_damaged`) a present seal fails a check. A new seal in its place
             would hide that.
     """
-    checked = check(db)
+    checked = _every(db)
     for each in checked:
         if each.problem is not None:
             raise db.tampered(each.problem)

@@ -1,6 +1,7 @@
 """A registry in PostgreSQL."""
 
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,11 +12,27 @@ from support.cli import Desk
 from support.databases import Databases
 from support.postgres import Cluster
 from support.postgres_proxy import proxy
-from support.registries import ACTOR, NOW, REGISTRY_ID, new_registry, writing
+from support.registries import (
+    ACTOR,
+    NOW,
+    REGISTRY_ID,
+    fill,
+    license_id,
+    new_registry,
+    tampering,
+    writing,
+)
 
-from polygent_issuer.registry import Registry, journal_check, outbox
+from polygent_issuer.registry import (
+    Customer,
+    Reading,
+    Registry,
+    customers,
+    journal_check,
+    outbox,
+)
 from polygent_issuer.registry.database import connect
-from polygent_issuer.registry.errors import RegistryLocked, RegistryMisuse
+from polygent_issuer.registry.errors import RegistryDamaged, RegistryLocked, RegistryMisuse
 from polygent_issuer.registry.records import as_int
 
 
@@ -93,3 +110,51 @@ def test_no_setting_of_a_user_hides_the_warning_of_a_commit(postgres: Cluster) -
     with closing(connect(uri)) as connection:
         _, row = connection.first("SHOW client_min_messages")
     assert row == ("warning",)
+
+
+def test_an_edit_between_two_transactions_is_not_recorded(postgres: Cluster) -> None:
+    """A later change of the row records what was compared, so `journal verify` finds the edit."""
+    uri, new = postgres.uri(postgres.create()), license_id(2)
+    with Registry.create(uri, now=NOW, actor=ACTOR, registry_id=REGISTRY_ID) as registry:
+        fill(registry)
+        with registry.writing(now=NOW, actor=ACTOR) as db:
+            db.update("licenses", new, order_id="1")
+            db.record("test", customer="acme", license=new)
+        with tampering(uri) as raw:
+            raw.execute("UPDATE licenses SET note = 'edited' WHERE id = ?", (new,))
+        with suppress(RegistryDamaged), registry.writing(now=NOW, actor=ACTOR) as db:
+            db.update("licenses", new, order_id="2")
+            db.record("test", customer="acme", license=new)
+        with registry.reading() as db:
+            assert any(new in problem for problem in journal_check.verify(db).problems)
+
+
+@pytest.mark.parametrize("look", [customers.get, customers.find], ids=["get", "find"])
+def test_an_edited_customer_does_not_decide(
+    postgres: Cluster, look: Callable[[Reading, str], Customer]
+) -> None:
+    """A later transaction uses the row that was compared, or refuses the edited one."""
+    uri = postgres.uri(postgres.create())
+    with Registry.create(uri, now=NOW, actor=ACTOR, registry_id=REGISTRY_ID) as registry:
+        fill(registry)
+        with registry.reading() as db:
+            before = look(db, "acme")
+        with tampering(uri) as raw:
+            raw.execute("UPDATE customers SET crm = 'edited' WHERE slug = 'acme'")
+        with registry.reading() as db:
+            assert look(db, "acme") == before
+        with registry.reading() as db:
+            db.read_customer("acme")
+            with pytest.raises(RegistryDamaged, match="customers/"):
+                look(db, "acme")
+
+
+def test_a_missing_table_is_named(postgres: Cluster) -> None:
+    """`journal verify` names each change of the tables, as in a file."""
+    uri = postgres.uri(postgres.create())
+    with Registry.create(uri, now=NOW, actor=ACTOR, registry_id=REGISTRY_ID) as registry:
+        with tampering(uri) as raw:
+            raw.execute("DROP TABLE seals")
+        with registry.reading() as db:
+            problems = journal_check.verify(db).problems
+        assert "the table seals is not as this tool creates it" in problems

@@ -103,3 +103,20 @@ def test_queries_are_executed_ahead_in_one_round_trip(postgres: Cluster) -> None
         assert statements.commit() == "COMMIT"
         statements.begin(("BEGIN", "SELECT 1"))
         assert len(between.statements) == 5
+
+
+def test_a_statement_that_an_error_skipped_works_later(postgres: Cluster) -> None:
+    """The library prepares the sixth; the server skips that, and it counts as prepared."""
+    with closing(_statements(postgres.uri(postgres.create()))) as statements:
+        statements.execute("CREATE TABLE numbers (number int PRIMARY KEY)").close()
+        insert, select = "INSERT INTO numbers VALUES (?)", "SELECT number FROM numbers WHERE 1 = ?"
+        statements.execute(insert, (1,)).close()
+        for _ in range(5):
+            statements.execute(select, (1,)).close()
+        statements.begin(("BEGIN", "SELECT 1"))
+        statements.queue(insert, (1,))
+        statements.queue(select, (1,))
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            statements.commit()
+        statements.end()
+        assert statements.execute(select, (1,)).fetchone() == (1,)
