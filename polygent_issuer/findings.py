@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from polygent_issuer.errors import ExitCode, IssuerError
+from polygent_issuer.hints import Hint
 
 
 class FindingCode(StrEnum):
@@ -113,19 +114,19 @@ class ConsentNeeded(IssuerError):
         flags = " ".join(f"--accept {code}" for code in codes)
         risks = "; ".join(f"{finding.code}: {finding.message}" for finding in findings)
         self.to_continue = f"to continue, add {flags} --reason TEXT"
-        hint = f"{self.to_continue}{_alternatives(findings)}"
+        hint = Hint(self.to_continue, _alternatives(findings))
         super().__init__(f"consent needed: {risks}", hint=hint)
 
 
-def _alternatives(findings: Iterable[Finding]) -> str:
+def _alternatives(findings: Iterable[Finding]) -> Hint:
     """Return the end of the hint: what to do instead; for several findings, each with its code."""
     hints: dict[str, FindingCode] = {}
     for finding in findings:
         if finding.hint:
             hints.setdefault(finding.hint, finding.code)
     if len(hints) == 1:
-        return f"; or {next(iter(hints))}"
-    return "".join(f"; for {code}: {hint}" for hint, code in hints.items())
+        return Hint("; or ", *hints)
+    return Hint(*(Hint(f"; for {code}: ", hint) for hint, code in hints.items()))
 
 
 def require(findings: Iterable[Finding], consent: Consent, *, with_reason: bool = False) -> None:

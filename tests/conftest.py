@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+import sys
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -27,6 +28,7 @@ from polygent_issuer.cli import main
 from polygent_issuer.cli.commands import Entry
 from polygent_issuer.enforcement import sqlite_store
 from polygent_issuer.files import publication
+from polygent_issuer.hints import Command, Hint
 from polygent_issuer.keys import file_store
 from polygent_issuer.registry import Registry, sqlite
 
@@ -89,6 +91,21 @@ def _make_hurry(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(sqlite_store, "CONTENT", replace(sqlite_store.CONTENT, pragmas=pragmas))
     patch.setattr(os, "fsync", os.fstat)  # refuses a closed descriptor, too
     patch.setattr(publication, "_sync_all", os.fstat)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def whole_hints() -> Iterator[None]:
+    """Refuse to format a hint with a command into a text of ours, which would lose `--home`."""
+
+    def checked(hint: Hint, _: str) -> str:
+        name = sys._getframe(1).f_globals["__name__"]
+        if name.startswith("polygent_issuer."):
+            assert not any(isinstance(part, Command) for part in hint.parts), (name, hint)
+        return str(hint)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Hint, "__format__", checked)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

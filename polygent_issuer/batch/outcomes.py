@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from polygent_issuer.errors import IssuerError
 from polygent_issuer.findings import Consent, FindingCode
+from polygent_issuer.hints import Hint
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal
 from polygent_issuer.issuing.signing import Issued
 from polygent_issuer.registry import LicenseRecord, Reading, licenses
@@ -66,7 +67,7 @@ def decide_job(db: Reading, job: Job) -> Decision:
     decision = job.decide(db)
     for finding in (each for proposal in decision.proposals for each in proposal.findings):
         if finding.code is FindingCode.ON_HOLD:
-            return Decision(note=f"{finding.message}; {finding.hint}", on_hold=True)
+            return Decision(note=Hint(f"{finding.message}; ", finding.hint or ""), on_hold=True)
     return decision
 
 

@@ -13,7 +13,7 @@ from itertools import chain, islice
 from polygent_issuer.batch.outcomes import Decision, Job
 from polygent_issuer.batch.preview import issued_in_run
 from polygent_issuer.findings import Consent, Finding, FindingCode
-from polygent_issuer.hints import run
+from polygent_issuer.hints import Hint, join, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import expiry
 from polygent_issuer.issuing.license_decision import grouped, propose_renewal
@@ -145,7 +145,7 @@ class Renewals:
             if record not in due
         )
         notes = filter(None, (decision.note, *left_out))
-        return replace(decision, note="; ".join(notes) or None)
+        return replace(decision, note=join("; ", notes) or None)
 
     def _of_license(self, record: LicenseRecord) -> Job:
         label = record.machine_label or record.tier
@@ -193,10 +193,10 @@ class Renewals:
         until = dates.instant(self._upload_deadline(newest))
         note = f"up to date: servers accept its file until {until}"
         if edit := self._edit(records):
-            note = f"{note}; to change its order id or note alone: {edit}"
+            note = Hint(f"{note}; to change its order id or note alone: ", edit)
         return Decision(note=note, kept=newest)
 
-    def _edit(self, records: Iterable[LicenseRecord]) -> str | None:
+    def _edit(self, records: Iterable[LicenseRecord]) -> Hint | None:
         """Return the command to record an order id or a note, which is not a reason to reissue."""
         order_id, note = self.changes.order_id, self.changes.note
         for record in records:
@@ -223,7 +223,7 @@ class Renewals:
             return "another command has replaced or retired it"
         if customers.by_id(db, record.customer_id).archived_at is not None:
             undo = run("customer", "archive", record.customer_slug, "--undo")
-            return f"the customer is archived; to unarchive it: {undo}"
+            return Hint("the customer is archived; to unarchive it: ", undo)
         if self.action is Action.REISSUE:
             return None if self._is_due(record) else _expired_note(record)
         if expiry.lapsed_beyond_limit(record, self.settings, self.now):
@@ -253,16 +253,17 @@ class Renewals:
 def lapsed_note(record: LicenseRecord) -> str:
     """Return the reason why a license that expired long ago is not renewed in a batch."""
     expired = dates.instant(record.expires_at)
-    return f"expired long ago, at {expired}; to renew it anyway: {_renew(record)}"
+    return Hint(f"expired long ago, at {expired}; to renew it anyway: ", _renew(record))
 
 
 def trial_note(record: LicenseRecord) -> str:
     """Return the reason why a trial is not renewed in a batch."""
-    return f"trials are not renewed automatically; to convert it: {_renew(record)} --plan PLAN"
+    convert = _renew(record, "--plan", "PLAN")
+    return Hint("trials are not renewed automatically; to convert it: ", convert)
 
 
-def _renew(record: LicenseRecord) -> str:
-    return run("renew", record.customer_slug, "--license", record.id[:8])
+def _renew(record: LicenseRecord, *more: str) -> Hint:
+    return run("renew", record.customer_slug, "--license", record.id[:8], *more)
 
 
 def _not_due(records: Iterable[LicenseRecord]) -> str:

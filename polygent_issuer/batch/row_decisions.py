@@ -118,7 +118,7 @@ class RowDecider:
         match = match_row(db, row, document)
         decision = self._decide_license(db, row, match, document)
         notes = filter(None, (decision.note, _contact_note(row, match)))
-        return replace(decision, note="; ".join(notes) or None)
+        return replace(decision, note=join("; ", notes) or None)
 
     def _decide_license(
         self, db: Reading, row: Row, match: RowMatch, document: "ReceivedDocument | None"
@@ -264,7 +264,7 @@ def _contact_note(row: Row, match: RowMatch) -> str | None:
     if customer is None or set(row.contact) <= set(customer.contacts):
         return None
     edit = run("customer", "edit", customer.slug, "--contact", row.contact[0])
-    return f"a contact is for a new customer only; to set it: {edit}"
+    return Hint("a contact is for a new customer only; to set it: ", edit)
 
 
 def _changes(row: Row) -> Changes:

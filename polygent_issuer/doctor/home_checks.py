@@ -19,7 +19,7 @@ from polygent_issuer.errors import ExitCode, InputRefused
 from polygent_issuer.files import disk
 from polygent_issuer.files.disk import is_folder
 from polygent_issuer.files.reading import TRUST_GROUP, UnsafeFile, is_open_to_others
-from polygent_issuer.hints import run
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.home import folder as home_folder
 from polygent_issuer.home.settings import OPERATOR_VARIABLE, Entry, Loaded, Where
 from polygent_issuer.keys import passphrases
@@ -347,8 +347,8 @@ def mail_template(folder: Path) -> Verdict:
         edited = template.load(folder).edited
     except InputRefused as wrong:
         word = for_shell(str(path))
-        why = wrong.message if wrong.hint is None else f"{wrong.message}; {wrong.hint}"
-        return warn(f"mail drafts cannot be written: {why}", f"mv {word} {word}.wrong")
+        why = wrong.message if wrong.hint is None else Hint(f"{wrong.message}; ", wrong.hint)
+        return warn(Hint("mail drafts cannot be written: ", why), f"mv {word} {word}.wrong")
     return ok(escape(str(path)) if edited else "not set: drafts use the default template")
 
 

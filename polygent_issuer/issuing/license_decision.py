@@ -232,7 +232,7 @@ def _kept_machines_note(
     typed = ("--plan", plan.name) if plan.tier is Tier.ENTERPRISE else ("--tier", "enterprise")
     instead = run("reissue", customer.slug, "--all-machines", *typed)
     kept = f"the licenses for {', '.join(labels)} stay current"
-    return (f"{kept}; to replace them instead: {instead}",)
+    return (Hint(f"{kept}; to replace them instead: ", instead),)
 
 
 def propose_renewals(

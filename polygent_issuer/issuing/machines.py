@@ -345,9 +345,9 @@ def _may_be(customer: Customer, machine: Machine) -> str:
     note = f"this may be the machine {escape(machine.label)} of {customer.slug} after a change"
     if customer.archived_at is not None:
         undo = run("customer", "archive", customer.slug, "--undo")
-        return f"{note}, but {customer.slug} is archived; to unarchive it: {undo}"
+        return Hint(f"{note}, but {customer.slug} is archived; to unarchive it: ", undo)
     reissue = run("reissue", customer.slug, "--machine", machine.label, "--machine-info", "FILE")
-    return f"{note}; if so: {reissue}"
+    return Hint(f"{note}; if so: ", reissue)
 
 
 def _clones(db: Reading, fingerprint: str, hostname: str | None) -> tuple[str, ...]:

@@ -50,8 +50,11 @@ def undelivered_warnings(registry: Registry, home: str | None = None) -> tuple[s
                 alone.append(row)
     more = len(alone) - _NAMED
     return (
-        *(f"{describe(row)}; export it: {export_hint(row.license_id)}" for row in alone[:_NAMED]),
-        *([f"{more:,} more licenses like these; list them: polygent-issue doctor"] * (more > 0)),
+        *(
+            Hint(f"{describe(row)}; export it: ", export_hint(row.license_id))
+            for row in alone[:_NAMED]
+        ),
+        *([Hint(f"{more:,} more licenses like these; list them: ", run("doctor"))] * (more > 0)),
         *(
             f"{count:,} {'license is' if count == 1 else 'licenses are'} not yet in the archive "
             f"{escape(place)}; to finish it, repeat the command that began it"

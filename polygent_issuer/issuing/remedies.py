@@ -55,8 +55,11 @@ FOR: Mapping[CheckCode, Advice] = {
     ),
     CheckCode.UNKNOWN_KEY: Advice(
         sees=_LOST,
-        do="the server does not have the public key of this file: find the key with "
-        "polygent-issue key list, export its public key and install it on the server",
+        do=Hint(
+            "the server does not have the public key of this file: find the key with ",
+            run("key", "list"),
+            ", export its public key and install it on the server",
+        ),
         fix=("key", "export-public"),
     ),
     CheckCode.BAD_SIGNATURE: Advice(

@@ -18,6 +18,7 @@ from typing import Final, Protocol, TypeVar
 from polygent_issuer import files
 from polygent_issuer.errors import KeyUnavailable, UsageProblem
 from polygent_issuer.files.disk import reason
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.keys import terminal
 from polygent_issuer.keys.signer import TimeoutExpired, run_with_timeout
 from polygent_issuer.text import escape
@@ -119,8 +120,11 @@ class _CachedPassphrase(Passphrase):
             problem = refused.message.removeprefix("cannot read ")  # the bytes opened the key
             where = " (on a terminal, from the same source)"
         self._warn(
-            f"{problem}, and {purpose} opens only with all of its bytes; change the key's "
-            f"passphrase{where}: polygent-issue key import FILE --store URI"
+            Hint(
+                f"{problem}, and {purpose} opens only with all of its bytes; change the key's "
+                f"passphrase{where}: ",
+                run("key", "import", "FILE", "--store", "URI"),
+            )
         )
         return opened
 

@@ -44,7 +44,9 @@ _AUTHORITY: Final = (
     "the certificate of its authority belongs in ~/.postgresql/root.crt, or name its file in "
     "the URI: sslrootcert=FILE"
 )
-_ACCOUNT: Final = "ask the database's administrator for an account (polygent-issue help team)"
+_ACCOUNT: Final = Hint(
+    "ask the database's administrator for an account (", run("help", "team"), ")"
+)
 _NAME: Final = "check the name in the URI"
 _ALLOWED: Final = (
     "check the user (PGUSER) and the database in the URI; the database's administrator allows "

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from polygent_issuer.errors import IssuerError
+from polygent_issuer.hints import Hint
 from polygent_issuer.registry.errors import RegistryLocked
 from polygent_issuer.registry.records import Row
 from polygent_issuer.terms import dates
@@ -84,6 +85,6 @@ def named(error: IssuerError, first: Callable[[str], tuple[Any, Row | None]]) ->
         with suppress(IssuerError):
             _, row = first(f"SELECT {HOLDER}")
             if holder := interpret(row and row[0]):
-                hint = f"{error.hint}; {holder.fix}"
+                hint = Hint(error.hint or "", "; ", holder.fix)
                 return RegistryLocked(f"{error.message}: {holder}", hint=hint)
     return error

@@ -31,7 +31,7 @@ _PLAIN_HINT: Final = "openssl pkey -pubin -in FILE -pubout -ec_conv_form uncompr
 _REQUIRED: Final = {"kty": "EC", "crv": "P-256"}
 _OPTIONAL: Final = {"use": "sig", "alg": "ES256"}
 _OPERATION: Final = "verify"
-_EXPORT_HINT: Final = "polygent-issue key export-public -o FILE writes one"
+_EXPORT_HINT: Final = "the command key export-public writes one"
 _ONE_HINT: Final = "write each public key to a file of its own"
 _PRIVATE_HINT: Final = "give only the public key, and treat the private key as published"
 

@@ -172,8 +172,8 @@ def _unsent_blocks(to_send: Sequence[UnsentLicense]) -> Iterator[Block]:
     styles: list[Style] = ["bad" if each.is_late else "warn" for each in to_send]
     yield Table(("customer", "machine", "license", "upload before"), rows, styles)
     if any(each.is_late for each in to_send):
-        yield Line("for a new deadline: polygent-issue reissue CUSTOMER", "dim")
-    yield Line("once sent: polygent-issue license sent LICENSE", "dim")
+        yield Line(Hint("for a new deadline: ", run("reissue", "CUSTOMER")), "dim")
+    yield Line(Hint("once sent: ", run("license", "sent", "LICENSE")), "dim")
 
 
 def _table(items: list[dict[str, Any]]) -> Table:

@@ -11,8 +11,8 @@ from polygent_issuer.cli.output.model import Fields, Line
 from polygent_issuer.cli.output.result import Report, Result, is_plain
 from polygent_issuer.errors import NotFound
 from polygent_issuer.guide import TOPICS, markdown
-from polygent_issuer.hints import run
-from polygent_issuer.text import did_you_mean, escape
+from polygent_issuer.hints import Hint, run
+from polygent_issuer.text import escape, nearest
 
 FORCED = "topics/"
 """Prefix that selects a topic even if a command has the same name."""
@@ -65,9 +65,9 @@ def help_(
             [
                 Line("topics:", "title"),
                 Fields(tuple(TOPICS.items()), 1),
-                Line("to read one: polygent-issue help TOPIC"),
-                Line("the options of a command: polygent-issue help COMMAND"),
-                Line("a topic with the name of a command: polygent-issue help topics/sandbox"),
+                Line(Hint("to read one: ", run("help", "TOPIC"))),
+                Line(Hint("the options of a command: ", run("help", "COMMAND"))),
+                Line(Hint("a topic with the name of a command: ", run("help", "topics/sandbox"))),
             ],
         )
     topic = name.removeprefix(FORCED)
@@ -79,7 +79,8 @@ def help_(
         names = [*TOPICS, *_commands()]
         if topic != name:
             names = [name if name not in _commands() else FORCED + name for name in TOPICS]
-        hint = did_you_mean(topic, names, run("help"), within="polygent-issue help ")
+        near = nearest(topic, names)
+        hint = Hint("did you mean ", run("help", *near.split()), "?") if near else run("help")
         raise NotFound(f"no topic or command {escape(name)}", hint=hint)
     return Topic(name=topic, text=markdown(topic), as_json=invocation.as_json)
 

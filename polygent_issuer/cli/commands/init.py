@@ -161,14 +161,13 @@ def _report(
         "registry": settings.registry,
         "next": at_home(next_command),
     }
-    assumed = (
-        "" if window else f" (assumed); to set yours: {run('config', 'set', 'upload_window', '7d')}"
-    )
+    assumed = Hint(" (assumed); to set yours: ", run("config", "set", "upload_window", "7d"))
+    shown = duration_text(settings.upload_window_or_assumed)
     fields = Fields(
         (
             ("issuer", settings.issuer),
             ("operator", settings.operator),
-            ("upload window", f"{duration_text(settings.upload_window_or_assumed)}{assumed}"),
+            ("upload window", shown if window else Hint(shown, assumed)),
             ("key store", settings.store),
             ("key backups", backups or "no folder set"),
             ("licenses", output or "the current folder"),
@@ -178,7 +177,7 @@ def _report(
         )
     )
     done = Line(f"{'completed' if home.completed else 'created'} a home at {home.folder}", "good")
-    change = Line(f"to change them: edit {file}, or polygent-issue config set", "dim")
+    change = Line(Hint(f"to change them: edit {file}, or ", run("config", "set")), "dim")
     return Report(members, [done, fields, change, Line(Hint("next: ", next_command))])
 
 

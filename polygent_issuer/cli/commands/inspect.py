@@ -10,6 +10,7 @@ from polygent_issuer.cli.options.input_files import PublicKeyFiles, read_public_
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import ExitCode, HomeMissing
+from polygent_issuer.hints import Hint, run
 
 if TYPE_CHECKING:
     from polygent_issuer.registry.keys import CompromisedKey
@@ -82,8 +83,8 @@ def _text(
         yield Line(f"checked: form, signature (key {members['kid']}), claims", "good")
     if members["example_key"]:
         yield Line(EXAMPLE_KEY, "bad")
-    rest = "expiry, upload window, machine, host, clock (polygent-issue verify checks them)"
-    yield Line(f"not checked: {rest}", "dim")
+    rest = "not checked: expiry, upload window, machine, host, clock ("
+    yield Line(Hint(rest, run("verify"), " checks them)"), "dim")
 
 
 def _keys(

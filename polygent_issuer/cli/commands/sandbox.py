@@ -13,6 +13,7 @@ from polygent_issuer.cli.options.input_files import PublicKeyFiles, read_public_
 from polygent_issuer.cli.output.model import Line
 from polygent_issuer.cli.output.result import Report, write_blocks_now, write_json_now
 from polygent_issuer.errors import UsageProblem
+from polygent_issuer.hints import Hint, run
 
 if TYPE_CHECKING:
     import socket
@@ -87,8 +88,11 @@ def _keys(invocation: Invocation, paths: list[Path] | None) -> "KeySet":
     from polygent_issuer.sandbox.server import EXAMPLE
 
     invocation.warn(
-        "only the published example key is trusted; to try your own licenses: "
-        "polygent-issue key export-public -o public.pem, then --public-key public.pem"
+        Hint(
+            "only the published example key is trusted; to try your own licenses: ",
+            run("key", "export-public", "-o", "public.pem"),
+            ", then --public-key public.pem",
+        )
     )
     return EXAMPLE
 

@@ -15,6 +15,7 @@ from polygent_issuer.cli.output.model import Block, Line, Table
 from polygent_issuer.cli.output.proposal import deadline
 from polygent_issuer.cli.output.records import reissue_all_command, send_warnings
 from polygent_issuer.cli.output.result import Report
+from polygent_issuer.hints import Hint
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.registry import KeyRecord, LicenseRecord, Reading
 from polygent_issuer.registry.change import Decided
@@ -60,9 +61,12 @@ def warn_before_sending(
     window = invocation.settings.upload_window_or_assumed
     stored = tuple(stored)
     lost = Counter(key.label for record, key in stored if record.is_current and key.compromised)
-    warnings = [
-        f"{count:,} of these licenses were signed with {escape(label)}, which is compromised: "
-        f"servers must refuse them; for new licenses: {reissue_all_command(label)}"
+    warnings: list[str] = [
+        Hint(
+            f"{count:,} of these licenses were signed with {escape(label)}, which is compromised: "
+            "servers must refuse them; for new licenses: ",
+            reissue_all_command(label),
+        )
         for label, count in lost.items()
         if count > 1
     ]
@@ -177,7 +181,7 @@ def _report(
     deadlines = (upload_before(each, invocation.settings) for each in stored)
     if ahead := [until for until in deadlines if until >= invocation.now]:
         until = deadline(min(ahead), assumed=invocation.settings.upload_window_is_assumed)
-        blocks.append(Line(f"upload the first one before {until}"))
+        blocks.append(Line(Hint("upload the first one before ", until)))
     if drafts:
         blocks.append(Line(f"mail drafts: {sum(map(len, drafts.values())):,}"))
     return Report(members, blocks)

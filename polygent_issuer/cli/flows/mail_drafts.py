@@ -60,8 +60,11 @@ class Drafter:
         if not letter.recipients:
             slug = letter.customer.slug
             self.invocation.warn(
-                f"the draft for {slug} has no recipient, since no contact has an address; "
-                f"to add one: polygent-issue customer edit {slug} --contact EMAIL"
+                Hint(
+                    f"the draft for {slug} has no recipient, since no contact has an address; "
+                    "to add one: ",
+                    run("customer", "edit", slug, "--contact", "EMAIL"),
+                )
             )
         sender = email_address.parse_address(settings.mail_from) if settings.mail_from else None
         return tuple(

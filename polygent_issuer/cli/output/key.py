@@ -70,8 +70,8 @@ def brief_place(store: str) -> str:
 
 def whereabouts(key: KeyRecord, store: str, presence: Presence) -> str:
     """Return where this operator keeps the private key, and whether it is there."""
-    here = _HERE.get(presence) or (f"missing{way_back(key, store)}" if key.may_sign else "missing")
-    return f"{store} ({here})"
+    lost = Hint("missing", way_back(key, store) if key.may_sign else "")
+    return Hint(f"{store} (", _HERE.get(presence, lost), ")")
 
 
 def no_server_needs(last_end: datetime | None, now: datetime) -> str:
@@ -97,4 +97,4 @@ def way_back(key: KeyRecord, store: str) -> str:
         return f"; {REMOTE[store.partition(':')[0]].missing}"
     if key.backed_up_at is None:
         return ", and no backup is recorded"
-    return "; to restore it from its backup: polygent-issue key import BACKUP"
+    return Hint("; to restore it from its backup: ", run("key", "import", "BACKUP"))

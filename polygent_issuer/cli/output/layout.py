@@ -188,7 +188,7 @@ def _path_end(words: Sequence[str], at: int) -> int:
 
 
 def _fields(block: Fields, width: int | None) -> Iterator[Row]:
-    named = [(name, value) for name, value in block.rows if value is not None]
+    named = [(name, at_home(value)) for name, value in block.rows if value is not None]
     start = GAP * block.indent
     column = start + max((cells(name) for name, _ in named), default=0) + GAP
     for name, value in named:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from polygent_issuer.cli.output.layout import cut
-from polygent_issuer.cli.output.model import Block, Fields, Line
+from polygent_issuer.cli.output.model import Block, Fields, Line, at_home
 from polygent_issuer.cli.output.records import zone_of
 from polygent_issuer.cli.output.result import finding_json
 from polygent_issuer.findings import Consent
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal
 from polygent_issuer.issuing.signing import Issued
@@ -23,7 +24,7 @@ _FINGERPRINT: Final = 20
 _DOMAIN = "allowed domain"
 _COVERS = "covers"
 _ANYWHERE = "any (bearer license)"
-_ASSUMED = "(assumed); to set the window: polygent-issue config set upload_window 7d"
+_ASSUMED = Hint(" (assumed); to set the window: ", run("config", "set", "upload_window", "7d"))
 
 
 def preview(proposals: Iterable[Proposal], settings: Settings) -> Iterable[Block]:
@@ -72,7 +73,7 @@ def upload_before(license_: License, settings: Settings) -> str:
 
 def deadline(until: datetime, *, assumed: bool) -> str:
     """Return an upload deadline as text."""
-    return f"{dates.instant(until)} {_ASSUMED}" if assumed else dates.instant(until)
+    return Hint(dates.instant(until), _ASSUMED) if assumed else dates.instant(until)
 
 
 def _terms(proposal: Proposal) -> Iterable[tuple[str, str | None]]:
@@ -163,7 +164,7 @@ def proposal_json(proposal: Proposal, settings: Settings) -> dict[str, Any]:
             if proposal.replaced
         ],
         "findings": [finding_json(finding) for finding in proposal.findings],
-        "notes": list(proposal.notes),
+        "notes": list(map(at_home, proposal.notes)),
         "order_id": proposal.order_id,
         "note": proposal.note,
     }

@@ -67,7 +67,8 @@ def hold_line(customer: "Customer") -> Line:
     """Return a hold and the command that ends it as one line, for lists of licenses."""
     end, slug = hold_end(customer), customer.slug
     state = f"{slug} is on hold{end and f' until {end}'}: {customer.held_reason}"
-    return Line(f"{state}; to release it: polygent-issue customer hold {slug} --release", "warn")
+    release = run("customer", "hold", slug, "--release")
+    return Line(Hint(f"{state}; to release it: ", release), "warn")
 
 
 def zone_of(customer: "Customer") -> "ZoneInfo | None":

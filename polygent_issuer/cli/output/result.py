@@ -79,7 +79,7 @@ def note(label: str, message: str, *, style: "Style" = "warn") -> None:
         width = width_of(sys.stderr)
         lines = [escape(text)] if width is None else layout.wrapped(text, width, hang=layout.GAP)
         if is_plain(sys.stderr):
-            sys.stderr.writelines(f"{line}\n" for line in lines)
+            sys.stderr.writelines(line + "\n" for line in lines)
         else:
             from polygent_issuer.cli.output.rich_text import draw_note
 

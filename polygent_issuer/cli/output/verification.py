@@ -5,8 +5,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
-from polygent_issuer.cli.output.model import Block, Fields, Line, Style
-from polygent_issuer.cli.output.result import json_line, json_value
+from polygent_issuer.cli.output.model import Block, Fields, Line, Style, at_home
+from polygent_issuer.cli.output.result import error_json, hint_json, json_line, json_value
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing import remedies
@@ -152,9 +152,7 @@ def file_json(
 ) -> Mapping[str, Any]:
     """Return a file with its checks in FORMAT §5's order; the members are always the same."""
     if isinstance(result, UnreadableFile):
-        error = result.error
-        problem = {"code": error.code, "message": error.message, "hint": error.hint}
-        values = {"file": result.name, "checks": [], "error": problem}
+        values = {"file": result.name, "checks": [], "error": error_json(result.error)}
         return {**dict.fromkeys(_MEMBERS), **values}
     license_ = result.license
     return {
@@ -196,8 +194,8 @@ def _check_json(result: VerificationResult, row: CheckRow) -> dict[str, Any]:
     members = _row_json(row)
     if row.outcome is Outcome.FAILED:
         members["customer_sees"] = remedies.FOR[row.code].sees
-        members["do"] = explanation(result, row)
-        members["mend"] = command(result, row)
+        members["do"] = at_home(explanation(result, row))
+        members.update(hint_json(command(result, row), "mend"))
     if row.outcome is Outcome.FAILED and row.code is CheckCode.DOMAIN_MISMATCH:
         members["hosts"] = list(result.hosts)
         members["patterns"] = list(map(str, host_patterns.covering(result.hosts)))
@@ -317,8 +315,8 @@ def _remedy(result: VerificationResult, row: CheckRow) -> Iterable[Line]:
     yield Line(f"the customer sees: {remedies.FOR[row.code].sees}", "plain", 2)
     if row.code is CheckCode.DOMAIN_MISMATCH:
         yield Line(_covering(result), "plain", 2)
-    yield Line(f"do: {explanation(result, row)}", "plain", 2)
-    yield Line(f"with: {command(result, row)}", "plain", 2)
+    yield Line(Hint("do: ", explanation(result, row)), "plain", 2)
+    yield Line(Hint("with: ", command(result, row)), "plain", 2)
 
 
 def _timeline(license_: License, window: UploadWindow, now: datetime) -> Fields:

@@ -202,7 +202,7 @@ def test_a_summary_is_printed_once_per_signing(office: Desk, answers: tuple[str,
     code, after = finish(terminal)
     assert code == 0
     everything = COLOUR.sub("", before + after)
-    for name in ("customer ", "users ", "expires ", "replaces ", "upload before "):
+    for name in ("customer ", "users ", "expires ", "replaces ", "upload before"):
         assert everything.count(f"  {name}") == 1, name
     file = max(office.output.iterdir(), key=lambda each: each.stat().st_mtime)
     assert everything.count(str(file)) == 1

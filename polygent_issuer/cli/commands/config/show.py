@@ -133,8 +133,10 @@ def mail_template(
     template = load(invocation.home)
     if not template.edited:
         invocation.note(
-            "this is the default template; to edit a copy: "
-            "polygent-issue config mail-template --write"
+            Hint(
+                "this is the default template; to edit a copy: ",
+                run("config", "mail-template", "--write"),
+            )
         )
     text: Iterable[Block] = (Line(line, verbatim=True) for line in template.text.splitlines())
     if write:

@@ -280,4 +280,5 @@ def _hold_text(plan: HoldPlan, customer: Customer, *, changed: bool) -> Iterable
     else:
         yield Line(f"{name} is on hold {until}: {plan.hold.reason}", "good")
         yield Line("batches skip its licenses; installed licenses stay valid")
-        yield Line(f"to release it: polygent-issue customer hold {customer.slug} --release", "dim")
+        release = run("customer", "hold", customer.slug, "--release")
+        yield Line(Hint("to release it: ", release), "dim")

@@ -78,7 +78,8 @@ def _archive_text(plan: ArchivePlan, *, changed: bool) -> Iterable[Block]:
     yield Line(f"{'unarchived' if undo else 'archived'} {name}", "good")
     if not undo:
         yield from _archive_consequences(plan)
-        yield Line(f"to undo: polygent-issue customer archive {customer.slug} --undo", "dim")
+        undo_it = run("customer", "archive", customer.slug, "--undo")
+        yield Line(Hint("to undo: ", undo_it), "dim")
 
 
 def _archive_consequences(plan: ArchivePlan) -> Iterable[Block]:

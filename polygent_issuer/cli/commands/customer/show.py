@@ -163,7 +163,8 @@ def _text(
         last = "last row" if len(rows) == 1 else f"last {len(rows)} rows"
         yield Line(f"{last} of the journal", "title")
         yield journal_table(rows).without_repeated("customer")
-        yield Line(f"all rows: polygent-issue journal show --customer {customer.slug}", "dim")
+        every = run("journal", "show", "--customer", customer.slug)
+        yield Line(Hint("all rows: ", every), "dim")
 
 
 def _local_expiry(customer: Customer, record: LicenseRecord) -> str | None:

@@ -12,7 +12,7 @@ from polygent_issuer.cli.options.input_files import AgainstOption, noted_heads
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import ExitCode, OutputProblem
-from polygent_issuer.hints import run
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import journal, journal_check
 from polygent_issuer.registry.journal_check import JournalCheck, head_text, noted_line
 from polygent_issuer.registry.seals import CheckedSeal
@@ -156,7 +156,7 @@ def _note(invocation: Invocation, check: JournalCheck, path: Path) -> None:
     # The checked rows cannot change, so rows written in the meantime do not matter.
     decided = invocation.decide(lambda _: None)
     for finding in decided.behind:
-        invocation.warn(f"{finding.message}: {finding.hint}")
+        invocation.warn(Hint(f"{finding.message}: ", finding.hint or ""))
     registry_id = invocation.registry.id
     line = noted_line(check.size, check.head, now=invocation.now, registry_id=registry_id)
     files.append_line(path, line)

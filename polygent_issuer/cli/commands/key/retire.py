@@ -45,7 +45,7 @@ def use(invocation: Invocation, key: KeyName, *, consents: consent.ConsentOption
         return _use_report(chosen, before, store)
     if presence(invocation.settings, chosen.kid) is Presence.ABSENT:
         invocation.warn(
-            f"the private key of {chosen.label} is not in {store}{way_back(chosen, store)}"
+            Hint(f"the private key of {chosen.label} is not in {store}", way_back(chosen, store))
         )
     typed = consent.parse_consent(consents)
     agreed = consent.obtain(invocation, [decided.decision.finding, *decided.behind], typed)
@@ -63,7 +63,7 @@ def _use_report(key: KeyRecord, before: KeyRecord | None, store: str) -> Report:
         retire = run("key", "retire", *label_words(before.label))
         text += [
             Line("licenses signed with the old key stay valid; servers must keep its public key"),
-            Line(f"to prevent signing with the old key by mistake: {retire}", "dim"),
+            Line(Hint("to prevent signing with the old key by mistake: ", retire), "dim"),
         ]
     return Report({"key": key_json(key, store), "before": kid, "changed": changed}, text)
 

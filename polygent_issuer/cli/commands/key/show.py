@@ -62,8 +62,8 @@ def list_all(invocation: Invocation) -> Report:
             )
             styles.append("good" if key.active else "plain")
             if current and not key.may_sign:
-                line = (
-                    f"to list licenses signed with {key.label} ({state}): {list_command(key.label)}"
+                line = Hint(
+                    f"to list licenses signed with {key.label} ({state}): ", list_command(key.label)
                 )
                 lines.append(Line(line, "bad" if key.compromised else "dim"))
     if not members:

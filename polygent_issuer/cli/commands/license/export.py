@@ -132,7 +132,7 @@ def _report(
             *(("mail draft", str(draft)) for draft in drafts),
             (
                 "upload before",
-                f"{until}, which has passed" if members["upload_window_passed"] else until,
+                Hint(until, ", which has passed") if members["upload_window_passed"] else until,
             ),
         )
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from polygent_issuer import files
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import argument
-from polygent_issuer.cli.output.model import Block, Fields, Line
+from polygent_issuer.cli.output.model import Block, Fields, Line, at_home
 from polygent_issuer.cli.output.result import Report, finding_json
 from polygent_issuer.errors import ExitCode, HomeMissing
 from polygent_issuer.home.setting_types import duration_text
@@ -78,7 +78,7 @@ def check(
         "findings": list(map(finding_json, findings)),
         "known": None if known is None else list(map(_known_json, known)),
         "known_hosts": None if known is None else list(map(_host_json, hosts)),
-        "notes": list(notes),
+        "notes": list(map(at_home, notes)),
     }
     text = [Line(f"contents of {document_file}:", "title"), _fields(info, age)]
     if stale is None:

@@ -8,6 +8,7 @@ from polygent_issuer.cli.options.common import argument
 from polygent_issuer.cli.output.model import Fields, Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.delivery import backup_settings
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import settings_path
 from polygent_issuer.registry import journal
 from polygent_issuer.registry.backup import back_up_to
@@ -30,7 +31,7 @@ def backup(
     """
     decided = invocation.decide(lambda _: None)  # a copy depends on no decision
     for finding in decided.behind:
-        invocation.warn(f"{finding.message}: {finding.hint}")
+        invocation.warn(Hint(f"{finding.message}: ", finding.hint or ""))
     included = backup_settings.collect(invocation.home, invocation.loaded, warn=invocation.warn)
     written = back_up_to(invocation.registry, to, invocation.now, included)
     if written.path.resolve().is_relative_to(invocation.home.resolve()):
@@ -48,8 +49,11 @@ def backup(
             Line("confidential: it contains customers, machines and all license files"),
             Line("settings in it: issuer, plans, windows, features, mail sender and template"),
             Line(
-                "not in it: private keys (polygent-issue key backup), and the key stores, folders "
-                "and operator's name of this machine"
+                Hint(
+                    "not in it: private keys (",
+                    run("key", "backup"),
+                    "), and the key stores, folders and operator's name of this machine",
+                )
             ),
         ],
     )

@@ -13,6 +13,7 @@ from polygent_issuer.cli.output.model import Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import OutputExists, UsageProblem
 from polygent_issuer.files import disk
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.text import counted
 
 _NAME = "licenses.toml"
@@ -44,8 +45,11 @@ def export(invocation: Invocation, *, to: OutputFile = None) -> Report:
         if count > 1:
             what = "without a machine" if machine is None else f"for the machine {machine}"
             invocation.warn(
-                f"{customer} has {count} current licenses {what}, so apply will refuse a changed "
-                f"row for it; to see them: polygent-issue customer show {customer}"
+                Hint(
+                    f"{customer} has {count} current licenses {what}, so apply will refuse a "
+                    "changed row for it; to see them: ",
+                    run("customer", "show", customer),
+                )
             )
     count, where = len(rows), "stdout" if path is None else str(path)
     members: dict[str, Any] = {"licenses": iter(rows)} if in_json else {"file": where}

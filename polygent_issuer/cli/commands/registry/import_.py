@@ -21,6 +21,7 @@ from polygent_issuer.cli.output.model import Block, Fields, Line, Table
 from polygent_issuer.cli.output.result import Report, hint_json
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.files import disk
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.home import create
 from polygent_issuer.registry import REGISTRY_FILE, Registry, change
 from polygent_issuer.registry.errors import RegistryMissing
@@ -127,7 +128,8 @@ def _text(plan: ImportPlan, skipped: Sequence[Skipped], *, done: bool) -> Iterab
         yield Line(f"not in any file, so restore by hand: {registry_import.LOST}", "warn")
         yield Line("files do not contain terms, so the next renewal needs --term", "dim")
     if done and plan.keys:
-        yield Line("to import the private key, if it is missing: polygent-issue key import FILE")
+        command = run("key", "import", "FILE")
+        yield Line(Hint("to import the private key, if it is missing: ", command))
 
 
 def _preview(plan: ImportPlan, skipped: Sequence[Skipped]) -> Iterable[Block]:
@@ -157,7 +159,7 @@ def _plan_blocks(plan: ImportPlan) -> Iterable[Block]:
             if each.hint:
                 names_by_hint.setdefault(each.hint, []).append(each.name)
         for hint, names in names_by_hint.items():
-            yield Line(f"hint for {_some(names)}: {hint}", "dim")
+            yield Line(Hint(f"hint for {_some(names)}: ", hint), "dim")
     for old, new in plan.missing[:_MOST]:
         yield Line(f"file missing: license {old}, replaced by {new[:8]}", "warn")
     if len(plan.missing) > _MOST:

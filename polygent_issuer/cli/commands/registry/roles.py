@@ -8,6 +8,7 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import flag
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry.roles import ROLES, Role, RoleGrants, Session
 from polygent_issuer.registry.roles import sql as sql_of_roles
 
@@ -76,6 +77,7 @@ def _fields(each: RoleGrants, commands: tuple[str, ...]) -> Fields:
 
 def _yours(session: Session | None) -> Line:
     if session is None:
-        return Line("this registry is a file: it has no roles (polygent-issue help team)", "dim")
+        text = Hint("this registry is a file: it has no roles (", run("help", "team"), ")")
+        return Line(text, "dim")
     has = ", ".join(session.roles) or "none"
     return Line(f"roles of the user {session.user} in this registry: {has}")

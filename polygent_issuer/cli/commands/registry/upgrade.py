@@ -5,6 +5,7 @@ from pathlib import Path
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output.model import Line
 from polygent_issuer.cli.output.result import Report
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.registry_place import registry_place
 from polygent_issuer.registry import Registry
 from polygent_issuer.registry.roles import Role
@@ -36,6 +37,6 @@ def upgrade(invocation: Invocation) -> Report:
         members,
         [
             Line(f"upgraded the tables of the registry from version {before} to {after}", "good"),
-            Line("next, grant the roles again: polygent-issue registry roles --sql"),
+            Line(Hint("next, grant the roles again: ", run("registry", "roles", "--sql"))),
         ],
     )

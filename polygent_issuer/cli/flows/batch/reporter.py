@@ -15,10 +15,11 @@ from polygent_issuer.cli.flows.batch.result import DECISIONS, DONE, BatchCounts
 from polygent_issuer.cli.flows.mail_drafts import Drafter
 from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.files import CsvTable
-from polygent_issuer.cli.output.model import Block, Line
+from polygent_issuer.cli.output.model import Block, Line, at_home
 from polygent_issuer.cli.output.proposal import change_text, days_text, issued_json, proposal_json
 from polygent_issuer.cli.output.result import error_json, json_line
 from polygent_issuer.errors import IssuerError, UsageProblem
+from polygent_issuer.hints import Hint
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal
 from polygent_issuer.text import escape
@@ -48,7 +49,7 @@ def preview_json(item: PreviewItem, settings: Settings) -> dict[str, Any]:
         "decision": words[0] if words else "skip" if item.decision.on_hold else "keep",
         "licenses": [proposal_json(each, settings) for each in item.decision.proposals],
         "missing": sorted({str(finding.code) for finding in item.missing}),
-        "note": item.decision.note,
+        "note": item.decision.note and at_home(item.decision.note),
     }
 
 
@@ -63,7 +64,7 @@ def outcome_blocks(
     """
     if isinstance(outcome, Kept):
         if outcome.decision.note is not None:
-            note = f"{outcome.word} {outcome.job.place}: {outcome.decision.note}"
+            note = Hint(f"{outcome.word} {outcome.job.place}: ", outcome.decision.note)
             yield Line(note, "warn" if outcome.decision.on_hold else "dim")
         return
     for each in outcome.issued:
@@ -89,7 +90,8 @@ def outcome_json(
     word = outcome.word if isinstance(outcome, Kept) else type(outcome).__name__.lower()
     members: dict[str, Any] = {"outcome": word, "item": outcome.job.place}
     if isinstance(outcome, Kept):
-        return {**members, "licenses": [], "note": outcome.decision.note}
+        note = outcome.decision.note
+        return {**members, "licenses": [], "note": note and at_home(note)}
     members["licenses"] = [
         issued_json(
             each,

@@ -98,7 +98,7 @@ class BatchCounts:
             if each.error.hint:
                 hinted.setdefault(each.error.hint, []).append(each.job.place)
         for hint, places in hinted.items():
-            yield Line(f"hint for {_first_of(places)}: {hint}")
+            yield Line(Hint(f"hint for {_first_of(places)}: ", hint))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -154,7 +154,8 @@ class BatchResult(Result):
         yield Line(self.counts.text(complete=self.complete), "title")
         yield from _missing_customers(self.missing_customers)
         if self.counts.last is not None:
-            yield Line(f"upload before {upload_before(self.counts.last.license, self.settings)}")
+            until = upload_before(self.counts.last.license, self.settings)
+            yield Line(Hint("upload before ", until))
         if self.bundle is not None and self.bundle.written:
             count = counted(self.bundle.written, "license")
             yield Line(f"archive: {self.bundle.target}, {count}", "good")
@@ -335,18 +336,18 @@ class PreviewText:
             yield Table(HEADERS, shown).without_repeated("changes")
         yield from self._more(len(rows))
         yield from (Line(text, "dim") for text in old_file_notes(self._old_files))
-        yield from self._messages(self._notes, "dim", "{places}: {text}")
-        yield from self._messages(self._kept, "dim", "keep {places}: {text}")
-        yield from self._messages(self._on_hold, "warn", "skip {places}: {text}")
+        yield from self._messages(self._notes, "dim", "{places}: ")
+        yield from self._messages(self._kept, "dim", "keep {places}: ")
+        yield from self._messages(self._on_hold, "warn", "skip {places}: ")
         for (code, is_missing), messages in sorted(self._findings.items()):
             accepted = "" if is_missing else " (accepted)"
-            form = f"{code}{accepted} for {{places}}: {{text}}"
+            form = f"{code}{accepted} for {{places}}: "
             yield from self._messages(messages, "warn", form)
         if self._own:
             places = _list_places(self._own)
             flags = "--expect or --accept-from-file"
             yield Line(f"{places}: the row accepts it; to honour that: {flags}", "dim")
-        yield from self._messages(self._refused, "bad", "refused {places}: {text}")
+        yield from self._messages(self._refused, "bad", "refused {places}: ")
 
     def _messages(self, messages: Sequence[_Message], style: Style, form: str) -> Iterator[Block]:
         """Yield each text once with the items that it is about, and each hint once."""
@@ -357,7 +358,7 @@ class PreviewText:
         hinted: set[str] = set()
         for (text, hint), items in named[: self.most]:
             first = _list_places(items)
-            yield Line(form.format(places=first, text=text), style)
+            yield Line(Hint(form.format(places=first), text), style)
             if hint and hint not in hinted:
                 hinted.add(hint)
                 yield Line(Hint("hint: ", hint), indent=1)
