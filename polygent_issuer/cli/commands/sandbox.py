@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import option
-from polygent_issuer.cli.options.input_files import PublicKeyFiles, read_public_keys
+from polygent_issuer.cli.options.input_files import read_public_keys
 from polygent_issuer.cli.output.model import Line
 from polygent_issuer.cli.output.result import Report, write_blocks_now, write_json_now
 from polygent_issuer.errors import UsageProblem
@@ -32,9 +32,17 @@ def sandbox(
     license_file: Annotated[
         str | None, option("--license", "FILE", "Install this license at the start.")
     ] = None,
-    public_key: PublicKeyFiles = None,
+    public_key: Annotated[
+        list[Path] | None,
+        option(
+            "--public-key",
+            "FILE",
+            "Trust this PEM or JWKS file instead of the example key (repeatable).",
+            readable=False,  # reading the file gives a better message
+        ),
+    ] = None,
     port: Annotated[
-        int, option("--port", None, "Listen on this port (0 for a free one).", min=0, max=65_535)
+        int, option("--port", "N", "Listen on this port (0 for a free one).", min=0, max=65_535)
     ] = _PORT,
 ) -> Report:
     """Try a license in a simulated server.

@@ -140,6 +140,14 @@ def test_no_other_command_imports_the_web_framework(command: tuple[str, ...]) ->
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_help_names_the_key_that_an_option_replaces(empty_desk: Desk) -> None:
+    """The sandbox opens no registry, so its help does not promise the registry's keys."""
+    text = " ".join(empty_desk.ok("sandbox", "--help").text.split())
+    assert "Trust this PEM or JWKS file instead of the example key" in text
+    assert "registry's keys" not in text
+    assert "--port N " in text
+
+
 @pytest.mark.slow
 def test_the_sandbox_trusts_a_given_key(desk: Desk) -> None:
     """`--public-key` accepts an exported key, and the warning about the example is gone."""
