@@ -73,8 +73,9 @@ def _problem(context: Any, message: str, suggestion: str | None) -> UsageProblem
 def _describe(error: Any) -> tuple[str, str | None]:  # noqa: ANN401 - Typer's own are private
     """Return the message of a usage error and the nearest valid input, if there is one."""
     if possible := getattr(error, "possibilities", None):
-        name = error.option_name
-        return f"no such option: {escape(name)}", nearest(name, possible) or " or ".join(possible)
+        name, options = error.option_name, {option.lstrip("-"): option for option in possible}
+        near = nearest(name.lstrip("-"), options)
+        return f"no such option: {escape(name)}", near and options[near]
     parameter: Any = getattr(error, "param", None)
     choices = [str(choice) for choice in getattr(getattr(parameter, "type", None), "choices", ())]
     if choices:

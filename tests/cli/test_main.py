@@ -179,6 +179,22 @@ def test_wrong_usage_is_an_error_with_a_suggestion(
 @pytest.mark.parametrize(
     ("argv", "command"),
     [
+        (("key", "backup", "--to", "x"), "key backup"),
+        (("expiring", "--unsent"), "expiring"),
+        (("expiring", "--x"), "expiring"),
+    ],
+)
+def test_an_option_that_is_like_no_other_has_no_suggestion(
+    empty_desk: Desk, argv: tuple[str, ...], command: str
+) -> None:
+    """The two hyphens that all options begin with do not make them similar."""
+    error = _usage(empty_desk.run("--json", *argv))
+    assert error["hint"] == f"polygent-issue {command} --help"
+
+
+@pytest.mark.parametrize(
+    ("argv", "command"),
+    [
         (("apply", "--expect"), "apply"),
         (("license", "list", "--tier"), "license list"),
         (("config", "--home"), "config"),
