@@ -114,6 +114,9 @@ def keyring_overrides(names: Iterable[str]) -> Verdict:
     )
 
 
+_UNAVAILABLE: Final = "make the private key available first (the check key has its fix)"
+
+
 def usable(known: Iterable[KeyRecord]) -> tuple[KeyRecord, ...]:
     """Return the keys that may sign, and the published example key, which a later check refuses."""
     return tuple(key for key in known if key.may_sign)
@@ -255,7 +258,9 @@ def _backups(key: KeyRecord, settings: Settings, home: Path) -> Iterator[Verdict
         if backup.risk is None:
             yield ok(f"{name} has the backup {place}")
         else:
-            yield warn(f"{name}: the backup {place} {backup.risk}", _backup_fix(key, backup))
+            yield warn(
+                f"{name}: the backup {place} {backup.risk}", _backup_fix(key, backup, settings)
+            )
     if recorded:
         return
     if store_uri.stays(place := place_of(settings, key.kid)):
@@ -266,22 +271,28 @@ def _backups(key: KeyRecord, settings: Settings, home: Path) -> Iterator[Verdict
         yield warn(
             f"{name} has no backup: if you lose the key, servers need a new public key before "
             "the next renewal",
-            run("key", "backup", *rotation.label_words(key.label), "FILE"),
+            _write_backup("", key, settings) or _UNAVAILABLE,
         )
 
 
-def _backup_fix(key: KeyRecord, backup: key_backups.Backup) -> Hint:
-    label = rotation.label_words(key.label)
+def _backup_fix(key: KeyRecord, backup: key_backups.Backup, settings: Settings) -> str:
     if backup.presence is Presence.PRESENT:
-        return Hint("write one on another disk: ", run("key", "backup", *label, "FILE"))
+        return _write_backup("write one on another disk: ", key, settings) or _UNAVAILABLE
     if backup.presence is not Presence.ABSENT:
-        return run("key", "backup", "--check", *label)
+        return run("key", "backup", "--check", *rotation.label_words(key.label))
     return Hint(
-        "connect its disk, or write another one: ",
-        run("key", "backup", *label, "FILE"),
+        "connect its disk",
+        _write_backup(", or write another one: ", key, settings),
         "; to forget the recorded ones: ",
         run("config", "set", f"backups.{key.kid}", "none"),
     )
+
+
+def _write_backup(before: str, key: KeyRecord, settings: Settings) -> Hint:
+    """Return the command that writes a backup; empty if the private key is not available."""
+    if signing.presence(settings, key.kid) not in (Presence.PRESENT, Presence.LOCKED):
+        return Hint()
+    return Hint(before, run("key", "backup", *rotation.label_words(key.label), "FILE"))
 
 
 def _compromised(key: KeyRecord, registry: Registry) -> Verdict:

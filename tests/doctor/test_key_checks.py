@@ -270,6 +270,25 @@ def test_a_key_without_a_backup_is_a_warning(desk: Desk) -> None:
     assert "the backup" in look(desk, "key-backup")["message"]
 
 
+def test_a_key_that_is_not_available_gets_no_command_for_a_backup(desk: Desk) -> None:
+    """Without the key file `key backup` would fail, so the fix refers to the check of the key."""
+    path = generate(desk)
+    path.unlink()
+    result = look(desk, "key-backup")
+    assert result["state"] == "warn"
+    assert result["mend"] == "make the private key available first (the check key has its fix)"
+
+
+def test_a_lost_backup_of_a_lost_key_has_no_command_for_another(desk: Desk) -> None:
+    """The fix is only to connect the disk, or to forget the backup."""
+    path, backup = generate(desk), desk.folder / "backup"
+    desk.ok("key", "backup", "main", str(backup))
+    path.unlink()
+    assert look(desk, "key-backup")["mend"].startswith("make the private key available first")
+    backup.unlink()
+    assert look(desk, "key-backup")["mend"].startswith("connect its disk; to forget ")
+
+
 def test_a_label_like_an_option_follows_two_hyphens(desk: Desk) -> None:
     """The printed command works for a label that begins with a hyphen."""
     desk.ok("key", "generate", "--no-backup", "--store", f"file:{desk.folder}/k", "--", "-x")
