@@ -132,7 +132,7 @@ def required_reason(invocation: Invocation, reason: str | None, action: str) -> 
         return parsed
     if not invocation.interactive:
         raise MissingInput(f"a reason is required to {action}", hint="add --reason TEXT")
-    return prompts.text(_REASON, check=_require_reason).strip()
+    return prompts.text(_REASON, check=_require_reason, what="reason").strip()
 
 
 def confirm_or_cancel(

@@ -27,12 +27,19 @@ def line(question: str) -> str:
     return answer.rstrip("\r\n")
 
 
-def text(question: str, *, default: str | None = None, check: Callable[[str], object]) -> str:
-    """Prompt until `check` accepts the answer; an empty one means the default."""
+def text(
+    question: str,
+    *,
+    default: str | None = None,
+    check: Callable[[str], object],
+    what: str = "answer",
+) -> str:
+    """Prompt until `check` accepts the answer, a `what`; an empty one means the default."""
     prompt = question if default is None else f"{question} [{default}]"
     while True:
         answer = line(prompt) or default
         if answer is None:
+            note("error", f"no {what} was typed", style="bad")
             continue
         try:
             check(answer)

@@ -276,7 +276,7 @@ def _ask_document(*, required: bool) -> "ReceivedDocument | None":
     question = "machine-info file"
     if not required:
         question += f" ({_NO_DOCUMENT} for an enterprise license)"
-    return read(prompts.text(question, check=read))
+    return read(prompts.text(question, check=read, what="path"))
 
 
 def _ask_plan(settings: Settings, tier: Tier) -> Plan:

@@ -188,7 +188,7 @@ def backup_path(invocation: Invocation, settings: Settings, options: StorageOpti
             ),
         )
     question = f"file or folder for the key's backup (preferably on another disk), or {_NONE}"
-    answer = prompts.text(question, check=_check_answer)
+    answer = prompts.text(question, check=_check_answer, what="path")
     return None if answer == _NONE else backup_file(answer)
 
 

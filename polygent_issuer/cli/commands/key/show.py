@@ -125,7 +125,7 @@ def show(invocation: Invocation, key: KeyName) -> Report:
     ):
         text.append(Line(LOST, "warn"))
     if current:
-        command = Hint("to list them: ", list_command(record.label))
+        command = Hint("to list its current licenses: ", list_command(record.label))
         text.append(Line(command, "bad" if record.compromised else "dim"))
     elif not record.may_sign and not record.compromised:
         text.append(Line(no_server_needs(use.last_end if use else None, invocation.now), "dim"))

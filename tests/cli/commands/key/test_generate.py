@@ -417,6 +417,9 @@ def test_a_terminal_prompts_for_the_backup(empty_desk: Desk) -> None:
     argv = ("key", "generate", *store(empty_desk))
     with terminal(empty_desk, *argv, environ=passphrase) as person:
         person.sees("preferably on another disk), or none: ")
+        person.types("")
+        person.sees("error: no path was typed")
+        person.sees("or none: ")
         person.types("taken")
         person.sees("already exists")
         person.sees("or none: ")

@@ -42,6 +42,8 @@ def test_the_licenses_of_a_key_are_counted(desk: Desk) -> None:
     desk.ok("reissue", "acme-gmbh")
     shown = desk.ok("key", "show", "main", "--json").json["key"]
     assert (shown["licenses"], shown["current_licenses"]) == (2, 1)
+    listed = "to list its current licenses: polygent-issue license list --status current --key=main"
+    assert listed in desk.ok("key", "show", "main").text.splitlines()
     assert "licenses     2, 1 of them current\n" in desk.ok("key", "show", "main").text
 
 
