@@ -288,7 +288,7 @@ def _license_fields(result: VerificationResult, license_: License) -> Fields:
         status = f"{stored.status}{by}"
     return Fields(
         (
-            ("license", license_.jti),
+            ("license", None if license_.jti in result.name else license_.jti),
             ("customer", f"{license_.customer} ({license_.sub})"),
             ("tier", str(license_.tier)),
             ("in the registry", status),

@@ -332,6 +332,14 @@ def test_by_license_and_by_customer(desk: Desk, issued: dict[str, Any]) -> None:
     assert (twice.code, "are mutually exclusive" in twice.err) == (2, True)
 
 
+def test_the_id_of_a_license_is_printed_once(desk: Desk, issued: dict[str, Any]) -> None:
+    """Without a file the first line has the ID; with one, a row has it."""
+    assert desk.ok("verify", "--customer", "acme-gmbh").text.count(issued["id"]) == 1
+    assert desk.ok("verify", "--license", issued["id"]).text.count(issued["id"]) == 1
+    rows = desk.ok("verify", issued["file"]).text.splitlines()
+    assert f"license {issued['id']}" in [" ".join(row.split()) for row in rows]
+
+
 def test_a_replaced_file_names_its_successor(desk: Desk, issued: dict[str, Any]) -> None:
     """A replaced license still works where it is installed, and the registry has its successor."""
     [new] = desk.ok("reissue", "acme-gmbh", "--json").json["licenses"]
