@@ -237,10 +237,12 @@ def test_fixes_are_within_the_roles_of_the_user(tmp_path: Path, postgres: Cluste
         kid = desk.ok("key", "list", "--json").json["keys"][0]["kid"]
         desk.ok("config", "set", f"stores.{kid}", f"file:{tmp_path}/lost.key")
         assert "polygent-issue key import BACKUP" in look(desk, "key")["mend"]
+    desk.ok("config", "set", f"stores.{kid}", f"file:{tmp_path}/main.key")
+    assert look(desk, "key-backup")["mend"].startswith("let a user with the role key-admin do it")
     desk.ok("config", "set", f"stores.{kid}", f"file:{tmp_path}/lost.key")
     named = f"name the place of your private key: polygent-issue config set stores.{kid} URI"
     assert look(desk, "key")["mend"] == named
-    assert look(desk, "key-backup")["mend"].startswith("let a user with the role key-admin do it")
+    assert look(desk, "key-backup")["mend"].startswith("make the private key available first")
 
 
 @contextmanager
