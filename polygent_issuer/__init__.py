@@ -1,3 +1,3 @@
 """Issues, renews and verifies Polygent license files, offline."""
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
