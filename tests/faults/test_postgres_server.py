@@ -76,6 +76,7 @@ class Place:
         desk, _ = self.copy()
         self.between.arm()
         desk.ok(*self.argv)
+        self.between.settle()
         return self.between.statements
 
     def broken_by(self, fault: Fault) -> list[str]:
@@ -84,6 +85,7 @@ class Place:
         before = team_desk.read(uri)
         self.between.arm(fault)
         outcome = desk.run(*self.argv)
+        self.between.settle()
         self.between.arm()
         wait_for(self.server)
         if fault.text == "COMMIT":

@@ -63,7 +63,9 @@ class Session:
             self.cut()
             return
         for work in (self._requests, self._answers):
-            threading.Thread(target=self._until_end, args=(work,), daemon=True).start()
+            thread = threading.Thread(target=self._until_end, args=(work,), daemon=True)
+            self._proxy.threads.append(thread)
+            thread.start()
 
     def cut(self) -> None:
         """Cut both connections."""
@@ -135,11 +137,13 @@ class Proxy:
     Attributes:
         folder: of its socket.
         statements: the text of each statement since `arm`.
+        threads: those of its sessions.
     """
 
     server: Cluster
     folder: Path
     statements: list[str] = field(default_factory=list)
+    threads: list[threading.Thread] = field(default_factory=list)
     _fault: Fault | None = None
 
     def uri(self, database: str, user: str = "postgres") -> str:
@@ -149,6 +153,13 @@ class Proxy:
     def arm(self, fault: Fault | None = None) -> None:
         """Count statements anew, with a fault at one of them."""
         self.statements, self._fault = [], fault
+
+    def settle(self) -> None:
+        """Wait for the end of all sessions: a fault may happen after a command has ended."""
+        for each in self.threads:
+            each.join(60)
+            assert not each.is_alive()
+        self.threads.clear()
 
     def count(self, text: str) -> Fault | None:
         """Count a statement; return the fault that happens at it."""
