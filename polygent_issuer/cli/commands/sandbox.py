@@ -72,8 +72,7 @@ def sandbox(
         temporary_server(keys, clock=lambda: datetime.now(UTC), first=first) as site,
     ):
         if site.attempt is not None and (refused := site.attempt.refused) is not None:
-            why = f"{refused.code}: {refused.message}; {refused.hint}"
-            invocation.warn(f"license refused: {why}")
+            invocation.warn(f"license refused: {refused.code}: {refused.message}; {refused.hint}")
         url = address(listening)
         access = Access(url)
         with suppress(KeyboardInterrupt):  # the only way to stop it
