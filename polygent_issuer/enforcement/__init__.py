@@ -42,8 +42,7 @@ sent milestones are lost. An older license can then be installed again within it
 
 from .alerts import Admin, Alert, AlertRun, Banner, Level, next_run
 from .asgi import LicenseMiddleware
-from .claims import Claims
-from .hosts import Connection, HostCaps, HostKind
+from .live import Claims, Connection, HostCaps, HostKind
 from .machine import NoMachineInfo, image_id_warning, machine_fingerprint, machine_info
 from .paths import DEFAULT_ROUTES, WEBSOCKET, Route
 from .refusals import InstallRefused, Refusal, Refused, Standing, State

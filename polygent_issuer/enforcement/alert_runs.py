@@ -9,7 +9,7 @@ from typing import Final
 from ..verifier import License
 from . import alerts
 from .alerts import Admin, Alert, AlertRun
-from .claims import Claims
+from .live import Claims
 from .state_cache import StateCache
 from .store import utc
 

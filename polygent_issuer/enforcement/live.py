@@ -1,8 +1,9 @@
-"""Connected hosts and claims, shared by the processes of a server while they run.
+"""Connected hosts and claims: of one process, or of all processes of a server while they run.
 
-They are in a SQLite file next to the store. It is worth nothing once the server has stopped, so
-commits are not synced, and a damaged file is created anew. Each process keeps its own part in
-memory, too, and restores it in the file if that was lost.
+`HostCaps` and `Claims` keep them in memory. `SharedHosts` and `SharedClaims` share them in a SQLite
+file next to the store. It is worth nothing once the server has stopped, so commits are not synced,
+and a damaged file is created anew. Each process keeps its own part in memory, too, and restores it
+in the file if that was lost.
 
 A process shows that it is alive by counting up a number in its row. No clock is compared: another
 process that sees no change for `_PATIENCE` of its own rounds takes it for dead.
@@ -11,17 +12,97 @@ process that sees no change for `_PATIENCE` of its own rounds takes it for dead.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 from itertools import count
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
-from .claims import Claims
-from .hosts import Connection, HostCaps, HostKind
 from .refusals import HOST_LIMIT, STORE_FAILED, Refusal
 from .sqlite_file import DAMAGED_HINT, Content, SqliteFile
-from .store import StoreFailed
+from .store import ProcessBound, StoreFailed
 from .watch import ROUND
+
+
+class HostKind(StrEnum):
+    """The two kinds of agents, each with its own limit."""
+
+    SESSION = "session"
+    DEPLOY = "deploy"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Connection:
+    """A live connection of a host; pass it to `disconnect`."""
+
+    kind: HostKind
+    host: str
+    number: int
+
+
+class HostCaps(ProcessBound):
+    """Counts distinct hosts of each kind, from their first connection to the end of their last.
+
+    Their names are compared exactly and never shown. Threads may share it.
+    """
+
+    def __init__(self) -> None:
+        """Begin without connected hosts."""
+        self._lock = Lock()
+        self._numbers = count(1)
+        self._live: set[Connection] = set()
+
+    def connect(self, kind: HostKind, host: str, *, cap: int) -> Connection | Refusal:
+        """Count a connection, unless its host would exceed the limit.
+
+        Another connection of a connected host always succeeds, even above a limit that was lowered.
+        """
+        with self._lock:
+            hosts = self._hosts(kind)
+            if host not in hosts and len(hosts) >= cap:
+                return HOST_LIMIT
+            connection = Connection(kind=kind, host=host, number=next(self._numbers))
+            self._live.add(connection)
+            return connection
+
+    def disconnect(self, connection: Connection) -> None:
+        """End a connection; a second call changes nothing."""
+        with self._lock:
+            self._live.discard(connection)
+
+    def connected(self, kind: HostKind) -> int:
+        """Return the number of distinct hosts with a live connection."""
+        with self._lock:
+            return len(self._hosts(kind))
+
+    def _hosts(self, kind: HostKind) -> set[str]:
+        return {each.host for each in self._live if each.kind is kind}
+
+
+class Claims(ProcessBound):
+    """The claims of this process; nothing is stored. Threads may share it."""
+
+    def __init__(self) -> None:
+        """Begin without claims."""
+        self._lock = Lock()
+        self._claimed: set[str] = set()
+
+    def claim(self, what: str) -> bool:
+        """Return whether the caller may do it: no living process has claimed it."""
+        with self._lock:
+            new = what not in self._claimed
+            self._claimed.add(what)
+            return new
+
+    def lost(self) -> frozenset[str]:
+        """Return what was claimed by a process that ended before `done`."""
+        return frozenset()
+
+    def done(self, what: str) -> None:
+        """Keep a claim for good: it is never lost."""
+
 
 _BEAT: Final = round(5 / ROUND)
 """Rounds between two signs of life."""

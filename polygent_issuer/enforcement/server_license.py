@@ -11,10 +11,9 @@ from ..verifier.license import canonical_fingerprint
 from . import alerts, refusals
 from .alert_runs import AlertRuns, deliver
 from .alerts import Admin, Alert, AlertRun, Banner
-from .claims import Claims
 from .events import Events
 from .forks import Forked, take_part_in_forks
-from .hosts import Connection, HostCaps, HostKind
+from .live import Claims, Connection, HostCaps, HostKind
 from .paths import JUDGED, Route
 from .refusals import InstallRefused, Refusal, Refused, Standing, State, shown
 from .services import Pausable, Services

@@ -17,8 +17,7 @@ from typing import Final, Protocol, runtime_checkable
 from ..verifier import ClockGuard, License, LicenseError, Verifier
 from ..verifier.errors import quoted
 from ..verifier.policy import SECOND, SET_BACK, SKEW, microseconds, moment
-from .claims import Claims
-from .hosts import HostCaps
+from .live import Claims, HostCaps
 from .refusals import Standing, State
 from .store import Installation, Kept, LogEntry, Store, from_moment
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from ..verifier import Tier
 from .alerts import days_left, time_left
-from .hosts import HostCaps, HostKind
+from .live import HostCaps, HostKind
 from .refusals import Standing, State
 from .store import LogEntry, instant
 
