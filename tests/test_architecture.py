@@ -108,13 +108,13 @@ ENFORCEMENT_SHUNS = VERIFIER_SHUNS - {"logging", "threading"}
 HARMLESS = {"urllib.parse"}
 MAY_IMPORT = {
     "enforcement.daily": {"asyncio"},
-    "enforcement.forks": {"os"},
     "enforcement.live": {"os", "pathlib"},
     "enforcement.machine": {"pathlib", "platform", "subprocess", "sys"},
     "enforcement.router": {"starlette"},
     "enforcement.sqlite_file": {"os", "pathlib", "sqlite3", "sys"},
     "enforcement.sqlite_store": {"pathlib"},
     "enforcement.testing": {"cryptography", "pytest", "uuid"},
+    "enforcement.threads": {"os"},
 }
 # It makes keys and files for an integrator's tests, so no server may import it.
 TESTING = "enforcement.testing"

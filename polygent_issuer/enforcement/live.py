@@ -23,7 +23,7 @@ from typing import Final
 from .refusals import HOST_LIMIT, STORE_FAILED, Refusal
 from .sqlite_file import DAMAGED_HINT, Content, SqliteFile
 from .store import ProcessBound, StoreFailed
-from .watch import ROUND
+from .threads import ROUND
 
 
 class HostKind(StrEnum):

@@ -12,7 +12,6 @@ from . import alerts, refusals
 from .alert_runs import AlertRuns, deliver
 from .alerts import Admin, Alert, AlertRun, Banner
 from .events import Events
-from .forks import Forked, take_part_in_forks
 from .live import Claims, Connection, HostCaps, HostKind
 from .paths import JUDGED, Route
 from .refusals import InstallRefused, Refusal, Refused, Standing, State, shown
@@ -20,6 +19,7 @@ from .services import Pausable, Services
 from .state_cache import SharedStore, StateCache
 from .status import Status, status
 from .store import ProcessBound, Store, StoreFailed, utc
+from .threads import Forked, take_part_in_forks
 from .uploads import Uploads
 
 S = TypeVar("S")

@@ -16,9 +16,9 @@ from pathlib import Path
 from threading import Lock, RLock
 from typing import Any, Final
 
-from .forks import Forked, take_part_in_forks
 from .refusals import shown
 from .store import FIRST, LAST, ProcessBound, StoreFailed, from_moment
+from .threads import Forked, take_part_in_forks
 
 _OLDEST_SQLITE: Final = (3, 37)
 """The oldest version with STRICT tables."""

@@ -25,7 +25,7 @@ from .sqlite_file import (
     whole,
 )
 from .store import INSTALLED, REFUSALS_KEPT, Installation, Kept, LogEntry, StoreFailed
-from .watch import Watch
+from .threads import Watch
 
 APPLICATION_ID: Final = 0x50474C53
 """`PGLS` in the file's header, to recognise files of other applications."""

@@ -15,7 +15,7 @@ from support.lic_files import Issuer
 from support.servers import DAY, Server, running
 
 from polygent_issuer.enforcement import Refusal, Route, SqliteStore, State, StoreFailed
-from polygent_issuer.enforcement.watch import Watch
+from polygent_issuer.enforcement.threads import Watch
 from polygent_issuer.verifier import ClockGuard
 
 SOON = 30.0

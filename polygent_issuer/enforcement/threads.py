@@ -1,4 +1,4 @@
-"""Keep threads, locks of other threads and open SQLite files from crossing a fork.
+"""Threads that watch a store, and objects with threads, locks or open files that survive a fork.
 
 SQLite's locks belong to a process, but its notes of them are copied by a fork, so a child that went
 on with its parent's connection would write without a lock (sqlite.org/howtocorrupt.html, 2.6).
@@ -6,10 +6,11 @@ on with its parent's connection would write without a lock (sqlite.org/howtocorr
 
 import logging
 import os
+from collections.abc import Callable
 from itertools import count
-from threading import Lock
-from typing import Final, Protocol
-from weakref import WeakValueDictionary
+from threading import Event, Lock, Thread, current_thread
+from typing import Any, Final, Protocol
+from weakref import WeakMethod, WeakValueDictionary
 
 
 class Forked(Protocol):
@@ -70,3 +71,53 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
         after_in_parent=lambda: _after(child=False),
         after_in_child=lambda: _after(child=True),
     )
+
+
+ROUND: Final = 0.25
+"""Seconds between two looks."""
+_PATIENCE: Final = 5.0
+"""Seconds that the end of a look is waited for."""
+
+
+class Watch:
+    """Calls a method of an object until it is stopped, or the object is gone."""
+
+    def __init__(self, look: Callable[[], Any]) -> None:
+        """Start nothing yet; `look` is a bound method, called again after an error."""
+        self._look = WeakMethod(look)
+        self._stop = Event()
+        self._thread: Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread, unless it runs."""
+        if self._thread is None:
+            self._stop = Event()
+            thread = Thread(
+                target=_run, args=(self._look, self._stop), name="license store", daemon=True
+            )
+            thread.start()
+            self._thread = thread
+
+    def stop(self) -> bool:
+        """End the thread after its present look; return whether it ran."""
+        thread, self._thread = self._thread, None
+        self._stop.set()
+        if thread is not None and thread is not current_thread():
+            thread.join(_PATIENCE)
+        return thread is not None
+
+
+def _run(method: "WeakMethod[Callable[[], Any]]", stop: Event) -> None:
+    failed = False
+    while not stop.wait(ROUND):
+        look = method()
+        if look is None:
+            return
+        try:
+            look()
+            failed = False
+        except Exception as error:  # noqa: BLE001 - of a service or of the host's own fingerprint
+            if not failed:
+                _LOG.exception("the license store is not watched: %s", type(error).__name__)
+            failed = True
+        del look
