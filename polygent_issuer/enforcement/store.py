@@ -78,7 +78,7 @@ class Installation:
 
     Attributes:
         file: the uploaded bytes.
-        scope: its machine or domain, as `supersession.scope` writes it.
+        scope: `machine` with its fingerprint, `domain` with its domain, or `any`.
         iat: seconds since 1970 UTC.
         at: the time of the first installation, UTC.
         by: the user who installed it.
