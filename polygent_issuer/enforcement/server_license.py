@@ -9,8 +9,7 @@ from typing import Final, Self, TypeVar
 from ..verifier import CheckCode, License, Verifier
 from ..verifier.license import canonical_fingerprint
 from . import alerts, refusals
-from .alert_runs import AlertRuns, deliver
-from .alerts import Admin, Alert, AlertRun, Banner
+from .alerts import Admin, Alert, AlertRun, AlertRuns, Banner, deliver
 from .events import Events
 from .live import Claims, Connection, HostCaps, HostKind
 from .paths import JUDGED, Route
