@@ -42,12 +42,12 @@ sent milestones are lost. An older license can then be installed again within it
 
 from .alerts import Admin, Alert, AlertRun, Banner, Level, next_run
 from .asgi import LicenseMiddleware
+from .events import Pausable
 from .live import Claims, Connection, HostCaps, HostKind
 from .machine import NoMachineInfo, image_id_warning, machine_fingerprint, machine_info
 from .paths import DEFAULT_ROUTES, WEBSOCKET, Route
 from .refusals import InstallRefused, Refusal, Refused, Standing, State
 from .server_license import ServerLicense
-from .services import Pausable
 from .sqlite_store import SqliteStore
 from .status import Status, Usage
 from .store import Installation, Kept, LogEntry, Store, StoreFailed

@@ -10,11 +10,10 @@ from ..verifier import CheckCode, License, Verifier
 from ..verifier.license import canonical_fingerprint
 from . import alerts, refusals
 from .alerts import Admin, Alert, AlertRun, AlertRuns, Banner, deliver
-from .events import Events
+from .events import Events, Pausable, Services
 from .live import Claims, Connection, HostCaps, HostKind
 from .paths import JUDGED, Route
 from .refusals import InstallRefused, Refusal, Refused, Standing, State, shown
-from .services import Pausable, Services
 from .state_cache import SharedStore, StateCache
 from .status import Status, status
 from .store import ProcessBound, Store, StoreFailed, utc
