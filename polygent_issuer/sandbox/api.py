@@ -1,68 +1,131 @@
-"""The endpoints under `/api/`, and the page that shows the response to any request.
+"""Sign-in to the sandbox, and the endpoints under `/api/`.
 
-`LicenseMiddleware` checks the license, so the endpoints themselves do not. Their content is
-minimal: the operator needs to see only whether they respond. The page calls the real middleware,
-but changes nothing.
+A session has no password. `LicenseMiddleware` checks the license, so the endpoints themselves do
+not. Their content is minimal: the operator needs to see only whether they respond.
 """
 
-import json
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
 from functools import wraps
 from typing import Any, Final
 
-from starlette.datastructures import QueryParams
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
-from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from polygent_issuer.enforcement import (
-    DEFAULT_ROUTES,
-    WEBSOCKET,
     HostKind,
-    LicenseMiddleware,
     NoMachineInfo,
     Refusal,
     Refused,
     machine_info,
 )
-from polygent_issuer.sandbox.auth import User, sign_in, sign_out, site_of, user_of
-from polygent_issuer.sandbox.pages import Endpoint, render
-from polygent_issuer.sandbox.simulated_server import SimulatedServer
+from polygent_issuer.sandbox.simulated_server import Attempt, SimulatedServer
 from polygent_issuer.verifier.tables import ENTERPRISE_FEATURES, FEATURES
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+MOST_SESSIONS: Final = 1_000
+"""The largest number of sessions; the oldest is dropped first."""
+
+
+class User(StrEnum):
+    """One user of each role. Admins upload licenses; members use the product."""
+
+    ADMIN = "admin"
+    MEMBER = "member"
+
+
+@dataclass(eq=False, kw_only=True, slots=True)
+class Session:
+    """A signed-in device.
+
+    Attributes:
+        since: the server's time of the sign-in, UTC.
+        attempt: the result of an upload on a page, for the next page.
+    """
+
+    user: User
+    since: datetime
+    attempt: Attempt | None = None
+
+
+def site_of(request: HTTPConnection) -> SimulatedServer:
+    """Return the simulated server."""
+    return request.app.state.site  # type: ignore[no-any-return]
+
+
+def session_of(request: HTTPConnection) -> Session | None:
+    """Return the session of a request; None if it is not signed in."""
+    return _sessions(request).get(request.cookies.get(cookie_name(request), ""))
+
+
+def user_of(request: HTTPConnection) -> User | None:
+    """Return the signed-in user of a request, or None."""
+    session = session_of(request)
+    return None if session is None else session.user
+
+
+def devices(request: HTTPConnection) -> list[Session]:
+    """Return the sessions of the user of a request, the oldest first."""
+    user = user_of(request)
+    return [session for session in _sessions(request).values() if session.user is user]
+
+
+def sign_in(request: HTTPConnection, response: Response, user: User) -> None:
+    """Start a session; depending on the license, the user's other sessions end.
+
+    If there are `MOST_SESSIONS` already, the oldest ends. Scripts and other sites cannot read the
+    cookie.
+    """
+    site, sessions = site_of(request), _sessions(request)
+    others = [token for token, each in sessions.items() if each.user is user]
+    for token in site.license.sessions_to_revoke(others, site.now()):
+        del sessions[token]
+    if len(sessions) >= MOST_SESSIONS:
+        del sessions[next(iter(sessions))]
+    token = secrets.token_urlsafe(32)
+    sessions[token] = Session(user=user, since=site.now())
+    response.set_cookie(cookie_name(request), token, httponly=True, samesite="strict")
+
+
+def sign_out(request: HTTPConnection, response: Response) -> None:
+    """End a session."""
+    _sessions(request).pop(request.cookies.get(cookie_name(request), ""), None)
+    response.delete_cookie(cookie_name(request))
+
+
+def _sessions(request: HTTPConnection) -> dict[str, Session]:
+    """Return the sessions by the token in their cookie."""
+    return request.app.state.sessions  # type: ignore[no-any-return]
+
+
+def cookie_name(request: HTTPConnection, what: str = "") -> str:
+    """Return a cookie name for this port, since browsers share cookies between ports."""
+    return f"polygent_sandbox{what}_{request.scope['server'][1]}"
+
 
 API: Final = "/api/"
 """The prefix of every path here."""
 
-ANSWERS: Final = "/sandbox"
-"""The path of the page of API responses."""
-
 FEATURE_PATHS: Final = {f"{API}{name}": name for name in (*FEATURES, *ENTERPRISE_FEATURES)}
 """One endpoint for each feature of the catalogue."""
 
-METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", WEBSOCKET)
-"""The methods of requests on the page."""
-
-_AGENTS: Final = {
+AGENTS: Final = {
     "/api/agents/session": HostKind.SESSION,
     "/api/agents/deploy": HostKind.DEPLOY,
 }
-_ADD_USER: Final = ("POST", "/api/users")
-_ACTIVATE_USER: Final = ("POST", "/api/users/activate")
-_GENERAL: Final = (("GET", "/api/projects"), _ADD_USER, _ACTIVATE_USER, *DEFAULT_ROUTES)
-"""One route of each kind."""
-
 _HOST_NAME: Final = 253
-_LONGEST: Final = 300
 _NO_HOST: Final = Refusal(
     status=400,
     code="bad_request",
     message="the name of the agent's host is missing",
     hint="add ?host=NAME to the address",
 )
-_PROBE_HOST: Final = "\0the probe's own"
 
 
 def error(status: int, code: str, message: str, hint: str | None = None) -> JSONResponse:
@@ -189,148 +252,6 @@ def _agents(kind: HostKind) -> Callable[[WebSocket], Awaitable[None]]:
     return connected
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
-    """The response to a request; for a refusal with its code, message and body.
-
-    Attributes:
-        method: the HTTP method, or `WEBSOCKET` for an agent.
-        status: the HTTP status; 101 for an accepted agent.
-        closed: for a refused agent, the close code and reason that it gets instead from a server
-            that cannot deny the handshake of a websocket.
-    """
-
-    method: str
-    path: str
-    status: int
-    code: str | None = None
-    message: str | None = None
-    body: str | None = None
-    closed: str | None = None
-
-    @property
-    def feature(self) -> str | None:
-        """The feature that the path needs."""
-        return FEATURE_PATHS.get(self.path)
-
-    @property
-    def good(self) -> bool:
-        """True if the request is allowed."""
-        return self.code is None
-
-
-async def general(site: SimulatedServer) -> list[Answer]:
-    """Return the response of one route of each kind."""
-    return [await answer(site, method, path) for method, path in _GENERAL]
-
-
-async def features(site: SimulatedServer) -> list[Answer]:
-    """Return the response of the route of each feature."""
-    return [await answer(site, "GET", path) for path in FEATURE_PATHS]
-
-
-async def answer(
-    site: SimulatedServer, method: str, path: str, *, feature: str | None = None
-) -> Answer:
-    """Return the response to a signed-in admin, as far as the license decides it.
-
-    Args:
-        site: the simulated server.
-        method: one of `METHODS`.
-        path: decoded, as in ASGI.
-        feature: a feature that the endpoint itself checks.
-    """
-    host = [(b"host", site.host.encode("latin-1", "replace"))]
-    scope: dict[str, Any] = {"type": "http", "method": method, "path": path, "headers": host}
-    if method == WEBSOCKET:
-        scope |= {"type": "websocket", "extensions": {"websocket.http.response": {}}}
-    sent = await _sent(site, scope, method, feature)
-    if sent[0]["type"] == "websocket.accept":
-        return Answer(method=method, path=path, status=101)
-    body = json.loads(sent[1]["body"])
-    error: dict[str, Any] = body.get("error", {})
-    closed = None
-    if method == WEBSOCKET:
-        *_, close = await _sent(site, {**scope, "extensions": {}}, method, feature)
-        closed = f"{close['code']} {close['reason']}"
-    return Answer(
-        method=method,
-        path=path,
-        status=sent[0]["status"],
-        code=error.get("code"),
-        message=error.get("message"),
-        body=json.dumps(body, indent=2, ensure_ascii=False) if error else None,
-        closed=closed,
-    )
-
-
-async def _sent(
-    site: SimulatedServer, scope: Scope, method: str, feature: str | None
-) -> list[Message]:
-    """Return what the real middleware sends for a request."""
-    sent: list[Message] = []
-
-    async def beyond(scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = _refused_beyond(site, method, scope["path"], feature)
-        if refusal is not None:
-            raise Refused(refusal)
-        if method == WEBSOCKET:
-            await send({"type": "websocket.accept"})
-        else:
-            await Response(b"{}")(scope, receive, send)
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    async def receive() -> Message:
-        return {"type": "websocket.connect"}
-
-    app = LicenseMiddleware(beyond, license=site.license, now=site.now, features=FEATURE_PATHS)
-    await app(scope, receive, send)
-    return sent
-
-
-def _refused_beyond(
-    site: SimulatedServer, method: str, path: str, feature: str | None
-) -> Refusal | None:
-    """Return the refusal of the endpoint itself: for a feature, a user or a host."""
-    now = site.now()
-    if feature is not None and (refusal := site.license.feature(feature, now)):
-        return refusal
-    if (method, path) == _ADD_USER:
-        return site.license.may_add_user(site.users, now)
-    if (method, path) == _ACTIVATE_USER:
-        return site.license.may_activate_user(site.users, now)
-    if method == WEBSOCKET and path in _AGENTS:
-        made = site.license.connect(_AGENTS[path], _PROBE_HOST, now, request_host=site.host)
-        if isinstance(made, Refusal):
-            return made
-        site.license.hosts.disconnect(made)
-    return None
-
-
-async def _answers(request: Request) -> Response:
-    site, query = site_of(request), request.query_params
-    return render(
-        request,
-        "answers.html",
-        general=await general(site),
-        features=await features(site),
-        methods=METHODS,
-        asked=await _asked(site, query),
-        asked_feature=query.get("feature"),
-    )
-
-
-async def _asked(site: SimulatedServer, query: QueryParams) -> Answer | None:
-    """Return the response to the request in the form, if there is one."""
-    method, path = query.get("method", "GET"), query.get("path", "")[:_LONGEST]
-    if not path or method not in METHODS:
-        return None
-    feature = query.get("feature", "")[:_LONGEST]
-    return await answer(site, method, "/" + path.lstrip("/"), feature=feature or None)
-
-
 ROUTES: Final = (
     Route("/api/sign-in", _sign_in, methods=["POST"]),
     Route("/api/sign-out", _signed_in(_sign_out), methods=["POST"]),
@@ -344,7 +265,6 @@ ROUTES: Final = (
     Route("/api/users/activate", _signed_in(_activate_user, admin=True), methods=["POST"]),
     Route("/api/features", _signed_in(_features)),
     *(Route(at, _signed_in(_constant({"feature": name}))) for at, name in FEATURE_PATHS.items()),
-    *(WebSocketRoute(path, _agents(kind)) for path, kind in _AGENTS.items()),
-    Route(ANSWERS, _answers, methods=["GET"]),
+    *(WebSocketRoute(path, _agents(kind)) for path, kind in AGENTS.items()),
 )
-"""All endpoints, and the page."""
+"""All endpoints."""

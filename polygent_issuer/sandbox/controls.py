@@ -1,20 +1,46 @@
-"""The control strip, which simulates events on a customer's server."""
+"""The parts that a product lacks: the control strip, and the page with the response to a request.
 
+The strip simulates events on a customer's server. The page calls the real middleware, but changes
+nothing.
+"""
+
+import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
 
-from polygent_issuer.enforcement import HostKind, Refusal, State
-from polygent_issuer.sandbox.api import ANSWERS
-from polygent_issuer.sandbox.auth import site_of
-from polygent_issuer.sandbox.pages import PAGES, Endpoint, form_of, to
+from polygent_issuer.enforcement import (
+    DEFAULT_ROUTES,
+    WEBSOCKET,
+    HostKind,
+    LicenseMiddleware,
+    Refusal,
+    Refused,
+    State,
+)
+from polygent_issuer.sandbox.api import AGENTS, FEATURE_PATHS, Endpoint, site_of
+from polygent_issuer.sandbox.pages import PAGES, form_of, render, to
 from polygent_issuer.sandbox.simulated_server import MOST, SimulatedServer, another_fingerprint
 
+ANSWERS: Final = "/sandbox"
+"""The path of the page of API responses."""
+
+METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", WEBSOCKET)
+"""The methods of requests on the page."""
+
+_ADD_USER: Final = ("POST", "/api/users")
+_ACTIVATE_USER: Final = ("POST", "/api/users/activate")
+_GENERAL: Final = (("GET", "/api/projects"), _ADD_USER, _ACTIVATE_USER, *DEFAULT_ROUTES)
+"""One route of each kind."""
+
+_PROBE_HOST: Final = "\0the probe's own"
 _DAY: Final = timedelta(days=1)
 _STEPS: Final = {"plus-1": _DAY, "minus-1": -_DAY}
 _BEFORE: Final = {"expiry": 0, "before-1": 1, "before-7": 7, "before-14": 14, "before-30": 30}
@@ -155,6 +181,148 @@ def _back(request: Request, form: FormData, notice: str | None) -> Response:
     return to(page if page.partition("?")[0] in _BACK else ANSWERS)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """The response to a request; for a refusal with its code, message and body.
+
+    Attributes:
+        method: the HTTP method, or `WEBSOCKET` for an agent.
+        status: the HTTP status; 101 for an accepted agent.
+        closed: for a refused agent, the close code and reason that it gets instead from a server
+            that cannot deny the handshake of a websocket.
+    """
+
+    method: str
+    path: str
+    status: int
+    code: str | None = None
+    message: str | None = None
+    body: str | None = None
+    closed: str | None = None
+
+    @property
+    def feature(self) -> str | None:
+        """The feature that the path needs."""
+        return FEATURE_PATHS.get(self.path)
+
+    @property
+    def good(self) -> bool:
+        """True if the request is allowed."""
+        return self.code is None
+
+
+async def general(site: SimulatedServer) -> list[Answer]:
+    """Return the response of one route of each kind."""
+    return [await answer(site, method, path) for method, path in _GENERAL]
+
+
+async def features(site: SimulatedServer) -> list[Answer]:
+    """Return the response of the route of each feature."""
+    return [await answer(site, "GET", path) for path in FEATURE_PATHS]
+
+
+async def answer(
+    site: SimulatedServer, method: str, path: str, *, feature: str | None = None
+) -> Answer:
+    """Return the response to a signed-in admin, as far as the license decides it.
+
+    Args:
+        site: the simulated server.
+        method: one of `METHODS`.
+        path: decoded, as in ASGI.
+        feature: a feature that the endpoint itself checks.
+    """
+    host = [(b"host", site.host.encode("latin-1", "replace"))]
+    scope: dict[str, Any] = {"type": "http", "method": method, "path": path, "headers": host}
+    if method == WEBSOCKET:
+        scope |= {"type": "websocket", "extensions": {"websocket.http.response": {}}}
+    sent = await _sent(site, scope, method, feature)
+    if sent[0]["type"] == "websocket.accept":
+        return Answer(method=method, path=path, status=101)
+    body = json.loads(sent[1]["body"])
+    error: dict[str, Any] = body.get("error", {})
+    closed = None
+    if method == WEBSOCKET:
+        *_, close = await _sent(site, {**scope, "extensions": {}}, method, feature)
+        closed = f"{close['code']} {close['reason']}"
+    return Answer(
+        method=method,
+        path=path,
+        status=sent[0]["status"],
+        code=error.get("code"),
+        message=error.get("message"),
+        body=json.dumps(body, indent=2, ensure_ascii=False) if error else None,
+        closed=closed,
+    )
+
+
+async def _sent(
+    site: SimulatedServer, scope: Scope, method: str, feature: str | None
+) -> list[Message]:
+    """Return what the real middleware sends for a request."""
+    sent: list[Message] = []
+
+    async def beyond(scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = _refused_beyond(site, method, scope["path"], feature)
+        if refusal is not None:
+            raise Refused(refusal)
+        if method == WEBSOCKET:
+            await send({"type": "websocket.accept"})
+        else:
+            await Response(b"{}")(scope, receive, send)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    app = LicenseMiddleware(beyond, license=site.license, now=site.now, features=FEATURE_PATHS)
+    await app(scope, receive, send)
+    return sent
+
+
+def _refused_beyond(
+    site: SimulatedServer, method: str, path: str, feature: str | None
+) -> Refusal | None:
+    """Return the refusal of the endpoint itself: for a feature, a user or a host."""
+    now = site.now()
+    if feature is not None and (refusal := site.license.feature(feature, now)):
+        return refusal
+    if (method, path) == _ADD_USER:
+        return site.license.may_add_user(site.users, now)
+    if (method, path) == _ACTIVATE_USER:
+        return site.license.may_activate_user(site.users, now)
+    if method == WEBSOCKET and path in AGENTS:
+        made = site.license.connect(AGENTS[path], _PROBE_HOST, now, request_host=site.host)
+        if isinstance(made, Refusal):
+            return made
+        site.license.hosts.disconnect(made)
+    return None
+
+
+async def _answers(request: Request) -> Response:
+    site, query = site_of(request), request.query_params
+    return render(
+        request,
+        "answers.html",
+        general=await general(site),
+        features=await features(site),
+        methods=METHODS,
+        asked=await _asked(site, query),
+        asked_feature=query.get("feature"),
+    )
+
+
+async def _asked(site: SimulatedServer, query: QueryParams) -> Answer | None:
+    """Return the response to the request in the form, if there is one."""
+    method, path = query.get("method", "GET"), query.get("path", "")[:_LONGEST]
+    if not path or method not in METHODS:
+        return None
+    feature = query.get("feature", "")[:_LONGEST]
+    return await answer(site, method, "/" + path.lstrip("/"), feature=feature or None)
+
+
 _BACK: Final = {*PAGES, ANSWERS}
 _CONTROLS: Final[dict[str, Control]] = {
     "clock": _clock,
@@ -172,5 +340,6 @@ ROUTES: Final[tuple[Any, ...]] = (
         for name, each in _CONTROLS.items()
     ),
     Route(f"{ANSWERS}/address", _address, methods=["POST"]),
+    Route(ANSWERS, _answers, methods=["GET"]),
 )
-"""All controls."""
+"""All controls, and the page of API responses."""

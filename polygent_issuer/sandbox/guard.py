@@ -21,8 +21,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from polygent_issuer.sandbox.api import API, error
-from polygent_issuer.sandbox.auth import cookie_name
+from polygent_issuer.sandbox.api import API, cookie_name, error
 from polygent_issuer.sandbox.pages import STYLE, no_access
 
 MOST_BODY: Final = 64 * 1024

@@ -5,7 +5,7 @@ and control back in their places. Without it, the browser only brings that eleme
 """
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -22,7 +22,8 @@ from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from polygent_issuer.enforcement import HostKind, State
-from polygent_issuer.sandbox.auth import (
+from polygent_issuer.sandbox.api import (
+    Endpoint,
     User,
     devices,
     session_of,
@@ -61,8 +62,6 @@ PAGES: Final = frozenset(
     }
 )
 """The paths of all pages of the product."""
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 _FIELDS: Final = 5
 _TOO_LARGE: Final = 413

@@ -23,8 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from polygent_issuer.enforcement import LicenseMiddleware, StoreFailed
 from polygent_issuer.errors import OutputProblem
 from polygent_issuer.sandbox import api, controls, pages
-from polygent_issuer.sandbox.api import API, error
-from polygent_issuer.sandbox.auth import site_of, user_of
+from polygent_issuer.sandbox.api import API, error, site_of, user_of
 from polygent_issuer.sandbox.guard import Access, Guard
 from polygent_issuer.sandbox.pages import render, to_locked
 from polygent_issuer.sandbox.simulated_server import SimulatedServer

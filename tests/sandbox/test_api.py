@@ -1,6 +1,5 @@
-"""The endpoints under `/api/`, and the page of their responses."""
+"""Sign-in, and the endpoints under `/api/`."""
 
-import asyncio
 import json
 from contextlib import ExitStack
 from urllib.parse import unquote
@@ -12,10 +11,9 @@ from starlette.testclient import TestClient, WebSocketDenialResponse
 from support.asgi import http_scope, status
 from support.sandboxes import HOST, MACHINE, Sandbox
 
-from polygent_issuer.enforcement import WEBSOCKET, HostKind
+from polygent_issuer.enforcement import HostKind
 from polygent_issuer.machine_info.document import parse
-from polygent_issuer.sandbox import api, auth
-from polygent_issuer.sandbox.api import Answer
+from polygent_issuer.sandbox import api
 from polygent_issuer.sandbox.guard import Access
 from polygent_issuer.sandbox.server import application
 
@@ -186,7 +184,7 @@ def test_a_new_sign_in_ends_the_other_sessions(licensed: Sandbox) -> None:
 
 def test_sessions_are_bounded(licensed: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """With `multiple-active-sessions` the oldest session ends at the limit."""
-    monkeypatch.setattr(auth, "MOST_SESSIONS", 3)
+    monkeypatch.setattr(api, "MOST_SESSIONS", 3)
     client = licensed.client
     several = licensed.issuer.file(
         2, iat=int(licensed.at.timestamp()), features=("multiple-active-sessions",)
@@ -253,68 +251,3 @@ def test_the_status_is_json(licensed: Sandbox) -> None:
     assert status["state"] == "active"
     assert status["users"] == {"active": 3, "limit": 25}
     assert status["sessionHosts"] == {"connected": 1, "cap": 2}
-
-
-def answer(sandbox: Sandbox, method: str, path: str, feature: str | None = None) -> Answer:
-    """Return the response on the page."""
-    return asyncio.run(api.answer(sandbox.site, method, path, feature=feature))
-
-
-def test_the_page_matches_the_api(licensed: Sandbox) -> None:
-    """Each route that changes nothing responds as shown on the page."""
-    for step in ("plus-1", "expiry", "minus-1"):
-        general = asyncio.run(api.general(licensed.site))
-        features = asyncio.run(api.features(licensed.site))
-        for each in (*general, *features):
-            if each.method == "GET":
-                sent = licensed.client.get(each.path)
-                assert sent.status_code == each.status, each
-                assert sent.json().get("error", {}).get("code") == each.code
-        licensed.move("clock", do=step)
-
-
-def test_trying_a_request_changes_nothing(licensed: Sandbox) -> None:
-    """Users and hosts are not changed, although both limits are checked."""
-    licensed.site.users = 25
-    licensed.site.connect(HostKind.DEPLOY)
-    assert answer(licensed, "POST", "/api/users").code == "user_limit"
-    deploy = answer(licensed, WEBSOCKET, "/api/agents/deploy")
-    assert (deploy.status, deploy.code) == (503, "host_limit")
-    assert deploy.closed == "1008 host_limit: concurrent host limit reached"
-    session = answer(licensed, WEBSOCKET, "/api/agents/session")
-    assert (session.status, session.good) == (101, True)
-    assert licensed.site.users == 25
-    assert licensed.site.license.hosts.connected(HostKind.DEPLOY) == 1
-    assert licensed.site.license.hosts.connected(HostKind.SESSION) == 0
-
-
-@pytest.mark.parametrize("path", ["/api/planner", "api/planner/x", "//API/planner"])
-def test_any_path_can_be_tried(licensed: Sandbox, path: str) -> None:
-    """The form accepts a path in any spelling."""
-    page = licensed.client.get("/sandbox", params={"path": path, "method": "GET"}).text
-    assert page.count("feature_missing") == 15, "14 of the table, and the one that was asked"
-
-
-def test_any_feature_can_be_tried(licensed: Sandbox) -> None:
-    """The response is that of an endpoint which requires the feature."""
-    query = {"path": "/api/x", "method": "GET", "feature": "planner"}
-    page = licensed.client.get("/sandbox", params=query).text
-    assert "&#34;feature&#34;: &#34;planner&#34;" in page
-    sent = answer(licensed, "GET", "/api/x", feature="planner").body
-    assert sent is not None
-    assert json.loads(sent) == licensed.client.get("/api/planner").json()
-    assert answer(licensed, "GET", "/api/x", feature="insights").good
-
-
-def test_an_unknown_method_is_ignored(licensed: Sandbox) -> None:
-    """Without a valid method and path the page has no response."""
-    page = licensed.client.get("/sandbox", params={"path": "/api/planner", "method": "BREW"}).text
-    assert page.count("feature_missing") == 14
-
-
-@pytest.mark.parametrize("method", api.METHODS)
-def test_any_method_can_be_tried(licensed: Sandbox, method: str) -> None:
-    """A route is exempt from the license only with its own method."""
-    licensed.move("clock", do="expiry")
-    exempt = answer(licensed, method, "/api/license").good
-    assert exempt == (method in ("GET", "POST"))
