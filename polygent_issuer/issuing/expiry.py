@@ -1,24 +1,29 @@
-"""Expiry of a license: from the option, else from the recorded term (FORMAT §6).
+"""Expiry of a license, and the licenses that are due to be renewed or sent.
 
-A license usually replaces one. If it replaces several, the term counts from the last expiry, so
-that no day is lost, and the recorded term is used only if all have the same.
+The expiry comes from the option, else from the recorded term (FORMAT §6). A license usually
+replaces one. If it replaces several, the term counts from the last expiry, so that no day is lost,
+and the recorded term is used only if all have the same.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import Final
 
 from polygent_issuer.errors import InvalidTerms, MissingInput
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.proposal import Action
-from polygent_issuer.registry import LicenseRecord, Reading, customers, licenses
+from polygent_issuer.registry import LicenseRecord, LicenseStatus, Reading, customers, licenses
 from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.terms import dates
 from polygent_issuer.terms.dates import Term, term_end
 from polygent_issuer.terms.parsing import Changes, Plan, parse_term
 
+NEAR: Final = timedelta(days=2)
+"""How long before its upload deadline a license has to be sent."""
 Due = tuple[LicenseRecord, str | None]
 """A due license, and its renewal command if `renew CUSTOMER` alone does not renew it."""
 
@@ -203,6 +208,37 @@ def due(db: Reading, settings: Settings, *, now: datetime, until: datetime) -> I
             and renewable_in_batch(licenses.current(db, owner), settings, now, until=until)
         )
         yield record, None if by_customer else renew_command(record, settings)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnsentLicense:
+    """A license that is not marked as sent; a server accepts its file until `upload_before`."""
+
+    record: LicenseRecord
+    upload_before: datetime
+    is_late: bool
+
+
+def unsent(db: Reading, settings: Settings, now: datetime) -> Iterator[UnsentLicense]:
+    """Yield the licenses that have to be sent, the earliest upload deadline first.
+
+    They are current, run, and are not marked as sent; their deadline is near or over. Archived
+    customers are left out.
+    """
+    window = settings.upload_window_or_assumed
+    try:
+        issued_by = now + NEAR - window
+    except OverflowError:  # a window of thousands of years
+        return
+    records = licenses.select(
+        db, status=LicenseStatus.CURRENT, unsent=True, issued_by=issued_by, archived=False
+    )
+    for record in sorted(records, key=lambda record: (record.issued_at, record.id)):
+        if record.expires_at > now:
+            upload_before = dates.upload_deadline(record.issued_at, window)
+            yield UnsentLicense(
+                record=record, upload_before=upload_before, is_late=now > upload_before
+            )
 
 
 def renew_command(record: LicenseRecord, settings: Settings) -> str:

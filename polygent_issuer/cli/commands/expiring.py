@@ -17,7 +17,6 @@ from polygent_issuer.errors import ExitCode, UsageProblem
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import expiry
-from polygent_issuer.issuing.unsent import UnsentLicense, unsent
 from polygent_issuer.registry import Customer, LicenseRecord, Reading, customers
 from polygent_issuer.registry.holds import on_hold
 from polygent_issuer.terms import dates
@@ -71,7 +70,7 @@ def expiring(
     with invocation.registry.reading(checked=False) as db:
         due = tuple(expiry.due(db, settings, now=now, until=until))
         records = [record for record, _ in due]
-        to_send = tuple(unsent(db, settings, now))
+        to_send = tuple(expiry.unsent(db, settings, now))
         measured = b"" if prometheus is None else expiring_metrics(db, records, to_send, now)
         held_ids = sorted({record.customer_id for record in records if on_hold(record, now)})
         held = [customers.by_id(db, each) for each in held_ids]
@@ -144,7 +143,7 @@ def _events(
     return b"".join(calendar(events, alarms=dates.ALERT_DAYS, now=now))
 
 
-def _unsent_item(license_: UnsentLicense) -> dict[str, Any]:
+def _unsent_item(license_: expiry.UnsentLicense) -> dict[str, Any]:
     return {
         "id": license_.record.id,
         "customer": license_.record.customer_slug,
@@ -154,7 +153,7 @@ def _unsent_item(license_: UnsentLicense) -> dict[str, Any]:
     }
 
 
-def _unsent_blocks(to_send: Sequence[UnsentLicense]) -> Iterator[Block]:
+def _unsent_blocks(to_send: Sequence[expiry.UnsentLicense]) -> Iterator[Block]:
     """Yield the licenses that have to be sent, and the commands for them."""
     if not to_send:
         return

@@ -21,7 +21,7 @@ from polygent_issuer.terms import dates
 from polygent_issuer.text import escape
 
 if TYPE_CHECKING:
-    from polygent_issuer.issuing.unsent import UnsentLicense
+    from polygent_issuer.issuing.expiry import UnsentLicense
     from polygent_issuer.registry import LicenseRecord
 
 MONTHS = 12
