@@ -22,7 +22,7 @@ from polygent_issuer import files
 from polygent_issuer.batch.outcomes import Done, Outcome
 from polygent_issuer.errors import OutputExists, OutputProblem, UnreadableInput
 from polygent_issuer.issuing import outbox_delivery
-from polygent_issuer.issuing.signing import Destination
+from polygent_issuer.issuing.outbox_delivery import Destination
 from polygent_issuer.registry import Actor, Reading, Registry, Writing, change, licenses, outbox
 from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.terms import dates

@@ -45,8 +45,9 @@ from polygent_issuer.batch.preview import REVIEW, digest, shortened
 from polygent_issuer.errors import HomeProblem, IssuerError, OutputProblem, RegistryChanged
 from polygent_issuer.findings import Finding, require
 from polygent_issuer.issuing import outbox_delivery
+from polygent_issuer.issuing.outbox_delivery import Destination
 from polygent_issuer.issuing.proposal import Proposal
-from polygent_issuer.issuing.signing import Destination, Issued, delivery_failed, record_issue, sign
+from polygent_issuer.issuing.signing import Issued, delivery_failed, record_issue, sign
 from polygent_issuer.keys.signer import Signer, at_once
 from polygent_issuer.registry import (
     Actor,

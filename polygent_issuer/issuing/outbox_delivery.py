@@ -1,17 +1,18 @@
-"""Delivery of the files in the outbox, whose delivery a crash or a full disk prevented."""
+"""Places for license files, and delivery of those that a crash or a full disk prevented."""
 
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from stat import S_ISREG
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from polygent_issuer import files
-from polygent_issuer.errors import IssuerError, OutputProblem
+from polygent_issuer.errors import IssuerError, OutputProblem, UsageProblem
 from polygent_issuer.files import disk
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import (
@@ -26,8 +27,84 @@ from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.registry.outbox import OutboxRow
 from polygent_issuer.text import escape
 
+if TYPE_CHECKING:
+    from polygent_issuer.issuing.proposal import Proposal
+
 _NAMED: Final = 50
 """Licenses that a warning names individually; `doctor` names all."""
+_ELSEWHERE: Final = "choose another place with --output"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Destination:
+    """A place for license files: a folder, or stdout by `write`.
+
+    `name` is the name of a single file; by default each license has its own.
+    """
+
+    folder: Path | None
+    name: str | None = None
+    write: Callable[[bytes], None] | None = None
+
+    def target(self, proposal: "Proposal") -> Path | None:
+        """Return the path for a license's file; `None` for stdout."""
+        return None if self.folder is None else self.folder / (self.name or proposal.file_name)
+
+    def check(self, proposals: "tuple[Proposal, ...]") -> None:
+        """Check before signing that the files can be delivered.
+
+        Raises:
+            UsageProblem: (`usage`) one name for several licenses.
+            OutputExists, OutputProblem: as `files.require_folder` and `files.require_free`.
+        """
+        if len(proposals) > 1 and (self.name is not None or self.folder is None):
+            raise UsageProblem(
+                f"{len(proposals)} licenses cannot be written to one file",
+                hint="give a folder with --output FOLDER",
+            )
+        if self.folder is None:
+            return
+        files.require_folder(self.folder, _ELSEWHERE)
+        for proposal in proposals:
+            self.free_target(proposal)
+
+    def free_target(self, proposal: "Proposal") -> Path | None:
+        """Return `target` after a check with `files.require_free`."""
+        target = self.target(proposal)
+        if target is not None:
+            files.require_free(target, _ELSEWHERE)
+        return target
+
+
+def choose_destination(
+    option: str | None, default: Path | None, write: Callable[[bytes], None]
+) -> Destination:
+    """Return the destination of `--output`, else of the settings, else the current folder.
+
+    `-` is stdout. An existing folder, or a path with a trailing slash, is a folder; any other path
+    is a file. A path that cannot be a file is `output_failed`.
+    """
+    if option == "-":
+        return Destination(folder=None, write=write)
+    if option is None and default is not None:
+        return Destination(folder=default)
+    if option == "":
+        raise OutputProblem("--output is empty", hint="give a path, or leave out --output")
+    try:
+        path = Path(option or ".").expanduser().absolute()
+        str(path).encode()  # the registry keeps it as text
+    except FileNotFoundError:
+        raise OutputProblem(
+            "the current folder no longer exists",
+            hint="change to another folder, or name one with --output",
+        ) from None
+    except (RuntimeError, UnicodeEncodeError):
+        raise OutputProblem(
+            f"not a valid path for a file: {escape(ascii(option))}", hint=_ELSEWHERE
+        ) from None
+    if option is None or disk.is_folder(path) or option.endswith(("/", os.sep)):
+        return Destination(folder=path)
+    return Destination(folder=path.parent, name=path.name)
 
 
 def undelivered_warnings(registry: Registry, home: str | None = None) -> tuple[str, ...]:

@@ -1,28 +1,35 @@
-"""Sign, verify, record and deliver license files, all or nothing, as `registry.change` does."""
+"""Sign license files and seals of the journal, as `registry.change` does.
+
+License files are signed, verified, recorded and delivered, all or nothing. A seal is a signature of
+the journal's head (FORMAT §7).
+"""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from polygent_issuer import files
-from polygent_issuer.errors import KeyUnavailable, OutputProblem, UsageProblem
-from polygent_issuer.files import disk
+from polygent_issuer.errors import KeyUnavailable, OutputProblem
 from polygent_issuer.findings import Consent, require
 from polygent_issuer.hints import Hint, join, run
 from polygent_issuer.issuing import outbox_delivery
+from polygent_issuer.issuing.outbox_delivery import Destination
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal, verifier_of
 from polygent_issuer.keys.rotation import label_words, signing_command
 from polygent_issuer.keys.signer import Signer, sign_many
 from polygent_issuer.keys.signing import require_usable
 from polygent_issuer.registry import (
+    Actor,
     Customer,
     Document,
     KeyRecord,
     Machine,
     Reading,
+    Registry,
     Writing,
     change,
     customers,
@@ -30,86 +37,13 @@ from polygent_issuer.registry import (
     licenses,
     machines,
     outbox,
+    seals,
 )
 from polygent_issuer.registry.change import Decided
+from polygent_issuer.registry.seals import Due, Seal
 from polygent_issuer.terms import dates
-from polygent_issuer.text import escape
 from polygent_issuer.verifier import jws
 from polygent_issuer.verifier.errors import LicenseError
-
-_ELSEWHERE: Final = "choose another place with --output"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Destination:
-    """A place for license files: a folder, or stdout by `write`.
-
-    `name` is the name of a single file; by default each license has its own.
-    """
-
-    folder: Path | None
-    name: str | None = None
-    write: Callable[[bytes], None] | None = None
-
-    def target(self, proposal: Proposal) -> Path | None:
-        """Return the path for a license's file; `None` for stdout."""
-        return None if self.folder is None else self.folder / (self.name or proposal.file_name)
-
-    def check(self, proposals: tuple[Proposal, ...]) -> None:
-        """Check before signing that the files can be delivered.
-
-        Raises:
-            UsageProblem: (`usage`) one name for several licenses.
-            OutputExists, OutputProblem: as `files.require_folder` and `files.require_free`.
-        """
-        if len(proposals) > 1 and (self.name is not None or self.folder is None):
-            raise UsageProblem(
-                f"{len(proposals)} licenses cannot be written to one file",
-                hint="give a folder with --output FOLDER",
-            )
-        if self.folder is None:
-            return
-        files.require_folder(self.folder, _ELSEWHERE)
-        for proposal in proposals:
-            self.free_target(proposal)
-
-    def free_target(self, proposal: Proposal) -> Path | None:
-        """Return `target` after a check with `files.require_free`."""
-        target = self.target(proposal)
-        if target is not None:
-            files.require_free(target, _ELSEWHERE)
-        return target
-
-
-def choose_destination(
-    option: str | None, default: Path | None, write: Callable[[bytes], None]
-) -> Destination:
-    """Return the destination of `--output`, else of the settings, else the current folder.
-
-    `-` is stdout. An existing folder, or a path with a trailing slash, is a folder; any other path
-    is a file. A path that cannot be a file is `output_failed`.
-    """
-    if option == "-":
-        return Destination(folder=None, write=write)
-    if option is None and default is not None:
-        return Destination(folder=default)
-    if option == "":
-        raise OutputProblem("--output is empty", hint="give a path, or leave out --output")
-    try:
-        path = Path(option or ".").expanduser().absolute()
-        str(path).encode()  # the registry keeps it as text
-    except FileNotFoundError:
-        raise OutputProblem(
-            "the current folder no longer exists",
-            hint="change to another folder, or name one with --output",
-        ) from None
-    except (RuntimeError, UnicodeEncodeError):
-        raise OutputProblem(
-            f"not a valid path for a file: {escape(ascii(option))}", hint=_ELSEWHERE
-        ) from None
-    if option is None or disk.is_folder(path) or option.endswith(("/", os.sep)):
-        return Destination(folder=path)
-    return Destination(folder=path.parent, name=path.name)
 
 
 def choose_key(db: Reading, name: str | None) -> KeyRecord:
@@ -389,3 +323,76 @@ def delivery_failed(problems: Mapping[str, OutputProblem]) -> OutputProblem:
         f"{issued} could not be delivered: {reasons}",
         hint=Hint("export it: " if len(problems) == 1 else "export them: ", exports),
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SignedSeal:
+    """A new seal; `is_late` as in `seals.Due`."""
+
+    seal: Seal
+    token: str
+    is_late: bool
+
+
+def seal_journal(
+    registry: Registry,
+    kid: str,
+    signer: Callable[[], Signer],
+    *,
+    now: datetime,
+    actor: Actor,
+    judge: Callable[[Reading], None] = lambda _: None,
+) -> SignedSeal | None:
+    """Seal the journal with a key; None if the whole journal is sealed.
+
+    Args:
+        registry: with a pinned key `kid`.
+        kid: the key.
+        signer: returns its signer; called outside any transaction, only if there is something to
+            seal.
+        now, actor: of the command.
+        judge: raises an error if the journal must not be sealed.
+
+    Raises:
+        RegistryDamaged: (`registry_damaged`) a present seal fails a check.
+        RegistryChanged: (`registry_changed`) the registry was replaced meanwhile.
+        KeyUnavailable: (`signature_refused`) the signature does not verify, and is discarded.
+    """
+
+    def decide(db: Reading) -> Due | None:
+        judge(db)
+        return seals.due(db, kid, now=now)
+
+    ahead = seals.QUERIES
+    decided = change.decide(registry, decide, now=now, actor=actor, ahead=ahead)
+    due = decided.decision
+    if due is None:
+        return None
+    token = sign_seal(due.seal, signer())
+    # Rows that other commands wrote meanwhile do not matter: `keep` looks for the sealed one.
+    change.carry_out_items(
+        decided, lambda db, _: seals.keep(db, due.seal, token), ahead=seals.queries_of(kid)
+    )
+    return SignedSeal(seal=due.seal, token=token, is_late=due.is_late)
+
+
+def sign_seal(seal: Seal, signer: Signer) -> str:
+    """Return the token of a seal, verified with the signer's pinned public key.
+
+    Raises:
+        KeyUnavailable: (`signature_refused`) it does not verify, and is discarded.
+    """
+    signing_input = jws.signing_input(seal.kid, seal.to_payload(), typ=seals.TYPE)
+    token = jws.assemble(signing_input, signer.sign(signing_input)).decode().rstrip("\n")
+    try:
+        is_ours = seals.read(token, signer.public_key, registry=seal.registry) == seal
+    except ValueError:
+        is_ours = False
+    if not is_ours:
+        raise KeyUnavailable(
+            f"the signature of the key {seal.kid} does not verify with its pinned public key; it "
+            "was discarded and the journal was not sealed",
+            hint=Hint("check the key: ", run("key", "show", seal.kid)),
+            code="signature_refused",
+        )
+    return token

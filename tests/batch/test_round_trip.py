@@ -20,7 +20,7 @@ from polygent_issuer.batch.row_files import RowFile
 from polygent_issuer.batch.run import BatchRunner
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.issuing.signing import Destination
+from polygent_issuer.issuing.outbox_delivery import Destination
 from polygent_issuer.issuing.verification import LicenseFile
 from polygent_issuer.verifier import AllowedDomain, Limits
 

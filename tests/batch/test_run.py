@@ -19,7 +19,7 @@ from polygent_issuer.batch.outcomes import Decision, Done, Job, Outcome
 from polygent_issuer.errors import KeyUnavailable, OutputProblem
 from polygent_issuer.files import publication
 from polygent_issuer.findings import Consent, FindingCode
-from polygent_issuer.issuing.signing import Destination
+from polygent_issuer.issuing.outbox_delivery import Destination
 from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.registry import (
     REGISTRY_FILE,

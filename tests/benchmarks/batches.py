@@ -42,7 +42,7 @@ from polygent_issuer.batch.run import MAX_GROUP_SIZE, BatchRunner
 from polygent_issuer.cli.flows.batch.reporter import outcome_json
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.issuing.signing import Destination
+from polygent_issuer.issuing.outbox_delivery import Destination
 from polygent_issuer.keys.signer import SoftwareSigner
 from polygent_issuer.registry import (
     REGISTRY_FILE,

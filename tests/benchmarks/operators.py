@@ -25,9 +25,10 @@ from support import postgres
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.license_decision import propose_renewals
+from polygent_issuer.issuing.outbox_delivery import Destination
 from polygent_issuer.issuing.proposal import Action, Proposal
 from polygent_issuer.issuing.selection import RenewalRequest
-from polygent_issuer.issuing.signing import Destination, publish
+from polygent_issuer.issuing.signing import publish
 from polygent_issuer.registry import REGISTRY_FILE, Reading, Registry, change
 from polygent_issuer.registry.errors import Place
 from polygent_issuer.registry.row_check import customer_queries

@@ -63,7 +63,7 @@ _SEAL = """
 import statistics, sys, time
 from datetime import UTC, datetime
 from pathlib import Path
-from polygent_issuer.issuing.sealing import seal_journal
+from polygent_issuer.issuing.signing import seal_journal
 from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.registry import Actor, Registry, keys, seals
 signer = SoftwareSigner(generate_private_key())

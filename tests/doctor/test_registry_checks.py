@@ -18,7 +18,7 @@ from support.licenses import Books
 from support.registries import ACTOR, older_tables, tampering
 
 from polygent_issuer.doctor import State, examine
-from polygent_issuer.issuing.sealing import seal_journal
+from polygent_issuer.issuing.signing import seal_journal
 from polygent_issuer.registry import Registry, schema
 
 PAGE = 4096

@@ -12,7 +12,8 @@ from support.office import Office
 from support.registries import tampering, writing
 
 from polygent_issuer.issuing import outbox_delivery
-from polygent_issuer.issuing.signing import Destination, Issued
+from polygent_issuer.issuing.outbox_delivery import Destination
+from polygent_issuer.issuing.signing import Issued
 from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.registry import keys, licenses, outbox
 from polygent_issuer.registry.engine import Params

@@ -14,7 +14,7 @@ from polygent_issuer.errors import KeyUnavailable, OutputExists, OutputProblem, 
 from polygent_issuer.files import publication
 from polygent_issuer.findings import Consent, ConsentNeeded
 from polygent_issuer.issuing import outbox_delivery, signing
-from polygent_issuer.issuing.signing import Destination
+from polygent_issuer.issuing.outbox_delivery import Destination
 from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.registry import customers, licenses, outbox
 from polygent_issuer.verifier.keys import Key

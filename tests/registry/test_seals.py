@@ -13,7 +13,7 @@ import pytest
 from support.registries import ACTOR, NOW, fill, new_key, tampering, writing
 
 from polygent_issuer.errors import RegistryChanged
-from polygent_issuer.issuing.sealing import SignedSeal, seal_journal, sign_seal
+from polygent_issuer.issuing.signing import SignedSeal, seal_journal, sign_seal
 from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.registry import Registry, customers, journal_check, keys, seals
 from polygent_issuer.registry.errors import RegistryDamaged

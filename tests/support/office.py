@@ -15,9 +15,10 @@ from polygent_issuer.issuing.license_decision import (
     propose_first,
     propose_renewals,
 )
+from polygent_issuer.issuing.outbox_delivery import Destination
 from polygent_issuer.issuing.proposal import Action, Proposal
 from polygent_issuer.issuing.selection import RenewalRequest
-from polygent_issuer.issuing.signing import Destination, Issued, proposals_of, publish
+from polygent_issuer.issuing.signing import Issued, proposals_of, publish
 from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.machine_info.document import ReceivedDocument, parse
 from polygent_issuer.registry import Actor, Reading, Registry, change, keys

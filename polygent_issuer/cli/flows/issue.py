@@ -29,6 +29,7 @@ from polygent_issuer.issuing.license_decision import (
     propose_first,
     propose_renewals,
 )
+from polygent_issuer.issuing.outbox_delivery import choose_destination
 from polygent_issuer.issuing.proposal import Action, Proposal, require_order_id
 from polygent_issuer.issuing.selection import (
     RenewalRequest,
@@ -38,10 +39,11 @@ from polygent_issuer.issuing.selection import (
 )
 from polygent_issuer.issuing.signing import (
     Issued,
-    choose_destination,
+    SignedSeal,
     choose_key,
     proposals_of,
     publish,
+    seal_journal,
 )
 from polygent_issuer.keys.passphrases import Passphrase
 from polygent_issuer.keys.signer import Signer, SoftwareSigner
@@ -50,7 +52,6 @@ from polygent_issuer.terms.parsing import Plan
 from polygent_issuer.verifier import Tier
 
 if TYPE_CHECKING:
-    from polygent_issuer.issuing.sealing import SignedSeal
     from polygent_issuer.machine_info.document import ReceivedDocument
 
 
@@ -331,8 +332,6 @@ def seal_at_end(invocation: Invocation, signers: Mapping[str, Signer]) -> None:
 
 
 def _seal(invocation: Invocation, signer: Signer) -> None:
-    from polygent_issuer.issuing.sealing import seal_journal
-
     try:
         sealed = seal_journal(
             invocation.registry,
@@ -350,7 +349,7 @@ def _seal(invocation: Invocation, signer: Signer) -> None:
         warn_if_late(signer.kid, sealed)
 
 
-def warn_if_late(kid: str, sealed: "SignedSeal | None") -> None:
+def warn_if_late(kid: str, sealed: SignedSeal | None) -> None:
     """Warn, also with `--quiet`, of a key without a seal: the new seal hides that from now on."""
     if sealed is not None and sealed.is_late:
         text = (

@@ -7,8 +7,7 @@ from polygent_issuer.cli.flows.issue import signers_of, warn_if_late
 from polygent_issuer.cli.options.common import PassphraseOptions, passphrase_source
 from polygent_issuer.cli.output.model import Fields, Line
 from polygent_issuer.cli.output.result import Report
-from polygent_issuer.issuing.sealing import seal_journal
-from polygent_issuer.issuing.signing import choose_key
+from polygent_issuer.issuing.signing import choose_key, seal_journal
 from polygent_issuer.keys.signer import Signer
 from polygent_issuer.registry import Reading, journal_check
 from polygent_issuer.registry.journal_check import head_text

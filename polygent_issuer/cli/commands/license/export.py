@@ -28,7 +28,7 @@ from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing import outbox_delivery
-from polygent_issuer.issuing.signing import choose_destination
+from polygent_issuer.issuing.outbox_delivery import choose_destination
 from polygent_issuer.registry import (
     KeyRecord,
     LicenseRecord,

@@ -14,7 +14,8 @@ from polygent_issuer.cli.flows.mail_drafts import Drafter, drafter
 from polygent_issuer.cli.options.issue import BatchOptions, IssueOptions
 from polygent_issuer.cli.output import result as streams
 from polygent_issuer.errors import IssuerError, OutputProblem, SeveralProblems, UsageProblem
-from polygent_issuer.issuing.signing import Destination, choose_destination, choose_key
+from polygent_issuer.issuing.outbox_delivery import Destination, choose_destination
+from polygent_issuer.issuing.signing import choose_key
 from polygent_issuer.keys.signing import require_present
 from polygent_issuer.registry import KeyRecord
 from polygent_issuer.text import escape, for_shell
