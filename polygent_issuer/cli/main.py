@@ -16,7 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from polygent_issuer.cli.candidates import EARLIER, VARIABLE
-from polygent_issuer.cli.commands import COMMANDS, Entry
+from polygent_issuer.cli.commands import COMMANDS, ROLES, Entry
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.errors_boundary import (
     no_such_command,
@@ -156,8 +156,14 @@ class LazyGroup(_WithContext, TyperGroup):
             raise no_such_command(ctx, args[0], known)
         name, _stub, rest = super().resolve_command(ctx, args)
         entry = next(entry for entry in self.entries if entry.name == name)
-        ctx.obj.role = entry.role
+        ctx.obj.role = role_of(entry)
         return name, load(entry, self.rich_markup_mode and "rich"), rest
+
+
+def role_of(entry: Entry) -> str:
+    """Return the role that a command needs in a team's registry; empty if it needs none."""
+    module = entry.target.partition(":")[0]
+    return next((role for role, them in ROLES.items() if {module, entry.target} & {*them}), "")
 
 
 def load(entry: Entry, markup: Markup) -> TyperCommand | TyperGroup:
@@ -168,9 +174,10 @@ def load(entry: Entry, markup: Markup) -> TyperCommand | TyperGroup:
     body = getattr(import_module(f"polygent_issuer.cli.commands.{module}"), function)
     app = typer.Typer(add_completion=False, rich_markup_mode=markup)
     text = _unwrapped(body.__doc__ or _help_from_source(body) or entry.help)
-    role = f"Role in a team's registry: {entry.role}." if entry.role else None
+    role = role_of(entry)
+    epilog = f"Role in a team's registry: {role}." if role else None
     command = app.command(
-        entry.name, cls=_Command, help=text, epilog=role, context_settings=_HELP_OPTIONS
+        entry.name, cls=_Command, help=text, epilog=epilog, context_settings=_HELP_OPTIONS
     )
     command(typer_command(body))
     return get_command(app)  # type: ignore[return-value]

@@ -53,9 +53,11 @@ def roles(
 
 def _commands(entry: Entry, role: Role, path: str = "") -> Iterator[str]:
     """Yield the commands that need a role."""
+    from polygent_issuer.cli.main import role_of
+
     for child in entry.entries:
         name = f"{path} {child.name}".strip()
-        if child.role == role:
+        if role_of(child) == role:
             yield name
         yield from _commands(child, role, name)
 

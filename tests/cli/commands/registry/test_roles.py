@@ -11,7 +11,7 @@ from support.cli import PASSPHRASE, Desk, Outcome
 from support.postgres import Cluster
 
 from polygent_issuer.cli.commands import COMMANDS, ROLES, Entry
-from polygent_issuer.cli.main import load
+from polygent_issuer.cli.main import load, role_of
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.registry import Registry, journal, schema
 from polygent_issuer.registry.postgres_schema import CHANGES
@@ -81,7 +81,7 @@ COMMANDS_OF = {
 def named(role: str, entry: Entry = COMMANDS, *above: str) -> set[str]:
     """Return the commands of the table that need a role."""
     below = (named(role, each, *above, each.name) for each in entry.entries)
-    return set().union(*below) | ({".".join(above)} if entry.role == role else set())
+    return set().union(*below) | ({".".join(above)} if role_of(entry) == role else set())
 
 
 LOWER = {"issuer": "auditor", "key-admin": "issuer", "manager": "issuer", "owner": "manager"}
