@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from polygent_issuer.errors import ExitCode, IssuerError
-from polygent_issuer.hints import Hint
+from polygent_issuer.text import Hint
 
 
 class FindingCode(StrEnum):

@@ -28,9 +28,9 @@ from polygent_issuer.cli import main
 from polygent_issuer.cli.commands import Entry
 from polygent_issuer.enforcement import sqlite_store
 from polygent_issuer.files import publication
-from polygent_issuer.hints import Command, Hint
 from polygent_issuer.keys import file_store
 from polygent_issuer.registry import Registry, sqlite
+from polygent_issuer.text import Command, Hint
 
 SQLITE = "sqlite"
 BOTH_ENGINES = {"batch", "cli", "delivery", "doctor", "issuing", "registry", "runbooks"}

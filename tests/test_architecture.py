@@ -23,7 +23,6 @@ ROOMS = (
     {"enforcement"},
     {"errors"},
     {"text"},
-    {"hints"},
     {"processes"},
     {"findings"},
     {"email_address"},

@@ -12,7 +12,7 @@ import pytest
 
 import polygent_issuer
 from polygent_issuer.cli.commands import COMMANDS
-from polygent_issuer.hints import Hint, Option, option, run
+from polygent_issuer.text import Hint, Option, option, run
 
 
 def test_a_hint_is_its_text() -> None:

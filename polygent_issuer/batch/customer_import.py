@@ -14,7 +14,6 @@ from polygent_issuer.batch.customer_rows import CustomerFile, CustomerRow, Inval
 from polygent_issuer.batch.rows import plain_spaces
 from polygent_issuer.errors import InputRefused, IssuerError, SeveralProblems
 from polygent_issuer.findings import Consent, Finding
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing import customer_changes
 from polygent_issuer.issuing.customer_changes import CustomerUpdate
 from polygent_issuer.issuing.proposal import NewCustomer, similar_customer
@@ -22,7 +21,7 @@ from polygent_issuer.registry import Customer, Reading, Writing, customers
 from polygent_issuer.registry.errors import ambiguous
 from polygent_issuer.registry.name_keys import NameIndex
 from polygent_issuer.terms import dates
-from polygent_issuer.text import escape
+from polygent_issuer.text import Hint, escape, run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

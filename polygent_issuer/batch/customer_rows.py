@@ -17,11 +17,18 @@ from polygent_issuer.batch.row_files import MAX_BYTES
 from polygent_issuer.batch.rows import FIELDS
 from polygent_issuer.email_address import join_contacts
 from polygent_issuer.errors import InputRefused, UsageProblem
-from polygent_issuer.hints import Hint, option
 from polygent_issuer.registry import Customer
 from polygent_issuer.registry.customers import require_notes, require_slug, require_text
 from polygent_issuer.terms import dates
-from polygent_issuer.text import escape, escape_short, from_spreadsheet, nearest, one_line
+from polygent_issuer.text import (
+    Hint,
+    escape,
+    escape_short,
+    from_spreadsheet,
+    nearest,
+    one_line,
+    option,
+)
 
 _SAVE_AS: Final = 'save it as "CSV UTF-8"'
 _SEPARATION: Final = re.compile(r"[\s_-]+")

@@ -15,7 +15,6 @@ from polygent_issuer import files
 from polygent_issuer.batch.bundle import write_archive
 from polygent_issuer.errors import NotFound, OutputExists
 from polygent_issuer.files import disk
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.proposal import file_name, load_license
 from polygent_issuer.issuing.selection import check_not_archived
@@ -34,7 +33,7 @@ from polygent_issuer.registry import (
 )
 from polygent_issuer.registry.change import Decided
 from polygent_issuer.terms import dates
-from polygent_issuer.text import escape, for_toml, list_first
+from polygent_issuer.text import Hint, escape, for_toml, list_first, run
 from polygent_issuer.verifier import License
 
 SCHEMA: Final = "polygent-issue/1"

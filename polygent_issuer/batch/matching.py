@@ -10,7 +10,6 @@ from polygent_issuer.batch.row_files import RowFile
 from polygent_issuer.batch.rows import DuplicateRow, RefusedRow, Row
 from polygent_issuer.errors import Ambiguous, IssuerError, UnreadableInput
 from polygent_issuer.findings import Finding, FindingCode
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing.machines import own_machine
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal, load_license, similar_customer
 from polygent_issuer.issuing.selection import check_not_archived
@@ -18,7 +17,7 @@ from polygent_issuer.registry import Customer, LicenseRecord, Reading, Registry,
 from polygent_issuer.registry.engine import in_chunks
 from polygent_issuer.registry.errors import ambiguous
 from polygent_issuer.registry.name_keys import NameIndex
-from polygent_issuer.text import escape, nfc
+from polygent_issuer.text import Hint, escape, nfc, run
 from polygent_issuer.verifier import License
 
 if TYPE_CHECKING:

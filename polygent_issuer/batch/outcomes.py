@@ -6,12 +6,12 @@ from typing import Any, Final
 
 from polygent_issuer.errors import IssuerError
 from polygent_issuer.findings import Consent, FindingCode
-from polygent_issuer.hints import Hint
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal
 from polygent_issuer.issuing.signing import Issued
 from polygent_issuer.registry import LicenseRecord, Reading, licenses
 from polygent_issuer.registry.change import Decided
 from polygent_issuer.registry.errors import RegistryFailed, RegistryLocked, RegistryMisuse
+from polygent_issuer.text import Hint
 
 OF_ALL: Final = (RegistryFailed, RegistryLocked, RegistryMisuse)
 """Errors that end the batch, since they do not depend on the item."""

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from polygent_issuer.errors import NotFound
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.proposal import load_license
 from polygent_issuer.issuing.verification import LicenseFile
@@ -30,7 +29,7 @@ from polygent_issuer.registry import (
     licenses,
     machines,
 )
-from polygent_issuer.text import escape, nfc
+from polygent_issuer.text import Hint, escape, nfc, run
 from polygent_issuer.verifier import EXAMPLE_KID, CheckCode, Key, KeySet, License, Verifier, jws
 from polygent_issuer.verifier.errors import LicenseError, quoted
 

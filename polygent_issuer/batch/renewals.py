@@ -13,7 +13,6 @@ from itertools import chain, islice
 from polygent_issuer.batch.outcomes import Decision, Job
 from polygent_issuer.batch.preview import issued_in_run
 from polygent_issuer.findings import Consent, Finding, FindingCode
-from polygent_issuer.hints import Hint, join, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import expiry
 from polygent_issuer.issuing.license_decision import grouped, propose_renewal
@@ -29,6 +28,7 @@ from polygent_issuer.registry import (
 )
 from polygent_issuer.terms import dates
 from polygent_issuer.terms.parsing import Changes
+from polygent_issuer.text import Hint, join, run
 
 _CHUNK = 256
 

@@ -24,7 +24,6 @@ from polygent_issuer.batch.renewals import lapsed_note, trial_note
 from polygent_issuer.batch.rows import DuplicateRow, RefusedRow, Row, RowRefused, in_fields
 from polygent_issuer.errors import InvalidTerms, IssuerError
 from polygent_issuer.findings import Consent, Finding
-from polygent_issuer.hints import Hint, join, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import expiry
 from polygent_issuer.issuing.license_decision import (
@@ -38,7 +37,7 @@ from polygent_issuer.keys.rotation import label_words
 from polygent_issuer.registry import LicenseRecord, Reading, keys
 from polygent_issuer.terms import decision
 from polygent_issuer.terms.parsing import Changes, Terms
-from polygent_issuer.text import escape
+from polygent_issuer.text import Hint, escape, join, run
 from polygent_issuer.verifier import License
 
 if TYPE_CHECKING:

@@ -18,7 +18,6 @@ from polygent_issuer.email_address import split_contacts
 from polygent_issuer.errors import InputRefused, InvalidTerms
 from polygent_issuer.files import inner_parts
 from polygent_issuer.findings import FindingCode
-from polygent_issuer.hints import Hint, Option
 from polygent_issuer.home.setting_types import type_name
 from polygent_issuer.registry.customers import require_contacts
 from polygent_issuer.terms.dates import Term
@@ -35,7 +34,7 @@ from polygent_issuer.terms.parsing import (
     parse_term,
     parse_tier,
 )
-from polygent_issuer.text import escape, escape_short, nearest
+from polygent_issuer.text import Hint, Option, escape, escape_short, nearest
 from polygent_issuer.verifier import AllowedDomain, Tier
 
 

@@ -29,8 +29,7 @@ from polygent_issuer.errors import (
     SeveralProblems,
     UsageProblem,
 )
-from polygent_issuer.hints import Hint, run
-from polygent_issuer.text import escape, nearest
+from polygent_issuer.text import Hint, escape, nearest, run
 
 if TYPE_CHECKING:
     from polygent_issuer.findings import ConsentNeeded

@@ -21,14 +21,13 @@ from polygent_issuer import files
 from polygent_issuer.delivery import template
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.files import disk
-from polygent_issuer.hints import Hint, option
 from polygent_issuer.home.folder import settings_text
 from polygent_issuer.home.setting_types import FEATURES, invalid, plan_texts, plan_toml
 from polygent_issuer.home.settings import Loaded, Settings, load_text, settings_path
 from polygent_issuer.home.settings_editing import changed_text, kind_of, settings_lock
 from polygent_issuer.registry.backup import stamp
 from polygent_issuer.registry.sqlite_file import free_name
-from polygent_issuer.text import escape_short
+from polygent_issuer.text import Hint, escape_short, option
 
 SETTINGS: Final = (
     "issuer",

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Self
 
-from polygent_issuer.hints import run
 from polygent_issuer.registry import (
     Customer,
     KeyRecord,
@@ -24,6 +23,7 @@ from polygent_issuer.registry import (
 from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.registry.journal import JournalRow
 from polygent_issuer.terms import dates
+from polygent_issuer.text import run
 from polygent_issuer.verifier import License, jws
 from polygent_issuer.verifier.errors import LicenseError
 

@@ -19,11 +19,10 @@ from polygent_issuer.errors import ExitCode, InputRefused
 from polygent_issuer.files import disk
 from polygent_issuer.files.disk import is_folder
 from polygent_issuer.files.reading import TRUST_GROUP, UnsafeFile, is_open_to_others
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.home import folder as home_folder
 from polygent_issuer.home.settings import OPERATOR_VARIABLE, Entry, Loaded, Where
 from polygent_issuer.keys import passphrases
-from polygent_issuer.text import escape, for_shell, nearest
+from polygent_issuer.text import Hint, escape, for_shell, nearest, run
 
 _MOUNTINFO: Final = Path("/proc/self/mountinfo")
 _ESCAPE: Final = re.compile(r"\\([0-7]{3})")

@@ -10,7 +10,6 @@ from polygent_issuer import store_uri
 from polygent_issuer.doctor.context import NotChecked, Verdict, fail, ok, refused, warn
 from polygent_issuer.errors import ExitCode, IssuerError, KeyUnavailable
 from polygent_issuer.files.reading import UnsafeFile
-from polygent_issuer.hints import Command, Hint, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import backups as key_backups
 from polygent_issuer.keys import keyring_backends, passphrases, rotation, signing
@@ -20,7 +19,7 @@ from polygent_issuer.keys.remote import RemoteStore
 from polygent_issuer.keys.signer import Presence, require_not_example
 from polygent_issuer.keys.signing import place_of
 from polygent_issuer.registry import KeyRecord, LicenseStatus, Registry, licenses
-from polygent_issuer.text import escape
+from polygent_issuer.text import Command, Hint, escape, run
 
 TITLES: Final[Mapping[str, str]] = {
     keyring_backends.SECRET_SERVICE: "Secret Service",

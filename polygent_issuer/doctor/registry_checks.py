@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 
 from polygent_issuer.doctor.context import Verdict, fail, ok, warn
 from polygent_issuer.errors import ExitCode, InvalidTerms
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.registry import (
     Registry,
@@ -17,7 +16,7 @@ from polygent_issuer.registry import (
 )
 from polygent_issuer.registry.journal import clock_behind_finding
 from polygent_issuer.terms import dates
-from polygent_issuer.text import counted, escape, for_shell
+from polygent_issuer.text import Hint, counted, escape, for_shell, run
 
 _VERIFY = run("journal", "verify")
 _SEAL_LASTS = timedelta(days=30)

@@ -13,13 +13,12 @@ from polygent_issuer.doctor.context import (
     warn,
 )
 from polygent_issuer.errors import ExitCode
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry.journal import CLOCK_TOLERANCE
 from polygent_issuer.registry.postgres_lock import APPLICATION
 from polygent_issuer.registry.roles import Role
 from polygent_issuer.registry.server_facts import ServerFacts
 from polygent_issuer.terms import dates
-from polygent_issuer.text import escape
+from polygent_issuer.text import Hint, escape, run
 
 OLDEST_SERVER: Final = 150000
 """The oldest `server_version_num` with which the registry is tested."""

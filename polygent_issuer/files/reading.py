@@ -30,8 +30,7 @@ from typing import BinaryIO, Final
 
 from polygent_issuer.errors import HomeProblem, UnreadableInput
 from polygent_issuer.files.disk import BINARY, NO_WAIT, reason
-from polygent_issuer.hints import Hint, run
-from polygent_issuer.text import escape, for_shell
+from polygent_issuer.text import Hint, escape, for_shell, run
 
 _READ: Final = os.O_RDONLY | NO_WAIT | BINARY
 _DESCRIPTOR: Final = re.compile(r"/dev/stdin|/(?:dev|proc/self)/fd/([0-9]{1,9})")

@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING
 from polygent_issuer import files, registry_uri
 from polygent_issuer.errors import HomeMissing, HomeProblem, OutputExists, OutputProblem
 from polygent_issuer.files.disk import is_folder
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.home import folder as home_folder
 from polygent_issuer.home import settings, settings_editing, team_settings
 from polygent_issuer.home.registry_place import registry_place
 from polygent_issuer.registry import Actor, Registry
 from polygent_issuer.registry.errors import RegistryMissing
-from polygent_issuer.text import escape
+from polygent_issuer.text import Hint, escape, run
 
 if TYPE_CHECKING:
     from polygent_issuer.home.settings import Settings

@@ -24,8 +24,7 @@ from polygent_issuer.errors import (
     UnreadableInput,
 )
 from polygent_issuer.files import NotUtf8, disk, read_text, reading
-from polygent_issuer.hints import Hint, run
-from polygent_issuer.text import backslash_hint, escape, for_shell
+from polygent_issuer.text import Hint, backslash_hint, escape, for_shell, run
 
 VARIABLE = "POLYGENT_ISSUER_HOME"
 """The environment variable for the home; `--home` overrides it."""

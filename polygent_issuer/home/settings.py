@@ -12,7 +12,6 @@ from typing import Any, Final, NamedTuple
 from polygent_issuer import registry_uri
 from polygent_issuer.errors import InvalidSettings, NotFound
 from polygent_issuer.files.reading import Rule, UnsafeFile, exposure_of
-from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.home.folder import SETTINGS_FILE, parse, settings_text
 from polygent_issuer.home.setting_types import (
     DATABASE,
@@ -39,7 +38,7 @@ from polygent_issuer.home.setting_types import (
 from polygent_issuer.registry.team_settings import NAMES
 from polygent_issuer.terms.dates import ASSUMED_UPLOAD_WINDOW, Term
 from polygent_issuer.terms.parsing import Catalogue, Plan, catalogue
-from polygent_issuer.text import did_you_mean, escape, nearest
+from polygent_issuer.text import Hint, did_you_mean, escape, nearest, option, run
 from polygent_issuer.verifier.license import Tier
 
 OPERATOR_VARIABLE = "POLYGENT_ISSUER_OPERATOR"

@@ -12,7 +12,6 @@ from typing import Any
 from polygent_issuer import files
 from polygent_issuer.errors import InvalidSettings
 from polygent_issuer.files.queue import Queue
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.folder import LIMIT, parse, settings_text
 from polygent_issuer.home.setting_types import (
     FEATURES,
@@ -38,7 +37,7 @@ from polygent_issuer.home.settings import (
     load,
     settings_path,
 )
-from polygent_issuer.text import escape, for_toml, nearest
+from polygent_issuer.text import Hint, escape, for_toml, nearest, run
 
 _PATIENCE = timedelta(seconds=10)
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from polygent_issuer.errors import InputRefused, InvalidTerms
 from polygent_issuer.findings import Consent, Finding, require
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing.customer_hold import hold_members
 from polygent_issuer.issuing.proposal import load_license, similar_customer
 from polygent_issuer.registry import (
@@ -24,6 +23,7 @@ from polygent_issuer.registry import (
 from polygent_issuer.registry.change import Decided
 from polygent_issuer.terms import dates
 from polygent_issuer.terms.parsing import parse_name
+from polygent_issuer.text import Hint, run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

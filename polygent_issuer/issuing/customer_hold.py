@@ -5,11 +5,11 @@ from datetime import date, datetime
 
 from polygent_issuer.errors import InvalidTerms
 from polygent_issuer.findings import Consent, require
-from polygent_issuer.hints import Hint, option
 from polygent_issuer.registry import Customer, Reading, Writing, change, customers
 from polygent_issuer.registry.change import Decided
 from polygent_issuer.registry.holds import Hold, hold_of, set_hold
 from polygent_issuer.terms import dates
+from polygent_issuer.text import Hint, option
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

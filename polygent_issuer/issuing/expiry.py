@@ -13,7 +13,6 @@ from typing import Final
 
 from polygent_issuer.errors import InvalidTerms, MissingInput
 from polygent_issuer.findings import Finding, FindingCode
-from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.proposal import Action
 from polygent_issuer.registry import LicenseRecord, LicenseStatus, Reading, customers, licenses
@@ -21,6 +20,7 @@ from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.terms import dates
 from polygent_issuer.terms.dates import Term, term_end
 from polygent_issuer.terms.parsing import Changes, Plan, parse_term
+from polygent_issuer.text import Hint, option, run
 
 NEAR: Final = timedelta(days=2)
 """How long before its upload deadline a license has to be sent."""

@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from polygent_issuer.errors import InvalidTerms
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import expiry, machines
 from polygent_issuer.issuing.proposal import (
@@ -36,7 +35,7 @@ from polygent_issuer.issuing.signing import choose_key
 from polygent_issuer.registry import Customer, LicenseRecord, Reading, customers, licenses
 from polygent_issuer.terms import dates, decision
 from polygent_issuer.terms.parsing import Changes, Plan, Terms
-from polygent_issuer.text import escape
+from polygent_issuer.text import Hint, escape, run
 from polygent_issuer.verifier import AllowedDomain, License, Tier
 from polygent_issuer.verifier.license import MAX_REPLACES
 

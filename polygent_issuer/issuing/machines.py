@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 
 from polygent_issuer.errors import InvalidTerms, MissingInput
 from polygent_issuer.findings import Finding, FindingCode
-from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.proposal import MachineChoice, NewCustomer
 from polygent_issuer.machine_info.plausibility import (
@@ -32,7 +31,7 @@ from polygent_issuer.registry import (
     machines,
 )
 from polygent_issuer.terms import dates
-from polygent_issuer.text import escape, list_first
+from polygent_issuer.text import Hint, escape, list_first, option, run
 from polygent_issuer.verifier import License
 
 if TYPE_CHECKING:

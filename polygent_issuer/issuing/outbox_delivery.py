@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 from polygent_issuer import files
 from polygent_issuer.errors import IssuerError, OutputProblem, UsageProblem
 from polygent_issuer.files import disk
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import (
     LicenseRecord,
     Reading,
@@ -25,7 +24,7 @@ from polygent_issuer.registry import (
 )
 from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.registry.outbox import OutboxRow
-from polygent_issuer.text import escape
+from polygent_issuer.text import Hint, escape, run
 
 if TYPE_CHECKING:
     from polygent_issuer.issuing.proposal import Proposal

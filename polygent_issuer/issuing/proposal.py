@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final, Self
 
 from polygent_issuer.errors import InvalidTerms, MissingInput
 from polygent_issuer.findings import Finding, FindingCode
-from polygent_issuer.hints import Hint, join, option, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.registry import Customer, KeyRecord, LicenseRecord, Machine, Reading, keys
 from polygent_issuer.registry.errors import RegistryDamaged
@@ -22,7 +21,7 @@ from polygent_issuer.registry.holds import hold_end, on_hold
 from polygent_issuer.terms import dates, decision
 from polygent_issuer.terms.decision import Difference
 from polygent_issuer.terms.parsing import Changes, Terms, parse_note, parse_order_id
-from polygent_issuer.text import escape, list_first, slugify
+from polygent_issuer.text import Hint, escape, join, list_first, option, run, slugify
 from polygent_issuer.verifier import KeySet, License, LicenseError, Verifier, jws
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from polygent_issuer.hints import Hint, run
+from polygent_issuer.text import Hint, run
 from polygent_issuer.verifier.errors import CheckCode
 
 

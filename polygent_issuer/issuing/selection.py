@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 from polygent_issuer.errors import Ambiguous, InputRefused, InvalidTerms, MissingInput, NotFound
 from polygent_issuer.findings import Finding, FindingCode
-from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import expiry
 from polygent_issuer.issuing.proposal import Action, MachineChoice, NewCustomer, similar_customer
 from polygent_issuer.registry import Customer, LicenseRecord, Reading, customers, licenses, machines
 from polygent_issuer.terms import dates
 from polygent_issuer.terms.parsing import Changes, parse_name
-from polygent_issuer.text import for_shell
+from polygent_issuer.text import Hint, for_shell, option, run
 from polygent_issuer.verifier import Tier
 
 if TYPE_CHECKING:

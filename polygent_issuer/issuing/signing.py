@@ -15,7 +15,6 @@ from typing import Any
 from polygent_issuer import files
 from polygent_issuer.errors import KeyUnavailable, OutputProblem
 from polygent_issuer.findings import Consent, require
-from polygent_issuer.hints import Hint, join, run
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.outbox_delivery import Destination
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal, verifier_of
@@ -42,6 +41,7 @@ from polygent_issuer.registry import (
 from polygent_issuer.registry.change import Decided
 from polygent_issuer.registry.seals import Due, Seal
 from polygent_issuer.terms import dates
+from polygent_issuer.text import Hint, join, run
 from polygent_issuer.verifier import jws
 from polygent_issuer.verifier.errors import LicenseError
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from polygent_issuer import store_uri
 from polygent_issuer.errors import InputRefused, IssuerError
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.home import settings as home_settings
 from polygent_issuer.home import settings_editing
 from polygent_issuer.home.settings import Settings
@@ -22,7 +21,7 @@ from polygent_issuer.keys.signer import Presence
 from polygent_issuer.keys.signing import place_of
 from polygent_issuer.registry import KeyRecord
 from polygent_issuer.store_uri import FileLocation
-from polygent_issuer.text import escape
+from polygent_issuer.text import Hint, escape, run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

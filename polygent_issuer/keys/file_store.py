@@ -24,7 +24,6 @@ from polygent_issuer.errors import (
 from polygent_issuer.files import disk, reading
 from polygent_issuer.files.publication import NEVER_OVERWRITTEN
 from polygent_issuer.files.reading import UnsafeFile
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.keys.openssh import (
     IMPORT,
     OPENSSH,
@@ -43,7 +42,7 @@ from polygent_issuer.keys.signer import (
     public_key_of,
 )
 from polygent_issuer.store_uri import EXAMPLE_FILE_URI, FILE, FileLocation
-from polygent_issuer.text import escape, slugify
+from polygent_issuer.text import Hint, escape, run, slugify
 from polygent_issuer.verifier.keys import Key
 
 ROUNDS: Final = 64

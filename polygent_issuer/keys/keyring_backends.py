@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from polygent_issuer.errors import KeyUnavailable
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.store_uri import EXAMPLE_FILE_URI
+from polygent_issuer.text import Hint, run
 
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend

@@ -21,7 +21,6 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from polygent_issuer.errors import KeyUnavailable
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.keys.keyring_backends import INTO_FILE, KeyStatus, SystemKeyring
 from polygent_issuer.keys.signer import (
     Presence,
@@ -33,6 +32,7 @@ from polygent_issuer.keys.signer import (
     run_with_timeout,
 )
 from polygent_issuer.store_uri import EXAMPLE_FILE_URI, KEYRING
+from polygent_issuer.text import Hint, run
 from polygent_issuer.verifier.keys import Key
 
 T = TypeVar("T")

@@ -18,7 +18,6 @@ from polygent_issuer.errors import (
     OutputProblem,
 )
 from polygent_issuer.files import disk
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.home import settings_editing
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import backups
@@ -39,7 +38,7 @@ from polygent_issuer.registry.change import Decided
 from polygent_issuer.store_uri import FILE, KEYRING, FileLocation, file_location
 from polygent_issuer.store_uri.remote import RemoteUri
 from polygent_issuer.store_uri.token import TokenUri
-from polygent_issuer.text import escape
+from polygent_issuer.text import Hint, escape, run
 from polygent_issuer.verifier.keys import Key
 
 if TYPE_CHECKING:

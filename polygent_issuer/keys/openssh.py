@@ -24,10 +24,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from polygent_issuer.errors import KeyUnavailable
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.keys.passphrases import Passphrase, WrongPassphrase
 from polygent_issuer.keys.signer import public_key_of, rebuilt, require_not_example, require_p256
 from polygent_issuer.keys.ssh_wire import key_of, take_number, take_string
+from polygent_issuer.text import Hint, run
 from polygent_issuer.verifier.errors import InvalidKey
 from polygent_issuer.verifier.keys import Key
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from polygent_issuer import files, store_uri
 from polygent_issuer.errors import IssuerError, KeyUnavailable, OutputProblem
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import backups
 from polygent_issuer.keys.file_store import FileStore
@@ -22,7 +21,7 @@ from polygent_issuer.registry import KeyRecord, Writing, change
 from polygent_issuer.store_uri import FileLocation
 from polygent_issuer.store_uri.remote import RemoteUri
 from polygent_issuer.store_uri.token import TokenUri
-from polygent_issuer.text import escape, for_shell
+from polygent_issuer.text import Hint, escape, for_shell, run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

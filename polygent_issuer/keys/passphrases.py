@@ -18,10 +18,9 @@ from typing import Final, Protocol, TypeVar
 from polygent_issuer import files
 from polygent_issuer.errors import KeyUnavailable, UsageProblem
 from polygent_issuer.files.disk import reason
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.keys import terminal
 from polygent_issuer.keys.signer import TimeoutExpired, run_with_timeout
-from polygent_issuer.text import escape
+from polygent_issuer.text import Hint, escape, run
 
 VARIABLE: Final = "POLYGENT_ISSUER_PASSPHRASE_FILE"
 """The environment variable that names the file of a passphrase."""

@@ -21,10 +21,9 @@ from pkcs11.constants import TokenFlag
 
 from polygent_issuer.errors import IssuerError, KeyUnavailable
 from polygent_issuer.files.reading import Rule, UnsafeFile, exposure_of
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.keys.signer import TimeoutExpired, run_with_timeout
 from polygent_issuer.store_uri.token import TokenUri
-from polygent_issuer.text import escape, for_shell
+from polygent_issuer.text import Hint, escape, for_shell, run
 
 if TYPE_CHECKING:
     from pkcs11._pkcs11 import lib as Library  # noqa: N812 -- a class

@@ -11,7 +11,7 @@ from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass
 from pkcs11.types import Object, Session
 
 from polygent_issuer.errors import KeyUnavailable
-from polygent_issuer.hints import Hint, run
+from polygent_issuer.text import Hint, run
 from polygent_issuer.verifier.errors import InvalidKey
 from polygent_issuer.verifier.keys import COORDINATE_BYTES, Key
 

@@ -14,7 +14,6 @@ from pkcs11.constants import TokenFlag
 from pkcs11.types import Object, Session
 
 from polygent_issuer.errors import KeyUnavailable
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.keys import pkcs11_objects
 from polygent_issuer.keys.passphrases import Passphrase, PassphraseRefused
 from polygent_issuer.keys.pkcs11_module import Pkcs11Module, problem, serial_of
@@ -26,7 +25,7 @@ from polygent_issuer.keys.pkcs11_objects import (
 )
 from polygent_issuer.keys.signer import PROBE, mismatch
 from polygent_issuer.store_uri.token import TokenUri, id_text
-from polygent_issuer.text import escape, for_shell
+from polygent_issuer.text import Hint, escape, for_shell, run
 from polygent_issuer.verifier.keys import COORDINATE_BYTES, Key
 
 T = TypeVar("T")

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from polygent_issuer.errors import IssuerError, KeyUnavailable, OutputExists, UsageProblem
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.keys import passphrases
 from polygent_issuer.keys.passphrases import Passphrase
 from polygent_issuer.keys.signer import Presence, StoreEntry, public_key_of
 from polygent_issuer.store_uri.token import TokenUri
-from polygent_issuer.text import escape
+from polygent_issuer.text import Hint, escape, run
 from polygent_issuer.verifier.keys import Key
 
 if TYPE_CHECKING:

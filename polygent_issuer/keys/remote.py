@@ -14,7 +14,6 @@ from typing import Final, NoReturn, Protocol, TypeVar
 
 from polygent_issuer import store_uri
 from polygent_issuer.errors import InvalidStore, IssuerError, KeyUnavailable
-from polygent_issuer.hints import Hint, join, run
 from polygent_issuer.keys.signer import (
     PROBE,
     Presence,
@@ -25,7 +24,7 @@ from polygent_issuer.keys.signer import (
 )
 from polygent_issuer.store_uri.remote import RemoteUri
 from polygent_issuer.store_uri.token import TokenUri
-from polygent_issuer.text import escape
+from polygent_issuer.text import Hint, escape, join, run
 from polygent_issuer.verifier.jws import SIGNATURE_BYTES
 from polygent_issuer.verifier.keys import Key
 

@@ -14,7 +14,6 @@ from typing import Final
 
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.findings import Consent, Finding, FindingCode, require
-from polygent_issuer.hints import Hint, join, run
 from polygent_issuer.keys.signing import require_usable
 from polygent_issuer.registry import (
     KeyRecord,
@@ -27,7 +26,7 @@ from polygent_issuer.registry import (
     licenses,
 )
 from polygent_issuer.registry.change import Decided
-from polygent_issuer.text import escape
+from polygent_issuer.text import Hint, escape, join, run
 from polygent_issuer.verifier.license import display_name_problem
 
 _FIRST: Final = "main"

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from polygent_issuer.errors import KeyUnavailable
-from polygent_issuer.hints import Hint, run
+from polygent_issuer.text import Hint, run
 from polygent_issuer.verifier.keys import COORDINATE_BYTES, EXAMPLE_KID, Key
 
 T = TypeVar("T")

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 from polygent_issuer import store_uri
 from polygent_issuer.errors import IssuerError, KeyUnavailable
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import passphrases
 from polygent_issuer.keys.passphrases import Passphrase
 from polygent_issuer.keys.signer import Presence, Signer, require_not_example
 from polygent_issuer.registry import KeyRecord
-from polygent_issuer.text import escape
+from polygent_issuer.text import Hint, escape, run
 
 if TYPE_CHECKING:
     from polygent_issuer.keys.file_store import FileStore

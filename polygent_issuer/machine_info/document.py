@@ -21,9 +21,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from polygent_issuer.errors import InvalidMachineInfo, InvalidTerms
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.terms.parsing import parse_instant
-from polygent_issuer.text import escape_short, nfc
+from polygent_issuer.text import Hint, escape_short, nfc, run
 from polygent_issuer.verifier.license import canonical_fingerprint, display_name_problem
 
 LIMIT: Final = 64 * 1024

@@ -30,7 +30,6 @@ from typing import Final
 from polygent_issuer import files
 from polygent_issuer.errors import HomeProblem, OutputExists, UnreadableInput
 from polygent_issuer.files import disk
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import journal, journal_check
 from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry
 from polygent_issuer.registry.engine import Change
@@ -41,7 +40,7 @@ from polygent_issuer.registry.records import text
 from polygent_issuer.registry.sqlite import BESIDE, SqliteConnection
 from polygent_issuer.registry.sqlite_file import migrate_file
 from polygent_issuer.registry.writing import Writing
-from polygent_issuer.text import escape
+from polygent_issuer.text import Hint, escape, run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,6 @@ from itertools import islice
 from typing import Any, Final
 
 from polygent_issuer.errors import InputRefused, NotFound
-from polygent_issuer.hints import run
 from polygent_issuer.registry import customer_names
 from polygent_issuer.registry.customer_names import text_range
 from polygent_issuer.registry.engine import Params, in_chunks, marks
@@ -36,6 +35,7 @@ from polygent_issuer.text import (
     normalize_for_comparison,
     numbered,
     one_line,
+    run,
     slugify,
 )
 

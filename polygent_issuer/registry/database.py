@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from polygent_issuer.errors import HomeProblem
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import schema, sqlite_file
 from polygent_issuer.registry.engine import Connection, Query
 from polygent_issuer.registry.errors import (
@@ -22,7 +21,7 @@ from polygent_issuer.registry.reading import Reading
 from polygent_issuer.registry.records import Actor, as_bytes, json_object
 from polygent_issuer.registry.writing import Writing
 from polygent_issuer.registry_uri import is_database
-from polygent_issuer.text import escape
+from polygent_issuer.text import Hint, escape, run
 
 if TYPE_CHECKING:
     from polygent_issuer.registry.roles import Session

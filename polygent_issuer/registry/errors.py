@@ -19,9 +19,8 @@ from polygent_issuer.errors import (
     NotFound,
     OutputProblem,
 )
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import schema
-from polygent_issuer.text import escape, escape_short
+from polygent_issuer.text import Hint, escape, escape_short, run
 
 Place = Path | str
 """The file of a registry, or the URI of its database."""

@@ -32,7 +32,6 @@ from typing import Final
 
 from polygent_issuer import processes
 from polygent_issuer.errors import InputRefused
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import customer_names, schema, seals
 from polygent_issuer.registry.database import Registry
 from polygent_issuer.registry.errors import RegistryLocked
@@ -47,7 +46,7 @@ from polygent_issuer.registry.row_check import (
 )
 from polygent_issuer.registry.seals import CheckedSeal
 from polygent_issuer.terms import dates
-from polygent_issuer.text import escape, escape_short
+from polygent_issuer.text import Hint, escape, escape_short, run
 
 MANY: Final[dict[processes.Method, int]] = {"fork": 20_000, "spawn": 100_000}
 """The least number of journal rows for which another process is started, by its start method.

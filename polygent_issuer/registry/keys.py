@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.registry.customers import require_text
 from polygent_issuer.registry.errors import Taken, ambiguous, not_found
 from polygent_issuer.registry.licenses import CURRENT
@@ -22,7 +21,7 @@ from polygent_issuer.registry.records import (
 )
 from polygent_issuer.registry.writing import Writing
 from polygent_issuer.terms import dates
-from polygent_issuer.text import escape, escape_short, nearest
+from polygent_issuer.text import Hint, escape, escape_short, nearest, option, run
 
 if TYPE_CHECKING:
     from polygent_issuer.verifier.keys import Key, KeySet

@@ -6,7 +6,6 @@ from hashlib import sha256
 from typing import Final, NamedTuple
 
 from polygent_issuer.errors import NotFound, RegistryChanged
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import customers, row_check
 from polygent_issuer.registry.customer_names import text_range
 from polygent_issuer.registry.engine import Params, Query, in_chunks, marks, where_clause
@@ -26,7 +25,7 @@ from polygent_issuer.registry.records import (
     whole_seconds,
 )
 from polygent_issuer.registry.writing import Writing
-from polygent_issuer.text import escape, escape_short, nearest
+from polygent_issuer.text import Hint, escape, escape_short, nearest, run
 
 _SELECT: Final = """SELECT id, customer_id,
     (SELECT slug FROM customers WHERE customers.id = customer_id) AS customer_slug,

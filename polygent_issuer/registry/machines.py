@@ -5,7 +5,6 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
 
-from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.registry import customers
 from polygent_issuer.registry.customers import require_text
 from polygent_issuer.registry.engine import Params
@@ -28,7 +27,7 @@ from polygent_issuer.registry.records import (
     reader,
 )
 from polygent_issuer.registry.writing import Writing
-from polygent_issuer.text import escape, nearest, nfc, numbered
+from polygent_issuer.text import Hint, escape, nearest, nfc, numbered, option, run
 
 SELECT: Final = """SELECT id, customer_id, label, fingerprint, hostname, components, since,
     document_id FROM machines"""

@@ -10,7 +10,6 @@ import psycopg
 from psycopg import errors as pg
 
 from polygent_issuer.errors import HomeProblem, InputRefused, IssuerError
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry.errors import (
     RegistryFailed,
     RegistryLocked,
@@ -19,7 +18,7 @@ from polygent_issuer.registry.errors import (
     damaged,
     display_place,
 )
-from polygent_issuer.text import escape
+from polygent_issuer.text import Hint, escape, run
 
 # The errors of the library, including those while binding or fetching values.
 FOREIGN: Final = (psycopg.Error, UnicodeError, OverflowError, MemoryError)

@@ -8,11 +8,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from polygent_issuer.errors import IssuerError
-from polygent_issuer.hints import Hint
 from polygent_issuer.registry.errors import RegistryLocked
 from polygent_issuer.registry.records import Row
 from polygent_issuer.terms import dates
-from polygent_issuer.text import escape
+from polygent_issuer.text import Hint, escape
 
 # The advisory lock of all writers of this database: "PLGI" twice.
 LOCK: Final = 0x504C4749_504C4749

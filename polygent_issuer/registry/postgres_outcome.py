@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import Final
 
 from polygent_issuer.errors import IssuerError
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry.engine import Connection
 from polygent_issuer.registry.errors import Place, RegistryFailed, display_place
+from polygent_issuer.text import Hint, run
 
 # Its COMMIT waits for the synchronous standbys, which then have the earlier commits, too.
 CONFIRM: Final = "SELECT pg_logical_emit_message(true, 'polygent-issue', '')"

@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import psycopg
 
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry.errors import RegistryFailed, display_place
 from polygent_issuer.registry.postgres_errors import unreachable
 from polygent_issuer.registry.postgres_schema import SCHEMA
 from polygent_issuer.registry_uri import VERIFIED
+from polygent_issuer.text import Hint, run
 
 _CONNECT_TIMEOUT: Final = timedelta(seconds=10)
 SEARCH_PATH: Final = f"{SCHEMA},pg_catalog,pg_temp"

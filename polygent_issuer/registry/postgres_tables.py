@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from polygent_issuer.errors import HomeProblem
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import postgres_schema, roles, schema
 from polygent_issuer.registry.engine import Connection
 from polygent_issuer.registry.errors import (
@@ -15,7 +14,7 @@ from polygent_issuer.registry.errors import (
     tampered,
 )
 from polygent_issuer.registry.records import text as as_text
-from polygent_issuer.text import escape
+from polygent_issuer.text import Hint, escape, run
 
 _AS_OWNER: Final = """SELECT format('SET LOCAL ROLE %I', pg_get_userbyid(nspowner))
     FROM pg_namespace WHERE nspname = 'polygent'"""

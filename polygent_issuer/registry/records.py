@@ -16,8 +16,8 @@ from math import isfinite
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from polygent_issuer.hints import run
 from polygent_issuer.registry.errors import RegistryDamaged
+from polygent_issuer.text import run
 
 if TYPE_CHECKING:
     from polygent_issuer.verifier.keys import Key

@@ -27,7 +27,6 @@ from polygent_issuer import files
 from polygent_issuer.errors import OutputProblem, RegistryChanged
 from polygent_issuer.files import disk
 from polygent_issuer.findings import Consent, Finding, FindingCode, require
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import backup, database, journal, outbox, postgres_restore
 from polygent_issuer.registry.backup import CheckedBackup, stamp
 from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry
@@ -41,7 +40,7 @@ from polygent_issuer.registry.sqlite import BESIDE, SqliteConnection
 from polygent_issuer.registry.sqlite_file import free_name, require_file
 from polygent_issuer.registry.writing import Writing
 from polygent_issuer.terms import dates
-from polygent_issuer.text import counted
+from polygent_issuer.text import Hint, counted, run
 
 _LICENSES: Final = "SELECT id FROM licenses"
 _BACK_UP: Final = Hint("back up the current registry first: ", run("registry", "backup", "FILE"))

@@ -10,10 +10,9 @@ from enum import StrEnum
 from typing import Final
 
 from polygent_issuer.errors import HomeProblem
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry.errors import Place, display_place
 from polygent_issuer.registry.postgres_schema import SCHEMA
-from polygent_issuer.text import escape
+from polygent_issuer.text import Hint, escape, run
 
 
 class Role(StrEnum):

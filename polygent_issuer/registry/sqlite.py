@@ -18,7 +18,6 @@ from typing import Any, Final
 from polygent_issuer.errors import RegistryChanged
 from polygent_issuer.files.queue import Queue
 from polygent_issuer.files.reading import identity, irregular
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import schema
 from polygent_issuer.registry.engine import MOVED_TO, Change, Connection, Params
 from polygent_issuer.registry.errors import (
@@ -35,7 +34,7 @@ from polygent_issuer.registry.errors import (
     translate,
 )
 from polygent_issuer.registry.records import Row, Value, as_int
-from polygent_issuer.text import escape
+from polygent_issuer.text import Hint, escape, run
 
 BESIDE: Final = ("-journal", "-wal", "-shm")
 """The suffixes of the files that SQLite may create next to a database."""

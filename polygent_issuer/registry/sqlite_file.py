@@ -9,7 +9,6 @@ from pathlib import Path
 from polygent_issuer import files
 from polygent_issuer.files import disk
 from polygent_issuer.files.reading import LOOK_FOR_CHANGES, require_unexposed
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import schema
 from polygent_issuer.registry.errors import (
     RegistryDamaged,
@@ -19,6 +18,7 @@ from polygent_issuer.registry.errors import (
     exists,
 )
 from polygent_issuer.registry.sqlite import BESIDE, SqliteConnection
+from polygent_issuer.text import Hint, run
 
 
 def create_file(path: Path, *, busy_timeout: timedelta) -> SqliteConnection:

@@ -9,9 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from polygent_issuer.errors import InvalidTerms, MissingInput
-from polygent_issuer.hints import Hint, join, option
 from polygent_issuer.terms.parsing import LIMITS, Catalogue, Changes, Plan, Terms, check_limit
-from polygent_issuer.text import did_you_mean, escape
+from polygent_issuer.text import Hint, did_you_mean, escape, join, option
 from polygent_issuer.verifier.domain import AllowedDomain
 from polygent_issuer.verifier.license import Limits, Tier
 

@@ -13,9 +13,8 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Final, Self
 
 from polygent_issuer.errors import InvalidTerms
-from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.terms.dates import TOO_LATE, Term, midnight, to_seconds
-from polygent_issuer.text import did_you_mean, escape, escape_short, nfc
+from polygent_issuer.text import Hint, did_you_mean, escape, escape_short, nfc, option, run
 from polygent_issuer.verifier.domain import AllowedDomain
 from polygent_issuer.verifier.errors import InvalidDomain
 from polygent_issuer.verifier.license import (

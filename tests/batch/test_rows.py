@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from polygent_issuer.batch.rows import FIELDS, RefusedRow, Row, fields_with, in_fields, read_row
 from polygent_issuer.findings import FindingCode
-from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.terms.dates import Term
 from polygent_issuer.terms.parsing import parse_date_format
+from polygent_issuer.text import Hint, option, run
 from polygent_issuer.verifier import AllowedDomain, Tier
 
 RENEW = run("renew", "acme", "--machine", "prod-1", "--term", "1y")

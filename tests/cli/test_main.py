@@ -19,7 +19,7 @@ from polygent_issuer.cli.commands.config import show as of_config
 from polygent_issuer.cli.main import load
 from polygent_issuer.errors import IssuerError, NotFound
 from polygent_issuer.findings import ConsentNeeded, Finding, FindingCode
-from polygent_issuer.hints import run
+from polygent_issuer.text import run
 from polygent_issuer.verifier import InvalidKey
 
 

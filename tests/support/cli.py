@@ -19,10 +19,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from polygent_issuer.cli.main import run
-from polygent_issuer.hints import Command
 from polygent_issuer.home.registry_place import registry_place
 from polygent_issuer.home.settings_editing import set_value
 from polygent_issuer.registry import REGISTRY_FILE
+from polygent_issuer.text import Command
 from support import json_schema
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import flag
 from polygent_issuer.cli.output.model import Line, Style
 from polygent_issuer.cli.output.result import Report, hint_json
-from polygent_issuer.hints import Hint
-from polygent_issuer.text import counted
+from polygent_issuer.text import Hint, counted
 
 if TYPE_CHECKING:
     from polygent_issuer.doctor import Examination

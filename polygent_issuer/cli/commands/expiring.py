@@ -14,13 +14,13 @@ from polygent_issuer.cli.output.model import Block, Line, Style, Table
 from polygent_issuer.cli.output.records import ORDER, hold_line
 from polygent_issuer.cli.output.result import Report, Result
 from polygent_issuer.errors import ExitCode, UsageProblem
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import expiry
 from polygent_issuer.registry import Customer, LicenseRecord, Reading, customers
 from polygent_issuer.registry.holds import on_hold
 from polygent_issuer.terms import dates
 from polygent_issuer.terms.parsing import parse_term
+from polygent_issuer.text import Hint, run
 
 _DAY = timedelta(days=1)
 

@@ -11,8 +11,7 @@ from polygent_issuer.cli.output.model import Fields, Line
 from polygent_issuer.cli.output.result import Report, Result, is_plain
 from polygent_issuer.errors import NotFound
 from polygent_issuer.guide import TOPICS, markdown
-from polygent_issuer.hints import Hint, run
-from polygent_issuer.text import escape, nearest
+from polygent_issuer.text import Hint, escape, nearest, run
 
 FORCED = "topics/"
 """Prefix that selects a topic even if a command has the same name."""

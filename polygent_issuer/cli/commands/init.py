@@ -16,7 +16,6 @@ from polygent_issuer.cli.options.common import OptionGroup, option
 from polygent_issuer.cli.output.model import Fields, Line, at_home
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import InputRefused
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.home import create
 from polygent_issuer.home.create import CreatedHome
 from polygent_issuer.home.setting_types import duration_text
@@ -27,7 +26,7 @@ from polygent_issuer.keys.signer import Presence
 from polygent_issuer.keys.signing import presence
 from polygent_issuer.registry import Registry, keys
 from polygent_issuer.registry.roles import Role
-from polygent_issuer.text import escape
+from polygent_issuer.text import Hint, escape, run
 
 _FOLDERS: Final = ("key_backup_folder", "output")
 _NOTHING: Final = {

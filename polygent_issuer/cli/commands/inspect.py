@@ -10,7 +10,7 @@ from polygent_issuer.cli.options.input_files import PublicKeyFiles, read_public_
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import ExitCode, HomeMissing
-from polygent_issuer.hints import Hint, run
+from polygent_issuer.text import Hint, run
 
 if TYPE_CHECKING:
     from polygent_issuer.registry.keys import CompromisedKey

@@ -22,9 +22,8 @@ from polygent_issuer.cli.output.result import (
 )
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.files import disk
-from polygent_issuer.hints import Hint
-from polygent_issuer.hints import option as option_hint
-from polygent_issuer.text import escape
+from polygent_issuer.text import Hint, escape
+from polygent_issuer.text import option as option_hint
 
 if TYPE_CHECKING:
     from polygent_issuer.delivery.report import LicenseReport

@@ -13,7 +13,7 @@ from polygent_issuer.cli.options.input_files import read_public_keys
 from polygent_issuer.cli.output.model import Line
 from polygent_issuer.cli.output.result import Report, write_blocks_now, write_json_now
 from polygent_issuer.errors import UsageProblem
-from polygent_issuer.hints import Hint, run
+from polygent_issuer.text import Hint, run
 
 if TYPE_CHECKING:
     import socket

@@ -17,11 +17,11 @@ from polygent_issuer.cli.output.model import Block, Line, Table
 from polygent_issuer.delivery import backup_settings
 from polygent_issuer.delivery.backup_settings import MAIL_TEMPLATE, Difference
 from polygent_issuer.errors import InputRefused, OutputProblem
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.home import create, team_settings
 from polygent_issuer.home.create import CreatedHome
 from polygent_issuer.home.settings import settings_path
 from polygent_issuer.registry.backup import CheckedBackup
+from polygent_issuer.text import Hint, run
 
 
 def make_home(

@@ -22,7 +22,6 @@ from polygent_issuer.cli.output.proposal import fields, issued_json, preview, pr
 from polygent_issuer.cli.output.result import Report, note
 from polygent_issuer.errors import IssuerError, UnreadableInput, UsageProblem
 from polygent_issuer.findings import Consent
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.license_decision import (
     FirstLicenseRequest,
@@ -49,6 +48,7 @@ from polygent_issuer.keys.passphrases import Passphrase
 from polygent_issuer.keys.signer import Signer, SoftwareSigner
 from polygent_issuer.registry import Customer, KeyRecord, Reading, customers
 from polygent_issuer.terms.parsing import Plan
+from polygent_issuer.text import Hint, run
 from polygent_issuer.verifier import Tier
 
 if TYPE_CHECKING:

@@ -29,7 +29,6 @@ from polygent_issuer.errors import (
 )
 from polygent_issuer.files import disk
 from polygent_issuer.findings import Consent
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.home import create, folder, settings
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys.lifecycle import KeyLifecycle, StoredKey
@@ -39,7 +38,7 @@ from polygent_issuer.keys.remote import backup_impossible_new
 from polygent_issuer.keys.rotation import label_words
 from polygent_issuer.keys.signing import open_store
 from polygent_issuer.registry import KeyRecord, keys
-from polygent_issuer.text import escape
+from polygent_issuer.text import Hint, escape, run
 
 _NONE: Final = "none"
 _ELSEWHERE: Final = "files are never overwritten; to use another path"

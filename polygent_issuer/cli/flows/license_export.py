@@ -15,12 +15,11 @@ from polygent_issuer.cli.output.model import Block, Line, Table
 from polygent_issuer.cli.output.proposal import deadline
 from polygent_issuer.cli.output.records import reissue_all_command, send_warnings
 from polygent_issuer.cli.output.result import Report
-from polygent_issuer.hints import Hint
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.registry import KeyRecord, LicenseRecord, Reading
 from polygent_issuer.registry.change import Decided
 from polygent_issuer.terms import dates
-from polygent_issuer.text import counted, escape
+from polygent_issuer.text import Hint, counted, escape
 
 _MOST_WARNINGS: Final = 20
 Select = Callable[[Reading], tuple[LicenseRecord, ...]]

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from polygent_issuer import email_address, files
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.errors import InternalError, OutputProblem
-from polygent_issuer.hints import Hint, join, run
-from polygent_issuer.text import escape
+from polygent_issuer.text import Hint, escape, join, run
 
 if TYPE_CHECKING:
     from polygent_issuer.delivery.template import Template

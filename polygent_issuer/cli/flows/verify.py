@@ -17,7 +17,6 @@ from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.errors import ExitCode, NotFound, UsageProblem
 from polygent_issuer.files import names_folder
-from polygent_issuer.hints import run
 from polygent_issuer.issuing.verification import (
     LicenseFile,
     ServerContext,
@@ -27,7 +26,7 @@ from polygent_issuer.issuing.verification import (
     verify_files,
 )
 from polygent_issuer.terms import dates
-from polygent_issuer.text import escape
+from polygent_issuer.text import escape, run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,8 +10,7 @@ from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import OptionGroup, argument, flag, option
 from polygent_issuer.errors import InputRefused, UsageProblem
-from polygent_issuer.hints import Hint, run
-from polygent_issuer.text import escape
+from polygent_issuer.text import Hint, escape, run
 
 if TYPE_CHECKING:
     from polygent_issuer.batch.sources import Skipped

@@ -5,12 +5,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from polygent_issuer.cli.output.model import Block, Line
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.keys.rotation import label_words
 from polygent_issuer.keys.signer import Presence
 from polygent_issuer.registry import KeyRecord
 from polygent_issuer.store_uri import is_service, stays
 from polygent_issuer.terms import dates
+from polygent_issuer.text import Hint, run
 
 if TYPE_CHECKING:
     from polygent_issuer.keys.backups import Backup

@@ -13,8 +13,7 @@ from itertools import chain, repeat
 from typing import Final, Literal
 
 from polygent_issuer.cli.output.model import Block, Fields, Line, Style, Table, at_home
-from polygent_issuer.hints import PROGRAM, Command, Hint, Option
-from polygent_issuer.text import escape
+from polygent_issuer.text import PROGRAM, Command, Hint, Option, escape
 
 CUT: Final = "..."
 _EMOJI: Final = "\ufe0f"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Literal, NamedTuple
 
-from polygent_issuer.hints import Hint
+from polygent_issuer.text import Hint
 
 GLOBAL_OPTIONS: ContextVar[Mapping[str, Any]] = ContextVar("global_options")
 Style = Literal["plain", "title", "good", "bad", "warn", "dim"]

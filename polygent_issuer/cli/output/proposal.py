@@ -10,12 +10,12 @@ from polygent_issuer.cli.output.model import Block, Fields, Line, at_home
 from polygent_issuer.cli.output.records import zone_of
 from polygent_issuer.cli.output.result import finding_json
 from polygent_issuer.findings import Consent
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal
 from polygent_issuer.issuing.signing import Issued
 from polygent_issuer.terms import dates, host_patterns
 from polygent_issuer.terms.decision import Difference
+from polygent_issuer.text import Hint, run
 from polygent_issuer.verifier import License, Tier
 
 _FINGERPRINT: Final = 20

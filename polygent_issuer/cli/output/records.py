@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 from polygent_issuer.cli.output.layout import cut
 from polygent_issuer.cli.output.model import Block, Line, Style, Table
 from polygent_issuer.cli.output.result import hint_json
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry.holds import hold_end, on_hold
 from polygent_issuer.registry.journal import JournalRow
 from polygent_issuer.terms import dates
-from polygent_issuer.text import escape
+from polygent_issuer.text import Hint, escape, run
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from polygent_issuer.cli.output.model import at_home
 from polygent_issuer.errors import ExitCode, OutputProblem
-from polygent_issuer.hints import Hint, run
-from polygent_issuer.text import escape
+from polygent_issuer.text import Hint, escape, run
 
 if TYPE_CHECKING:
     from polygent_issuer.cli.output.model import Block, Style

@@ -8,7 +8,6 @@ from typing import Any, Final
 from polygent_issuer.cli.output.model import Block, Fields, Line, Style, at_home
 from polygent_issuer.cli.output.result import error_json, hint_json, json_line, json_value
 from polygent_issuer.errors import ExitCode
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing import remedies
 from polygent_issuer.issuing.verification import (
     UnreadableFile,
@@ -18,6 +17,7 @@ from polygent_issuer.issuing.verification import (
     alert_days,
 )
 from polygent_issuer.terms import dates, host_patterns
+from polygent_issuer.text import Hint, run
 from polygent_issuer.verifier import CheckCode, CheckRow, License, Outcome
 from polygent_issuer.verifier.errors import quoted
 

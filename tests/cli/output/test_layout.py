@@ -9,8 +9,7 @@ from rich.cells import cell_len
 
 from polygent_issuer.cli.output.layout import cells, cut, pieces, rows
 from polygent_issuer.cli.output.model import Block, Fields, Line, Table
-from polygent_issuer.hints import Hint, option, run
-from polygent_issuer.text import escape
+from polygent_issuer.text import Hint, escape, option, run
 
 FILE = "/home/ada/Documents/licenses of 2026/customers/acme-gmbh-prod-1-2027-11-30-1f3a9c2e.lic"
 FINGERPRINT = "sha256:" + "ab" * 32

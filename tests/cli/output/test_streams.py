@@ -14,8 +14,8 @@ from support.licenses import Books
 from support.pty import spawn
 from support.screen import at_terminal, finish
 
-from polygent_issuer.hints import Command
 from polygent_issuer.registry import customer_names
+from polygent_issuer.text import Command
 
 ESCAPE = "\x1b"
 # An unbuffered stdout fails early; the usual one fails when it is flushed.

@@ -10,7 +10,6 @@ from polygent_issuer.cli.options.common import argument
 from polygent_issuer.cli.output.model import Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import InvalidSettings
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.home import settings, settings_editing, team_settings
 from polygent_issuer.home.folder import settings_text
 from polygent_issuer.home.registry_place import registry_place
@@ -19,6 +18,7 @@ from polygent_issuer.home.settings_editing import kind_of, plan_of
 from polygent_issuer.registry import change
 from polygent_issuer.registry.roles import Role
 from polygent_issuer.registry.team_settings import NAMES
+from polygent_issuer.text import Hint, run
 
 _UNSET_WORDS = frozenset({"none", "unknown", "not set"})
 

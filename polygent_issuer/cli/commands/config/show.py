@@ -10,8 +10,8 @@ from polygent_issuer.cli.options.common import argument, flag
 from polygent_issuer.cli.output.model import Block, Fields, Line, Table
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import HomeProblem, OutputExists
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import KEYS, Entry, Loaded, Where, settings_path
+from polygent_issuer.text import Hint, run
 
 
 def show(

@@ -17,7 +17,6 @@ from polygent_issuer.cli.output.records import (
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.findings import FindingCode
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing import customer_changes, customer_hold
 from polygent_issuer.issuing.customer_changes import CustomerUpdate
 from polygent_issuer.issuing.customer_hold import HoldPlan
@@ -25,7 +24,7 @@ from polygent_issuer.registry import Customer, change, customers
 from polygent_issuer.registry.holds import hold_end
 from polygent_issuer.terms import dates
 from polygent_issuer.terms.parsing import parse_day
-from polygent_issuer.text import one_line
+from polygent_issuer.text import Hint, one_line, run
 
 
 def add(

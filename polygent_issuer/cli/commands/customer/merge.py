@@ -15,11 +15,11 @@ from polygent_issuer.cli.output.records import (
     zone_of,
 )
 from polygent_issuer.cli.output.result import Report, hint_json
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing import customer_changes
 from polygent_issuer.issuing.customer_changes import ArchivePlan, DuplicateMachineLicense, MergePlan
 from polygent_issuer.registry import Customer
 from polygent_issuer.terms import dates
+from polygent_issuer.text import Hint, run
 
 
 def archive(

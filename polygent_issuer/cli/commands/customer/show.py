@@ -19,12 +19,12 @@ from polygent_issuer.cli.output.records import (
     zone_of,
 )
 from polygent_issuer.cli.output.result import Report, Result
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import Reading, customers, journal, licenses, machines
 from polygent_issuer.registry.holds import hold_end, on_hold
 from polygent_issuer.registry.journal import JournalRow
 from polygent_issuer.registry.records import Customer, Identity, LicenseRecord, Machine
 from polygent_issuer.terms import dates
+from polygent_issuer.text import Hint, run
 
 if TYPE_CHECKING:
     from polygent_issuer.registry.summaries import CustomerSummary

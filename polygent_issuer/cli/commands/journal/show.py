@@ -10,8 +10,8 @@ from polygent_issuer.cli.output.model import Line
 from polygent_issuer.cli.output.records import JOURNAL_COLUMNS, journal_json, journal_table
 from polygent_issuer.cli.output.result import JsonLines, Report, Result
 from polygent_issuer.errors import NotFound, UsageProblem
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import Reading, journal
+from polygent_issuer.text import Hint, run
 
 
 def show(

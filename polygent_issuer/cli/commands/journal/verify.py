@@ -12,12 +12,11 @@ from polygent_issuer.cli.options.input_files import AgainstOption, noted_heads
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import ExitCode, OutputProblem
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import journal, journal_check
 from polygent_issuer.registry.journal_check import JournalCheck, head_text, noted_line
 from polygent_issuer.registry.seals import CheckedSeal
 from polygent_issuer.terms import dates
-from polygent_issuer.text import counted, escape
+from polygent_issuer.text import Hint, counted, escape, run
 
 _RESTORE: Final = (
     Line("keep a copy of the registry, then restore the last good backup:"),

@@ -21,8 +21,6 @@ from polygent_issuer.cli.output.key import backup_json, backup_lines, key_json
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import ExitCode, KeyUnavailable, MissingInput, NotFound, UsageProblem
-from polygent_issuer.hints import Hint, run
-from polygent_issuer.hints import option as option_hint
 from polygent_issuer.issuing.signing import choose_key
 from polygent_issuer.keys import backups
 from polygent_issuer.keys import passphrases as sources
@@ -35,7 +33,8 @@ from polygent_issuer.keys.passphrases import Passphrase
 from polygent_issuer.keys.rotation import label_words
 from polygent_issuer.keys.signing import place_of
 from polygent_issuer.registry import KeyRecord, keys
-from polygent_issuer.text import escape
+from polygent_issuer.text import Hint, escape, run
+from polygent_issuer.text import option as option_hint
 
 _NO_PASSPHRASE: Final = frozenset({"passphrase_needed", "passphrase_refused"})
 

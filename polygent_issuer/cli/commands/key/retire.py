@@ -21,7 +21,6 @@ from polygent_issuer.cli.output.key import (
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.records import list_command, reissue_all_command, reissue_command
 from polygent_issuer.cli.output.result import Report, hint_json
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.keys import rotation
 from polygent_issuer.keys.keyring_backends import SERVICE
 from polygent_issuer.keys.rotation import Retirement, decide_retirement, label_words, retire
@@ -29,7 +28,7 @@ from polygent_issuer.keys.signer import Presence
 from polygent_issuer.keys.signing import place_of, presence
 from polygent_issuer.registry import KeyRecord
 from polygent_issuer.terms import dates
-from polygent_issuer.text import counted, for_shell
+from polygent_issuer.text import Hint, counted, for_shell, run
 
 
 def use(invocation: Invocation, key: KeyName, *, consents: consent.ConsentOptions) -> Report:

@@ -11,11 +11,11 @@ from polygent_issuer.cli.output.model import Fields, Line
 from polygent_issuer.cli.output.records import license_json, zone_of
 from polygent_issuer.cli.output.result import Report, note
 from polygent_issuer.errors import InputRefused, UsageProblem
-from polygent_issuer.hints import run
 from polygent_issuer.issuing import license_edit
 from polygent_issuer.registry import Reading, Writing, change, customers, licenses
 from polygent_issuer.registry.records import Customer, LicenseRecord
 from polygent_issuer.terms import dates
+from polygent_issuer.text import run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

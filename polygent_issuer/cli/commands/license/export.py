@@ -26,7 +26,6 @@ from polygent_issuer.cli.output.proposal import deadline
 from polygent_issuer.cli.output.records import zone_of
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import UsageProblem
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.outbox_delivery import choose_destination
 from polygent_issuer.registry import (
@@ -40,6 +39,7 @@ from polygent_issuer.registry import (
     licenses,
 )
 from polygent_issuer.terms import dates
+from polygent_issuer.text import Hint, run
 
 
 def export(

@@ -8,11 +8,11 @@ from polygent_issuer.cli.options.common import argument
 from polygent_issuer.cli.output.model import Fields, Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.delivery import backup_settings
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import settings_path
 from polygent_issuer.registry import journal
 from polygent_issuer.registry.backup import back_up_to
 from polygent_issuer.registry.journal_check import head_text
+from polygent_issuer.text import Hint, run
 
 
 def backup(

@@ -13,8 +13,7 @@ from polygent_issuer.cli.output.model import Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import OutputExists, UsageProblem
 from polygent_issuer.files import disk
-from polygent_issuer.hints import Hint, run
-from polygent_issuer.text import counted
+from polygent_issuer.text import Hint, counted, run
 
 _NAME = "licenses.toml"
 

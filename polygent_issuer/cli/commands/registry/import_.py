@@ -21,12 +21,11 @@ from polygent_issuer.cli.output.model import Block, Fields, Line, Table
 from polygent_issuer.cli.output.result import Report, hint_json
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.files import disk
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.home import create
 from polygent_issuer.registry import REGISTRY_FILE, Registry, change
 from polygent_issuer.registry.errors import RegistryMissing
 from polygent_issuer.registry.roles import Role
-from polygent_issuer.text import counted, escape
+from polygent_issuer.text import Hint, counted, escape, run
 from polygent_issuer.verifier import Key
 
 _MOST = 20

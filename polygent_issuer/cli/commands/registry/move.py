@@ -12,7 +12,6 @@ from polygent_issuer.cli.options.common import flag, option
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import InputRefused
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.home import team_settings
 from polygent_issuer.home.registry_place import registry_place
 from polygent_issuer.home.settings_editing import set_value
@@ -21,7 +20,7 @@ from polygent_issuer.registry.database import place_text
 from polygent_issuer.registry.errors import Place
 from polygent_issuer.registry.journal_check import head_text
 from polygent_issuer.registry.moving import Move, Target
-from polygent_issuer.text import escape
+from polygent_issuer.text import Hint, escape, run
 
 
 def move(

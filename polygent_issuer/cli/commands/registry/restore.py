@@ -14,7 +14,6 @@ from polygent_issuer.cli.options.input_files import AgainstOption, noted_heads
 from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report
-from polygent_issuer.hints import run
 from polygent_issuer.home import create
 from polygent_issuer.home import folder as home_folder
 from polygent_issuer.home.registry_place import registry_place
@@ -26,7 +25,7 @@ from polygent_issuer.registry.errors import Place
 from polygent_issuer.registry.journal import clock_behind_finding
 from polygent_issuer.registry.journal_check import head_text
 from polygent_issuer.registry.restore import CurrentRegistry
-from polygent_issuer.text import counted
+from polygent_issuer.text import counted, run
 
 
 def restore(

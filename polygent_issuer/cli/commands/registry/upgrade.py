@@ -5,10 +5,10 @@ from pathlib import Path
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output.model import Line
 from polygent_issuer.cli.output.result import Report
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.registry_place import registry_place
 from polygent_issuer.registry import Registry
 from polygent_issuer.registry.roles import Role
+from polygent_issuer.text import Hint, run
 
 
 def upgrade(invocation: Invocation) -> Report:

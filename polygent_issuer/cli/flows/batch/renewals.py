@@ -22,7 +22,6 @@ from polygent_issuer.cli.options.issue import (
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.errors import Ambiguous, NotFound, UsageProblem
 from polygent_issuer.findings import Consent
-from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.proposal import Action
 from polygent_issuer.issuing.signing import choose_key
@@ -32,6 +31,7 @@ from polygent_issuer.registry.journal import clock_behind_finding
 from polygent_issuer.terms import dates
 from polygent_issuer.terms.decision import contradiction
 from polygent_issuer.terms.parsing import Changes, parse_term
+from polygent_issuer.text import Hint, option, run
 
 _MAX_NAMES_BYTES: Final = 64 * 1024 * 1024
 """Maximum size of a list of names on stdin, in bytes."""

@@ -19,10 +19,9 @@ from polygent_issuer.cli.output.model import Block, Line, at_home
 from polygent_issuer.cli.output.proposal import change_text, days_text, issued_json, proposal_json
 from polygent_issuer.cli.output.result import error_json, json_line
 from polygent_issuer.errors import IssuerError, UsageProblem
-from polygent_issuer.hints import Hint
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal
-from polygent_issuer.text import escape
+from polygent_issuer.text import Hint, escape
 
 Drafts = Mapping[str, tuple[Path, ...]]
 

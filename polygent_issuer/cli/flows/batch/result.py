@@ -14,7 +14,6 @@ from polygent_issuer.cli.output.proposal import change_text, days_text, upload_b
 from polygent_issuer.cli.output.result import Result, hint_json
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.findings import FindingCode
-from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.proposal import (
     Action,
@@ -23,7 +22,7 @@ from polygent_issuer.issuing.proposal import (
     Proposal,
     old_file_notes,
 )
-from polygent_issuer.text import counted, list_first
+from polygent_issuer.text import Hint, counted, list_first, run
 
 MOST_FAILURES: Final = 50
 """The maximum number of failures in the table; `--report` has all of them."""

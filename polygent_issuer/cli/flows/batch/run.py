@@ -31,8 +31,8 @@ from polygent_issuer.cli.output import result as streams
 from polygent_issuer.cli.output.result import Result, write_result
 from polygent_issuer.errors import InputRefused, IssuerError, OutputProblem
 from polygent_issuer.findings import Consent
-from polygent_issuer.hints import Hint
 from polygent_issuer.keys.signer import Signer
+from polygent_issuer.text import Hint
 
 _MOST_SHOWN: Final = 20
 """The maximum number of items that a preview shows at a terminal."""
