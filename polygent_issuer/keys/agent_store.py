@@ -19,9 +19,9 @@ from typing import ClassVar, Final
 from polygent_issuer.errors import KeyUnavailable
 from polygent_issuer.files import disk
 from polygent_issuer.keys import remote
+from polygent_issuer.keys.openssh import KIND, blob_of, key_of, string, take_mpint, take_number
+from polygent_issuer.keys.openssh import take_string as take
 from polygent_issuer.keys.signer import StoreEntry, TimeoutExpired
-from polygent_issuer.keys.ssh_wire import KIND, blob_of, key_of, string, take_mpint, take_number
-from polygent_issuer.keys.ssh_wire import take_string as take
 from polygent_issuer.store_uri.remote import RemoteUri
 from polygent_issuer.text import escape
 from polygent_issuer.verifier.errors import InvalidKey

@@ -22,7 +22,7 @@ from support.softhsm import SoftHsm
 
 from polygent_issuer.errors import IssuerError
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.keys import ssh_wire
+from polygent_issuer.keys import openssh
 from polygent_issuer.keys.agent_store import Agent, fingerprint
 from polygent_issuer.keys.remote import RemoteStore
 from polygent_issuer.keys.signer import PROBE, Presence, SoftwareSigner, generate_private_key
@@ -31,7 +31,7 @@ from polygent_issuer.store_uri.remote import parse_remote_uri
 from polygent_issuer.verifier import jws
 
 OURS = SoftwareSigner(generate_private_key())
-BLOB = ssh_wire.blob_of(OURS.public_key)
+BLOB = openssh.blob_of(OURS.public_key)
 MINUTE = timedelta(minutes=1)
 DATA = b"eyJhbGciOiJFUzI1NiJ9.e30"
 
@@ -260,9 +260,9 @@ def test_a_malformed_answer_is_refused(answer: bytes, tmp_path: Path) -> None:
         assert presence is Presence.UNAVAILABLE
 
 
-def numbers(r: bytes, s: bytes, kind: bytes = ssh_wire.KIND, after: bytes = b"") -> bytes:
+def numbers(r: bytes, s: bytes, kind: bytes = openssh.KIND, after: bytes = b"") -> bytes:
     """Return an answer to a request to sign."""
-    string = ssh_wire.string
+    string = openssh.string
     return framed(14, string(string(kind) + string(string(r) + string(s))), after)
 
 
@@ -316,9 +316,9 @@ def test_an_agent_that_sends_a_byte_now_and_then_is_left_at_the_deadline(tmp_pat
 @given(r=st.integers(1, 2**256 - 1), s=st.integers(1, 2**256 - 1))
 def test_numbers_are_32_bytes_each(r: int, s: int) -> None:
     """Short numbers are padded, and the zero before a high bit is dropped."""
-    encoded = [ssh_wire.string(each.to_bytes(each.bit_length() // 8 + 1, "big")) for each in (r, s)]
-    first, rest = ssh_wire.take_mpint(b"".join(encoded), 32)
-    second, rest = ssh_wire.take_mpint(rest, 32)
+    encoded = [openssh.string(each.to_bytes(each.bit_length() // 8 + 1, "big")) for each in (r, s)]
+    first, rest = openssh.take_mpint(b"".join(encoded), 32)
+    second, rest = openssh.take_mpint(rest, 32)
     assert (first, second, rest) == (r.to_bytes(32, "big"), s.to_bytes(32, "big"), b"")
 
 
@@ -326,15 +326,15 @@ def test_numbers_are_32_bytes_each(r: int, s: int) -> None:
 def test_another_number_is_refused(number: bytes) -> None:
     """Zero, negative numbers, and those of more than 32 bytes."""
     with pytest.raises(ValueError, match="number"):
-        ssh_wire.take_mpint(ssh_wire.string(number), 32)
+        openssh.take_mpint(openssh.string(number), 32)
 
 
 def test_a_blob_is_the_public_key(agent: SshAgent) -> None:
     """Our blob of a key has the fingerprint that OpenSSH prints, and reads back."""
     name = agent.generate("one")
     key = store().adopt().key
-    assert fingerprint(ssh_wire.blob_of(key)) == name
-    assert ssh_wire.key_of(ssh_wire.blob_of(key)) == key
+    assert fingerprint(openssh.blob_of(key)) == name
+    assert openssh.key_of(openssh.blob_of(key)) == key
 
 
 def test_signed_data_is_not_taken_for_an_ssh_login() -> None:

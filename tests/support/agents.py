@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 import pytest
 
-from polygent_issuer.keys import ssh_wire
+from polygent_issuer.keys import openssh
 from polygent_issuer.keys.signer import SoftwareSigner
 from support.softhsm import MODULE, PIN, SoftHsm
 from support.tools import require_tool
@@ -251,17 +251,17 @@ def signing(
     signer: SoftwareSigner, meanwhile: Callable[[], object] = lambda: None
 ) -> Callable[[bytes], bytes]:
     """Return the answers of an agent with one key; `meanwhile` runs before each signature."""
-    string = ssh_wire.string
+    string = openssh.string
 
     def answer(request: bytes) -> bytes:
-        blob = ssh_wire.blob_of(signer.public_key)
+        blob = openssh.blob_of(signer.public_key)
         if request[0] == LIST:
             return identities([(blob, "remote")])
         meanwhile()
-        named, rest = ssh_wire.take_string(request[1:])
+        named, rest = openssh.take_string(request[1:])
         assert named == blob
-        signature = signer.sign(ssh_wire.take_string(rest)[0])
+        signature = signer.sign(openssh.take_string(rest)[0])
         numbers = b"".join(string(b"\0" + half) for half in (signature[:32], signature[32:]))
-        return framed(14, string(string(ssh_wire.KIND) + string(numbers)))
+        return framed(14, string(string(openssh.KIND) + string(numbers)))
 
     return answer
