@@ -11,7 +11,7 @@ from typing import Any
 
 from polygent_issuer import files
 from polygent_issuer.errors import InvalidSettings
-from polygent_issuer.files.queue import Queue
+from polygent_issuer.files.disk import Queue
 from polygent_issuer.home.folder import LIMIT, parse, settings_text
 from polygent_issuer.home.setting_types import (
     FEATURES,

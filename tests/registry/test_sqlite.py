@@ -12,7 +12,7 @@ import pytest
 from support.registries import ACTOR, NOW, new_registry, writing
 
 from polygent_issuer.errors import HomeProblem
-from polygent_issuer.files.queue import Queue
+from polygent_issuer.files.disk import Queue
 from polygent_issuer.registry import Registry, customers
 from polygent_issuer.registry.engine import Connection
 from polygent_issuer.registry.errors import RegistryFailed, RegistryLocked, RegistryMisuse
