@@ -9,7 +9,7 @@ the line end, so a key that does not open is tried once more with the bytes that
 import os
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from polygent_issuer import files
 from polygent_issuer.errors import KeyUnavailable, UsageProblem
 from polygent_issuer.files.disk import reason
 from polygent_issuer.keys import terminal
-from polygent_issuer.keys.signer import TimeoutExpired, run_with_timeout
+from polygent_issuer.keys.signer import command_output
 from polygent_issuer.text import Hint, escape, run
 
 VARIABLE: Final = "POLYGENT_ISSUER_PASSPHRASE_FILE"
@@ -315,53 +315,6 @@ def _usable(secret: bytes) -> bytes:
             hint="check that the source contains only the passphrase, in one line",
         )
     return secret
-
-
-def command_output(
-    arguments: Sequence[str],
-    *,
-    timeout: timedelta,
-    limit: int,
-    failed: Callable[[str], KeyUnavailable],
-) -> bytes:
-    """Return what a command writes to stdout, at most `limit` bytes; it runs without a shell.
-
-    The command has no stdin, so that it cannot consume a file that is piped into this tool. It
-    shares stderr and the terminal, since a password manager may prompt. No message contains the
-    command or its output.
-
-    Args:
-        failed: returns the error, from what the command did: `ended with status 1`.
-
-    Raises:
-        KeyUnavailable: of `failed`.
-    """
-    import subprocess  # noqa: PLC0415 -- rarely used
-
-    def finish() -> tuple[bytes, int]:
-        output = b""
-        assert process.stdout is not None  # noqa: S101 -- PIPE below
-        with process.stdout as stream:
-            while len(output) < limit and (part := stream.read(limit - len(output))):
-                output += part
-        return output, process.wait()
-
-    try:
-        process = subprocess.Popen(
-            list(arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, bufsize=0
-        )
-    except (OSError, ValueError) as error:
-        raise failed(f"cannot be started: {reason(error)}") from None
-    try:
-        output, status = run_with_timeout(timeout, finish)
-    except TimeoutExpired:
-        raise failed(f"took longer than {timeout.total_seconds():g} s") from None
-    finally:
-        process.kill()
-        process.wait()
-    if status != 0:
-        raise failed(f"ended with status {status}")
-    return output
 
 
 def _command_failed(why: str) -> PassphraseRefused:

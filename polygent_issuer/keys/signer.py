@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from polygent_issuer.errors import KeyUnavailable
+from polygent_issuer.files.disk import reason
 from polygent_issuer.text import Hint, run
 from polygent_issuer.verifier.keys import COORDINATE_BYTES, EXAMPLE_KID, Key
 
@@ -219,6 +220,53 @@ def run_with_timeout(timeout: timedelta, call: Callable[[], T]) -> T:
     if raised:
         raise raised[0]
     raise TimeoutExpired
+
+
+def command_output(
+    arguments: Sequence[str],
+    *,
+    timeout: timedelta,
+    limit: int,
+    failed: Callable[[str], KeyUnavailable],
+) -> bytes:
+    """Return what a command writes to stdout, at most `limit` bytes; it runs without a shell.
+
+    The command has no stdin, so that it cannot consume a file that is piped into this tool. It
+    shares stderr and the terminal, since a password manager may prompt. No message contains the
+    command or its output.
+
+    Args:
+        failed: returns the error, from what the command did: `ended with status 1`.
+
+    Raises:
+        KeyUnavailable: of `failed`.
+    """
+    import subprocess  # noqa: PLC0415 -- rarely used
+
+    def finish() -> tuple[bytes, int]:
+        output = b""
+        assert process.stdout is not None  # noqa: S101 -- PIPE below
+        with process.stdout as stream:
+            while len(output) < limit and (part := stream.read(limit - len(output))):
+                output += part
+        return output, process.wait()
+
+    try:
+        process = subprocess.Popen(
+            list(arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, bufsize=0
+        )
+    except (OSError, ValueError) as error:
+        raise failed(f"cannot be started: {reason(error)}") from None
+    try:
+        output, status = run_with_timeout(timeout, finish)
+    except TimeoutExpired:
+        raise failed(f"took longer than {timeout.total_seconds():g} s") from None
+    finally:
+        process.kill()
+        process.wait()
+    if status != 0:
+        raise failed(f"ended with status {status}")
+    return output
 
 
 def require_not_example(kid: str) -> None:
