@@ -9,6 +9,7 @@ the line end, so a key that does not open is tried once more with the bytes that
 import os
 import re
 import shlex
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -18,7 +19,6 @@ from typing import Final, Protocol, TypeVar
 from polygent_issuer import files
 from polygent_issuer.errors import KeyUnavailable, UsageProblem
 from polygent_issuer.files.disk import reason
-from polygent_issuer.keys import terminal
 from polygent_issuer.keys.signer import command_output
 from polygent_issuer.text import Hint, escape, run
 
@@ -29,6 +29,7 @@ MAX_BYTES: Final = 1023
 COMMAND_TIMEOUT: Final = timedelta(seconds=60)
 """Long enough for a person to answer the prompt of a password manager."""
 
+_MAX_LINE: Final = 4096
 _READ_BYTES: Final = MAX_BYTES + 6  # a byte order mark, a line end, and one byte too many
 _TRIES_LEFT: Final = ("2 tries left", "1 try left")
 _LINE_END: Final = re.compile(rb"\r?\n\Z")
@@ -277,7 +278,7 @@ def _typed_twice(purpose: str, problem: str) -> bytes:
 
 def _ask(prompt: str, problem: str = "") -> bytes:
     try:
-        return terminal.ask("\n".join(escape(line) for line in (problem, prompt) if line))
+        return ask_at_terminal("\n".join(escape(line) for line in (problem, prompt) if line))
     except OSError:
         raise _needed("a passphrase is required, but this process has no terminal") from None
     except EOFError:  # not asked for again
@@ -322,3 +323,75 @@ def _command_failed(why: str) -> PassphraseRefused:
         f"the passphrase command {why}",
         hint="run the command alone: it must write only the passphrase to stdout",
     )
+
+
+def ask_at_terminal(prompt: str) -> bytes:
+    """Show a prompt and read one line without echo.
+
+    `getpass` falls back to stdin and to echo. This function does neither: it reads only from
+    /dev/tty, or from the console of Windows.
+
+    Returns:
+        The line without its newline, in the terminal's encoding (UTF-8 on Windows).
+
+    Raises:
+        EOFError: at the end of input.
+        OSError: when this process has no terminal.
+    """
+    if sys.platform == "win32":
+        return _ask_console(prompt)
+    return _ask_tty(prompt)
+
+
+if sys.platform == "win32":
+
+    def _ask_console(prompt: str) -> bytes:
+        import msvcrt  # noqa: PLC0415 -- only on Windows
+
+        # Opening it fails without a console; msvcrt reports no error.
+        with Path("CONOUT$").open("w", encoding="utf-8") as screen:
+            screen.write(prompt)
+        typed: list[str] = []
+        while (character := msvcrt.getwch()) not in "\r\n":
+            if character == "\x03":
+                raise KeyboardInterrupt
+            if character == "\b":
+                del typed[-1:]
+            else:
+                typed.append(character)
+        msvcrt.putwch("\r")
+        msvcrt.putwch("\n")
+        return "".join(typed).encode("utf-8", "surrogatepass")
+
+else:
+
+    def _ask_tty(prompt: str) -> bytes:
+        import termios  # noqa: PLC0415 -- not on Windows
+
+        descriptor = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
+        try:
+            before = termios.tcgetattr(descriptor)
+            silent = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
+            try:
+                # FLUSH drops what was typed before the prompt; what follows it is never echoed.
+                termios.tcsetattr(descriptor, termios.TCSAFLUSH, silent)
+                os.write(descriptor, prompt.encode("utf-8", "backslashreplace"))
+                return _line(descriptor)
+            finally:
+                termios.tcsetattr(descriptor, termios.TCSAFLUSH, before)
+                os.write(descriptor, b"\n")
+        except termios.error:
+            raise OSError("the terminal was closed") from None
+        finally:
+            os.close(descriptor)
+
+    def _line(descriptor: int) -> bytes:
+        line = b""
+        while not line.endswith(b"\n"):
+            part = os.read(descriptor, _MAX_LINE)
+            if not part:
+                if not line:
+                    raise EOFError
+                break
+            line += part
+        return line.removesuffix(b"\n")

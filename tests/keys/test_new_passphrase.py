@@ -6,7 +6,7 @@ import pytest
 from support.passphrases import Given, new
 
 from polygent_issuer.findings import Consent, ConsentNeeded, Finding, FindingCode
-from polygent_issuer.keys import terminal
+from polygent_issuer.keys import passphrases
 from polygent_issuer.keys.new_passphrase import NewPassphrase
 from polygent_issuer.keys.passphrases import TerminalPassphrase
 
@@ -49,7 +49,7 @@ def test_an_existing_passphrase_may_be_short() -> None:
 def test_a_declined_passphrase_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A person who does not accept a short one types another, and loses nothing."""
     typed = iter([b"short", b"short", b"long enough now", b"long enough now"])
-    monkeypatch.setattr(terminal, "ask", lambda _prompt: next(typed))
+    monkeypatch.setattr(passphrases, "ask_at_terminal", lambda _prompt: next(typed))
     declined: list[Finding] = []
 
     def decline(findings: Sequence[Finding], _consent: Consent) -> Consent:

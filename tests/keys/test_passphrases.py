@@ -13,7 +13,7 @@ import pytest
 from support.passphrases import ignore
 
 from polygent_issuer.errors import KeyUnavailable, UsageProblem
-from polygent_issuer.keys import passphrases, terminal
+from polygent_issuer.keys import passphrases
 from polygent_issuer.keys.passphrases import Passphrase, WrongPassphrase
 
 AMPLE = timedelta(seconds=60)
@@ -229,7 +229,7 @@ def typing(monkeypatch: pytest.MonkeyPatch, *lines: bytes) -> list[str]:
         prompts.append(prompt)
         return next(typed)
 
-    monkeypatch.setattr(terminal, "ask", ask)
+    monkeypatch.setattr(passphrases, "ask_at_terminal", ask)
     return prompts
 
 
