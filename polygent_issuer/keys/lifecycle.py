@@ -1,12 +1,15 @@
-"""Generate, import and back up private keys. A key is recorded only once it is saved."""
+"""Generate, import and back up private keys, whose new passphrases need consent if they are short.
+
+A key is recorded only once it is saved.
+"""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypedDict, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -18,12 +21,13 @@ from polygent_issuer.errors import (
     OutputProblem,
 )
 from polygent_issuer.files import disk
+from polygent_issuer.findings import Consent, ConsentNeeded, Finding, FindingCode
 from polygent_issuer.home import settings_editing
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import backups
 from polygent_issuer.keys.file_store import FileStore
-from polygent_issuer.keys.new_passphrase import NewPassphrase
 from polygent_issuer.keys.openssh import ImportedKey
+from polygent_issuer.keys.passphrases import Passphrase, TerminalPassphrase
 from polygent_issuer.keys.pkcs11_store import Pkcs11Store
 from polygent_issuer.keys.remote import (
     RemoteStore,
@@ -46,6 +50,87 @@ if TYPE_CHECKING:
 
     TakingStore = FileStore | KeyringStore | Pkcs11Store
     Store = TakingStore | RemoteStore
+
+_AMPLE: Final = 12  # characters
+
+T = TypeVar("T")
+
+
+class Agreed(TypedDict):
+    """The accepted findings and the reason of a journal row."""
+
+    accepted: tuple[FindingCode, ...]
+    reason: str | None
+
+
+class NewPassphrase(Passphrase):
+    """A source whose new passphrases need consent if they are short.
+
+    If a key file and its backup share the passphrase, it is asked for once.
+    """
+
+    __slots__ = ("_consent", "_findings", "_new", "_obtain", "_shared", "_source")
+
+    def __init__(
+        self,
+        source: Passphrase,
+        obtain: Callable[[Sequence[Finding], Consent], Consent],
+        consent: Consent,
+        *,
+        shared: bool = False,
+    ) -> None:
+        """Store the arguments; the source is not read yet.
+
+        `obtain` returns the consent to findings, or raises `ConsentNeeded`.
+        """
+        self._source = source
+        self._obtain = obtain
+        self._shared = shared
+        self._new: bytes | None = None
+        self._consent = consent
+        self._findings: tuple[Finding, ...] = ()
+
+    @property
+    def agreed(self) -> Agreed:
+        """The accepted code and the reason, for the journal row of the key."""
+        return {"accepted": self._consent.used(self._findings), "reason": self._consent.reason}
+
+    def get(self, purpose: str, *, confirm: bool = False) -> bytes:
+        """Return the passphrase of the source; a declined one at a terminal is asked for again.
+
+        Raises:
+            ConsentNeeded: (`consent_needed`) for a short new passphrase.
+        """
+        if not confirm:
+            return self._source.get(purpose)
+        if self._shared and self._new is not None:
+            return self._new
+        what = "the new key file and its backup" if self._shared else purpose
+        while True:
+            secret = self._source.get(what, confirm=True)
+            try:
+                self._require_ample(secret)
+            except ConsentNeeded:
+                if not isinstance(self._source, TerminalPassphrase):
+                    raise
+            else:
+                self._new = secret
+                return secret
+
+    def unlock(self, purpose: str, attempt: Callable[[bytes], T]) -> T:
+        """Unlock with the source."""
+        return self._source.unlock(purpose, attempt)
+
+    def _require_ample(self, secret: bytes) -> None:
+        if self._findings or len(secret.decode(errors="replace")) >= _AMPLE:
+            return
+        weak = Finding(
+            code=FindingCode.WEAK_PASSPHRASE,
+            message=f"the new passphrase has fewer than {_AMPLE} characters",
+            hint="choose a longer one, such as several words",
+        )
+        self._consent = self._obtain((weak,), self._consent)
+        self._findings = (weak,)
 
 
 def pinned_as(kid: str, known: Iterable[KeyRecord]) -> KeyRecord | None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from polygent_issuer.findings import Consent, Finding, require
-from polygent_issuer.keys.new_passphrase import NewPassphrase
+from polygent_issuer.keys.lifecycle import NewPassphrase
 from polygent_issuer.keys.passphrases import Passphrase
 
 

@@ -31,8 +31,7 @@ from polygent_issuer.files import disk
 from polygent_issuer.findings import Consent
 from polygent_issuer.home import create, folder, settings
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.keys.lifecycle import KeyLifecycle, StoredKey
-from polygent_issuer.keys.new_passphrase import NewPassphrase
+from polygent_issuer.keys.lifecycle import KeyLifecycle, NewPassphrase, StoredKey
 from polygent_issuer.keys.passphrases import Passphrase
 from polygent_issuer.keys.remote import backup_impossible_new
 from polygent_issuer.keys.rotation import label_words

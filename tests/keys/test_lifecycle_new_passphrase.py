@@ -7,7 +7,7 @@ from support.passphrases import Given, new
 
 from polygent_issuer.findings import Consent, ConsentNeeded, Finding, FindingCode
 from polygent_issuer.keys import passphrases
-from polygent_issuer.keys.new_passphrase import NewPassphrase
+from polygent_issuer.keys.lifecycle import NewPassphrase
 from polygent_issuer.keys.passphrases import TerminalPassphrase
 
 AGREED = Consent(accepted=frozenset([FindingCode.WEAK_PASSPHRASE]), reason="a demo")
