@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from polygent_issuer import files
-from polygent_issuer.batch.outcomes import Done, Outcome
+from polygent_issuer.batch.items import Done, Outcome
 from polygent_issuer.errors import OutputExists, OutputProblem, UnreadableInput
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.outbox_delivery import Destination

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import chain, islice
 
-from polygent_issuer.batch.outcomes import Decision, Job
-from polygent_issuer.batch.preview import issued_in_run
+from polygent_issuer.batch.items import Decision, Job, issued_in_run
 from polygent_issuer.findings import Consent, Finding, FindingCode
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import expiry

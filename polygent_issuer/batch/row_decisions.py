@@ -18,8 +18,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from polygent_issuer.batch.items import Decision, Job
 from polygent_issuer.batch.matching import NewCustomers, RowMatch, match_row, read_document
-from polygent_issuer.batch.outcomes import Decision, Job
 from polygent_issuer.batch.renewals import lapsed_note, trial_note
 from polygent_issuer.batch.rows import DuplicateRow, RefusedRow, Row, RowRefused, in_fields
 from polygent_issuer.errors import InvalidTerms, IssuerError

@@ -27,8 +27,9 @@ from time import monotonic
 from typing import Final
 
 from polygent_issuer import files
-from polygent_issuer.batch.outcomes import (
+from polygent_issuer.batch.items import (
     OF_ALL,
+    REVIEW,
     DecidedItem,
     Done,
     Failed,
@@ -39,9 +40,10 @@ from polygent_issuer.batch.outcomes import (
     SignedItem,
     ToIssue,
     decide_job,
+    digest,
     read_ahead,
+    shortened,
 )
-from polygent_issuer.batch.preview import REVIEW, digest, shortened
 from polygent_issuer.errors import HomeProblem, IssuerError, OutputProblem, RegistryChanged
 from polygent_issuer.findings import Finding, require
 from polygent_issuer.issuing import outbox_delivery

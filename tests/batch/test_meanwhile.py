@@ -10,7 +10,7 @@ from support.batches import Batches, words
 from support.office import ADA, NOW
 
 from polygent_issuer.batch import run
-from polygent_issuer.batch.outcomes import Done
+from polygent_issuer.batch.items import Done
 from polygent_issuer.keys.signer import Signer, SoftwareSigner
 from polygent_issuer.registry import Registry, customers, journal
 

@@ -12,7 +12,7 @@ from support.many_customers import fingerprint, old_id
 from support.office import ADA, NOW
 
 from polygent_issuer.batch import renewals, run
-from polygent_issuer.batch.outcomes import Job, Kept, Outcome
+from polygent_issuer.batch.items import Job, Kept, Outcome
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.issuing.proposal import Action
 from polygent_issuer.registry import Registry, customers, licenses

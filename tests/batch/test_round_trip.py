@@ -12,8 +12,8 @@ from support.lic_files import Issuer
 from support.registries import ACTOR, NOW, new_registry
 
 from polygent_issuer.batch import export
+from polygent_issuer.batch.items import Kept
 from polygent_issuer.batch.matching import require_sound
-from polygent_issuer.batch.outcomes import Kept
 from polygent_issuer.batch.registry_import import carry_out, decide
 from polygent_issuer.batch.row_decisions import RowDecider
 from polygent_issuer.batch.row_files import RowFile

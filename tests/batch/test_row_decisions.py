@@ -10,7 +10,7 @@ from support.many_customers import fingerprint, old_id
 from support.office import NOW
 
 from polygent_issuer.batch import run
-from polygent_issuer.batch.outcomes import Done, Failed, Kept
+from polygent_issuer.batch.items import Done, Failed, Kept
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.issuing.proposal import load_license
 from polygent_issuer.terms import dates

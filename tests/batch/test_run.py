@@ -15,7 +15,7 @@ from support.office import ADA, NOW
 from support.registries import tampering
 
 from polygent_issuer.batch import run
-from polygent_issuer.batch.outcomes import Decision, Done, Job, Outcome
+from polygent_issuer.batch.items import Decision, Done, Job, Outcome
 from polygent_issuer.errors import KeyUnavailable, OutputProblem
 from polygent_issuer.files import publication
 from polygent_issuer.findings import Consent, FindingCode

@@ -10,7 +10,7 @@ from support.batches import Batches, words
 from support.many_customers import fingerprint
 
 from polygent_issuer.batch import run
-from polygent_issuer.batch.outcomes import Decision, Job
+from polygent_issuer.batch.items import Decision, Job
 from polygent_issuer.registry import Reading
 
 

@@ -36,7 +36,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from polygent_issuer.batch.bundle import Bundle
-from polygent_issuer.batch.outcomes import Done
+from polygent_issuer.batch.items import Done
 from polygent_issuer.batch.renewals import Renewals
 from polygent_issuer.batch.run import MAX_GROUP_SIZE, BatchRunner
 from polygent_issuer.cli.flows.batch.reporter import outcome_json

@@ -22,7 +22,7 @@ from support.batches import MONTH
 from support.office import ADA, NOW, Office, license_id, open_office
 from support.stepping import Choice, Crashed, Walk, stop
 
-from polygent_issuer.batch.outcomes import Done, Failed, Kept
+from polygent_issuer.batch.items import Done, Failed, Kept
 from polygent_issuer.batch.renewals import Renewals
 from polygent_issuer.batch.run import BatchRunner
 from polygent_issuer.cli.commands.license.edit import retire

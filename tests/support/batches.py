@@ -6,8 +6,16 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from polygent_issuer.batch.outcomes import Done, Failed, Job, Kept, Outcome
-from polygent_issuer.batch.preview import Preview, PreviewItem, preview
+from polygent_issuer.batch.items import (
+    Done,
+    Failed,
+    Job,
+    Kept,
+    Outcome,
+    Preview,
+    PreviewItem,
+    preview,
+)
 from polygent_issuer.batch.renewals import Renewals
 from polygent_issuer.batch.row_decisions import RowDecider
 from polygent_issuer.batch.row_files import RowFile

@@ -4,9 +4,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Annotated
 
+from polygent_issuer.batch.items import Job, preview
 from polygent_issuer.batch.matching import customers_missing_from, require_sound
-from polygent_issuer.batch.outcomes import Job
-from polygent_issuer.batch.preview import preview
 from polygent_issuer.batch.row_decisions import RowDecider
 from polygent_issuer.batch.row_files import RowFile
 from polygent_issuer.batch.rows import Row, fields_with

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from polygent_issuer import files
-from polygent_issuer.batch.outcomes import Job
+from polygent_issuer.batch.items import Job
 from polygent_issuer.batch.renewals import Renewals
 from polygent_issuer.cli.consent import parse_consent
 from polygent_issuer.cli.context import Invocation

@@ -8,8 +8,7 @@ from typing import Any, Final
 
 from polygent_issuer import files
 from polygent_issuer.batch.bundle import Bundle
-from polygent_issuer.batch.outcomes import Done, Failed, Kept, Outcome
-from polygent_issuer.batch.preview import PreviewItem
+from polygent_issuer.batch.items import Done, Failed, Kept, Outcome, PreviewItem
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.batch.result import DECISIONS, DONE, BatchCounts
 from polygent_issuer.cli.flows.mail_drafts import Drafter

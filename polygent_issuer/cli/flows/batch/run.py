@@ -10,8 +10,7 @@ from functools import cache
 from types import FrameType
 from typing import Any, Final, Self
 
-from polygent_issuer.batch.outcomes import Job, Outcome
-from polygent_issuer.batch.preview import Preview, PreviewItem, preview
+from polygent_issuer.batch.items import Job, Outcome, Preview, PreviewItem, preview
 from polygent_issuer.batch.run import BatchRunner
 from polygent_issuer.cli import prompts
 from polygent_issuer.cli.consent import obtain_for_many

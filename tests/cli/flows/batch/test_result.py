@@ -2,7 +2,7 @@
 
 import pytest
 
-from polygent_issuer.batch.outcomes import Decision, Failed, Job, Kept
+from polygent_issuer.batch.items import Decision, Failed, Job, Kept
 from polygent_issuer.cli.flows.batch.result import (
     MOST_FAILURES,
     MOST_MISSING_CUSTOMERS,

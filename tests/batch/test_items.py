@@ -6,8 +6,7 @@ import pytest
 from support.batches import Batches, accepting
 from support.office import NOW
 
-from polygent_issuer.batch.outcomes import Decision, Job
-from polygent_issuer.batch.preview import digest, shortened
+from polygent_issuer.batch.items import Decision, Job, digest, shortened
 from polygent_issuer.findings import Consent, FindingCode
 from polygent_issuer.registry import Reading, journal
 from polygent_issuer.registry.errors import RegistryFailed
