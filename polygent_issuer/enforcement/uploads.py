@@ -48,7 +48,7 @@ class Uploads:
                 str(error.code), error.message, hint=error.hint, license=error.license
             ) from error
         with self._memory.deciding() as (stored, _):
-            _require_not_superseded(uploaded, stored.installations)
+            require_not_superseded(uploaded, stored.installations)
             guard = stored.guard.observe(now)
             guard = _guard_after(uploaded, stored.installations, guard, now)
             installation = Installation(
@@ -72,7 +72,7 @@ def _scope(license_: License) -> str:
     return "any" if license_.allowed_domain is None else f"domain {license_.allowed_domain}"
 
 
-def _require_not_superseded(uploaded: License, installed: Sequence[Installation]) -> None:
+def require_not_superseded(uploaded: License, installed: Sequence[Installation]) -> None:
     """Check that no installed license supersedes this one.
 
     Raises:
