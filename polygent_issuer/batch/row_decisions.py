@@ -76,11 +76,9 @@ class RowDecider:
 
     def _refused(self, row: RefusedRow) -> Job:
         def decide(_: Reading) -> Decision:
-            fields = (f"{each.field}: " if each.field else "" for each in row.each)
-            pairs = zip(fields, row.each, strict=True)
+            hints = dict.fromkeys(each.hint for each in row.problems if each.hint)
             raise RowRefused(
-                "; ".join(f"{field}{each.message}" for field, each in pairs),
-                hint=join("; ", dict.fromkeys(each.hint for each in row.each if each.hint)) or None,
+                "; ".join(each.message for each in row.problems), hint=join("; ", hints) or None
             )
 
         place = f"{row.place} ({row.customer})" if row.customer else row.place

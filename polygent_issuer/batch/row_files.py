@@ -234,8 +234,11 @@ class RowFile:
         more = tuple(more)
         if not self.problems and not more:
             return
-        refused = (row for row in self.rows if isinstance(row, RefusedRow))
-        in_rows = (RowRefused.of(each) for row in refused for each in row.each)
+        in_rows = (
+            RowRefused(f"{row.place}: {each.message}", hint=each.hint)
+            for row in self.rows
+            for each in (row.problems if isinstance(row, RefusedRow) else ())
+        )
         SeveralProblems.raise_for((*self.problems, *in_rows, *more))
 
 

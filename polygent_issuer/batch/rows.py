@@ -7,10 +7,10 @@ and shortened, and names the valid form.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from polygent_issuer.batch.row_dates import read_expires
 from polygent_issuer.batch.sheets import SPACE
@@ -61,12 +61,6 @@ class RowRefused(InputRefused):
     """A row that describes an invalid license; it is the outcome of that row alone."""
 
     code = "invalid_row"
-
-    @classmethod
-    def of(cls, refused: "RefusedRow") -> Self:
-        """Return the error that names a refused row and its field."""
-        field = f"{refused.field}: " if refused.field else ""
-        return cls(f"{refused.place}: {field}{refused.message}", hint=refused.hint)
 
 
 _LONGEST_REASON: Final = 1_000
@@ -273,25 +267,17 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RefusedRow:
-    """A row that is refused, with its place, the invalid field and the reason, safe to print.
+    """A row that is refused.
 
     Attributes:
         customer: the text of the field `customer`, escaped and shortened; None if it is missing.
-        field: None if the row as a whole is invalid.
-        more: the refusals of its further fields.
+        problems: the reasons, safe to print. A message begins with the name of the invalid field
+            (`users: …`), unless the row as a whole is invalid.
     """
 
     place: str
     customer: str | None
-    field: str | None
-    message: str
-    hint: str | None
-    more: "tuple[RefusedRow, ...]" = ()
-
-    @property
-    def each(self) -> "tuple[RefusedRow, ...]":
-        """The refusal of each field."""
-        return (self, *self.more)
+    problems: tuple[InputRefused, ...]
 
 
 def read_row(
@@ -334,17 +320,16 @@ def refuse(
 ) -> RefusedRow:
     """Return a refused row with its problems, each after the name of its field."""
     customer = written.get("customer")
-    first, *more = (
-        RefusedRow(
-            place=place,
-            customer=escape_short(customer) if isinstance(customer, str) else None,
-            field=field,
-            message=why.message,
-            hint=in_fields(why.hint),
-        )
-        for field, why in problems
+    return RefusedRow(
+        place=place,
+        customer=escape_short(customer) if isinstance(customer, str) else None,
+        problems=tuple(
+            InputRefused(
+                f"{field}: {why.message}" if field else why.message, hint=in_fields(why.hint)
+            )
+            for field, why in problems
+        ),
     )
-    return replace(first, more=tuple(more))
 
 
 def contradiction() -> InputRefused:

@@ -185,7 +185,7 @@ def test_customers_with_a_license_and_without_a_row_are_listed(batches: Batches)
         Row(place="1", customer="c1"),
         Row(place="2", customer="Customer 2"),
         Row(place="3", customer="Nobody"),
-        RefusedRow(place="4", customer="c3", field="users", message="wrong", hint=None),
-        RefusedRow(place="5", customer=None, field=None, message="wrong", hint=None),
+        RefusedRow(place="4", customer="c3", problems=(InputRefused("users: wrong"),)),
+        RefusedRow(place="5", customer=None, problems=(InputRefused("wrong"),)),
     )
     assert customers_missing_from(batches.office.registry, rows) == ("c5",)
