@@ -8,11 +8,10 @@ and shortened, and names the valid form.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
 from typing import Any, Final
 
-from polygent_issuer.batch.row_dates import read_expires
 from polygent_issuer.batch.sheets import SPACE
 from polygent_issuer.email_address import split_contacts
 from polygent_issuer.errors import InputRefused, InvalidTerms
@@ -26,6 +25,7 @@ from polygent_issuer.terms.parsing import (
     check_limit,
     parse_count,
     parse_domain,
+    parse_expires,
     parse_features,
     parse_name,
     parse_note,
@@ -67,6 +67,12 @@ _LONGEST_REASON: Final = 1_000
 _NO_FEATURES: Final = "none"
 _SPACES: Final = re.compile(f"[{SPACE}]+")
 _NO_BREAK: Final = re.compile("[\u00a0\u2007\u202f]")
+_OTHER_DATE: Final = re.compile("[0-9]{1,2}([-./])[0-9]{1,2}\\1[0-9]{4}")
+_FORMS: Final = {
+    ".": "'%d.%m.%Y'",
+    "-": "'%d-%m-%Y'",
+    "/": "'%d/%m/%Y' or '%m/%d/%Y', whichever the file has",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,6 +177,34 @@ def _contact_cell(cell: str) -> tuple[str, ...]:
         raise InputRefused(refused.message, hint=hint) from None
 
 
+def _expires(value: object, date_format: DateFormat | None = None) -> datetime:
+    """Read a value of TOML, or a text as `--expires` accepts it (FORMAT §6).
+
+    Args:
+        date_format: the form of dates in texts; by default ISO dates.
+    """
+    if isinstance(value, str):
+        return _expires_text(value, date_format)
+    if isinstance(value, datetime) and value.tzinfo is None:
+        raise InputRefused(
+            f"the timestamp lacks a UTC offset: {value.isoformat()}",
+            hint="write a date as 2027-11-30, or a timestamp as 2027-11-30T18:00:00Z",
+        )
+    if isinstance(value, date):
+        return parse_expires(value.isoformat())
+    raise InputRefused(f"must be a text, not {type_name(value)}", hint="write it in quotes")
+
+
+def _expires_text(text: str, date_format: DateFormat | None) -> datetime:
+    try:
+        return parse_expires(text, date_format)
+    except InvalidTerms as refused:
+        if date_format is None and _OTHER_DATE.fullmatch(text):
+            hint = f"write it as 2027-11-30, or name the form: --date-format {_FORMS[text[-5]]}"
+            raise InvalidTerms(refused.message, hint=hint) from None
+        raise
+
+
 FIELDS: Final[Mapping[str, Field]] = {
     "customer": Field(toml=lambda value: parse_name(_text(value)), cell=_customer),
     "machine": _text_field(parse_name),
@@ -179,7 +213,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     "tier": _text_field(parse_tier),
     "key": _text_field(parse_name),
     "term": _text_field(parse_term),
-    "expires": Field(toml=read_expires, cell=read_expires),
+    "expires": Field(toml=_expires, cell=_expires),
     "users": _number_field("users"),
     "session_hosts": _number_field("session_hosts"),
     "deploy_hosts": _number_field("deploy_hosts"),
@@ -201,7 +235,7 @@ FIELDS: Final[Mapping[str, Field]] = {
 
 def fields_with(date_format: DateFormat | None) -> Mapping[str, Field]:
     """Return the readers of a file whose dates have this form; None for ISO dates."""
-    read = partial(read_expires, date_format=date_format)
+    read = partial(_expires, date_format=date_format)
     return {**FIELDS, "expires": Field(toml=read, cell=read)}
 
 
