@@ -8,12 +8,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from polygent_issuer import files
 from polygent_issuer.batch import sheets
-from polygent_issuer.batch.row_files import MAX_BYTES
 from polygent_issuer.batch.rows import FIELDS
 from polygent_issuer.email_address import join_contacts
 from polygent_issuer.errors import InputRefused, UsageProblem
@@ -22,7 +19,6 @@ from polygent_issuer.registry.customers import require_notes, require_slug, requ
 from polygent_issuer.terms import dates
 from polygent_issuer.text import (
     Hint,
-    escape,
     escape_short,
     from_spreadsheet,
     nearest,
@@ -168,10 +164,8 @@ def read(
         UnreadableInput: (`unreadable_input`) the file cannot be read, or exceeds 64 MiB.
         InvalidCustomerFile: (`invalid_customer_file`) the file is empty, or has no text.
     """
-    data = files.read_bounded(source, limit=MAX_BYTES, what="file of customers", stdin=stdin)
-    name = "stdin" if source == "-" else escape(Path(source).name)
-    sheets.require_text(name, data, InvalidCustomerFile, _SAVE_AS)
-    sheet = sheets.read_sheet(name, data, InvalidCustomerFile, _SAVE_AS)
+    text = sheets.read_source(source, "file of customers", InvalidCustomerFile, _SAVE_AS, stdin)
+    name, sheet = text.name, sheets.read_sheet(text, InvalidCustomerFile)
     problems = list(sheet.problems)
     if not any(sheet.header):
         hint = f"columns are {', '.join(COLUMNS)}"

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Self
 
-from polygent_issuer import files
 from polygent_issuer.batch import sheets
 from polygent_issuer.batch.rows import (
     FIELDS,
@@ -28,22 +27,16 @@ from polygent_issuer.batch.rows import (
     unknown_field,
 )
 from polygent_issuer.errors import InputRefused, IssuerError, SeveralProblems
-from polygent_issuer.text import backslash_hint, escape, escape_short, nearest
+from polygent_issuer.text import backslash_hint, escape_short, nearest
 
 Fields = Mapping[str, Field]
 Rows = tuple[Row | RefusedRow, ...]
 _SAVE_AS: Final = 'save it as "CSV UTF-8", or as TOML in UTF-8'
 
 
-def read_csv(name: str, data: bytes, fields: Fields) -> tuple[Rows, list[InputRefused]]:
-    """Return the rows that are not empty, in the order of the file, and why it is refused.
-
-    Args:
-        name: the file, for messages.
-        data: its bytes.
-        fields: the readers of its cells.
-    """
-    sheet = sheets.read_sheet(name, data, InvalidApplyFile, _SAVE_AS)
+def read_csv(source: sheets.SourceText, fields: Fields) -> tuple[Rows, list[InputRefused]]:
+    """Return the rows that are not empty, in the order of the file, and why it is refused."""
+    name, sheet = source.name, sheets.read_sheet(source, InvalidApplyFile)
     header = [field_name(column) for column in sheet.header]
     if not any(header):  # such as `=""`
         hint = f"fields are {', '.join(FIELDS)}"
@@ -97,11 +90,11 @@ _LONGEST: Final = 200
 _HINT: Final = "put texts in quotes, write dates as 2027-11-30, and name a CSV file .csv"
 
 
-def read_toml(name: str, data: bytes, fields: Fields) -> tuple[Rows, list[InputRefused]]:
-    """Return the rows in the order of the file, and why it is refused. Arguments as `read_csv`."""
-    text, problems = sheets.decode(name, data, InvalidApplyFile, _SAVE_AS)
+def read_toml(source: sheets.SourceText, fields: Fields) -> tuple[Rows, list[InputRefused]]:
+    """Return the rows in the order of the file, and why it is refused."""
+    name, problems = source.name, source.problems
     try:
-        document = _parse(name, text)
+        document = _parse(name, source.text)
     except InvalidApplyFile as invalid:
         return (), [*problems, invalid]
     for table in document:
@@ -176,13 +169,9 @@ def _not_written_as(name: str, header: str) -> InvalidApplyFile:
     )
 
 
-MAX_BYTES: Final = 64 * 1024 * 1024
-"""The size limit of an apply file: about 300,000 licenses in TOML."""
-
-_STDIN: Final = "-"
-_WHAT: Final = "apply file"
+_BLANK: Final = "\ufeff \t\r\n\v\f"
 _TOML: Final = re.compile(
-    rb"""(?!"?sep=\W"?[ \t,;]*[\r\n])(?:[\[#]|[\w."' \t-]+=)""", re.IGNORECASE
+    r"""(?!"?sep=\W"?[ \t,;]*[\r\n])(?:[\[#]|[\w."' \t-]+=)""", re.ASCII | re.IGNORECASE
 )
 
 
@@ -214,12 +203,9 @@ class RowFile:
             UnreadableInput: (`unreadable_input`) the file cannot be read, or exceeds 64 MiB.
             InvalidApplyFile: (`invalid_apply_file`) the file is empty, or has no text.
         """
-        data = files.read_bounded(source, limit=MAX_BYTES, what=_WHAT, stdin=stdin)
-        name = "stdin" if source == _STDIN else escape(Path(source).name)
-        sheets.require_text(name, data, InvalidApplyFile, _SAVE_AS)
-        parse = read_toml if _is_toml(source, data) else read_csv
-        rows, problems = parse(name, data, fields)
-        folder = None if source == _STDIN else Path(source).parent
+        text = sheets.read_source(source, "apply file", InvalidApplyFile, _SAVE_AS, stdin)
+        rows, problems = (read_toml if _is_toml(source, text.text) else read_csv)(text, fields)
+        folder = None if source == sheets.STDIN else Path(source).parent
         return cls(folder=folder, rows=rows, problems=tuple(problems))
 
     def require_sound(self, more: Iterable[IssuerError] = ()) -> None:
@@ -242,9 +228,6 @@ class RowFile:
         SeveralProblems.raise_for((*self.problems, *in_rows, *more))
 
 
-def _is_toml(source: str, data: bytes) -> bool:
+def _is_toml(source: str, text: str) -> bool:
     ending = Path(source).suffix.lower()
-    if ending in (".toml", ".csv"):
-        return ending == ".toml"
-    first = sheets.NOT_BLANK.search(data)
-    return first is not None and _TOML.match(data, first.start()) is not None
+    return ending == ".toml" or (ending != ".csv" and _TOML.match(text.lstrip(_BLANK)) is not None)

@@ -10,11 +10,12 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from pathlib import Path
+from typing import BinaryIO, Final
 
 from polygent_issuer import files
 from polygent_issuer.errors import InputRefused
-from polygent_issuer.text import escape_short, list_first
+from polygent_issuer.text import escape, escape_short, list_first
 
 SPACE: Final = " \t\r\n\u00a0\u2007\u202f"
 """White space of a cell. Spreadsheets and text copied from web pages have no-break spaces."""
@@ -25,10 +26,70 @@ _NAMED_SEPARATOR: Final = re.compile(
 )
 _TEXT_FORMULA: Final = re.compile(r'="((?:[^"]|"")*)"')
 _WORKBOOKS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx and .ods, .xls
-NOT_BLANK: Final = re.compile(rb"[^\s\xef\xbb\xbf]")
-"""The first byte of a file's content, after a BOM and white space."""
-Refused = type[InputRefused]
-"""The class of the errors of one kind of file."""
+_NOT_BLANK: Final = re.compile(rb"[^\s\xef\xbb\xbf]")
+MAX_BYTES: Final = 64 * 1024 * 1024
+"""The size limit of a file of rows: about 300,000 licenses in TOML."""
+STDIN: Final = "-"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceText:
+    """The text of a file.
+
+    Attributes:
+        name: the file, for messages.
+        text: without a BOM; other encodings than UTF-8 are read as Windows-1252, only to find
+            further problems.
+        problems: that it is not UTF-8, if so.
+    """
+
+    name: str
+    text: str
+    problems: list[InputRefused]
+
+
+def read_source(
+    source: str, what: str, refused: type[InputRefused], save_as: str, stdin: BinaryIO | None
+) -> SourceText:
+    """Read a file of rows.
+
+    Args:
+        source: a path, or `-` for stdin.
+        what: its kind, for messages.
+        refused, save_as: the class of its errors, and the hint for another encoding or format.
+        stdin: the stream of `-`; the process's own by default.
+
+    Raises:
+        UnreadableInput: (`unreadable_input`) the file cannot be read, or exceeds 64 MiB.
+        InputRefused: (the code of `refused`) it is empty, a workbook, or in UTF-16 or UTF-32, so
+            that no row is known.
+    """
+    data = files.read_bounded(source, limit=MAX_BYTES, what=what, stdin=stdin)
+    name = "stdin" if source == STDIN else escape(Path(source).name)
+    if data.startswith(_WORKBOOKS):
+        raise refused(f"{name} is a spreadsheet's own format", hint=save_as)
+    try:
+        files.without_mark(data, name)
+    except files.NotUtf8 as error:
+        raise refused(error.message, hint=save_as) from None
+    if b"\0" in data:
+        raise refused(f"{name} contains NUL characters; it may be UTF-16", hint=save_as)
+    if not _NOT_BLANK.search(data):
+        raise refused(f"{name} is empty", hint="check the path")
+    try:
+        return SourceText(name=name, text=data.decode("utf-8-sig"), problems=[])
+    except UnicodeDecodeError:
+        lines = io.BytesIO(data.removeprefix(b"\xef\xbb\xbf")).readlines()
+    broken, texts = [], []
+    for number, line in enumerate(lines, 1):
+        try:
+            texts.append(line.decode())
+        except UnicodeDecodeError:
+            broken.append(str(number))
+            texts.append(line.decode("cp1252", errors="replace"))
+    where = f"line{'s' if len(broken) > 1 else ''} {list_first(broken, most=10)}"
+    problem = refused(f"{name}, {where}: not UTF-8", hint=save_as)
+    return SourceText(name=name, text="".join(texts), problems=[problem])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,15 +109,9 @@ class Sheet:
     problems: list[InputRefused] = field(default_factory=list)
 
 
-def read_sheet(name: str, data: bytes, refused: Refused, save_as: str) -> Sheet:
-    """Read a CSV file.
-
-    Args:
-        name: the file, for messages.
-        data: its bytes, already checked by `require_text`.
-        refused, save_as: as for `decode`.
-    """
-    text, problems = decode(name, data, refused, save_as)
+def read_sheet(source: SourceText, refused: type[InputRefused]) -> Sheet:
+    """Read a CSV file; `refused` is the class of its errors."""
+    text, problems = source.text, source.problems
     separator_line = _NAMED_SEPARATOR.match(text)
     text = text[separator_line.end() if separator_line else 0 :]
     separator = _find_separator(text)
@@ -65,9 +120,10 @@ def read_sheet(name: str, data: bytes, refused: Refused, save_as: str) -> Sheet:
     if separator_line and not separator_line[3].strip():
         separator = separator_line[1] or separator_line[2]
     first_line = 2 if separator_line else 1
-    rows, unreadable = _records(f"{name}, line", text, separator, first_line=first_line)
+    rows, unreadable = _records(f"{source.name}, line", text, separator, first_line=first_line)
     if unreadable is not None:
-        problems.append(refused(unreadable.message, hint=unreadable.hint))
+        message, hint = unreadable
+        problems.append(refused(message, hint=hint))
     if not rows:
         return Sheet(problems=problems)
     (line, header), *rows = rows
@@ -100,50 +156,10 @@ def named_cells(columns: Sequence[str | None], cells: Sequence[str]) -> dict[str
     return texts
 
 
-def require_text(name: str, data: bytes, refused: Refused, save_as: str) -> None:
-    """Refuse a file that is empty, a workbook, or in UTF-16 or UTF-32, so that no row is known."""
-    if data.startswith(_WORKBOOKS):
-        raise refused(f"{name} is a spreadsheet's own format", hint=save_as)
-    try:
-        files.without_mark(data, name)
-    except files.NotUtf8 as error:
-        raise refused(error.message, hint=save_as) from None
-    if b"\0" in data:
-        raise refused(f"{name} contains NUL characters; it may be UTF-16", hint=save_as)
-    if not NOT_BLANK.search(data):
-        raise refused(f"{name} is empty", hint="check the path")
-
-
-def decode(
-    name: str, data: bytes, refused: Refused, save_as: str
-) -> tuple[str, list[InputRefused]]:
-    """Return the text of a file without a BOM, and the problem if it is not UTF-8.
-
-    Its other lines are then read as Windows-1252, only to find further problems.
-
-    Args:
-        refused: the class of the error.
-        save_as: its hint.
-    """
-    try:
-        return data.decode("utf-8-sig"), []
-    except UnicodeDecodeError:
-        lines = io.BytesIO(data.removeprefix(b"\xef\xbb\xbf")).readlines()
-    broken, texts = [], []
-    for number, line in enumerate(lines, 1):
-        try:
-            texts.append(line.decode())
-        except UnicodeDecodeError:
-            broken.append(str(number))
-            texts.append(line.decode("cp1252", errors="replace"))
-    where = f"line{'s' if len(broken) > 1 else ''} {list_first(broken, most=10)}"
-    return "".join(texts), [refused(f"{name}, {where}: not UTF-8", hint=save_as)]
-
-
 def _records(
     place: str, text: str, separator: str, *, first_line: int
-) -> tuple[list[tuple[int, list[str]]], InputRefused | None]:
-    """Return the records that are not empty, up to one that cannot be read, and why."""
+) -> tuple[list[tuple[int, list[str]]], tuple[str, str] | None]:
+    """Return the records that are not empty, and the problem and a hint if one is unreadable."""
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=True
     )
@@ -155,16 +171,13 @@ def _records(
                 records.append((line, cells))
             line = reader.line_num + first_line
     except csv.Error as error:
+        problem = "the quotes of the row that begins here do not match"
+        hint = 'a quoted cell ends before the separator; a quote in it is written twice: ""'
         if "field limit" in str(error):
-            return records, InputRefused(
-                f"{place} {line}: the row that begins here has a cell of over "
-                f"{csv.field_size_limit():,} characters",
-                hint="check the quotes: the closing quote must be directly before the separator",
-            )
-        return records, InputRefused(
-            f"{place} {line}: the quotes of the row that begins here do not match",
-            hint='a quoted cell ends before the separator; a quote in it is written twice: ""',
-        )
+            most = csv.field_size_limit()
+            problem = f"the row that begins here has a cell of over {most:,} characters"
+            hint = "check the quotes: the closing quote must be directly before the separator"
+        return records, (f"{place} {line}: {problem}", hint)
     return records, None
 
 
