@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, BinaryIO, Final
 
-from polygent_issuer.batch import sheets
+from polygent_issuer.batch import row_files
 from polygent_issuer.batch.rows import FIELDS
 from polygent_issuer.email_address import join_contacts
 from polygent_issuer.errors import InputRefused, UsageProblem
@@ -164,21 +164,22 @@ def read(
         UnreadableInput: (`unreadable_input`) the file cannot be read, or exceeds 64 MiB.
         InvalidCustomerFile: (`invalid_customer_file`) the file is empty, or has no text.
     """
-    text = sheets.read_source(source, "file of customers", InvalidCustomerFile, _SAVE_AS, stdin)
-    name, sheet = text.name, sheets.read_sheet(text, InvalidCustomerFile)
-    problems = list(sheet.problems)
-    if not any(sheet.header):
+    text = row_files.read_source(source, "file of customers", InvalidCustomerFile, _SAVE_AS, stdin)
+    name, problems = text.name, text.problems
+    records = row_files.read_sheet(text, InvalidCustomerFile)
+    header_line, header = records[0] if records else (0, [])
+    if not any(header):
         hint = f"columns are {', '.join(COLUMNS)}"
         missing = InvalidCustomerFile(f"{name}: the header is missing", hint=hint)
         return CustomerFile(rows=(), problems=problems or [missing])
-    known = _BY_KEY | {_key(header): column for header, column in mapping.items()}
-    columns = [known.get(_key(header)) if header else "" for header in sheet.header]
-    problems += _header_problems(f"{name}, line {sheet.line}", sheet.header, columns, mapping)
+    known = _BY_KEY | {_key(each): column for each, column in mapping.items()}
+    columns = [known.get(_key(each)) if each else "" for each in header]
+    problems += _header_problems(f"{name}, line {header_line}", header, columns, mapping)
     rows = []
-    for line, cells in sheet.rows if any(columns) else ():
+    for line, cells in records[1:] if any(columns) else ():
         place = f"{name}, line {line}"
         try:
-            texts = sheets.named_cells(columns, cells)
+            texts = row_files.named_cells(columns, cells)
         except InputRefused as refused:
             problems.append(InvalidCustomerFile.at(place, None, refused))
         else:

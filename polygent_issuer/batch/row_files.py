@@ -1,8 +1,16 @@
-"""Apply files: TOML (`[defaults]`, and a `[[license]]` for each) or CSV (`sheets`).
+"""Files of rows: CSV for licenses and customers, and TOML for licenses.
 
-A file that is wrong as a whole has all its problems at once, with those of its rows.
+An apply file in TOML has `[defaults]`, and a `[[license]]` for each row.
+
+CSV is RFC 4180, also with `;` or TAB in place of the comma. A first line `sep=;` names the
+separator, as in Excel. Cells are trimmed, `="007"` means the text 007, and empty cells at the end
+of a row are ignored.
+
+A file has all its problems at once, with those of its rows: what can be read is read.
 """
 
+import csv
+import io
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,9 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Self
 
-from polygent_issuer.batch import sheets
+from polygent_issuer import files
 from polygent_issuer.batch.rows import (
     FIELDS,
+    SPACE,
     Field,
     InvalidApplyFile,
     RefusedRow,
@@ -27,27 +36,179 @@ from polygent_issuer.batch.rows import (
     unknown_field,
 )
 from polygent_issuer.errors import InputRefused, IssuerError, SeveralProblems
-from polygent_issuer.text import backslash_hint, escape_short, nearest
+from polygent_issuer.text import backslash_hint, escape, escape_short, list_first, nearest
+
+_SEPARATORS: Final = ",;\t"
+_QUOTED: Final = re.compile('"[^"]*"')
+_NAMED_SEPARATOR: Final = re.compile(
+    r"(?:\"sep=([^\w\"\r\n])\"|sep=([^\w\"\r\n]))([ \t,;]*)(?:\r\n?|\n)", re.ASCII | re.IGNORECASE
+)
+_TEXT_FORMULA: Final = re.compile(r'="((?:[^"]|"")*)"')
+_WORKBOOKS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx and .ods, .xls
+_NOT_BLANK: Final = re.compile(rb"[^\s\xef\xbb\xbf]")
+MAX_BYTES: Final = 64 * 1024 * 1024
+"""The size limit of a file of rows: about 300,000 licenses in TOML."""
+STDIN: Final = "-"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceText:
+    """The text of a file.
+
+    Attributes:
+        name: the file, for messages.
+        text: without a BOM; other encodings than UTF-8 are read as Windows-1252, only to find
+            further problems.
+        problems: why the file is refused; its rows are only read for further problems.
+    """
+
+    name: str
+    text: str
+    problems: list[InputRefused]
+
+
+def read_source(
+    source: str, what: str, refused: type[InputRefused], save_as: str, stdin: BinaryIO | None
+) -> SourceText:
+    """Read a file of rows.
+
+    Args:
+        source: a path, or `-` for stdin.
+        what: its kind, for messages.
+        refused, save_as: the class of its errors, and the hint for another encoding or format.
+        stdin: the stream of `-`; the process's own by default.
+
+    Raises:
+        UnreadableInput: (`unreadable_input`) the file cannot be read, or exceeds 64 MiB.
+        InputRefused: (the code of `refused`) it is empty, a workbook, or in UTF-16 or UTF-32, so
+            that no row is known.
+    """
+    data = files.read_bounded(source, limit=MAX_BYTES, what=what, stdin=stdin)
+    name = "stdin" if source == STDIN else escape(Path(source).name)
+    if data.startswith(_WORKBOOKS):
+        raise refused(f"{name} is a spreadsheet's own format", hint=save_as)
+    try:
+        files.without_mark(data, name)
+    except files.NotUtf8 as error:
+        raise refused(error.message, hint=save_as) from None
+    if b"\0" in data:
+        raise refused(f"{name} contains NUL characters; it may be UTF-16", hint=save_as)
+    if not _NOT_BLANK.search(data):
+        raise refused(f"{name} is empty", hint="check the path")
+    try:
+        return SourceText(name=name, text=data.decode("utf-8-sig"), problems=[])
+    except UnicodeDecodeError:
+        lines = io.BytesIO(data.removeprefix(b"\xef\xbb\xbf")).readlines()
+    broken, texts = [], []
+    for number, line in enumerate(lines, 1):
+        try:
+            texts.append(line.decode())
+        except UnicodeDecodeError:
+            broken.append(str(number))
+            texts.append(line.decode("cp1252", errors="replace"))
+    where = f"line{'s' if len(broken) > 1 else ''} {list_first(broken, most=10)}"
+    problem = refused(f"{name}, {where}: not UTF-8", hint=save_as)
+    return SourceText(name=name, text="".join(texts), problems=[problem])
+
+
+def read_sheet(source: SourceText, refused: type[InputRefused]) -> list[tuple[int, list[str]]]:
+    """Return the records of a CSV file, the header first, each with the number of its first line.
+
+    Empty records are left out. A problem, an error of the class `refused`, is added to the source.
+    """
+    text = source.text
+    named = _NAMED_SEPARATOR.match(text)
+    text = text[named.end() if named else 0 :]
+    separator = _find_separator(text)
+    if separator is None:
+        return []
+    if named and not named[3].strip():
+        separator = named[1] or named[2]
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=True
+    )
+    line = first = 2 if named else 1
+    records = []
+    try:
+        for record in reader:
+            cells = [_text(cell) for cell in record]
+            if any(cells):
+                records.append((line, cells))
+            line = reader.line_num + first
+    except csv.Error as error:
+        problem = "the quotes of the row that begins here do not match"
+        hint = 'a quoted cell ends before the separator; a quote in it is written twice: ""'
+        if "field limit" in str(error):
+            most = csv.field_size_limit()
+            problem = f"the row that begins here has a cell of over {most:,} characters"
+            hint = "check the quotes: the closing quote must be directly before the separator"
+        source.problems.append(refused(f"{source.name}, line {line}: {problem}", hint=hint))
+    return records
+
+
+def named_cells(columns: Sequence[str | None], cells: Sequence[str]) -> dict[str, str]:
+    """Return the cells of a row that are not empty, by the names of their columns.
+
+    Args:
+        columns: the name of each column; empty without a name, None for one that is ignored.
+
+    Raises:
+        InputRefused: (`input_refused`) a cell has no column, or one without a name.
+    """
+    # Spreadsheets write too few or too many separators at the end of a row, so fewer cells are
+    # allowed, and so are additional empty ones.
+    named = [pair for pair in zip(columns, cells, strict=False) if pair[1] and pair[0] is not None]
+    if any(cells[len(columns) :]):
+        raise InputRefused(
+            f"the row has {len(cells)} cells, but the header has {len(columns)}",
+            hint='quote a cell that has the separator in it: "Acme, Inc"',
+        )
+    texts = {name: text for name, text in named if name is not None}
+    if "" in texts:
+        raise InputRefused(
+            f"a cell has no column header: {escape_short(texts[''])}",
+            hint='name its column, clear it, or quote the cell with the separator: "Acme, Inc"',
+        )
+    return texts
+
+
+def _find_separator(text: str) -> str | None:
+    """Return the first separator in the header that is not in quotes; None without a header."""
+    for line in io.StringIO(text, newline=""):
+        if line.strip(SPACE + _SEPARATORS + '"'):
+            bare = _QUOTED.sub("", line)
+            return next((sign for sign in bare if sign in _SEPARATORS), ",")
+    return None
+
+
+def _text(cell: str) -> str:
+    """Return the text of a cell: trimmed, and without the formula around it (`="007"`)."""
+    trimmed = cell.strip(SPACE)
+    formula = _TEXT_FORMULA.fullmatch(trimmed)
+    return trimmed if formula is None else formula[1].replace('""', '"').strip(SPACE)
+
 
 Fields = Mapping[str, Field]
 Rows = tuple[Row | RefusedRow, ...]
 _SAVE_AS: Final = 'save it as "CSV UTF-8", or as TOML in UTF-8'
 
 
-def read_csv(source: sheets.SourceText, fields: Fields) -> tuple[Rows, list[InputRefused]]:
+def read_csv(source: SourceText, fields: Fields) -> tuple[Rows, list[InputRefused]]:
     """Return the rows that are not empty, in the order of the file, and why it is refused."""
-    name, sheet = source.name, sheets.read_sheet(source, InvalidApplyFile)
-    header = [field_name(column) for column in sheet.header]
+    name, problems, records = source.name, source.problems, read_sheet(source, InvalidApplyFile)
+    line, cells = records[0] if records else (0, [])
+    header = [field_name(column) for column in cells]
     if not any(header):  # such as `=""`
         hint = f"fields are {', '.join(FIELDS)}"
         missing = InvalidApplyFile(f"{name}: the header is missing", hint=hint)
-        return (), sheet.problems or [missing]
-    problems = [*sheet.problems, *_header_problems(f"{name}, line {sheet.line}", header)]
+        return (), problems or [missing]
+    problems += _header_problems(f"{name}, line {line}", header)
     columns = [column if column in ("", *FIELDS) else None for column in header]
     # Without the column, each row would have the same problem.
     defaults = {} if "customer" in columns else {"customer": ""}
     rows = (
-        _row(f"{name}, line {line}", columns, cells, defaults, fields) for line, cells in sheet.rows
+        _row(f"{name}, line {line}", columns, cells, defaults, fields)
+        for line, cells in records[1:]
     )
     return tuple(rows), problems
 
@@ -60,7 +221,7 @@ def _row(
     fields: Fields,
 ) -> Row | RefusedRow:
     try:
-        texts = sheets.named_cells(columns, cells)
+        texts = named_cells(columns, cells)
     except InputRefused as refused:
         pairs = zip(columns, cells, strict=False)
         return refuse(place, {name: text for name, text in pairs if name and text}, (None, refused))
@@ -90,7 +251,7 @@ _LONGEST: Final = 200
 _HINT: Final = "put texts in quotes, write dates as 2027-11-30, and name a CSV file .csv"
 
 
-def read_toml(source: sheets.SourceText, fields: Fields) -> tuple[Rows, list[InputRefused]]:
+def read_toml(source: SourceText, fields: Fields) -> tuple[Rows, list[InputRefused]]:
     """Return the rows in the order of the file, and why it is refused."""
     name, problems = source.name, source.problems
     try:
@@ -203,9 +364,9 @@ class RowFile:
             UnreadableInput: (`unreadable_input`) the file cannot be read, or exceeds 64 MiB.
             InvalidApplyFile: (`invalid_apply_file`) the file is empty, or has no text.
         """
-        text = sheets.read_source(source, "apply file", InvalidApplyFile, _SAVE_AS, stdin)
+        text = read_source(source, "apply file", InvalidApplyFile, _SAVE_AS, stdin)
         rows, problems = (read_toml if _is_toml(source, text.text) else read_csv)(text, fields)
-        folder = None if source == sheets.STDIN else Path(source).parent
+        folder = None if source == STDIN else Path(source).parent
         return cls(folder=folder, rows=rows, problems=tuple(problems))
 
     def require_sound(self, more: Iterable[IssuerError] = ()) -> None:

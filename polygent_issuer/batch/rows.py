@@ -12,7 +12,6 @@ from datetime import date, datetime
 from functools import partial
 from typing import Any, Final
 
-from polygent_issuer.batch.sheets import SPACE
 from polygent_issuer.email_address import split_contacts
 from polygent_issuer.errors import InputRefused, InvalidTerms
 from polygent_issuer.files import inner_parts
@@ -65,8 +64,10 @@ class RowRefused(InputRefused):
 
 _LONGEST_REASON: Final = 1_000
 _NO_FEATURES: Final = "none"
+_NO_BREAKS: Final = "\u00a0\u2007\u202f"
+SPACE: Final = f" \t\r\n{_NO_BREAKS}"
+"""White space of a cell. Spreadsheets and text copied from web pages have no-break spaces."""
 _SPACES: Final = re.compile(f"[{SPACE}]+")
-_NO_BREAK: Final = re.compile("[\u00a0\u2007\u202f]")
 _OTHER_DATE: Final = re.compile("[0-9]{1,2}([-./])[0-9]{1,2}\\1[0-9]{4}")
 _FORMS: Final = {
     ".": "'%d.%m.%Y'",
@@ -113,7 +114,7 @@ def _texts(value: object) -> Sequence[str]:
 
 def plain_spaces(text: str) -> str:
     """Return a text with plain spaces in place of no-break spaces."""
-    return _NO_BREAK.sub(" ", text)
+    return re.sub(f"[{_NO_BREAKS}]", " ", text)
 
 
 def _customer(cell: str) -> str:
@@ -334,9 +335,8 @@ def read_row(
     values: dict[str, Any] = {}
     problems: list[tuple[str | None, InputRefused]] = []
     for name, value in written.items():
-        field = fields[name]
         try:
-            values[name] = field.cell(value) if cells else field.toml(value)
+            values[name] = fields[name].cell(value) if cells else fields[name].toml(value)
         except InputRefused as refused:
             problems.append((name, refused))
     if "customer" not in {**written, **defaults}:

@@ -16,9 +16,8 @@ from support.registries import ACTOR, NOW
 
 from polygent_issuer.batch import export
 from polygent_issuer.batch.registry_import import carry_out, decide
-from polygent_issuer.batch.row_files import RowFile
+from polygent_issuer.batch.row_files import MAX_BYTES, RowFile
 from polygent_issuer.batch.rows import FIELDS, RefusedRow, Row
-from polygent_issuer.batch.sheets import MAX_BYTES
 from polygent_issuer.errors import InputRefused, IssuerError, SeveralProblems, UnreadableInput
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.issuing.verification import LicenseFile
