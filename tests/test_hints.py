@@ -92,7 +92,7 @@ SOURCES = {
     for path in PACKAGE.rglob("*.py")
 }
 COMMAND = re.compile(rf"polygent-issue (?:{'|'.join(each.name for each in COMMANDS.entries)})\b")
-IN_FILES = {"batch/export.py", "home/settings_editing.py", "registry/roles.py"}
+IN_FILES = {"batch/export.py", "home/settings_editing.py", "registry/postgres/roles.py"}
 """Modules with the text of a file, whose comments name commands for the reader of the file."""
 
 

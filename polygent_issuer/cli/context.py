@@ -217,7 +217,7 @@ class Invocation:
     ) -> None:
         """Record a copy of the registry in the journal; warn that an auditor cannot do that."""
         from polygent_issuer.registry import change
-        from polygent_issuer.registry.roles import Role
+        from polygent_issuer.registry.postgres.roles import Role
 
         if self.registry.allows(Role.ISSUER):
             change.carry_out(decided.unasked(), lambda db: db.record(event, details=details))

@@ -24,8 +24,8 @@ from polygent_issuer.home.registry_place import registry_place
 from polygent_issuer.home.settings import Loaded, Settings
 from polygent_issuer.registry import REGISTRY_FILE, KeyRecord, Registry, keys
 from polygent_issuer.registry.errors import Place
-from polygent_issuer.registry.roles import Role
-from polygent_issuer.registry.server_facts import ServerFacts
+from polygent_issuer.registry.postgres.roles import Role
+from polygent_issuer.registry.postgres.server import ServerFacts
 from polygent_issuer.registry.sqlite_file import require_safe
 
 

@@ -14,9 +14,8 @@ from polygent_issuer.doctor.context import (
 )
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.registry.journal import CLOCK_TOLERANCE
-from polygent_issuer.registry.postgres_lock import APPLICATION
-from polygent_issuer.registry.roles import Role
-from polygent_issuer.registry.server_facts import ServerFacts
+from polygent_issuer.registry.postgres.roles import Role
+from polygent_issuer.registry.postgres.server import APPLICATION, ServerFacts
 from polygent_issuer.terms import dates
 from polygent_issuer.text import Hint, escape, run
 

@@ -24,9 +24,9 @@ from polygent_issuer.registry_uri import is_database
 from polygent_issuer.text import Hint, escape, run
 
 if TYPE_CHECKING:
-    from polygent_issuer.registry.roles import Session
+    from polygent_issuer.registry.postgres.roles import Session
+    from polygent_issuer.registry.postgres.server import ServerFacts
     from polygent_issuer.registry.row_check import RowCheck
-    from polygent_issuer.registry.server_facts import ServerFacts
 
 REGISTRY_FILE: Final = "registry.db"
 BUSY_TIMEOUT: Final = timedelta(seconds=30)
@@ -158,7 +158,7 @@ class Registry:
         """Check that the user has a role (`registry_role`); a file has none."""
         session = self.session
         if session is not None and role not in session.roles:
-            from polygent_issuer.registry.roles import missing  # noqa: PLC0415  # a server's
+            from polygent_issuer.registry.postgres.roles import missing  # noqa: PLC0415  # a server's
 
             raise missing(self.place, role, session.user)
 
@@ -326,7 +326,7 @@ def _created(place: Place, busy_timeout: timedelta) -> Connection:
 def connect(place: str, *, busy_timeout: timedelta = BUSY_TIMEOUT) -> Connection:
     """Connect to a database, which may have no registry."""
     _require_library()
-    from polygent_issuer.registry.postgres import PostgresConnection  # noqa: PLC0415  # an extra
+    from polygent_issuer.registry.postgres.connection import PostgresConnection  # noqa: PLC0415  # an extra
 
     return PostgresConnection(place, busy_timeout=busy_timeout, blank=True)
 
@@ -337,7 +337,7 @@ def _opened(place: Place, *, busy_timeout: timedelta, migrate: bool, read_only: 
             place, busy_timeout=busy_timeout, migrate=migrate, read_only=read_only
         )
     _require_library()
-    from polygent_issuer.registry.postgres import open_database  # noqa: PLC0415  # an extra
+    from polygent_issuer.registry.postgres.connection import open_database  # noqa: PLC0415  # an extra
 
     return open_database(place, busy_timeout=busy_timeout, migrate=migrate)
 

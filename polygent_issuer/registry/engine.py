@@ -18,8 +18,8 @@ from polygent_issuer.registry.errors import display_place
 from polygent_issuer.registry.records import Row, Value
 
 if TYPE_CHECKING:
-    from polygent_issuer.registry.roles import Session
-    from polygent_issuer.registry.server_facts import ServerFacts
+    from polygent_issuer.registry.postgres.roles import Session
+    from polygent_issuer.registry.postgres.server import ServerFacts
 
 # Rows of one fetch, and parameters of one statement.
 CHUNK: Final = 256

@@ -26,7 +26,6 @@ from polygent_issuer.errors import HomeProblem
 from polygent_issuer.files import disk
 from polygent_issuer.findings import Consent, Finding, require
 from polygent_issuer.registry import (
-    copying,
     database,
     journal,
     journal_check,
@@ -44,9 +43,10 @@ from polygent_issuer.registry.errors import (
     display_place,
 )
 from polygent_issuer.registry.journal import clock_behind_finding
+from polygent_issuer.registry.postgres import copying
+from polygent_issuer.registry.postgres.roles import Role
 from polygent_issuer.registry.reading import Reading
 from polygent_issuer.registry.records import Actor, as_bytes, as_int
-from polygent_issuer.registry.roles import Role
 from polygent_issuer.registry.sqlite import SqliteConnection
 from polygent_issuer.registry.sqlite_file import free_name
 from polygent_issuer.registry.writing import Writing

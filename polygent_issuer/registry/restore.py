@@ -12,7 +12,7 @@
 A command that waits for the lock gets it afterwards, notices that the file was replaced, and stops
 (`SqliteConnection.require_in_place`).
 
-A registry in a database is replaced within one transaction (`postgres_restore`).
+A registry in a database is replaced within one transaction (`postgres.copying`).
 """
 
 from bisect import bisect_left
@@ -27,15 +27,16 @@ from polygent_issuer import files
 from polygent_issuer.errors import OutputProblem, RegistryChanged
 from polygent_issuer.files import disk
 from polygent_issuer.findings import Consent, Finding, FindingCode, require
-from polygent_issuer.registry import backup, database, journal, outbox, postgres_restore
+from polygent_issuer.registry import backup, database, journal, outbox
 from polygent_issuer.registry.backup import CheckedBackup, stamp
 from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry
 from polygent_issuer.registry.engine import Connection
 from polygent_issuer.registry.errors import Place, RegistryDamaged, RegistryMissing
 from polygent_issuer.registry.journal_check import head_text
+from polygent_issuer.registry.postgres import copying
+from polygent_issuer.registry.postgres.roles import Role
 from polygent_issuer.registry.reading import Reading
 from polygent_issuer.registry.records import Actor, as_bytes, moment, text
-from polygent_issuer.registry.roles import Role
 from polygent_issuer.registry.sqlite import BESIDE, SqliteConnection
 from polygent_issuer.registry.sqlite_file import free_name, require_file
 from polygent_issuer.registry.writing import Writing
@@ -226,7 +227,11 @@ def _restore_database(
     ):
         if _compared_in_part(connection, candidate) != shown:
             raise RegistryChanged.since_shown("nothing was restored")
-        with postgres_restore.replaced(connection, candidate, now) as kept:
+        source = candidate.registry
+        with (
+            source.reading(checked=False),
+            copying.replaced(source.connection, connection, now) as kept,
+        ):
             record(db, kept)
             db.check_written()
     return kept

@@ -11,7 +11,7 @@ from support.databases import Databases
 from support.postgres import Cluster, cluster
 
 from polygent_issuer.registry import REGISTRY_FILE
-from polygent_issuer.registry.postgres_errors import unreachable
+from polygent_issuer.registry.postgres.errors import unreachable
 
 pytestmark = [pytest.mark.slow, pytest.mark.sqlite("moves the file itself")]
 

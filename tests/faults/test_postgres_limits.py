@@ -27,10 +27,10 @@ from polygent_issuer.registry import (
     change,
     customers,
     journal,
-    postgres_lock,
-    postgres_state,
 )
 from polygent_issuer.registry.errors import RegistryFailed, RegistryLocked
+from polygent_issuer.registry.postgres import transactions
+from polygent_issuer.registry.postgres.server import LOCK
 
 pytestmark = pytest.mark.slow
 
@@ -65,7 +65,7 @@ def uri_of(desk: Desk) -> str:
 def lock_held(uri: str) -> Iterator[None]:
     """Hold the lock of all writers."""
     with psycopg.connect(uri) as other:
-        other.execute(f"SELECT pg_advisory_xact_lock({postgres_lock.LOCK})".encode())
+        other.execute(f"SELECT pg_advisory_xact_lock({LOCK})".encode())
         yield
 
 
@@ -82,8 +82,8 @@ def test_a_lock_that_is_held_for_too_long(desk: Desk) -> None:
 def test_a_writer_that_stops(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server ends its transaction before the others give up."""
     uri = uri_of(desk)
-    soon = tuple(each.replace("5min", "50ms") for each in postgres_state.BEGIN)
-    monkeypatch.setattr(postgres_state, "BEGIN", soon)
+    soon = tuple(each.replace("5min", "50ms") for each in transactions.BEGIN)
+    monkeypatch.setattr(transactions, "BEGIN", soon)
 
     def write(registry: Registry) -> None:
         with registry.writing(now=desk.now, actor=ADA) as db:

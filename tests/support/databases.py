@@ -10,7 +10,7 @@ from typing import Final
 import psycopg
 
 from polygent_issuer.registry import Actor, Registry
-from polygent_issuer.registry.copying import TABLES
+from polygent_issuer.registry.postgres.copying import TABLES
 from support.postgres import Cluster
 
 _NUMBERED: Final = """SELECT table_name::text FROM information_schema.columns

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psycopg
 
-from polygent_issuer.registry.roles import GROUPS, sql
+from polygent_issuer.registry.postgres.roles import GROUPS, sql
 from support.disks import mounted
 
 # Debian keeps the programs of each version in a folder of its own.

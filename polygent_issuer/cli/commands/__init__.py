@@ -20,7 +20,7 @@ class Entry:
     entries: tuple["Entry", ...] = ()
 
 
-# The roles are the values of `registry.roles.Role`, whose import would delay each start.
+# The roles are the values of `registry.postgres.roles.Role`, whose import would delay each start.
 ROLES: Final = {
     "auditor": (
         *("customer.show", "doctor", "expiring", "inspect", "journal.show", "journal.verify"),

@@ -25,7 +25,7 @@ from polygent_issuer.home.team_settings import is_shared
 from polygent_issuer.keys.signer import Presence
 from polygent_issuer.keys.signing import presence
 from polygent_issuer.registry import Registry, keys
-from polygent_issuer.registry.roles import Role
+from polygent_issuer.registry.postgres.roles import Role
 from polygent_issuer.text import Hint, escape, run
 
 _FOLDERS: Final = ("key_backup_folder", "output")

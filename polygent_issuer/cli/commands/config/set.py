@@ -16,7 +16,7 @@ from polygent_issuer.home.registry_place import registry_place
 from polygent_issuer.home.settings import KEYS, Settings
 from polygent_issuer.home.settings_editing import kind_of, plan_of
 from polygent_issuer.registry import change
-from polygent_issuer.registry.roles import Role
+from polygent_issuer.registry.postgres.roles import Role
 from polygent_issuer.registry.team_settings import NAMES
 from polygent_issuer.text import Hint, run
 

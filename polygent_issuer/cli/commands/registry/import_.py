@@ -24,7 +24,7 @@ from polygent_issuer.files import disk
 from polygent_issuer.home import create
 from polygent_issuer.registry import REGISTRY_FILE, Registry, change
 from polygent_issuer.registry.errors import RegistryMissing
-from polygent_issuer.registry.roles import Role
+from polygent_issuer.registry.postgres.roles import Role
 from polygent_issuer.text import Hint, counted, escape, run
 from polygent_issuer.verifier import Key
 

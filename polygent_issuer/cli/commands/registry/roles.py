@@ -8,8 +8,8 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import flag
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report
-from polygent_issuer.registry.roles import ROLES, Role, RoleGrants, Session
-from polygent_issuer.registry.roles import sql as sql_of_roles
+from polygent_issuer.registry.postgres.roles import ROLES, Role, RoleGrants, Session
+from polygent_issuer.registry.postgres.roles import sql as sql_of_roles
 from polygent_issuer.text import Hint, run
 
 

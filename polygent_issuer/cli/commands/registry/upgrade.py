@@ -7,7 +7,7 @@ from polygent_issuer.cli.output.model import Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.home.registry_place import registry_place
 from polygent_issuer.registry import Registry
-from polygent_issuer.registry.roles import Role
+from polygent_issuer.registry.postgres.roles import Role
 from polygent_issuer.text import Hint, run
 
 

@@ -20,9 +20,10 @@ from polygent_issuer.errors import ExitCode, HomeProblem
 from polygent_issuer.files.publication import Prepared
 from polygent_issuer.home import folder, settings_editing
 from polygent_issuer.home.settings_editing import set_value
-from polygent_issuer.registry import Registry, copying, journal, journal_check, outbox
+from polygent_issuer.registry import Registry, journal, journal_check, outbox
 from polygent_issuer.registry.errors import Place, RegistryMissing, RegistryMoved
-from polygent_issuer.registry.postgres import PostgresConnection
+from polygent_issuer.registry.postgres import copying
+from polygent_issuer.registry.postgres.connection import PostgresConnection
 from polygent_issuer.registry.sqlite import SqliteConnection
 
 pytestmark = pytest.mark.sqlite("moves both ways itself")

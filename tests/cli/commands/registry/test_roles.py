@@ -14,9 +14,9 @@ from polygent_issuer.cli.commands import COMMANDS, ROLES, Entry
 from polygent_issuer.cli.main import load, role_of
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.registry import Registry, journal, schema
-from polygent_issuer.registry.postgres_schema import CHANGES
-from polygent_issuer.registry.roles import ROLES as ROLES_OF_SERVER
-from polygent_issuer.registry.roles import sql
+from polygent_issuer.registry.postgres.roles import ROLES as ROLES_OF_SERVER
+from polygent_issuer.registry.postgres.roles import sql
+from polygent_issuer.registry.postgres.tables import CHANGES
 
 # Each role with its commands, in an order in which all of them work, each once by its name.
 COMMANDS_OF = {
@@ -341,7 +341,7 @@ def test_the_owner_upgrades_older_tables(
     """Commands refuse the tables before, and work afterwards."""
     member = team.copy(tmp_path, "owner")
     changes = (*CHANGES, ("ALTER TABLE polygent.customers ADD COLUMN extra text",))
-    monkeypatch.setattr("polygent_issuer.registry.postgres_schema.CHANGES", changes)
+    monkeypatch.setattr("polygent_issuer.registry.postgres.tables.CHANGES", changes)
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, ()))
     refused = member.run(["customer", "list", "--json"]).json["error"]
     assert refused["code"] == "registry_older"

@@ -11,7 +11,6 @@ from typing import Final
 
 from polygent_issuer.errors import HomeProblem
 from polygent_issuer.registry.errors import Place, display_place
-from polygent_issuer.registry.postgres_schema import SCHEMA
 from polygent_issuer.text import Hint, escape, run
 
 
@@ -225,7 +224,7 @@ def _creation(groups: list[str]) -> Iterator[str]:
 def _revocation(groups: list[str]) -> Iterator[str]:
     everyone = ", ".join(["PUBLIC", *groups])
     for kind in ("SCHEMA", *(f"ALL {each} IN SCHEMA" for each in _KINDS)):
-        yield f"REVOKE ALL ON {kind} {SCHEMA}\n    FROM {everyone};"
+        yield f"REVOKE ALL ON {kind} polygent\n    FROM {everyone};"
 
 
 def _grants() -> Iterator[str]:
@@ -235,12 +234,12 @@ def _grants() -> Iterator[str]:
         )
         yield f"\n-- {each.role}: {each.may}.{includes}"
         if each.includes is None:
-            yield f"GRANT USAGE ON SCHEMA {SCHEMA} TO {each.group};"
-            yield f"GRANT SELECT ON ALL TABLES IN SCHEMA {SCHEMA} TO {each.group};"
-            yield f"GRANT EXECUTE ON ALL ROUTINES IN SCHEMA {SCHEMA} TO {each.group};"
+            yield f"GRANT USAGE ON SCHEMA polygent TO {each.group};"
+            yield f"GRANT SELECT ON ALL TABLES IN SCHEMA polygent TO {each.group};"
+            yield f"GRANT EXECUTE ON ALL ROUTINES IN SCHEMA polygent TO {each.group};"
         else:
             group = next(other.group for other in GROUPS if other.role is each.includes)
             yield f"GRANT {group} TO {each.group};"
         for table, privileges in each.tables.items():
             granted = ",\n    ".join(privileges)
-            yield f"GRANT {granted}\n    ON {SCHEMA}.{table} TO {each.group};"
+            yield f"GRANT {granted}\n    ON polygent.{table} TO {each.group};"

@@ -19,16 +19,7 @@ from typing import Any, Final
 
 import psycopg
 
-from polygent_issuer.registry import (
-    copying,
-    postgres_lock,
-    postgres_outcome,
-    postgres_schema,
-    postgres_session,
-    postgres_state,
-    postgres_tables,
-    schema,
-)
+from polygent_issuer.registry import schema
 from polygent_issuer.registry.engine import (
     CHUNK,
     Change,
@@ -39,11 +30,12 @@ from polygent_issuer.registry.engine import (
     State,
 )
 from polygent_issuer.registry.errors import RegistryFailed, RegistryMisuse, damaged, exists
-from polygent_issuer.registry.postgres_errors import FOREIGN, translate
-from polygent_issuer.registry.postgres_statements import Statements
+from polygent_issuer.registry.postgres import copying, server, session, tables, transactions
+from polygent_issuer.registry.postgres.errors import FOREIGN, translate
+from polygent_issuer.registry.postgres.roles import Session
+from polygent_issuer.registry.postgres.server import QUERY, ServerFacts, interpret
+from polygent_issuer.registry.postgres.session import Statements
 from polygent_issuer.registry.records import Row, Value
-from polygent_issuer.registry.roles import Session
-from polygent_issuer.registry.server_facts import QUERY, ServerFacts, interpret
 
 _PART: Final = "SAVEPOINT part"
 # The rows of other statements stay on the server until they are fetched, which takes more round
@@ -70,7 +62,7 @@ def open_database(place: str, *, busy_timeout: timedelta, migrate: bool) -> "Pos
         version = connection.tables()
         connection.require_known(version)
         if migrate:
-            postgres_tables.require_newest(place, version)
+            tables.require_newest(place, version)
     return connection
 
 
@@ -97,8 +89,8 @@ class PostgresConnection(Connection):
         self._ended = False
         self._statements = Statements(self._connect)
 
-    def _connect(self) -> postgres_session.Connected:
-        connected = postgres_session.connect(self.place, timeout=self._timeout)
+    def _connect(self) -> session.Connected:
+        connected = session.connect(self.place, timeout=self._timeout)
         connected.add_notice_handler(self._note_warning)
         return connected
 
@@ -123,7 +115,7 @@ class PostgresConnection(Connection):
 
     def begin_reading(self) -> None:
         """Begin a transaction that sees one snapshot and cannot write."""
-        self._begin((*postgres_state.SNAPSHOT, postgres_state.STATE))
+        self._begin((*transactions.SNAPSHOT, transactions.STATE))
 
     def end_reading(self) -> None:
         """End the transaction of `begin_reading`."""
@@ -131,8 +123,8 @@ class PostgresConnection(Connection):
 
     def begin_writing(self, *, journal: bool = True) -> None:
         """Begin a transaction, with the advisory lock of all writers if it writes a journal row."""
-        begin = postgres_state.BEGIN if journal else postgres_state.UNLOCKED
-        self._begin(begin if self._blank else (*begin, postgres_state.STATE))
+        begin = transactions.BEGIN if journal else transactions.UNLOCKED
+        self._begin(begin if self._blank else (*begin, transactions.STATE))
 
     def _begin(self, statements: Sequence[str]) -> None:
         """Begin a transaction; a connection that was lost while idle is made again."""
@@ -161,7 +153,7 @@ class PostgresConnection(Connection):
             row = self._statements.begin(statements)
         except FOREIGN as error:
             self.roll_back()
-            raise postgres_lock.named(translate(error, self.place), self.first) from error
+            raise server.named(translate(error, self.place), self.first) from error
         self.state = None if self._blank or row is None else State(*row)
 
     def require_current(self) -> None:
@@ -177,16 +169,16 @@ class PostgresConnection(Connection):
         try:
             outcome = self._statements.commit()
             if self._warned:  # it did not wait for its synchronous standby
-                self._statements.execute(postgres_outcome.CONFIRM).close()
+                self._statements.execute(transactions.CONFIRM).close()
         except KeyboardInterrupt:
             if self._warned:
-                raise postgres_outcome.unconfirmed(self.place) from None
+                raise transactions.unconfirmed(self.place) from None
             raise
         except FOREIGN as error:
             if not self._is_lost or head is None:
                 raise translate(error, self.place) from error
             reconnect = self._statements.reconnect
-            postgres_outcome.require_committed(self, reconnect, head, timeout=self._timeout)
+            transactions.require_committed(self, reconnect, head, timeout=self._timeout)
             return
         if outcome != "COMMIT":
             raise RegistryMisuse("a statement of the transaction had failed")
@@ -282,16 +274,16 @@ class PostgresConnection(Connection):
     def tables(self) -> int:
         """Return the version of the tables; `registry_missing` without any."""
         try:
-            row = self._statements.execute(postgres_state.OPENING).fetchone()
+            row = self._statements.execute(transactions.OPENING).fetchone()
         except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):
             self._require_settings()
-            raise postgres_tables.missing(self) from None
+            raise tables.missing(self) from None
         except FOREIGN as error:
             raise translate(error, self.place) from error
         if row is None:
             self.state, self._session = None, None
             return 0
-        self.state, self._session = postgres_state.opened(row)
+        self.state, self._session = transactions.opened(row)
         return self.state.version
 
     def moved_to(self) -> str | None:
@@ -299,8 +291,8 @@ class PostgresConnection(Connection):
         return None if self.state is None else self.state.moved_to
 
     def _require_settings(self) -> None:
-        if self.first("SHOW search_path")[1] != (postgres_session.SEARCH_PATH,):
-            raise postgres_session.without_settings(self.place)
+        if self.first("SHOW search_path")[1] != (session.SEARCH_PATH,):
+            raise session.without_settings(self.place)
 
     def require_blank(self) -> None:
         """Refuse a database with a schema of this name: `registry_exists`."""
@@ -310,9 +302,9 @@ class PostgresConnection(Connection):
 
     def create_tables(self) -> None:
         """Create the schema and the tables of this version in the open transaction."""
-        postgres_tables.require_creator(self)
-        for statements in (postgres_schema.CREATION, *postgres_schema.CHANGES):
-            postgres_tables.execute(self, statements)
+        tables.require_creator(self)
+        for statements in (tables.CREATION, *tables.CHANGES):
+            tables.execute(self, statements)
         self._note_tables("INSERT INTO tables (version, objects) VALUES (?, ?)")
         self.state = None
         self._columns.clear()
@@ -320,7 +312,7 @@ class PostgresConnection(Connection):
     def upgrade(self) -> int:
         """Upgrade the tables in one transaction, as their owner; return their earlier version."""
         sql = "UPDATE tables SET version = ?, objects = ?"
-        return postgres_tables.upgrade(self, partial(self._note_tables, sql))
+        return tables.upgrade(self, partial(self._note_tables, sql))
 
     def _note_tables(self, sql: str) -> None:
         self.change(sql, (len(schema.MIGRATIONS), self._objects()))
@@ -331,17 +323,17 @@ class PostgresConnection(Connection):
     def columns(self, table: str) -> tuple[str, ...]:
         """Return the columns of a table in their order; empty without such a table."""
         if not self._columns:  # of all tables in one round trip
-            for name, column in self.stream(postgres_schema.COLUMNS):
+            for name, column in self.stream(tables.COLUMNS):
                 self._columns[str(name)] = (*self._columns.get(str(name), ()), str(column))
         return self._columns.get(table, ())
 
     def schema_problems(self, version: int | None = None) -> tuple[str, ...]:  # noqa: ARG002  # in `tables`
         """Return a line for each object that is not as this tool creates it."""
         _, row = self.first("SELECT objects FROM tables")
-        return postgres_schema.differences(self._objects(), "" if row is None else str(row[0]))
+        return tables.differences(self._objects(), "" if row is None else str(row[0]))
 
     def _objects(self) -> str:
-        sql = f"SELECT string_agg(line, chr(10) ORDER BY line) FROM ({postgres_schema.OBJECTS}) AS objects (line)"  # noqa: S608, E501
+        sql = f"SELECT string_agg(line, chr(10) ORDER BY line) FROM ({tables.OBJECTS}) AS objects (line)"  # noqa: S608, E501
         _, row = self.first(sql)
         return str(row[0]) if row else ""
 

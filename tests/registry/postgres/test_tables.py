@@ -10,9 +10,10 @@ from support.postgres import Cluster
 from support.registries import ACTOR, NOW, REGISTRY_ID, writing
 
 from polygent_issuer.errors import HomeProblem
-from polygent_issuer.registry import Registry, customers, postgres_schema, schema
+from polygent_issuer.registry import Registry, customers, schema
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryLocked
-from polygent_issuer.registry.postgres import open_database
+from polygent_issuer.registry.postgres import tables
+from polygent_issuer.registry.postgres.connection import open_database
 
 OLD = len(schema.MIGRATIONS)
 TABLE = 'CREATE TABLE polygent.extra (name text COLLATE "C" PRIMARY KEY)'
@@ -52,13 +53,13 @@ def older(postgres: Cluster, monkeypatch: pytest.MonkeyPatch) -> Older:
         customers.add(db, slug="acme", name="Acme")
     postgres.grant(database)
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, ()))
-    monkeypatch.setattr(postgres_schema, "CHANGES", (*postgres_schema.CHANGES, (TABLE, COLUMN)))
+    monkeypatch.setattr(tables, "CHANGES", (*tables.CHANGES, (TABLE, COLUMN)))
     return Older(postgres, database)
 
 
 def test_each_migration_has_a_change_for_postgresql() -> None:
     """The version of the tables is the same for both engines."""
-    assert postgres_schema.FIRST + len(postgres_schema.CHANGES) == len(schema.MIGRATIONS)
+    assert tables.FIRST + len(tables.CHANGES) == len(schema.MIGRATIONS)
 
 
 def test_commands_refuse_older_tables(older: Older) -> None:
@@ -98,7 +99,7 @@ def test_only_the_owner_upgrades(older: Older, user: str) -> None:
 
 def test_a_failed_upgrade_changes_nothing(older: Older, monkeypatch: pytest.MonkeyPatch) -> None:
     """All statements are in one transaction."""
-    monkeypatch.setattr(postgres_schema, "CHANGES", (*postgres_schema.CHANGES[:-1], (TABLE, TABLE)))
+    monkeypatch.setattr(tables, "CHANGES", (*tables.CHANGES[:-1], (TABLE, TABLE)))
     with Registry.open(older.uri, migrate=False) as registry, pytest.raises(RegistryDamaged):
         registry.upgrade()
     assert older.state() == [(OLD, None)]
@@ -158,7 +159,7 @@ def test_from_version_7_the_server_computes_each_hash(
     uri = postgres.uri(database, "owner")
     with monkeypatch.context() as version_6:
         version_6.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:6])
-        version_6.setattr(postgres_schema, "CHANGES", ())
+        version_6.setattr(tables, "CHANGES", ())
         Registry.create(uri, now=NOW, actor=ACTOR, registry_id=REGISTRY_ID).close()
     postgres.grant(database)
     _append(postgres, database, "hash")

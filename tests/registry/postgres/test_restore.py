@@ -15,11 +15,12 @@ from support.waiting import eventually
 from polygent_issuer.errors import HomeProblem, RegistryChanged
 from polygent_issuer.findings import Consent, FindingCode
 from polygent_issuer.home.settings_editing import set_value
-from polygent_issuer.registry import Registry, copying, customers, journal, journal_check, keys
+from polygent_issuer.registry import Registry, customers, journal, journal_check, keys
 from polygent_issuer.registry import restore as restoring
 from polygent_issuer.registry.backup import CheckedBackup, back_up, open_backup
 from polygent_issuer.registry.errors import Place
-from polygent_issuer.registry.postgres import PostgresConnection
+from polygent_issuer.registry.postgres import copying
+from polygent_issuer.registry.postgres.connection import PostgresConnection
 
 AGREED = Consent(accepted=frozenset({FindingCode.REGISTRY_ROLLBACK}), reason="a test")
 KEPT = f"polygent_before_restore_{NOW:%Y%m%dt%H%M%Sz}"

@@ -11,7 +11,7 @@ from support.postgres import Cluster
 from support.postgres_proxy import Fault, proxy
 from support.waiting import eventually
 
-from polygent_issuer.registry.postgres_statements import Statements
+from polygent_issuer.registry.postgres.session import Statements
 
 
 def _statements(uri: str) -> Statements:

@@ -29,8 +29,8 @@ from polygent_issuer.registry import (
     licenses,
     seals,
 )
-from polygent_issuer.registry.postgres_schema import CREATION
-from polygent_issuer.registry.roles import GROUPS, Role, sql
+from polygent_issuer.registry.postgres.roles import GROUPS, Role, sql
+from polygent_issuer.registry.postgres.tables import CREATION
 
 ISSUERS = ("issuer", "manager")
 WRITERS = (*ISSUERS, "key_admin")
