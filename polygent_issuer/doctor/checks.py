@@ -20,7 +20,6 @@ from polygent_issuer.doctor import (
     home_checks,
     key_checks,
     registry_checks,
-    server_checks,
 )
 from polygent_issuer.doctor.context import (
     PATIENCE,
@@ -33,7 +32,7 @@ from polygent_issuer.doctor.context import (
     refused,
     warn,
 )
-from polygent_issuer.doctor.server_checks import of_server
+from polygent_issuer.doctor.registry_checks import of_server
 from polygent_issuer.errors import ExitCode, InvalidTerms, IssuerError
 from polygent_issuer.files.disk import reason
 from polygent_issuer.files.reading import require_unexposed
@@ -264,15 +263,15 @@ CHECKS: Final[Mapping[str, Check]] = {
     "leftovers": lambda c: home_checks.leftovers(c.folders, c.now),
     "free-space": lambda c: home_checks.free_space(c.folders),
     "registry": lambda c: registry_checks.opened(c.registry),
-    "server": of_server(lambda c: server_checks.version(c.server)),
-    "tls": of_server(lambda c: server_checks.tls(c.server)),
-    "encoding": of_server(lambda c: server_checks.encoding(c.server)),
-    "roles": of_server(lambda c: server_checks.roles(c.server)),
-    "server-clock": of_server(lambda c: server_checks.clock(c.server, c.now)),
-    "durability": of_server(lambda c: server_checks.durability(c.server)),
-    "replication": of_server(lambda c: server_checks.replication(c.server)),
-    "connections": of_server(lambda c: server_checks.connections(c.server)),
-    "writer": of_server(lambda c: server_checks.writer(c.server)),
+    "server": of_server(lambda c: registry_checks.server_version(c.server)),
+    "tls": of_server(lambda c: registry_checks.tls(c.server)),
+    "encoding": of_server(lambda c: registry_checks.encoding(c.server)),
+    "roles": of_server(lambda c: registry_checks.roles(c.server)),
+    "server-clock": of_server(lambda c: registry_checks.server_clock(c.server, c.now)),
+    "durability": of_server(lambda c: registry_checks.durability(c.server)),
+    "replication": of_server(lambda c: registry_checks.replication(c.server)),
+    "connections": of_server(lambda c: registry_checks.connections(c.server)),
+    "writer": of_server(lambda c: registry_checks.writer(c.server)),
     "tables": lambda c: registry_checks.tables(c.registry),
     "integrity": lambda c: registry_checks.integrity(c.registry),
     "journal": lambda c: registry_checks.journal_intact(c.current_registry),
