@@ -15,7 +15,7 @@ from support.secret_search import forms_of, places
 
 import polygent_issuer
 from polygent_issuer.cli import errors_boundary
-from polygent_issuer.cli.commands.config import show as of_config
+from polygent_issuer.cli.commands import config as of_config
 from polygent_issuer.errors import HomeProblem, IssuerError
 from polygent_issuer.keys import openssh, passphrases, signer
 

@@ -15,7 +15,7 @@ from support.licenses import Books
 
 import polygent_issuer
 from polygent_issuer.cli.commands import COMMANDS, Entry
-from polygent_issuer.cli.commands.config import show as of_config
+from polygent_issuer.cli.commands import config as of_config
 from polygent_issuer.cli.main import load
 from polygent_issuer.errors import IssuerError, NotFound
 from polygent_issuer.findings import ConsentNeeded, Finding, FindingCode

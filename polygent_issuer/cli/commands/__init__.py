@@ -136,10 +136,10 @@ _CONFIG = Entry(
     "Show or change the settings.",
     _MANAGE,
     (
-        Entry("show", "config.show:show", "Show the settings and the source of each."),
-        Entry("set", "config.set:set_value", "Change a setting."),
-        Entry("path", "config.show:path", "Print the path of the settings file."),
-        Entry("mail-template", "config.show:mail_template", "Print the template of mail drafts."),
+        Entry("show", "config:show", "Show the settings and the source of each."),
+        Entry("set", "config:set_value", "Change a setting."),
+        Entry("path", "config:path", "Print the path of the settings file."),
+        Entry("mail-template", "config:mail_template", "Print the template of mail drafts."),
     ),
 )
 

@@ -31,7 +31,7 @@ def doctor(
     The command changes nothing and never prompts. The exit code is that of the first failure: 3 for
     settings, 6 for a key, 7 for home or registry. Warnings alone exit with 0.
     """
-    from polygent_issuer.cli.commands.config.show import entries_json
+    from polygent_issuer.cli.commands.config import entries_json
     from polygent_issuer.doctor import examine
 
     option = invocation.options.get("home")

@@ -1,1 +1,0 @@
-"""`polygent-issue config`: show or change the settings."""
