@@ -23,12 +23,12 @@ class Entry:
 # The roles are the values of `registry.postgres.roles.Role`, whose import would delay each start.
 ROLES: Final = {
     "auditor": (
-        *("customer.show", "doctor", "expiring", "inspect", "journal.show", "journal.verify"),
-        *("key.show", "license.show", "machine_info.check"),
+        *("customer.show", "doctor", "expiring", "inspect", "journal:show", "journal:verify"),
+        *("key.show", "license.show", "machine_info:check"),
         *("registry.backup", "registry.export", "registry.roles", "report", "verify"),
     ),
     "issuer": (
-        *("apply", "customer.edit", "customer.import_", "journal.seal"),
+        *("apply", "customer.edit", "customer.import_", "journal:seal"),
         *("license.edit", "license.export", "registry.import_", "renew", "sign"),
     ),
     "key-admin": ("key.backup", "key.generate", "key.retire"),
@@ -79,8 +79,8 @@ _MACHINE_INFO = Entry(
     "Check or create a machine-info.json.",
     _CHECK,
     (
-        Entry("check", "machine_info.check:check", "Check a machine-info.json."),
-        Entry("create", "machine_info.create:create", "Create the machine-info.json of a machine."),
+        Entry("check", "machine_info:check", "Check a machine-info.json."),
+        Entry("create", "machine_info:create", "Create the machine-info.json of a machine."),
     ),
 )
 _KEY = Entry(
@@ -106,9 +106,9 @@ _JOURNAL = Entry(
     "Show, verify or seal the journal of all changes.",
     _MANAGE,
     (
-        Entry("show", "journal.show:show", "Show the journal."),
-        Entry("verify", "journal.verify:verify", "Check the journal and registry for tampering."),
-        Entry("seal", "journal.seal:seal", "Sign the journal's head with the active key."),
+        Entry("show", "journal:show", "Show the journal."),
+        Entry("verify", "journal:verify", "Check the journal and registry for tampering."),
+        Entry("seal", "journal:seal", "Sign the journal's head with the active key."),
     ),
 )
 _REGISTRY = Entry(

@@ -54,6 +54,6 @@ def test_without_a_machine_id_the_document_is_invented(
     def none_here(**_given: object) -> bytes:
         raise NoMachineId("no machine id")
 
-    monkeypatch.setattr("polygent_issuer.cli.commands.machine_info.create.describe", none_here)
+    monkeypatch.setattr("polygent_issuer.machine_info.this_machine.describe", none_here)
     text = empty_desk.ok("demo").text
     assert "so the demo uses an invented document" in text

@@ -1,22 +1,93 @@
-"""`polygent-issue journal verify`: check the journal and registry for tampering."""
+"""`polygent-issue journal`: show, verify or seal the journal of all changes."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from polygent_issuer import files
+from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import option
+from polygent_issuer.cli.options.common import (
+    PassphraseOptions,
+    flag,
+    option,
+    passphrase_source,
+    period,
+)
 from polygent_issuer.cli.options.input_files import AgainstOption, noted_heads
+from polygent_issuer.cli.output.files import CsvOptions
 from polygent_issuer.cli.output.model import Block, Fields, Line
-from polygent_issuer.cli.output.result import Report
-from polygent_issuer.errors import ExitCode, OutputProblem
-from polygent_issuer.registry import journal, journal_check
-from polygent_issuer.registry.journal_check import JournalCheck, head_text, noted_line
-from polygent_issuer.registry.seals import CheckedSeal
+from polygent_issuer.cli.output.records import JOURNAL_COLUMNS, journal_json, journal_table
+from polygent_issuer.cli.output.result import JsonLines, Report, Result
+from polygent_issuer.errors import ExitCode, NotFound, OutputProblem, UsageProblem
+from polygent_issuer.registry import Reading, journal
 from polygent_issuer.terms import dates
 from polygent_issuer.text import Hint, counted, escape, run
+
+if TYPE_CHECKING:
+    from polygent_issuer.keys.signer import Signer
+    from polygent_issuer.registry.journal_check import JournalCheck
+    from polygent_issuer.registry.seals import CheckedSeal
+
+
+def show(
+    invocation: Invocation,
+    customer: Annotated[
+        str | None,
+        option("--customer", "NAME", "Show only rows about this customer.", candidates.customers),
+    ] = None,
+    since: Annotated[
+        str | None, option("--since", "DATE", "Show rows from this date or timestamp on.")
+    ] = None,
+    until: Annotated[
+        str | None, option("--until", "DATE", "Show rows up to this date (inclusive) or timestamp.")
+    ] = None,
+    *,
+    after: Annotated[
+        int, option("--after", "SEQ", "Show only rows after the one with this number.", min=0)
+    ] = 0,
+    ndjson: Annotated[
+        bool, flag("--ndjson", "Write each row as a JSON object on a line of its own.")
+    ] = False,
+    form: CsvOptions,
+) -> Result:
+    """Show the journal.
+
+    Each row shows who did what, when and why. The newest row is last. Dates are UTC: a day such as
+    2026-11-30, or a timestamp such as 2026-11-30T09:30:00Z.
+
+    For a log shipper, --ndjson --after SEQ writes the rows after the last one that it has.
+    """
+    as_csv = form.asked(invocation)
+    if ndjson and (as_csv or invocation.as_json):
+        raise UsageProblem(
+            f"--ndjson and {'--csv' if as_csv else '--json'} are mutually exclusive",
+            hint="give one of them",
+        )
+    start, end = period(since, until)
+    about = None if customer is None else invocation.customer(customer, checked=False)
+    with invocation.registry.reading(checked=False) as db:
+        _require_row(db, after)
+        rows = tuple(journal.rows(db, customer=about, since=start, until=end, after=after))
+    items = map(journal_json, rows)
+    if ndjson:
+        return JsonLines(items)
+    if as_csv:
+        return form.table(JOURNAL_COLUMNS, items, name="journal.csv")
+    text = journal_table(rows) if rows else Line("no journal rows match", "dim")
+    return Report({"rows": items}, [text], is_idle=not rows)
+
+
+def _require_row(db: Reading, seq: int) -> None:
+    """Refuse a number that the journal has not reached: its new rows would be left out silently."""
+    size, _ = journal.head(db)
+    if seq > size:
+        raise NotFound(
+            f"the journal has {size:,} rows and no row {seq:,}; a restored backup may lack it",
+            hint=Hint("to see the last row: ", run("journal", "show", "--after", str(size - 1))),
+        )
+
 
 _RESTORE: Final = (
     Line("keep a copy of the registry, then restore the last good backup:"),
@@ -49,13 +120,18 @@ def verify(
 
     The head that --note saves is the one before the journal row about saving it.
     """
+    from polygent_issuer.registry import journal_check
+
     heads = noted_heads(against)
     place = None if note is None else _place(invocation, note)
     check = journal_check.verify_registry(invocation.registry, against=heads)
     noted = None if check.problems else place
     if noted is not None:
         _note(invocation, check, noted)
-    head, file = head_text(check.size, check.head), None if noted is None else str(noted)
+    head, file = (
+        journal_check.head_text(check.size, check.head),
+        None if noted is None else str(noted),
+    )
     members = {
         "intact": not check.problems,
         "size": check.size,
@@ -82,7 +158,7 @@ def verify(
     return Report(members, text, code, is_idle=not check.problems)
 
 
-def _text(check: JournalCheck, fields: Fields, *, is_saved: bool) -> Iterator[Block]:
+def _text(check: "JournalCheck", fields: Fields, *, is_saved: bool) -> Iterator[Block]:
     """Yield the problems and how to restore, or the advice to save the head."""
     if check.problems:
         yield Line("the journal or registry was changed from outside this tool", "bad")
@@ -97,8 +173,10 @@ def _text(check: JournalCheck, fields: Fields, *, is_saved: bool) -> Iterator[Bl
         yield from _ADVICE
 
 
-def _seal_json(each: CheckedSeal) -> dict[str, Any]:
+def _seal_json(each: "CheckedSeal") -> dict[str, Any]:
     """Return a seal for programs; what it states is null unless it is authentic."""
+    from polygent_issuer.registry.journal_check import head_text
+
     seal = each.seal
     return {
         "kid": each.kid,
@@ -112,7 +190,7 @@ def _seal_json(each: CheckedSeal) -> dict[str, Any]:
     }
 
 
-def _seal_rows(check: JournalCheck) -> Iterator[tuple[str, str]]:
+def _seal_rows(check: "JournalCheck") -> Iterator[tuple[str, str]]:
     """Yield what each seal covers, and what none covers."""
     for each in check.seals:
         if each.seal is not None and each.problem is None:
@@ -125,7 +203,7 @@ def _seal_rows(check: JournalCheck) -> Iterator[tuple[str, str]]:
         yield "not sealed", f"{counted(count, 'row')} since {dates.instant(check.unsealed_since)}"
 
 
-def _weak(each: CheckedSeal) -> Line:
+def _weak(each: "CheckedSeal") -> Line:
     return Line(
         f"the key {each.label} is marked as compromised: anyone with it can make such a seal, so "
         "the seal proves nothing",
@@ -150,8 +228,10 @@ def _place(invocation: Invocation, note: str) -> Path:
     return path
 
 
-def _note(invocation: Invocation, check: JournalCheck, path: Path) -> None:
+def _note(invocation: Invocation, check: "JournalCheck", path: Path) -> None:
     """Append the head to the file, then record it; appending a head twice is harmless."""
+    from polygent_issuer.registry.journal_check import head_text, noted_line
+
     # The checked rows cannot change, so rows written in the meantime do not matter.
     decided = invocation.decide(lambda _: None)
     for finding in decided.behind:
@@ -162,3 +242,61 @@ def _note(invocation: Invocation, check: JournalCheck, path: Path) -> None:
     head = head_text(check.size, check.head)
     details = {"size": check.size, "head": head, "file": str(path)}
     invocation.record_copy(decided, journal.HEAD_NOTED, details)
+
+
+def seal(invocation: Invocation, *, passphrases: PassphraseOptions) -> Report:
+    """Sign the journal's head with the active key.
+
+    A seal shows later that the journal was not rewritten up to its row. First the journal and
+    registry are checked, as by journal verify; a journal with problems is not sealed.
+
+    Commands that sign licenses with a key file or keyring seal the journal automatically. Use this
+    command for other keys, and for changes since the last license.
+    """
+    from polygent_issuer.cli.flows.issue import signers_of, warn_if_late
+    from polygent_issuer.issuing.signing import choose_key, seal_journal
+    from polygent_issuer.registry import journal_check
+
+    source = passphrase_source(invocation, passphrases)
+    with invocation.registry.reading() as db:
+        key = choose_key(db, None)
+
+    def require_intact(db: Reading) -> None:
+        problems = journal_check.verify(db).problems
+        if problems:
+            raise db.tampered(problems[0])
+
+    def signer() -> "Signer":
+        return signers_of(invocation, [key], source)[key.kid]
+
+    sealed = seal_journal(
+        invocation.registry,
+        key.kid,
+        signer,
+        now=invocation.now,
+        actor=invocation.actor,
+        judge=require_intact,
+    )
+    if sealed is None:
+        line = Line("the whole journal is sealed already; nothing was signed")
+        return Report({"sealed": False, "seal": None}, [line], is_idle=True)
+    warn_if_late(key.kid, sealed)
+    head, at = (
+        journal_check.head_text(sealed.seal.seq, sealed.seal.head),
+        dates.instant(sealed.seal.at),
+    )
+    members: dict[str, Any] = {
+        "sealed": True,
+        "seal": {
+            "kid": key.kid,
+            "key": key.label,
+            "size": sealed.seal.seq,
+            "head": head,
+            "at": at,
+            "token": sealed.token,
+        },
+    }
+    fields = Fields(
+        (("rows", str(sealed.seal.seq)), ("head", head), ("key", f"{key.label} ({key.kid})"))
+    )
+    return Report(members, [Line("sealed the journal", "good"), fields])

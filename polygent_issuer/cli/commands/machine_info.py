@@ -1,32 +1,24 @@
-"""`polygent-issue machine-info check`: check a document and identify its machine."""
+"""`polygent-issue machine-info`: check a document, or create that of this machine."""
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from polygent_issuer import files
+from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import argument
+from polygent_issuer.cli.options.common import argument, option
+from polygent_issuer.cli.output.files import OutputFile, write
 from polygent_issuer.cli.output.model import Block, Fields, Line, at_home
 from polygent_issuer.cli.output.result import Report, finding_json
 from polygent_issuer.errors import ExitCode, HomeMissing
-from polygent_issuer.home.setting_types import duration_text
-from polygent_issuer.home.settings import Settings
-from polygent_issuer.issuing.machines import history_notes
-from polygent_issuer.machine_info import document, plausibility
-from polygent_issuer.machine_info.document import MachineInfo
-from polygent_issuer.registry import (
-    Customer,
-    KnownFingerprint,
-    Machine,
-    Reading,
-    customers,
-    machines,
-)
 from polygent_issuer.terms import dates
 
-_Known = tuple[KnownFingerprint, ...] | None
-_Hosts = tuple[tuple[Customer, Machine], ...]
+if TYPE_CHECKING:
+    from polygent_issuer.machine_info.document import MachineInfo
+    from polygent_issuer.registry import Customer, KnownFingerprint, Machine, Reading
+
+    _Known = tuple[KnownFingerprint, ...] | None
+    _Hosts = tuple[tuple[Customer, Machine], ...]
 
 _MOST_HOSTS: Final = 3
 
@@ -45,6 +37,13 @@ def check(
     Exit 3: it is refused. Exit 4: it is stale or its fingerprint is a placeholder, so sign would
     need consent. No home is needed; without one the document is not compared with known machines.
     """
+    from polygent_issuer import files
+    from polygent_issuer.home.setting_types import duration_text
+    from polygent_issuer.home.settings import Settings
+    from polygent_issuer.issuing.machines import history_notes
+    from polygent_issuer.machine_info import document, plausibility
+    from polygent_issuer.registry import customers, machines
+
     data = files.read_bounded(document_file, limit=document.LIMIT, what="machine-info document")
     info = document.parse(data)
     try:
@@ -92,7 +91,7 @@ def check(
     return Report(members, text, ExitCode.CONSENT if findings else ExitCode.DONE)
 
 
-def _fields(info: MachineInfo, age: timedelta) -> Block:
+def _fields(info: "MachineInfo", age: timedelta) -> Block:
     return Fields(
         (
             ("fingerprint", info.fingerprint),
@@ -107,7 +106,7 @@ def _fields(info: MachineInfo, age: timedelta) -> Block:
     )
 
 
-def _owners(info: MachineInfo, known: _Known, named: Sequence[Customer]) -> Iterable[Line]:
+def _owners(info: "MachineInfo", known: "_Known", named: "Sequence[Customer]") -> Iterable[Line]:
     if known is None:
         yield Line("known machine: not checked without a home", "dim")
     elif not known:
@@ -121,14 +120,16 @@ def _owners(info: MachineInfo, known: _Known, named: Sequence[Customer]) -> Iter
         yield Line(f"the document names another customer: {info.customer}", "warn", 1)
 
 
-def _same_host_name(db: Reading, hostname: str | None, known: _Known) -> _Hosts:
+def _same_host_name(db: "Reading", hostname: str | None, known: "_Known") -> "_Hosts":
     """Return the machines with this host name and another fingerprint."""
+    from polygent_issuer.registry import machines
+
     same = {one.machine.id for one in known or ()}
     hosts = () if hostname is None else machines.with_hostname(db, hostname)
     return tuple(host for host in hosts if host[1].id not in same)
 
 
-def _hosts(hosts: _Hosts) -> Iterable[Line]:
+def _hosts(hosts: "_Hosts") -> Iterable[Line]:
     for customer, machine in hosts[:_MOST_HOSTS]:
         owner = f"{machine.label} of {_owner(customer)}"
         yield Line(f"known host name: {owner}, with another fingerprint", "warn")
@@ -137,12 +138,12 @@ def _hosts(hosts: _Hosts) -> Iterable[Line]:
         yield Line(f"{more} (--json lists all)", "dim", 1)
 
 
-def _owner(customer: Customer) -> str:
+def _owner(customer: "Customer") -> str:
     archived = ", archived" if customer.archived_at is not None else ""
     return f"{customer.name} ({customer.slug}{archived})"
 
 
-def _host_json(host: tuple[Customer, Machine]) -> dict[str, Any]:
+def _host_json(host: "tuple[Customer, Machine]") -> dict[str, Any]:
     customer, machine = host
     return {
         "customer": customer.slug,
@@ -153,7 +154,7 @@ def _host_json(host: tuple[Customer, Machine]) -> dict[str, Any]:
     }
 
 
-def _known_json(one: KnownFingerprint) -> dict[str, Any]:
+def _known_json(one: "KnownFingerprint") -> dict[str, Any]:
     return {
         "customer": one.customer.slug,
         "customer_name": one.customer.name,
@@ -165,7 +166,55 @@ def _known_json(one: KnownFingerprint) -> dict[str, Any]:
 
 def _age(age: timedelta) -> str:
     """Return an age as text in whole days, hours or minutes."""
+    from polygent_issuer.home.setting_types import duration_text
+
     span = abs(age)
     unit = next((unit for least, unit in _ROUNDED if span >= least), _MINUTE)
     text = duration_text(span // unit * unit) if span >= _MINUTE else "less than a minute"
     return f"{text} ago" if age >= timedelta() else f"{text} in the future"
+
+
+def create(
+    invocation: Invocation,
+    *,
+    to: OutputFile = None,
+    customer: Annotated[
+        str | None,
+        option(
+            "--customer", "NAME", "Set the customer name in the document.", candidates.customers
+        ),
+    ] = None,
+    product_version: Annotated[
+        str | None, option("--product-version", "V", "Set the product version in the document.")
+    ] = None,
+) -> Report:
+    """Create the machine-info.json of a machine.
+
+    Run it on the machine itself. It is meant for servers built on our library, and for trials. The
+    document contains keyed hashes of the machine id, never the id itself. An existing file is
+    never overwritten. In a container, mount the host's /etc/machine-id; otherwise all containers
+    of an image count as one machine.
+    """
+    import json
+
+    from polygent_issuer.enforcement import machine
+    from polygent_issuer.machine_info.this_machine import describe
+
+    data = describe(now=invocation.now, customer=customer, product_version=product_version)
+    if warning := machine.image_id_warning():
+        invocation.warn(warning)
+    path = write(invocation, data, to, name="machine-info.json")
+    document = json.loads(data)
+    file = None if path is None else str(path)
+    fields = Fields(
+        (
+            ("file", file or "stdout"),
+            ("fingerprint", document["fingerprint"]),
+            ("components", ", ".join(document["components"])),
+        )
+    )
+    return Report(
+        {"file": file, "machine_info": document},
+        [Line("created the machine-info document of this machine", "good"), fields],
+        text_to_stderr=path is None,
+    )

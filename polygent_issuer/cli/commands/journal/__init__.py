@@ -1,1 +1,0 @@
-"""`polygent-issue journal`: show or verify the journal of all changes."""

@@ -1,1 +1,0 @@
-"""`polygent-issue machine-info`: check or create a machine-info.json."""
