@@ -25,7 +25,7 @@ ROLES: Final = {
     "auditor": (
         *("customer.show", "doctor", "expiring", "inspect", "journal:show", "journal:verify"),
         *("key.show", "license.show", "machine_info:check"),
-        *("registry.backup", "registry.export", "registry.roles", "report", "verify"),
+        *("registry.backup:backup", "registry.export", "registry.roles:roles", "report", "verify"),
     ),
     "issuer": (
         *("apply", "customer.edit", "customer.import_", "journal:seal"),
@@ -33,7 +33,7 @@ ROLES: Final = {
     ),
     "key-admin": ("key.backup", "key.generate", "key.retire"),
     "manager": ("customer.merge",),
-    "owner": ("registry.move", "registry.restore", "registry.upgrade"),
+    "owner": ("registry.move", "registry.backup:restore", "registry.roles:upgrade"),
 }
 """The commands that need each role in a team's registry: all of a module, or one by its target."""
 
@@ -118,7 +118,7 @@ _REGISTRY = Entry(
     _MANAGE,
     (
         Entry("backup", "registry.backup:backup", "Write a backup of the registry."),
-        Entry("restore", "registry.restore:restore", "Restore the registry from a backup."),
+        Entry("restore", "registry.backup:restore", "Restore the registry from a backup."),
         Entry("move", "registry.move:move", "Move the registry to PostgreSQL, or back."),
         Entry("export", "registry.export:export", "Export current licenses as TOML for apply."),
         Entry(
@@ -127,7 +127,7 @@ _REGISTRY = Entry(
         Entry(
             "roles", "registry.roles:roles", "Show the roles in a team's registry, or their SQL."
         ),
-        Entry("upgrade", "registry.upgrade:upgrade", "Upgrade the tables of a team's registry."),
+        Entry("upgrade", "registry.roles:upgrade", "Upgrade the tables of a team's registry."),
     ),
 )
 _CONFIG = Entry(

@@ -1,18 +1,32 @@
-"""`polygent-issue registry backup`: write a backup of the registry."""
+"""`polygent-issue registry backup` and `restore`: a backup of the registry, and the way back."""
 
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
-from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli import consent
+from polygent_issuer.cli.context import Invocation, actor
+from polygent_issuer.cli.flows import home_setup
 from polygent_issuer.cli.options.common import argument
-from polygent_issuer.cli.output.model import Fields, Line
+from polygent_issuer.cli.options.input_files import AgainstOption, noted_heads
+from polygent_issuer.cli.output import result
+from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.delivery import backup_settings
-from polygent_issuer.home.settings import settings_path
-from polygent_issuer.registry import journal
-from polygent_issuer.registry.backup import back_up_to
+from polygent_issuer.home import create
+from polygent_issuer.home import folder as home_folder
+from polygent_issuer.home.registry_place import registry_place
+from polygent_issuer.home.settings import load, settings_path
+from polygent_issuer.registry import journal, keys
+from polygent_issuer.registry import restore as restoring
+from polygent_issuer.registry.backup import CheckedBackup, back_up_to, open_backup
+from polygent_issuer.registry.errors import Place
+from polygent_issuer.registry.journal import clock_behind_finding
 from polygent_issuer.registry.journal_check import head_text
-from polygent_issuer.text import Hint, run
+from polygent_issuer.registry.restore import CurrentRegistry
+from polygent_issuer.text import Hint, counted, run
 
 
 def backup(
@@ -57,3 +71,147 @@ def backup(
             ),
         ],
     )
+
+
+def restore(
+    invocation: Invocation,
+    source: Annotated[Path, argument("FILE", "Restore this backup.")],
+    *,
+    against: AgainstOption = None,
+    settings: home_setup.SettingsOption = None,
+    consents: consent.ConsentOptions,
+    yes: consent.YesButFindings = False,
+) -> Report:
+    """Restore the registry from a backup.
+
+    The backup is verified completely first, and no SQL from it is run. A missing home is
+    created. An existing registry is renamed and kept. If it has rows that the backup lacks, the
+    restore needs consent (registry-rollback). A registry in PostgreSQL is replaced by the owner of
+    its tables; the old tables are kept in a schema of their own.
+
+    A backup also has settings: issuer, plans, windows, features, sender and template of mail
+    drafts. If they differ from yours, a terminal shows how and asks. Elsewhere yours are kept,
+    unless --settings restore is given. --settings only leaves the registry as it is.
+    """
+    heads, typed = noted_heads(against), consent.parse_consent(consents)
+    if settings is home_setup.Choice.ONLY:
+        with open_backup(source, invocation.home, against=heads) as backup:
+            offer = home_setup.decide_settings(
+                invocation, invocation.home, backup, settings, yes=yes
+            )
+        members, text = home_setup.restore_settings(invocation, invocation.home, offer)
+        return Report(_members(backup, None, None, []) | members, text)
+    with _folder(invocation) as folder, open_backup(source, folder, against=heads) as backup:
+        place = registry_place(folder)
+        present = restoring.compare_with_current(place, backup)
+        with backup.registry.reading() as db:
+            behind = clock_behind_finding(db, invocation.now)
+            labels = {key.kid: key.label for key in keys.every(db) if key.retired_at is None}
+        rollback = restoring.rollback_finding(present)
+        findings = behind if rollback is None else (rollback, *behind)
+        if invocation.interactive:
+            result.write_blocks(_preview(backup, present, place), sys.stderr)
+        agreed = consent.obtain(invocation, findings, typed)
+        if present is not None:
+            consent.confirm_or_cancel(invocation, "replace the registry with the backup?", yes=yes)
+        offer = home_setup.decide_settings(invocation, folder, backup, settings, yes=yes)
+        create.write_default_settings(folder)
+        loaded = load(folder, invocation.environ).settings
+        set_aside = restoring.restore(
+            backup,
+            place,
+            present,
+            findings=findings,
+            consent=agreed,
+            now=invocation.now,
+            actor=actor(loaded.operator),
+        )
+    members, text = home_setup.restore_settings(invocation, folder, offer)
+    missing = [label for kid, label in labels.items() if kid not in loaded.stores]
+    return Report(
+        _members(backup, present, set_aside, missing) | members,
+        [*_restored(backup, set_aside), *text, *_next_steps(present, missing)],
+    )
+
+
+def _members(
+    backup: CheckedBackup,
+    replaced: CurrentRegistry | None,
+    set_aside: Path | str | None,
+    missing: list[str],
+) -> dict[str, object]:
+    """Return the JSON members; `missing` are labels of keys without a store."""
+    old = replaced if replaced and replaced.readable else None
+    return {
+        "file": str(backup.source.absolute()),
+        "size": backup.size,
+        "head": head_text(backup.size, backup.head),
+        "replaced": head_text(old.size, old.head) if old else None,
+        "journal_rows_lost": old.rows_lost if old else None,
+        "licenses_lost": old.licenses_lost if old else None,
+        "kept": None if set_aside is None else str(set_aside),
+        "keys_to_import": missing,
+    }
+
+
+def _restored(backup: CheckedBackup, set_aside: Path | str | None) -> Iterable[Block]:
+    yield Line(f"restored the registry from {backup.source.absolute()}", "good")
+    yield Fields((("rows", str(backup.size)), ("head", head_text(backup.size, backup.head))))
+    if set_aside is not None:
+        schema = " in the schema" if isinstance(set_aside, str) else ""
+        yield Line(f"the old registry is kept{schema}:", "dim")
+        yield Line(str(set_aside), indent=1)
+
+
+def _next_steps(replaced: CurrentRegistry | None, missing: list[str]) -> Iterable[Block]:
+    if replaced is not None and replaced.licenses_lost:
+        yield Line("to recover the lost licenses from their files:", "warn")
+        yield Line(run("registry", "import", "FILE"), indent=1)
+    for label in missing:
+        where = f"the settings have no key store for {label}; to import its private key:"
+        yield Line(where, "warn")
+        yield Line(run("key", "import", "BACKUP"), indent=1)
+
+
+def _preview(
+    backup: CheckedBackup, present: CurrentRegistry | None, place: Place
+) -> Iterable[Block]:
+    """Yield the backup and the registry that it would replace."""
+    yield Line(f"backup {backup.source}", "title")
+    head = head_text(backup.size, backup.head)
+    yield Fields((("registry", backup.registry_id), ("rows", str(backup.size)), ("head", head)))
+    if present is None:
+        yield Line(f"creates {place}", "title")
+        return
+    yield Line(f"replaces {place}", "title")
+    if not present.readable:
+        yield Line("the registry cannot be read", "bad", 1)
+    else:
+        lost = counted(present.rows_lost, "journal row") if present.rows_lost else "nothing"
+        if present.acts_lost:
+            lost = f"{lost}, {counted(present.licenses_lost, 'license')}"
+        elif present.rows_lost:
+            lost = f"nothing but {lost} about copies of the registry"
+        yield Fields(
+            (
+                ("registry", present.registry_id),
+                ("rows", str(present.size)),
+                ("lost", lost),
+            )
+        )
+
+
+@contextmanager
+def _folder(invocation: Invocation) -> Iterator[Path]:
+    """Yield the folder of the home; create it if needed, and remove it again on failure."""
+    path = invocation.home_path
+    is_new = not path.exists()
+    for warning in home_folder.create(path):
+        invocation.warn(warning)
+    try:
+        yield path
+    except BaseException:
+        if is_new:
+            with suppress(OSError):
+                path.rmdir()
+        raise

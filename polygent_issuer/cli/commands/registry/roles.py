@@ -1,6 +1,7 @@
-"""`polygent-issue registry roles`: show the roles in a team's registry, or their SQL."""
+"""`polygent-issue registry roles` and `upgrade`: the roles and the tables of a team's registry."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 from polygent_issuer.cli.commands import COMMANDS, Entry
@@ -8,6 +9,8 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import flag
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report
+from polygent_issuer.home.registry_place import registry_place
+from polygent_issuer.registry import Registry
 from polygent_issuer.registry.postgres.roles import ROLES, Role, RoleGrants, Session
 from polygent_issuer.registry.postgres.roles import sql as sql_of_roles
 from polygent_issuer.text import Hint, run
@@ -83,3 +86,34 @@ def _yours(session: Session | None) -> Line:
         return Line(text, "dim")
     has = ", ".join(session.roles) or "none"
     return Line(f"roles of the user {session.user} in this registry: {has}")
+
+
+def upgrade(invocation: Invocation) -> Report:
+    """Upgrade the tables of a team's registry.
+
+    Only the owner of the tables may do this, after a backup. Everything happens in one
+    transaction, for which other commands wait. Afterwards older versions of this tool cannot use
+    the registry.
+
+    A registry in a file needs no such command: the next command that opens it upgrades it, and
+    keeps a copy.
+    """
+    place = registry_place(invocation.home)
+    if isinstance(place, Path):
+        text = "a registry in a file is upgraded by the next command that opens it"
+        return Report({"upgraded": False, "from": None, "to": None}, [Line(text)])
+    with Registry.open(place, migrate=False) as registry:
+        registry.require_role(Role.OWNER)
+        before = registry.upgrade()
+        after = registry.tables
+    members = {"upgraded": before != after, "from": before, "to": after}
+    if before == after:
+        text = f"the tables of the registry have the newest version, {after}"
+        return Report(members, [Line(text)], is_idle=True)
+    return Report(
+        members,
+        [
+            Line(f"upgraded the tables of the registry from version {before} to {after}", "good"),
+            Line(Hint("next, grant the roles again: ", run("registry", "roles", "--sql"))),
+        ],
+    )
