@@ -29,7 +29,7 @@ ROLES: Final = {
     ),
     "issuer": (
         *("apply", "customer.edit", "customer.import_", "journal:seal"),
-        *("license.edit", "license.export", "registry.import_", "renew", "sign"),
+        *("license.edit", "license.export", "registry.import_", "sign"),
     ),
     "key-admin": ("key.backup", "key.generate", "key.retire"),
     "manager": ("customer.merge",),
@@ -150,8 +150,8 @@ COMMANDS = Entry(
     entries=(
         Entry("init", "init:init", "Create a home folder with settings and registry.", _START),
         Entry("sign", "sign:sign", "Sign a customer's first license.", _ISSUE),
-        Entry("renew", "renew:renew", "Renew licenses of one or more customers.", _ISSUE),
-        Entry("reissue", "renew:reissue", "Reissue licenses with the same expiry dates.", _ISSUE),
+        Entry("renew", "sign:renew", "Renew licenses of one or more customers.", _ISSUE),
+        Entry("reissue", "sign:reissue", "Reissue licenses with the same expiry dates.", _ISSUE),
         Entry("apply", "apply:apply", "Bring licenses in line with a TOML or CSV file.", _ISSUE),
         Entry("verify", "verify:verify", "Check license files as a server would.", _CHECK),
         Entry("inspect", "inspect:inspect", "Show the content of a license file.", _CHECK),
