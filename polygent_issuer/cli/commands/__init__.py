@@ -23,7 +23,7 @@ class Entry:
 # The roles are the values of `registry.postgres.roles.Role`, whose import would delay each start.
 ROLES: Final = {
     "auditor": (
-        *("customer.show", "doctor", "expiring", "inspect", "journal:show", "journal:verify"),
+        *("customer.show", "doctor", "expiring", "journal:show", "journal:verify"),
         *("key.show", "license.show", "machine_info:check"),
         *("registry.backup:backup", "registry.export", "registry.roles:roles", "report", "verify"),
     ),
@@ -154,7 +154,7 @@ COMMANDS = Entry(
         Entry("reissue", "sign:reissue", "Reissue licenses with the same expiry dates.", _ISSUE),
         Entry("apply", "apply:apply", "Bring licenses in line with a TOML or CSV file.", _ISSUE),
         Entry("verify", "verify:verify", "Check license files as a server would.", _CHECK),
-        Entry("inspect", "inspect:inspect", "Show the content of a license file.", _CHECK),
+        Entry("inspect", "verify:inspect", "Show the content of a license file.", _CHECK),
         Entry("sandbox", "sandbox:sandbox", "Try a license in a simulated server.", _CHECK),
         Entry("expiring", "expiring:expiring", "List licenses due for renewal.", _CHECK),
         Entry("report", "report:report", "Report what runs now and what changed.", _CHECK),

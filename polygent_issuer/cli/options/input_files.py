@@ -2,14 +2,12 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import OptionGroup, argument, flag, option
-from polygent_issuer.errors import InputRefused, UsageProblem
+from polygent_issuer.cli.options.common import flag, option
+from polygent_issuer.errors import InputRefused
 from polygent_issuer.text import Hint, escape, run
 
 if TYPE_CHECKING:
@@ -43,60 +41,6 @@ Recursive = Annotated[bool, flag("--recursive", "Include subfolders.", short="-r
 _PUBLIC_KEY_LIMIT: Final = 64 * 1024
 _HEADS_LIMIT: Final = 16 * 1024 * 1024
 _MOST_SKIPPED: Final = 5
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class VerifyOptions(OptionGroup):
-    """The licenses that `verify` checks, the server that it simulates, and the time."""
-
-    license_files: Annotated[
-        list[str] | None,
-        argument("FILE|DIR...", "Verify these license files or folders (- for stdin)."),
-    ] = None
-    recursive: Recursive = False
-    license_id: Annotated[
-        str | None,
-        option("--license", "ID", "Verify a license stored in the registry.", candidates.licenses),
-    ] = None
-    customer: Annotated[
-        str | None,
-        option("--customer", "NAME", "Verify a customer's current licenses.", candidates.customers),
-    ] = None
-    machine_info: MachineInfoFile = None
-    fingerprint: Annotated[
-        str | None, option("--fingerprint", "TEXT", "Verify for the machine with this fingerprint.")
-    ] = None
-    host: Annotated[
-        list[str] | None,
-        option("--host", "HOST", "Verify for a request with this Host header (repeatable)."),
-    ] = None
-    at: Annotated[str | None, option("--at", "DATE", "Evaluate at this time instead of now.")] = (
-        None
-    )
-    install: Annotated[
-        bool, flag("--install", "Check the upload window, too, as at installation.")
-    ] = False
-    public_key: PublicKeyFiles = None
-
-    def check(self) -> None:
-        """Check that exactly one option selects licenses, and at most one the machine.
-
-        Raises:
-            UsageProblem: (`usage`) the options contradict each other.
-        """
-        ways = sum(map(bool, (self.license_files, self.license_id, self.customer)))
-        if ways != 1:
-            exclusive = "FILE, --license and --customer are mutually exclusive"
-            raise UsageProblem(
-                exclusive if ways else "no license given",
-                hint=Hint(run("verify", "FILE"), ", or --license ID, or --customer NAME"),
-            )
-        if (*(self.license_files or ()), self.machine_info).count("-") > 1:
-            raise UsageProblem("- is given more than once", hint="give - in one place only")
-        if self.machine_info and self.fingerprint:
-            raise UsageProblem(
-                "--machine-info and --fingerprint are mutually exclusive", hint="give one of them"
-            )
 
 
 def read_document(source: str | None) -> "ReceivedDocument | None":
