@@ -1,14 +1,24 @@
-"""Prompts at a terminal, on stderr; stdout is for results."""
+"""Prompts on stderr; consent and reasons (DESIGN, "Findings and consent")."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from polygent_issuer.cli import candidates
+from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.errors_boundary import Stopped
-from polygent_issuer.cli.output.result import note
-from polygent_issuer.errors import InputRefused
-from polygent_issuer.text import escape
+from polygent_issuer.cli.options.common import OptionGroup, flag, option
+from polygent_issuer.cli.output.result import note, write_blocks
+from polygent_issuer.errors import InputRefused, MissingInput, UsageProblem
+from polygent_issuer.text import counted, escape, nearest
+
+if TYPE_CHECKING:
+    from polygent_issuer.cli.output.model import Block
+    from polygent_issuer.findings import Consent, Finding
+
 
 _WORDS = {"y": True, "yes": True, "n": False, "no": False}
 
@@ -80,3 +90,142 @@ def require_yes(question: str, *, default: bool = False) -> None:
     """Prompt for confirmation; raise `Stopped` (`declined`) on a no."""
     if not confirm(question, default=default):
         raise Stopped("cancelled; nothing was changed", code="declined")
+
+
+_REASON: Final = "reason for the journal"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConsentOptions(OptionGroup):
+    """`--accept` and `--reason`."""
+
+    accept: Annotated[
+        list[str] | None,
+        option("--accept", "CODE", "Accept a finding (repeatable).", candidates.findings),
+    ] = None
+    reason: Annotated[
+        str | None, option("--reason", "TEXT", "Record this reason in the journal.")
+    ] = None
+
+
+Yes = Annotated[bool, flag("--yes", "Skip the confirmation prompt.", short="-y")]
+# For commands with findings other than `clock-behind`.
+YesButFindings = Annotated[
+    bool, flag("--yes", "Skip the confirmation (does not accept findings).", short="-y")
+]
+
+
+def parse_reason(reason: str | None) -> str | None:
+    """Return a reason that the journal may store; None for a blank one.
+
+    Raises:
+        InputRefused: (`input_refused`) it contains control characters.
+    """
+    reason = (reason or "").strip()
+    if escape(reason) != reason:
+        raise InputRefused(
+            f"the reason contains control characters: {escape(reason)}",
+            hint="give --reason plain text",
+        )
+    return reason or None
+
+
+def parse_consent(options: ConsentOptions) -> "Consent":
+    """Return the consent given on the command line.
+
+    Raises:
+        UsageProblem: (`usage`) a finding code does not exist.
+    """
+    from polygent_issuer.findings import Consent, FindingCode
+
+    codes = options.accept or ()
+    for code in codes:
+        if code not in tuple(FindingCode):
+            suggestion = nearest(code, [*FindingCode])
+            known = "codes: " + ", ".join(FindingCode)
+            hint = f"did you mean --accept {suggestion}?" if suggestion else known
+            raise UsageProblem(f"no such finding code: {code!a}", hint=hint)
+    reason = parse_reason(options.reason)
+    return Consent(accepted=frozenset(map(FindingCode, codes)), reason=reason)
+
+
+def obtain_consent_for_many(missing: Mapping[str, int], consent: "Consent") -> "Consent":
+    """Prompt once for each finding code; `missing` has the number of items that need it."""
+    from polygent_issuer.findings import Consent, FindingCode
+
+    codes = {
+        FindingCode(code)
+        for code, count in sorted(missing.items())
+        if confirm(f"accept {code} for {counted(count, 'item')}?")
+    }
+    if not codes:
+        return consent
+    reason = consent.reason or parse_reason(line(_REASON))
+    return Consent(accepted=consent.accepted | codes, reason=reason)
+
+
+def obtain_consent(
+    invocation: Invocation, findings: "Iterable[Finding]", consent: "Consent"
+) -> "Consent":
+    """Return consent to all findings; prompt for missing consent on a terminal.
+
+    Raises:
+        ConsentNeeded: (`consent_needed`) a finding is not accepted, or the reason is missing
+            without a terminal.
+    """
+    from polygent_issuer.findings import Consent, ConsentNeeded
+
+    findings = tuple(findings)
+    missing = consent.missing(findings)
+    if not invocation.interactive:
+        used = tuple(finding for finding in findings if finding.code in consent.accepted)
+        if missing:
+            raise ConsentNeeded(missing)
+        if used and not consent.reason:
+            raise ConsentNeeded(used, reason_missing=True)
+        return consent
+    for finding in missing:
+        note(str(finding.code), finding.message)
+        if finding.hint:
+            note("hint", finding.hint, style="dim")
+        if not confirm("accept this?"):
+            raise ConsentNeeded((finding,))
+    reason = consent.reason
+    if missing and not reason:
+        reason = parse_reason(line(_REASON))
+    codes = consent.accepted | {finding.code for finding in missing}
+    return Consent(accepted=codes, reason=reason)
+
+
+def required_reason(invocation: Invocation, reason: str | None, action: str) -> str:
+    """Return the reason from the command line, else prompt for it.
+
+    `action` completes the message, such as "retire a license".
+
+    Raises:
+        MissingInput: (`missing_input`) the reason is missing, and no terminal can prompt for it.
+    """
+    if (parsed := parse_reason(reason)) is not None:
+        return parsed
+    if not invocation.interactive:
+        raise MissingInput(f"a reason is required to {action}", hint="add --reason TEXT")
+    return text(_REASON, check=_require_reason, what="reason").strip()
+
+
+def confirm_or_cancel(
+    invocation: Invocation,
+    question: str,
+    *,
+    yes: bool,
+    preview: "Iterable[Block]" = (),
+    default: bool = False,
+) -> None:
+    """Show the preview and ask for confirmation, on a terminal and without `--yes`."""
+    if invocation.interactive and not yes:
+        write_blocks(preview, sys.stderr)
+        require_yes(question, default=default)
+
+
+def _require_reason(text: str) -> None:
+    if parse_reason(text) is None:
+        raise InputRefused("the reason is empty", hint="give a reason for the journal")

@@ -26,8 +26,8 @@ from polygent_issuer.batch.items import Done, Failed, Kept
 from polygent_issuer.batch.renewals import Renewals
 from polygent_issuer.batch.run import BatchRunner
 from polygent_issuer.cli.commands.license.edit import retire
-from polygent_issuer.cli.consent import ConsentOptions
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.prompts import ConsentOptions
 from polygent_issuer.errors import IssuerError, RegistryChanged
 from polygent_issuer.findings import Consent
 from polygent_issuer.issuing.license_decision import propose_renewals

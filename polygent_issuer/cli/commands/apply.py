@@ -9,7 +9,6 @@ from polygent_issuer.batch.matching import customers_missing_from, require_sound
 from polygent_issuer.batch.row_decisions import RowDecider
 from polygent_issuer.batch.row_files import RowFile
 from polygent_issuer.batch.rows import Row, fields_with
-from polygent_issuer.cli.consent import ConsentOptions, parse_consent
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.batch.run import Batch, run_batch
 from polygent_issuer.cli.flows.issue import signers_of
@@ -22,6 +21,7 @@ from polygent_issuer.cli.options.common import (
 )
 from polygent_issuer.cli.options.issue import BatchOptions, IssueOptions
 from polygent_issuer.cli.output.result import Result
+from polygent_issuer.cli.prompts import ConsentOptions, parse_consent
 from polygent_issuer.findings import Consent
 from polygent_issuer.issuing.signing import choose_key
 from polygent_issuer.registry import KeyRecord, Registry

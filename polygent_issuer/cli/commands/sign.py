@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Annotated
 
 from polygent_issuer.cli import candidates
-from polygent_issuer.cli.consent import ConsentOptions
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import CustomerNames, PassphraseOptions, flag, option
 from polygent_issuer.cli.options.input_files import MachineInfoFile
@@ -15,6 +14,7 @@ from polygent_issuer.cli.options.issue import (
     Targets,
 )
 from polygent_issuer.cli.output.result import Result
+from polygent_issuer.cli.prompts import ConsentOptions
 
 if TYPE_CHECKING:
     from polygent_issuer.issuing.proposal import Action

@@ -10,7 +10,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from polygent_issuer.cli import prompts
-from polygent_issuer.cli.consent import ConsentOptions, confirm_or_cancel, obtain, parse_consent
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.mail_drafts import drafter
 from polygent_issuer.cli.options.common import PassphraseOptions, passphrase_source
@@ -20,6 +19,12 @@ from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.cli.output.proposal import fields, issued_json, preview, proposal_json, written
 from polygent_issuer.cli.output.result import Report, note
+from polygent_issuer.cli.prompts import (
+    ConsentOptions,
+    confirm_or_cancel,
+    obtain_consent,
+    parse_consent,
+)
 from polygent_issuer.errors import IssuerError, UnreadableInput, UsageProblem
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
@@ -143,7 +148,7 @@ def _issue(
     keys = [each.key for each in proposals]
     if invocation.interactive and consent.missing(findings):  # a wrong PIN would lose the reason
         unlocked = signers_of(invocation, keys, passphrase, unlocked)
-    agreed = obtain(invocation, findings, consent)
+    agreed = obtain_consent(invocation, findings, consent)
     confirm_or_cancel(invocation, "go ahead?", yes=issue_options.yes, default=True)
     signers = signers_of(invocation, keys, passphrase, unlocked)
     issued = publish(decided, signers=signers, consent=agreed, destination=destination)

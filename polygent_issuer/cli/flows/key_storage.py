@@ -11,13 +11,13 @@ from typing import Annotated, Final
 
 from polygent_issuer import store_uri
 from polygent_issuer.cli import candidates, prompts
-from polygent_issuer.cli.consent import ConsentOptions, obtain
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.home_setup import ensure_home
 from polygent_issuer.cli.options.common import OptionGroup, PassphraseOptions, flag, option
 from polygent_issuer.cli.output.key import EXPORT_ALL, backup_state, key_json
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report, note
+from polygent_issuer.cli.prompts import ConsentOptions, obtain_consent
 from polygent_issuer.errors import (
     HomeMissing,
     InputRefused,
@@ -284,7 +284,7 @@ def of_existing_home(
     invocation: Invocation, passphrase: Passphrase, consent: Consent, *, shared: bool = False
 ) -> KeyLifecycle:
     """Return the lifecycle of keys; `shared` if a key file and its backup share a passphrase."""
-    ask = partial(obtain, invocation)
+    ask = partial(obtain_consent, invocation)
     return KeyLifecycle(
         registry=invocation.registry,
         home=invocation.home,

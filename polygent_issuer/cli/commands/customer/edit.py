@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from polygent_issuer.cli import candidates, consent
+from polygent_issuer.cli import candidates, prompts
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import CustomerName, OptionGroup, argument, flag, option
 from polygent_issuer.cli.output.model import Block, Fields, Line
@@ -45,7 +45,7 @@ def add(
     notes: Annotated[
         str | None, option("--notes", "TEXT", "Set the notes about the customer.")
     ] = None,
-    consents: consent.ConsentOptions,
+    consents: prompts.ConsentOptions,
 ) -> Report:
     """Add a customer.
 
@@ -53,7 +53,7 @@ def add(
     slug is in every license and never changes; the name may change. A name that is similar to a
     known one needs consent (similar-customer).
     """
-    typed, name = consent.parse_consent(consents), customer_changes.normalize_name(name)
+    typed, name = prompts.parse_consent(consents), customer_changes.normalize_name(name)
     zone = None if time_zone is None else str(dates.parse_zone(time_zone))
     decided = invocation.decide(
         lambda db: (
@@ -63,7 +63,7 @@ def add(
     )
     new_slug, similar = decided.decision
     findings = (*((similar,) if similar else ()), *decided.behind)
-    agreed = consent.obtain(invocation, findings, typed)
+    agreed = prompts.obtain_consent(invocation, findings, typed)
     accepted = agreed.used(findings)
     columns = {
         "contacts": contact or (),
@@ -168,14 +168,14 @@ def edit(
     customer: CustomerName,
     *,
     options: ChangeOptions,
-    consents: consent.ConsentOptions,
+    consents: prompts.ConsentOptions,
 ) -> Report:
     """Change a customer's name, contacts or other details.
 
     The slug cannot change. A new name applies to licenses issued from now on; current licenses
     with the old name are listed. To rename a machine, give --machine OLD --label NEW.
     """
-    typed = consent.parse_consent(consents)
+    typed = prompts.parse_consent(consents)
     options.check()
     slug = invocation.customer(customer).slug
     decided = invocation.decide(
@@ -192,7 +192,7 @@ def edit(
     if not plan.changes:
         return _report(plan.customer, plan, ())
     findings = (*plan.findings, *decided.behind)
-    agreed = consent.obtain(invocation, findings, typed)
+    agreed = prompts.obtain_consent(invocation, findings, typed)
     edited = customer_changes.update(decided, findings, agreed)
     return _report(edited, plan, agreed.used(findings))
 
@@ -227,7 +227,7 @@ def hold(
         option("--until", "DATE", "Set the last day, in the customer's time zone or UTC."),
     ] = None,
     release: Annotated[bool, flag("--release", "Release the customer.")] = False,
-    consents: consent.ConsentOptions,
+    consents: prompts.ConsentOptions,
 ) -> Report:
     """Put a customer on hold or release it.
 
@@ -235,14 +235,14 @@ def hold(
     of that customer alone report the finding on-hold. Installed licenses stay valid. The hold ends
     with the day of --until, or with --release. The same command again changes reason and end.
     """
-    typed, now = consent.parse_consent(consents), invocation.now
+    typed, now = prompts.parse_consent(consents), invocation.now
     if release and until is not None:
         raise UsageProblem("--until and --release are mutually exclusive", hint="give one of them")
     last_day = None if until is None else parse_day(until)
     slug = invocation.customer(customer).slug
     reason = typed.reason
     if not release:
-        reason = consent.required_reason(invocation, reason, "put a customer on hold")
+        reason = prompts.required_reason(invocation, reason, "put a customer on hold")
     decided = invocation.decide(
         lambda db: (
             customer_hold.plan_release(db, slug, now=now)
@@ -253,7 +253,7 @@ def hold(
     plan = decided.decision
     if not plan.needed:
         return _hold_report(plan, plan.customer, changed=False)
-    agreed = consent.obtain(invocation, decided.behind, typed)
+    agreed = prompts.obtain_consent(invocation, decided.behind, typed)
     done = customer_hold.carry_out(decided, reason=reason or agreed.reason, consent=agreed)
     return _hold_report(plan, done, changed=True)
 

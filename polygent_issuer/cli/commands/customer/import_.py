@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 from polygent_issuer.batch import customer_import, customer_rows
 from polygent_issuer.batch.customer_import import RowImport
-from polygent_issuer.cli import consent
+from polygent_issuer.cli import prompts
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import argument, flag, option
 from polygent_issuer.cli.output.model import Block, Line
@@ -30,9 +30,9 @@ def import_file(
         list[str] | None,
         option("--map", "HEADER=COLUMN", "Read the column HEADER as COLUMN (repeatable)."),
     ] = None,
-    consents: consent.ConsentOptions,
+    consents: prompts.ConsentOptions,
     dry_run: Annotated[bool, flag("--dry-run", "Show what would change, then stop.")] = False,
-    yes: consent.YesButFindings = False,
+    yes: prompts.YesButFindings = False,
 ) -> Report:
     """Add and change customers from a CSV file.
 
@@ -44,7 +44,7 @@ def import_file(
     customer. A name changes only in a row with the slug. If any row is wrong, nothing is written
     and every problem is printed.
     """
-    typed, columns = consent.parse_consent(consents), customer_rows.parse_mapping(mapping or ())
+    typed, columns = prompts.parse_consent(consents), customer_rows.parse_mapping(mapping or ())
     rows = customer_rows.read(file, columns)
     decided = invocation.decide(lambda db: customer_import.decide(db, rows, now=invocation.now))
     plan = _Plan(rows=decided.decision)
@@ -52,7 +52,7 @@ def import_file(
         return _report(plan, Consent(), typed, done=not dry_run)
     findings = (*plan.findings, *decided.behind)
     agreed = _obtain(invocation, plan, findings, typed)
-    consent.confirm_or_cancel(invocation, "import these?", yes=yes, default=True)
+    prompts.confirm_or_cancel(invocation, "import these?", yes=yes, default=True)
     change.carry_out(
         decided,
         lambda db: customer_import.carry_out(db, plan.rows, decided.behind, agreed),
@@ -95,10 +95,10 @@ def _obtain(
 ) -> Consent:
     """Return the consent to all findings; a terminal shows the rows and asks once for each code."""
     if not invocation.interactive:
-        return consent.obtain(invocation, findings, typed)
+        return prompts.obtain_consent(invocation, findings, typed)
     write_blocks([*_row_lines(plan.needed, _MOST_SHOWN), *_totals(plan, done=False)], sys.stderr)
     missing = Counter(str(finding.code) for finding in typed.missing(findings))
-    agreed = consent.obtain_for_many(missing, typed)
+    agreed = prompts.obtain_consent_for_many(missing, typed)
     require(findings, agreed)
     return agreed
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-from polygent_issuer.cli import candidates, consent
+from polygent_issuer.cli import candidates, prompts
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import CustomerName, argument, flag
 from polygent_issuer.cli.output.model import Block, Fields, Line
@@ -27,15 +27,15 @@ def archive(
     customer: CustomerName,
     *,
     undo: Annotated[bool, flag("--undo", "Unarchive the customer.")] = False,
-    consents: consent.ConsentOptions,
-    yes: consent.Yes = False,
+    consents: prompts.ConsentOptions,
+    yes: prompts.Yes = False,
 ) -> Report:
     """Archive or unarchive a customer.
 
     An archived customer cannot be issued licenses, and is left out of customer list and expiring.
     All records stay in the registry. Installed licenses stay valid until they expire.
     """
-    typed, now = consent.parse_consent(consents), invocation.now
+    typed, now = prompts.parse_consent(consents), invocation.now
     slug = invocation.customer(customer).slug
     decided = invocation.decide(
         lambda db: customer_changes.plan_archive(db, slug, undo=undo, now=now)
@@ -43,12 +43,12 @@ def archive(
     plan = decided.decision
     if not plan.needed:
         return _archive_report(plan, changed=False)
-    agreed = consent.obtain(invocation, decided.behind, typed)
+    agreed = prompts.obtain_consent(invocation, decided.behind, typed)
     reason = agreed.reason
     if not undo:
-        reason = consent.required_reason(invocation, reason, "archive a customer")
+        reason = prompts.required_reason(invocation, reason, "archive a customer")
         question = f"archive {plan.customer.name} ({slug})?"
-        consent.confirm_or_cancel(
+        prompts.confirm_or_cancel(
             invocation, question, yes=yes, preview=_archive_consequences(plan)
         )
     done = customer_changes.archive(decided, reason=reason, consent=agreed)
@@ -98,8 +98,8 @@ def merge(
         str, argument("INTO", "Select the customer to merge it into.", candidates.customers)
     ],
     *,
-    consents: consent.ConsentOptions,
-    yes: consent.Yes = False,
+    consents: prompts.ConsentOptions,
+    yes: prompts.Yes = False,
 ) -> Report:
     """Merge a customer into another.
 
@@ -107,14 +107,14 @@ def merge(
     becomes an alias, so commands and the journal still find it. INTO gets the contacts of both,
     and keeps its own time zone, CRM reference and notes if it has them. A hold of either stays.
     """
-    typed, now = consent.parse_consent(consents), invocation.now
+    typed, now = prompts.parse_consent(consents), invocation.now
     slugs = [invocation.customer(text).slug for text in (gone, kept)]
     decided = invocation.decide(lambda db: customer_changes.plan_merge(db, *slugs, now=now))
-    agreed = consent.obtain(invocation, decided.behind, typed)
-    reason = consent.required_reason(invocation, agreed.reason, "merge customers")
+    agreed = prompts.obtain_consent(invocation, decided.behind, typed)
+    reason = prompts.required_reason(invocation, agreed.reason, "merge customers")
     plan = decided.decision
     question = f"permanently merge {plan.merger.gone.slug} into {plan.merger.kept.slug}?"
-    consent.confirm_or_cancel(invocation, question, yes=yes, preview=_consequences(plan))
+    prompts.confirm_or_cancel(invocation, question, yes=yes, preview=_consequences(plan))
     merged = customer_changes.merge(decided, reason=reason, consent=agreed)
     return _report(plan, merged)
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Final
 
 from polygent_issuer.cli import candidates
-from polygent_issuer.cli.consent import ConsentOptions, parse_consent
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.key_storage import backup_file, location, of_existing_home
 from polygent_issuer.cli.options.common import (
@@ -20,6 +19,7 @@ from polygent_issuer.cli.options.common import (
 from polygent_issuer.cli.output.key import backup_json, backup_lines, key_json
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report
+from polygent_issuer.cli.prompts import ConsentOptions, parse_consent
 from polygent_issuer.errors import ExitCode, KeyUnavailable, MissingInput, NotFound, UsageProblem
 from polygent_issuer.issuing.signing import choose_key
 from polygent_issuer.keys import backups

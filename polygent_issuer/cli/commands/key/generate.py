@@ -4,7 +4,6 @@ import os
 from typing import Annotated
 
 from polygent_issuer import files, store_uri
-from polygent_issuer.cli.consent import ConsentOptions, parse_consent
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows import key_storage
 from polygent_issuer.cli.options.common import (
@@ -14,6 +13,7 @@ from polygent_issuer.cli.options.common import (
     passphrase_source,
 )
 from polygent_issuer.cli.output.result import Report
+from polygent_issuer.cli.prompts import ConsentOptions, parse_consent
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.findings import Consent
 from polygent_issuer.keys.lifecycle import check_importable, pinned_as

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Final
 
 from polygent_issuer import store_uri
-from polygent_issuer.cli import consent, prompts
+from polygent_issuer.cli import prompts
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import KeyName, flag
 from polygent_issuer.cli.output import result
@@ -31,7 +31,7 @@ from polygent_issuer.terms import dates
 from polygent_issuer.text import Hint, counted, for_shell, run
 
 
-def use(invocation: Invocation, key: KeyName, *, consents: consent.ConsentOptions) -> Report:
+def use(invocation: Invocation, key: KeyName, *, consents: prompts.ConsentOptions) -> Report:
     """Select the key that signs new licenses.
 
     The key becomes active: commands sign with it unless --key selects another. Servers need its
@@ -46,8 +46,8 @@ def use(invocation: Invocation, key: KeyName, *, consents: consent.ConsentOption
         invocation.warn(
             Hint(f"the private key of {chosen.label} is not in {store}", way_back(chosen, store))
         )
-    typed = consent.parse_consent(consents)
-    agreed = consent.obtain(invocation, [decided.decision.finding, *decided.behind], typed)
+    typed = prompts.parse_consent(consents)
+    agreed = prompts.obtain_consent(invocation, [decided.decision.finding, *decided.behind], typed)
     activated = rotation.activate(decided, consent=agreed)
     return _use_report(activated, before, store)
 
@@ -77,8 +77,8 @@ def retire_key(
     compromised: Annotated[
         bool, flag("--compromised", "Mark the key as compromised: servers must remove it.")
     ] = False,
-    consents: consent.ConsentOptions,
-    yes: consent.Yes = False,
+    consents: prompts.ConsentOptions,
+    yes: prompts.Yes = False,
 ) -> Report:
     """Retire a signing key.
 
@@ -88,7 +88,7 @@ def retire_key(
     With --compromised, remove the public key from every server at once, and reissue every license
     signed with it.
     """
-    typed, now = consent.parse_consent(consents), invocation.now
+    typed, now = prompts.parse_consent(consents), invocation.now
     decided = invocation.decide(lambda db: decide_retirement(db, key, compromised=compromised))
     retirement = decided.decision
     place = place_of(invocation.settings, retirement.key.kid)
@@ -98,8 +98,8 @@ def retire_key(
     confirm = invocation.interactive and not yes
     if confirm:
         result.write_blocks(_consequences(retirement, place, present, now), sys.stderr)
-    agreed = consent.obtain(invocation, decided.behind, typed)
-    reason = consent.required_reason(invocation, agreed.reason, "retire a key")
+    agreed = prompts.obtain_consent(invocation, decided.behind, typed)
+    reason = prompts.required_reason(invocation, agreed.reason, "retire a key")
     if confirm:
         label = retirement.key.label
         question = f"permanently retire the key {label}"

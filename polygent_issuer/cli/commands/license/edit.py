@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from polygent_issuer.cli import consent, prompts
+from polygent_issuer.cli import prompts
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import LicenseId, OptionGroup, option
 from polygent_issuer.cli.options.issue import parse_order
@@ -57,18 +57,18 @@ def edit(
     license_id: LicenseId,
     *,
     options: EditOptions,
-    consents: consent.ConsentOptions,
+    consents: prompts.ConsentOptions,
 ) -> Report:
     """Change the order id or the note of a license.
 
     Both are only in the registry, so the license file stays as it is. The journal records the old
     and the new text.
     """
-    typed, columns = consent.parse_consent(consents), options.columns()
+    typed, columns = prompts.parse_consent(consents), options.columns()
     decided = invocation.decide(lambda db: license_edit.plan_edit(db, license_id, columns))
     record, changes = decided.decision.record, decided.decision.changes
     if changes:
-        agreed = consent.obtain(invocation, decided.behind, typed)
+        agreed = prompts.obtain_consent(invocation, decided.behind, typed)
         record = license_edit.edit(decided, consent=agreed)
     members = {
         "license": license_json(record, invocation.now),
@@ -88,19 +88,19 @@ def retire(
     invocation: Invocation,
     license_id: LicenseId,
     *,
-    consents: consent.ConsentOptions,
-    yes: consent.Yes = False,
+    consents: prompts.ConsentOptions,
+    yes: prompts.Yes = False,
 ) -> Report:
     """Retire a license so that it is not renewed.
 
     A retired license is no longer current, and expiring leaves it out. The installed file stays
     valid until it expires; licenses cannot be revoked.
     """
-    typed = consent.parse_consent(consents)
+    typed = prompts.parse_consent(consents)
     decided = invocation.decide(lambda db: _current(db, license_id))
     record, customer = decided.decision
-    agreed = consent.obtain(invocation, decided.behind, typed)
-    reason = consent.required_reason(invocation, agreed.reason, "retire a license")
+    agreed = prompts.obtain_consent(invocation, decided.behind, typed)
+    reason = prompts.required_reason(invocation, agreed.reason, "retire a license")
     if invocation.interactive and not yes:
         note("note", _validity(record, customer))
         prompts.require_yes(f"retire license {record.id[:8]} of {customer.name}?")

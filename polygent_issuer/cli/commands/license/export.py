@@ -9,7 +9,7 @@ from typing import Annotated
 from polygent_issuer.batch.bundle import licenses_in
 from polygent_issuer.batch.export import StoredFile, read_file, record_export
 from polygent_issuer.batch.export import select as select_licenses
-from polygent_issuer.cli import candidates, consent
+from polygent_issuer.cli import candidates, prompts
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.license_export import (
     export_many,
@@ -149,20 +149,20 @@ def sent(
     ] = None,
     *,
     undo: Annotated[bool, flag("--undo", "Clear the sent mark.")] = False,
-    consents: consent.ConsentOptions,
+    consents: prompts.ConsentOptions,
 ) -> Report:
     """Mark licenses as sent to their customers.
 
     Either all of them are marked or none. license list --unsent lists the licenses that are not
     marked. If a file is sent again, the latest time is kept.
     """
-    typed = consent.parse_consent(consents)
+    typed = prompts.parse_consent(consents)
     _check_options(license_ids, bundle, every=every, undo=undo)
     ids = license_ids or ([] if bundle is None else licenses_in(bundle))
     decided = invocation.decide(lambda db: _unsent(db) if every else _chosen(db, ids))
     if not undo:
         warn_before_sending(invocation, decided.decision)
-    agreed = consent.obtain(invocation, decided.behind, typed)
+    agreed = prompts.obtain_consent(invocation, decided.behind, typed)
 
     def note(db: Writing, record: LicenseRecord) -> LicenseRecord:
         if undo and record.sent_at is None:

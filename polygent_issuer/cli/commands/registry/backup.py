@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
-from polygent_issuer.cli import consent
+from polygent_issuer.cli import prompts
 from polygent_issuer.cli.context import Invocation, actor
 from polygent_issuer.cli.flows import home_setup
 from polygent_issuer.cli.options.common import argument
@@ -79,8 +79,8 @@ def restore(
     *,
     against: AgainstOption = None,
     settings: home_setup.SettingsOption = None,
-    consents: consent.ConsentOptions,
-    yes: consent.YesButFindings = False,
+    consents: prompts.ConsentOptions,
+    yes: prompts.YesButFindings = False,
 ) -> Report:
     """Restore the registry from a backup.
 
@@ -93,7 +93,7 @@ def restore(
     drafts. If they differ from yours, a terminal shows how and asks. Elsewhere yours are kept,
     unless --settings restore is given. --settings only leaves the registry as it is.
     """
-    heads, typed = noted_heads(against), consent.parse_consent(consents)
+    heads, typed = noted_heads(against), prompts.parse_consent(consents)
     if settings is home_setup.Choice.ONLY:
         with open_backup(source, invocation.home, against=heads) as backup:
             offer = home_setup.decide_settings(
@@ -111,9 +111,9 @@ def restore(
         findings = behind if rollback is None else (rollback, *behind)
         if invocation.interactive:
             result.write_blocks(_preview(backup, present, place), sys.stderr)
-        agreed = consent.obtain(invocation, findings, typed)
+        agreed = prompts.obtain_consent(invocation, findings, typed)
         if present is not None:
-            consent.confirm_or_cancel(invocation, "replace the registry with the backup?", yes=yes)
+            prompts.confirm_or_cancel(invocation, "replace the registry with the backup?", yes=yes)
         offer = home_setup.decide_settings(invocation, folder, backup, settings, yes=yes)
         create.write_default_settings(folder)
         loaded = load(folder, invocation.environ).settings

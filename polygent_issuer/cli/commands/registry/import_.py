@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from polygent_issuer.batch import registry_import
 from polygent_issuer.batch.registry_import import ImportPlan
 from polygent_issuer.batch.sources import Skipped, gather
-from polygent_issuer.cli import consent
+from polygent_issuer.cli import prompts
 from polygent_issuer.cli.context import Invocation, actor
 from polygent_issuer.cli.flows.home_setup import create_for_import
 from polygent_issuer.cli.options import input_files
@@ -49,9 +49,9 @@ def import_files(
     *,
     recursive: input_files.Recursive = False,
     public_key: _NewPublicKeys = None,
-    consents: consent.ConsentOptions,
+    consents: prompts.ConsentOptions,
     dry_run: Annotated[bool, flag("--dry-run", "Show what would be imported, then stop.")] = False,
-    yes: consent.YesButFindings = False,
+    yes: prompts.YesButFindings = False,
 ) -> Report:
     """Rebuild the registry from license files.
 
@@ -64,7 +64,7 @@ def import_files(
     In a folder, license files are recognised by the ending .lic or by their content; other files
     are skipped and reported.
     """
-    typed = consent.parse_consent(consents)
+    typed = prompts.parse_consent(consents)
     keys = tuple(input_files.read_public_keys(invocation, public_key)) if public_key else ()
     registry_file = invocation.home_path / REGISTRY_FILE
     sources, skipped = gather(named, recursive=recursive, registry=registry_file)
@@ -82,8 +82,8 @@ def import_files(
         return _report(plan, skipped, done=not dry_run)
     if invocation.interactive:
         result.write_blocks(_preview(plan, skipped), sys.stderr)
-    agreed = consent.obtain(invocation, decided.behind, typed)
-    consent.confirm_or_cancel(invocation, "import these?", yes=yes, default=True)
+    agreed = prompts.obtain_consent(invocation, decided.behind, typed)
+    prompts.confirm_or_cancel(invocation, "import these?", yes=yes, default=True)
     if not create.is_complete(invocation.home_path):
         create_for_import(invocation, plan.issuer)
     accepted = agreed.used(decided.behind)

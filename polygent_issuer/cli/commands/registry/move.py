@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from polygent_issuer import registry_uri
-from polygent_issuer.cli import consent
+from polygent_issuer.cli import prompts
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import flag, option
 from polygent_issuer.cli.output.model import Block, Fields, Line
@@ -30,9 +30,9 @@ def move(
         str,
         option("--to", "PLACE", "Move it to postgresql://…, or into the home's file (sqlite:)."),
     ],
-    consents: consent.ConsentOptions,
+    consents: prompts.ConsentOptions,
     dry_run: Annotated[bool, flag("--dry-run", "Show what would be moved, then stop.")] = False,
-    yes: consent.Yes = False,
+    yes: prompts.Yes = False,
 ) -> Report:
     """Move the registry to PostgreSQL, or back.
 
@@ -49,13 +49,13 @@ def move(
     if old == new:
         kept = None if isinstance(new, Path) else moving.set_file_aside(file, new, invocation.now)
         return _already(new, kept)
-    typed = consent.parse_consent(consents)
+    typed = prompts.parse_consent(consents)
     planned = moving.examine(old, new, invocation.now)
     if dry_run:
         return _planned(planned)
-    agreed = consent.obtain(invocation, planned.findings, typed)
+    agreed = prompts.obtain_consent(invocation, planned.findings, typed)
     preview = [Line("move the registry", "title"), _fields(planned), *_notes(planned)]
-    consent.confirm_or_cancel(invocation, "move the registry?", yes=yes, preview=preview)
+    prompts.confirm_or_cancel(invocation, "move the registry?", yes=yes, preview=preview)
     size, digest = moving.carry_out(
         planned,
         consent=agreed,

@@ -7,7 +7,6 @@ from typing import Final
 from polygent_issuer import files
 from polygent_issuer.batch.items import Job
 from polygent_issuer.batch.renewals import Renewals
-from polygent_issuer.cli.consent import parse_consent
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.batch.run import Batch, run_batch
 from polygent_issuer.cli.flows.issue import signers_of
@@ -20,6 +19,7 @@ from polygent_issuer.cli.options.issue import (
     parse_changes,
 )
 from polygent_issuer.cli.output.result import Result
+from polygent_issuer.cli.prompts import parse_consent
 from polygent_issuer.errors import Ambiguous, NotFound, UsageProblem
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings

@@ -13,7 +13,6 @@ from typing import Any, Final, Self
 from polygent_issuer.batch.items import Job, Outcome, Preview, PreviewItem, preview
 from polygent_issuer.batch.run import BatchRunner
 from polygent_issuer.cli import prompts
-from polygent_issuer.cli.consent import obtain_for_many
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.batch.checks import Outputs, Problems, check_outputs, check_signing
 from polygent_issuer.cli.flows.batch.reporter import BatchReporter, preview_json
@@ -28,6 +27,7 @@ from polygent_issuer.cli.flows.issue import seal_at_end, warn_of_default_issuer
 from polygent_issuer.cli.options.issue import BatchOptions, IssueOptions
 from polygent_issuer.cli.output import result as streams
 from polygent_issuer.cli.output.result import Result, write_result
+from polygent_issuer.cli.prompts import obtain_consent_for_many
 from polygent_issuer.errors import InputRefused, IssuerError, OutputProblem
 from polygent_issuer.findings import Consent
 from polygent_issuer.keys.signer import Signer
@@ -259,7 +259,7 @@ def _confirm(
     streams.write_blocks([*text.blocks(), *total_blocks(total)], sys.stderr)
     if total.missing:  # a wrong passphrase would lose the reason
         unlock()
-    agreed = obtain_for_many(total.missing, consent)
+    agreed = obtain_consent_for_many(total.missing, consent)
     if agreed != consent:
         # The items on the screen count, though other commands may have written since.
         again = _preview(invocation, batch, agreed, expect, lambda _: None)

@@ -7,7 +7,7 @@ from support.licenses import Books
 from support.registries import tampering
 from support.screen import at_terminal, finish
 
-from polygent_issuer.cli import consent
+from polygent_issuer.cli import prompts
 from polygent_issuer.findings import Consent
 from polygent_issuer.registry import Customer, customers, machines
 
@@ -395,7 +395,7 @@ def test_two_operators_cannot_add_the_same_customer(
         books.customer()
         return given
 
-    monkeypatch.setattr(consent, "obtain", while_asking)
+    monkeypatch.setattr(prompts, "obtain_consent", while_asking)
     outcome = books.desk.run("customer", "add", "ACME GmbH")
     assert outcome.code == 7
     assert "nothing was added" in outcome.err

@@ -7,7 +7,7 @@ import pytest
 from support.licenses import Books
 from support.screen import at_terminal, finish
 
-from polygent_issuer.cli import consent
+from polygent_issuer.cli import prompts
 from polygent_issuer.findings import Consent
 from polygent_issuer.registry import journal
 
@@ -228,7 +228,7 @@ def test_an_interrupted_decision_imports_nothing(
         books.customer()
         return given
 
-    monkeypatch.setattr(consent, "obtain", while_asking)
+    monkeypatch.setattr(prompts, "obtain_consent", while_asking)
     outcome = books.desk.run("customer", "import", write(books, "name\nAcme\nZeta\n"))
     assert outcome.code == 7
     assert "nothing was imported" in outcome.err

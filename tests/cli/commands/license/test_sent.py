@@ -8,7 +8,7 @@ from support.cli import Desk
 from support.licenses import Books
 
 from polygent_issuer.batch import bundle
-from polygent_issuer.cli import consent
+from polygent_issuer.cli import prompts
 from polygent_issuer.findings import Consent
 from polygent_issuer.registry import licenses
 
@@ -142,7 +142,7 @@ def test_the_replaced_time_is_read_in_the_transaction(
             db.record("license-sent", customer="acme", license=FIRST)
         return given
 
-    monkeypatch.setattr(consent, "obtain", while_asking)
+    monkeypatch.setattr(prompts, "obtain_consent", while_asking)
     result = two.desk.ok("license", "sent", FIRST, "--json").json["licenses"][0]
     assert result["sent_before"] == "2026-11-30T09:30:00Z"
 

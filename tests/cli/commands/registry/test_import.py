@@ -10,7 +10,7 @@ from support.keys import tree
 from support.licenses import Books
 from support.terminal import terminal
 
-from polygent_issuer.cli import consent
+from polygent_issuer.cli import prompts
 from polygent_issuer.home import settings
 from polygent_issuer.registry import customers, licenses
 
@@ -300,13 +300,13 @@ def test_a_change_meanwhile_imports_nothing(
     other = Books(Desk(books.desk.folder / "other"), signer=books.signer)
     other.desk.folder.mkdir()
     other.open()
-    obtain = consent.obtain
+    obtain = prompts.obtain_consent
 
     def late(*arguments: object) -> object:
         other.customer()
         return obtain(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(consent, "obtain", late)
+    monkeypatch.setattr(prompts, "obtain_consent", late)
     outcome = other.desk.run("registry", "import", str(files))
     assert outcome.code == 7
     assert "after the preview; nothing was imported" in outcome.err
