@@ -26,7 +26,7 @@ from polygent_issuer.cli.errors_boundary import (
 )
 from polygent_issuer.cli.options.common import typer_command
 from polygent_issuer.cli.output import result
-from polygent_issuer.cli.output.model import GLOBAL_OPTIONS
+from polygent_issuer.cli.output.blocks import GLOBAL_OPTIONS
 from polygent_issuer.cli.output.result import Result, write_result
 from polygent_issuer.errors import ExitCode
 

@@ -16,7 +16,7 @@ from polygent_issuer.errors import InputRefused, MissingInput, UsageProblem
 from polygent_issuer.text import counted, escape, nearest
 
 if TYPE_CHECKING:
-    from polygent_issuer.cli.output.model import Block
+    from polygent_issuer.cli.output.blocks import Block
     from polygent_issuer.findings import Consent, Finding
 
 

@@ -15,7 +15,7 @@ from polygent_issuer.cli.candidates import VARIABLE
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import argument
 from polygent_issuer.cli.output import result
-from polygent_issuer.cli.output.model import Line
+from polygent_issuer.cli.output.blocks import Line
 from polygent_issuer.cli.output.result import Report
 
 

@@ -7,7 +7,7 @@ from polygent_issuer import files
 from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import argument, flag
-from polygent_issuer.cli.output.model import Block, Fields, Line, Table
+from polygent_issuer.cli.output.blocks import Block, Fields, Line, Table
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import HomeProblem, InvalidSettings, OutputExists
 from polygent_issuer.home import settings, settings_editing

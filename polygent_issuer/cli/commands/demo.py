@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.output.model import Line
+from polygent_issuer.cli.output.blocks import Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.terms import dates

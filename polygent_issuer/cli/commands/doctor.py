@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import flag
-from polygent_issuer.cli.output.model import Line, Style
+from polygent_issuer.cli.output.blocks import Line, Style
 from polygent_issuer.cli.output.result import Report, hint_json
 from polygent_issuer.text import Hint, counted
 

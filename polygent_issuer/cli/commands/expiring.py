@@ -7,10 +7,9 @@ from typing import Annotated, Any
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import flag, option
+from polygent_issuer.cli.output.blocks import Block, Line, Style, Table, cut
 from polygent_issuer.cli.output.expiring import ExpiryChart, expiring_metrics, write_metrics
 from polygent_issuer.cli.output.files import STDOUT, CsvOptions, write
-from polygent_issuer.cli.output.layout import cut
-from polygent_issuer.cli.output.model import Block, Line, Style, Table
 from polygent_issuer.cli.output.records import ORDER, hold_line
 from polygent_issuer.cli.output.result import Report, Result
 from polygent_issuer.errors import ExitCode, UsageProblem

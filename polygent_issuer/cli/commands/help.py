@@ -7,7 +7,7 @@ from typing import Annotated, Any, TextIO
 from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import argument
-from polygent_issuer.cli.output.model import Fields, Line
+from polygent_issuer.cli.output.blocks import Fields, Line
 from polygent_issuer.cli.output.result import Report, Result, is_plain
 from polygent_issuer.errors import NotFound
 from polygent_issuer.guide import TOPICS, markdown

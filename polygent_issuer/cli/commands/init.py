@@ -13,7 +13,7 @@ from polygent_issuer.cli import candidates, prompts
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.home_setup import make_home
 from polygent_issuer.cli.options.common import OptionGroup, option
-from polygent_issuer.cli.output.model import Fields, Line, at_home
+from polygent_issuer.cli.output.blocks import Fields, Line, at_home
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.home import create

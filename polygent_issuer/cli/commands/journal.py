@@ -16,8 +16,8 @@ from polygent_issuer.cli.options.common import (
     period,
 )
 from polygent_issuer.cli.options.input_files import AgainstOption, noted_heads
+from polygent_issuer.cli.output.blocks import Block, Fields, Line
 from polygent_issuer.cli.output.files import CsvOptions
-from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.records import JOURNAL_COLUMNS, journal_json, journal_table
 from polygent_issuer.cli.output.result import JsonLines, Report, Result
 from polygent_issuer.errors import ExitCode, NotFound, OutputProblem, UsageProblem

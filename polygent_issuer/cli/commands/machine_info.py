@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import argument, option
+from polygent_issuer.cli.output.blocks import Block, Fields, Line, at_home
 from polygent_issuer.cli.output.files import OutputFile, write
-from polygent_issuer.cli.output.model import Block, Fields, Line, at_home
 from polygent_issuer.cli.output.result import Report, finding_json
 from polygent_issuer.errors import ExitCode, HomeMissing
 from polygent_issuer.terms import dates

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 from polygent_issuer import files
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import option, period
+from polygent_issuer.cli.output.blocks import Line
 from polygent_issuer.cli.output.files import BOM, STDOUT, CsvTable, OutputFile, new_file
-from polygent_issuer.cli.output.model import Line
 from polygent_issuer.cli.output.report import COLUMNS, licenses_json, report_blocks, report_json
 from polygent_issuer.cli.output.result import (
     Report,

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from polygent_issuer import files
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import argument
-from polygent_issuer.cli.output.model import Line
+from polygent_issuer.cli.output.blocks import Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.files import disk
 from polygent_issuer.guide import ENFORCEMENT, FORMAT

@@ -16,7 +16,7 @@ from polygent_issuer.cli.options.input_files import (
     read_document,
     read_public_keys,
 )
-from polygent_issuer.cli.output.model import Block, Fields, Line
+from polygent_issuer.cli.output.blocks import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report, Result
 from polygent_issuer.errors import ExitCode, HomeMissing, NotFound, UsageProblem
 from polygent_issuer.text import Hint, escape, run

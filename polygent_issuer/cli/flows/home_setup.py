@@ -13,7 +13,7 @@ from polygent_issuer.cli import prompts
 from polygent_issuer.cli.context import Invocation, actor
 from polygent_issuer.cli.options.common import option
 from polygent_issuer.cli.output import result
-from polygent_issuer.cli.output.model import Block, Line, Table
+from polygent_issuer.cli.output.blocks import Block, Line, Table
 from polygent_issuer.delivery import backup_settings
 from polygent_issuer.delivery.backup_settings import MAIL_TEMPLATE, Difference
 from polygent_issuer.errors import InputRefused, OutputProblem

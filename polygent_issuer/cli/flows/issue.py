@@ -16,7 +16,7 @@ from polygent_issuer.cli.options.common import PassphraseOptions, passphrase_sou
 from polygent_issuer.cli.options.input_files import read_document
 from polygent_issuer.cli.options.issue import FirstTerms, IssueOptions, NextOptions, parse_changes
 from polygent_issuer.cli.output import result
-from polygent_issuer.cli.output.model import Block, Line
+from polygent_issuer.cli.output.blocks import Block, Line
 from polygent_issuer.cli.output.proposal import fields, issued_json, preview, proposal_json, written
 from polygent_issuer.cli.output.result import Report, note
 from polygent_issuer.cli.prompts import (

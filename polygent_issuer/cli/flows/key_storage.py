@@ -14,8 +14,8 @@ from polygent_issuer.cli import candidates, prompts
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.home_setup import ensure_home
 from polygent_issuer.cli.options.common import OptionGroup, PassphraseOptions, flag, option
+from polygent_issuer.cli.output.blocks import Block, Fields, Line
 from polygent_issuer.cli.output.key import EXPORT_ALL, backup_state, key_json
-from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report, note
 from polygent_issuer.cli.prompts import ConsentOptions, obtain_consent
 from polygent_issuer.errors import (

@@ -11,7 +11,7 @@ from polygent_issuer.batch.export import StoredFile
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.batch.checks import Problems, check_place
 from polygent_issuer.cli.flows.mail_drafts import drafter
-from polygent_issuer.cli.output.model import Block, Line, Table
+from polygent_issuer.cli.output.blocks import Block, Line, Table
 from polygent_issuer.cli.output.proposal import deadline
 from polygent_issuer.cli.output.records import reissue_all_command, send_warnings
 from polygent_issuer.cli.output.result import Report

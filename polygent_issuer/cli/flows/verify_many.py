@@ -11,7 +11,7 @@ from polygent_issuer import processes
 from polygent_issuer.batch.sources import STDIN, Listing
 from polygent_issuer.cli.options.input_files import skipped_blocks, skipped_json
 from polygent_issuer.cli.output import verification
-from polygent_issuer.cli.output.model import Line, Style
+from polygent_issuer.cli.output.blocks import Line, Style
 from polygent_issuer.cli.output.result import Result, json_line, write_blocks
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.files import names_folder

@@ -12,7 +12,7 @@ from polygent_issuer.text import Hint, escape, run
 
 if TYPE_CHECKING:
     from polygent_issuer.batch.sources import Skipped
-    from polygent_issuer.cli.output.model import Block
+    from polygent_issuer.cli.output.blocks import Block
     from polygent_issuer.machine_info.document import ReceivedDocument
     from polygent_issuer.registry.journal_check import JournalHead
     from polygent_issuer.verifier import KeySet
@@ -116,7 +116,7 @@ def skipped_json(skipped: "Sequence[Skipped]") -> list[dict[str, Any]]:
 
 def skipped_blocks(skipped: "Sequence[Skipped]") -> "Iterator[Block]":
     """Yield the number of skipped files, and the first five of them."""
-    from polygent_issuer.cli.output.model import Line
+    from polygent_issuer.cli.output.blocks import Line
 
     if not skipped:
         return

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from polygent_issuer import files
+from polygent_issuer.cli.output.blocks import CUT, Block, Line, cells, cut
 from polygent_issuer.cli.output.files import STDOUT
-from polygent_issuer.cli.output.layout import CUT, cells, cut
-from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.cli.output.result import write_bytes
 from polygent_issuer.errors import OutputExists, UsageProblem
 from polygent_issuer.files import disk

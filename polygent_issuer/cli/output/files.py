@@ -18,7 +18,7 @@ from polygent_issuer import files
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import OptionGroup, option
 from polygent_issuer.cli.output import result
-from polygent_issuer.cli.output.model import Line
+from polygent_issuer.cli.output.blocks import Line
 from polygent_issuer.cli.output.result import Report, Result
 from polygent_issuer.errors import ExitCode, OutputExists, UsageProblem
 from polygent_issuer.files import disk

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from polygent_issuer.cli.output.model import Block, Line
+from polygent_issuer.cli.output.blocks import Block, Line
 from polygent_issuer.keys.rotation import label_words
 from polygent_issuer.keys.signer import Presence
 from polygent_issuer.registry import KeyRecord

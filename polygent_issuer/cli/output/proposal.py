@@ -5,8 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from polygent_issuer.cli.output.layout import cut
-from polygent_issuer.cli.output.model import Block, Fields, Line, at_home
+from polygent_issuer.cli.output.blocks import Block, Fields, Line, at_home, cut
 from polygent_issuer.cli.output.records import zone_of
 from polygent_issuer.cli.output.result import finding_json
 from polygent_issuer.findings import Consent

@@ -4,8 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from polygent_issuer.cli.output.layout import cut
-from polygent_issuer.cli.output.model import Block, Line, Style, Table
+from polygent_issuer.cli.output.blocks import Block, Line, Style, Table, cut
 from polygent_issuer.cli.output.result import hint_json
 from polygent_issuer.registry.holds import hold_end, on_hold
 from polygent_issuer.registry.journal import JournalRow

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from polygent_issuer.cli.output.model import Block, Fields, Line, Style, Table
+from polygent_issuer.cli.output.blocks import Block, Fields, Line, Style, Table
 from polygent_issuer.terms import dates
 from polygent_issuer.text import list_first
 

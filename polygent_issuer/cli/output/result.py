@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from polygent_issuer.cli.output.model import at_home
+from polygent_issuer.cli.output.blocks import GAP, at_home, rows, wrapped
 from polygent_issuer.errors import ExitCode, OutputProblem
 from polygent_issuer.text import Hint, escape, run
 
 if TYPE_CHECKING:
-    from polygent_issuer.cli.output.model import Block, Style
+    from polygent_issuer.cli.output.blocks import Block, Style
     from polygent_issuer.errors import IssuerError
     from polygent_issuer.findings import Finding
 
@@ -70,13 +70,11 @@ def width_of(stream: TextIO) -> int | None:
 
 def note(label: str, message: str, *, style: "Style" = "warn") -> None:
     """Write a message for the person on stderr, after a label. Ignore a closed stderr."""
-    from polygent_issuer.cli.output import layout
-
     try:
         text = Hint(f"{label}: ", message) if isinstance(message, Hint) else f"{label}: {message}"
         text = at_home(text)
         width = width_of(sys.stderr)
-        lines = [escape(text)] if width is None else layout.wrapped(text, width, hang=layout.GAP)
+        lines = [escape(text)] if width is None else wrapped(text, width, hang=GAP)
         if is_plain(sys.stderr):
             sys.stderr.writelines(line + "\n" for line in lines)
         else:
@@ -90,8 +88,6 @@ def note(label: str, message: str, *, style: "Style" = "warn") -> None:
 
 def write_blocks(blocks: "Iterable[Block]", stream: TextIO) -> None:
     """Write blocks to a stream: as wide as a terminal is, and with colour unless it is plain."""
-    from polygent_issuer.cli.output import layout
-
     _escape_unencodable(stream)
     width = width_of(stream)
     if is_plain(stream):
@@ -100,7 +96,7 @@ def write_blocks(blocks: "Iterable[Block]", stream: TextIO) -> None:
     else:
         from polygent_issuer.cli.output.rich_text import draw
 
-        draw(layout.rows(blocks, width, boxes=True), stream)
+        draw(rows(blocks, width, boxes=True), stream)
 
 
 def write_json(members: Mapping[str, Any], *, in_line: bool = False) -> None:
@@ -139,9 +135,7 @@ def write_bytes(data: bytes) -> None:
 
 def plain_lines(blocks: "Iterable[Block]", width: int | None = None) -> Iterable[str]:
     """Yield blocks as lines of text without colour, with foreign characters escaped."""
-    from polygent_issuer.cli.output import layout
-
-    for row in layout.rows(blocks, width):
+    for row in rows(blocks, width):
         yield "".join(text for text, _ in row)
 
 

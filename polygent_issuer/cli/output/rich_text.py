@@ -6,8 +6,7 @@ from typing import Final, TextIO
 from rich.console import Console
 from rich.text import Text
 
-from polygent_issuer.cli.output.layout import Row
-from polygent_issuer.cli.output.model import Style
+from polygent_issuer.cli.output.blocks import Row, Style
 
 _STYLES: Final = {
     "plain": "",

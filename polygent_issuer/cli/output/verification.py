@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
-from polygent_issuer.cli.output.model import Block, Fields, Line, Style, at_home
+from polygent_issuer.cli.output.blocks import Block, Fields, Line, Style, at_home
 from polygent_issuer.cli.output.result import error_json, hint_json, json_line, json_value
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.issuing import remedies

@@ -8,8 +8,8 @@ from support.cli import NOW
 from support.licenses import Books
 from support.screen import at_terminal, finish
 
+from polygent_issuer.cli.output.blocks import cells
 from polygent_issuer.cli.output.expiring import ExpiryChart, months
-from polygent_issuer.cli.output.layout import cells
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 

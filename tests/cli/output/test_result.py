@@ -6,8 +6,7 @@ import json
 import pytest
 
 from polygent_issuer.cli.output import result
-from polygent_issuer.cli.output.layout import rows
-from polygent_issuer.cli.output.model import Block, Fields, Line, Table
+from polygent_issuer.cli.output.blocks import Block, Fields, Line, Table, rows
 from polygent_issuer.cli.output.result import SCHEMA, plain_lines
 from polygent_issuer.cli.output.rich_text import draw
 

@@ -11,7 +11,7 @@ from polygent_issuer.batch.customer_import import RowImport
 from polygent_issuer.cli import prompts
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import argument, flag, option
-from polygent_issuer.cli.output.model import Block, Line
+from polygent_issuer.cli.output.blocks import Block, Line
 from polygent_issuer.cli.output.records import outdated_json, outdated_lines
 from polygent_issuer.cli.output.result import Report, finding_json, write_blocks
 from polygent_issuer.findings import Consent, Finding, require

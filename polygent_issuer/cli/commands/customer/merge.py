@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from polygent_issuer.cli import candidates, prompts
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import CustomerName, argument, flag
-from polygent_issuer.cli.output.model import Block, Fields, Line
+from polygent_issuer.cli.output.blocks import Block, Fields, Line
 from polygent_issuer.cli.output.records import (
     customer_json,
     customer_rows,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import CustomerName, flag
+from polygent_issuer.cli.output.blocks import Block, Fields, Line, Table
 from polygent_issuer.cli.output.files import CsvOptions, OutputFile
-from polygent_issuer.cli.output.model import Block, Fields, Line, Table
 from polygent_issuer.cli.output.records import (
     customer_json,
     customer_rows,

@@ -16,8 +16,8 @@ from polygent_issuer.cli.options.common import (
     option,
     passphrase_source,
 )
+from polygent_issuer.cli.output.blocks import Block, Fields, Line
 from polygent_issuer.cli.output.key import backup_json, backup_lines, key_json
-from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.cli.prompts import ConsentOptions, parse_consent
 from polygent_issuer.errors import ExitCode, KeyUnavailable, MissingInput, NotFound, UsageProblem

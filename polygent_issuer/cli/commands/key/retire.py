@@ -10,6 +10,7 @@ from polygent_issuer.cli import prompts
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import KeyName, flag
 from polygent_issuer.cli.output import result
+from polygent_issuer.cli.output.blocks import Block, Fields, Line
 from polygent_issuer.cli.output.key import (
     EXPORT_ALL,
     backup_state,
@@ -18,7 +19,6 @@ from polygent_issuer.cli.output.key import (
     way_back,
     whereabouts,
 )
-from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.records import list_command, reissue_all_command, reissue_command
 from polygent_issuer.cli.output.result import Report, hint_json
 from polygent_issuer.keys import rotation

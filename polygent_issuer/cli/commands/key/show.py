@@ -7,6 +7,7 @@ from typing import Annotated
 from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import KeyName, argument, flag, option
+from polygent_issuer.cli.output.blocks import Block, Fields, Line, Style, Table
 from polygent_issuer.cli.output.files import OutputFile, write
 from polygent_issuer.cli.output.key import (
     backup_json,
@@ -17,7 +18,6 @@ from polygent_issuer.cli.output.key import (
     no_server_needs,
     whereabouts,
 )
-from polygent_issuer.cli.output.model import Block, Fields, Line, Style, Table
 from polygent_issuer.cli.output.records import list_command
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import KeyUnavailable, UsageProblem

@@ -7,7 +7,7 @@ from polygent_issuer.cli import prompts
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import LicenseId, OptionGroup, option
 from polygent_issuer.cli.options.issue import parse_order
-from polygent_issuer.cli.output.model import Fields, Line
+from polygent_issuer.cli.output.blocks import Fields, Line
 from polygent_issuer.cli.output.records import license_json, zone_of
 from polygent_issuer.cli.output.result import Report, note
 from polygent_issuer.errors import InputRefused, UsageProblem

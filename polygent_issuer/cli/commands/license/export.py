@@ -21,7 +21,7 @@ from polygent_issuer.cli.flows.mail_drafts import drafter
 from polygent_issuer.cli.options.common import LicenseIds, flag, option
 from polygent_issuer.cli.options.issue import BundleFile, EmlFolder, LicenseFile
 from polygent_issuer.cli.output import result
-from polygent_issuer.cli.output.model import Fields, Line
+from polygent_issuer.cli.output.blocks import Fields, Line
 from polygent_issuer.cli.output.proposal import deadline
 from polygent_issuer.cli.output.records import zone_of
 from polygent_issuer.cli.output.result import Report

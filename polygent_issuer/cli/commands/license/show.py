@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final
 from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import LicenseId, flag, option
+from polygent_issuer.cli.output.blocks import Block, Fields, Line
 from polygent_issuer.cli.output.files import CsvOptions
-from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.records import COLUMNS as OWN
 from polygent_issuer.cli.output.records import (
     claim_rows,

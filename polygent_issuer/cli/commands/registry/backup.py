@@ -12,7 +12,7 @@ from polygent_issuer.cli.flows import home_setup
 from polygent_issuer.cli.options.common import argument
 from polygent_issuer.cli.options.input_files import AgainstOption, noted_heads
 from polygent_issuer.cli.output import result
-from polygent_issuer.cli.output.model import Block, Fields, Line
+from polygent_issuer.cli.output.blocks import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.delivery import backup_settings
 from polygent_issuer.home import create

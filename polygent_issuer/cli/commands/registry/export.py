@@ -8,8 +8,8 @@ from polygent_issuer import files
 from polygent_issuer.batch import export as exporting
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output import result
+from polygent_issuer.cli.output.blocks import Line
 from polygent_issuer.cli.output.files import STDOUT, OutputFile
-from polygent_issuer.cli.output.model import Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import OutputExists, UsageProblem
 from polygent_issuer.files import disk

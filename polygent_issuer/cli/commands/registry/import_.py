@@ -17,7 +17,7 @@ from polygent_issuer.cli.flows.home_setup import create_for_import
 from polygent_issuer.cli.options import input_files
 from polygent_issuer.cli.options.common import argument, flag, option
 from polygent_issuer.cli.output import result
-from polygent_issuer.cli.output.model import Block, Fields, Line, Table
+from polygent_issuer.cli.output.blocks import Block, Fields, Line, Table
 from polygent_issuer.cli.output.result import Report, hint_json
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.files import disk

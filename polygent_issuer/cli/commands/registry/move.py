@@ -9,7 +9,7 @@ from polygent_issuer import registry_uri
 from polygent_issuer.cli import prompts
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import flag, option
-from polygent_issuer.cli.output.model import Block, Fields, Line
+from polygent_issuer.cli.output.blocks import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.home import team_settings

@@ -7,7 +7,7 @@ from typing import Annotated
 from polygent_issuer.cli.commands import COMMANDS, Entry
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import flag
-from polygent_issuer.cli.output.model import Block, Fields, Line
+from polygent_issuer.cli.output.blocks import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.home.registry_place import registry_place
 from polygent_issuer.registry import Registry

@@ -13,8 +13,8 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.batch.result import DECISIONS, DONE, BatchCounts
 from polygent_issuer.cli.flows.mail_drafts import Drafter
 from polygent_issuer.cli.output import result
+from polygent_issuer.cli.output.blocks import Block, Line, at_home
 from polygent_issuer.cli.output.files import CsvTable
-from polygent_issuer.cli.output.model import Block, Line, at_home
 from polygent_issuer.cli.output.proposal import change_text, days_text, issued_json, proposal_json
 from polygent_issuer.cli.output.result import error_json, json_line
 from polygent_issuer.errors import IssuerError, UsageProblem

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from polygent_issuer.batch.bundle import Bundle
 from polygent_issuer.batch.items import Failed, Kept, Outcome, Preview, PreviewItem
-from polygent_issuer.cli.output.model import Block, Line, Style, Table
+from polygent_issuer.cli.output.blocks import Block, Line, Style, Table
 from polygent_issuer.cli.output.proposal import change_text, days_text, upload_before
 from polygent_issuer.cli.output.result import Result, hint_json
 from polygent_issuer.errors import ExitCode

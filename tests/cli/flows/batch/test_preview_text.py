@@ -5,7 +5,7 @@ from support.cli import Desk
 from support.many_customers import add_customers_at, old_id
 
 from polygent_issuer.cli.flows.batch.result import PreviewText
-from polygent_issuer.cli.output.model import Line, Table
+from polygent_issuer.cli.output.blocks import Line, Table
 
 
 def test_a_preview_of_forty_customers_is_short(desk: Desk) -> None:

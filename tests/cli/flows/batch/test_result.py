@@ -10,7 +10,7 @@ from polygent_issuer.cli.flows.batch.result import (
     BatchResult,
     repeated,
 )
-from polygent_issuer.cli.output.model import Table
+from polygent_issuer.cli.output.blocks import Table
 from polygent_issuer.cli.output.result import plain_lines
 from polygent_issuer.errors import ExitCode, NotFound
 from polygent_issuer.findings import Consent

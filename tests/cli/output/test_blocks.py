@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from polygent_issuer.cli.output.layout import cells, cut, pieces, rows
-from polygent_issuer.cli.output.model import Block, Fields, Line, Table
+from polygent_issuer.cli.output.blocks import Block, Fields, Line, Table, cells, cut, pieces, rows
 from polygent_issuer.text import Hint, escape, option, run
 
 FILE = "/home/ada/Documents/licenses of 2026/customers/acme-gmbh-prod-1-2027-11-30-1f3a9c2e.lic"

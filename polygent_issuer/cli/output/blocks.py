@@ -1,19 +1,72 @@
-"""Blocks as rows of text for a width: nothing that a person copies is broken.
+"""Blocks of text (lines, named values, tables), and their layout as rows for a width.
 
-A *piece* is a word, a path, an ID, a date, a quoted text or a command. A row ends between two
-pieces only. A piece that is too long for its place gets a row of its own; if the screen is too
-narrow even for that, the terminal wraps it, and no newline is in it. Without a width (a pipe)
-nothing is wrapped.
+No row breaks what a person copies. A *piece* is a word, a path, an ID, a date, a quoted text or a
+command. A row ends between two pieces only. A piece that is too long for its place gets a row of
+its own; if the screen is too narrow even for that, the terminal wraps it, and no newline is in it.
+Without a width (a pipe) nothing is wrapped.
 """
 
 import re
-import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from itertools import chain, repeat
-from typing import Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
-from polygent_issuer.cli.output.model import Block, Fields, Line, Style, Table, at_home
 from polygent_issuer.text import PROGRAM, Command, Hint, Option, escape
+
+GLOBAL_OPTIONS: ContextVar[Mapping[str, Any]] = ContextVar("global_options")
+Style = Literal["plain", "title", "good", "bad", "warn", "dim"]
+
+
+def at_home(hint: str) -> str:
+    """Return a hint with `--home` in its commands if it was given; the variable is inherited."""
+    home = GLOBAL_OPTIONS.get({}).get("home")
+    return hint if home is None or not isinstance(hint, Hint) else hint.at_home(str(home))
+
+
+class Line(NamedTuple):
+    """One line of text.
+
+    Attributes:
+        indent: in steps of two spaces.
+        hang: the column of the rows after the first, if the line is too long for the screen.
+        verbatim: it is a line of a file, and is never wrapped.
+    """
+
+    text: str = ""
+    style: Style = "plain"
+    indent: int = 0
+    hang: int = 0
+    verbatim: bool = False
+
+
+class Fields(NamedTuple):
+    """Names and values, aligned; a `None` value is left out."""
+
+    rows: tuple[tuple[str, str | None], ...]
+    indent: int = 1
+
+
+class Table(NamedTuple):
+    """Rows under headers; `styles` colours whole rows, in their order."""
+
+    headers: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    styles: Sequence[Style] = ()
+
+    def without_repeated(self, *headers: str) -> "Table":
+        """Return the table without those of these columns that have one value in all rows."""
+        kept = [
+            number
+            for number, header in enumerate(self.headers)
+            if header not in headers or len({row[number] for row in self.rows}) > 1
+        ]
+        rows = tuple(tuple(row[number] for number in kept) for row in self.rows)
+        return self._replace(headers=tuple(self.headers[number] for number in kept), rows=rows)
+
+
+Block = Line | Fields | Table
+
 
 CUT: Final = "..."
 _EMOJI: Final = "\ufe0f"
@@ -35,8 +88,8 @@ _MOST_SPACES: Final = 6
 
 _HEADER: Final[tuple[Style]] = ("title",)
 _PLAIN: Final[Iterable[Style]] = repeat("plain")
-_WORD: Final = re.compile(r"\s*\S+")
-_PATH: Final = re.compile(r"['(`]*(?:file:)?(?:~?/|[A-Za-z]:\\)")
+_WORD: Final = r"\s*\S+"
+_PATH: Final = r"['(`]*(?:file:)?(?:~?/|[A-Za-z]:\\)"
 _SHELL: Final = frozenset({"cp", "mkdir", "rm"})
 _ENDS: Final = tuple(",;:)`")
 
@@ -56,6 +109,8 @@ def cut(text: str, room: int) -> str:
 
 
 def _width(character: str) -> int:
+    import unicodedata
+
     if character == _EMOJI:
         return 1
     if unicodedata.category(character) in ("Mn", "Me", "Cf"):
@@ -112,7 +167,7 @@ def wrapped(text: str, width: int, *, start: int = 0, hang: int = 0) -> list[str
 
 def pieces(text: str) -> list[str]:
     """Split a text into its pieces, each with the white space before it; joined they are it."""
-    words = list(_WORD.finditer(escape(text)))
+    words = list(re.finditer(_WORD, escape(text)))
     bare = [word[0].strip() for word in words]
     commands = _commands(text) if isinstance(text, Hint) else []
     joined, at = list[str](), 0
@@ -151,7 +206,7 @@ def _piece_end(words: Sequence[str], at: int) -> int:
         return next((n for n in quoted if "'" in words[n]), at) + 1
     if word.startswith("--"):
         return _options_end(words, at)
-    return _path_end(words, at) if _PATH.match(word) else at + 1
+    return _path_end(words, at) if re.match(_PATH, word) else at + 1
 
 
 def _command_end(words: Sequence[str], at: int) -> int:
@@ -179,7 +234,7 @@ def _path_end(words: Sequence[str], at: int) -> int:
     """Find the end of a path with spaces: the last word with a slash that begins no other path."""
     end = at
     for number in range(at + 1, min(at + _MOST_SPACES, len(words))):
-        if words[number - 1][-1] in _ENDS or _PATH.match(words[number]):
+        if words[number - 1][-1] in _ENDS or re.match(_PATH, words[number]):
             break
         if "/" in words[number] or "\\" in words[number]:
             end = number
