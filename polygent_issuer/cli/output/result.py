@@ -6,7 +6,7 @@ a closed pipe and Ctrl-C have their own exits.
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import TextIOWrapper
@@ -17,7 +17,7 @@ from polygent_issuer.errors import ExitCode, OutputProblem
 from polygent_issuer.text import Hint, escape, run
 
 if TYPE_CHECKING:
-    from polygent_issuer.cli.output.blocks import Block, Style
+    from polygent_issuer.cli.output.blocks import Block, Row, Style
     from polygent_issuer.errors import IssuerError
     from polygent_issuer.findings import Finding
 
@@ -25,6 +25,15 @@ if TYPE_CHECKING:
 STREAM_ERRORS: Final = (OSError, ValueError, AttributeError)
 """Raised by a stream that is full, gone or closed, or that never existed."""
 _USUAL_WIDTH: Final = 80
+_COLOURS: Final = {
+    "plain": "",
+    "title": "bold",
+    "good": "green",
+    "bad": "bold red",
+    "warn": "yellow",
+    "dim": "dim",
+    "rule": "dim",
+}
 
 
 class StdoutError(OutputProblem):
@@ -78,9 +87,7 @@ def note(label: str, message: str, *, style: "Style" = "warn") -> None:
         if is_plain(sys.stderr):
             sys.stderr.writelines(line + "\n" for line in lines)
         else:
-            from polygent_issuer.cli.output.rich_text import draw_note
-
-            draw_note(f"{label}:", lines, style, sys.stderr)
+            _draw_note(f"{label}:", lines, style, sys.stderr)
         sys.stderr.flush()
     except STREAM_ERRORS:
         discard(sys.stderr)
@@ -94,9 +101,24 @@ def write_blocks(blocks: "Iterable[Block]", stream: TextIO) -> None:
         stream.writelines(line + "\n" for line in plain_lines(blocks, width))
         stream.flush()
     else:
-        from polygent_issuer.cli.output.rich_text import draw
-
         draw(rows(blocks, width, boxes=True), stream)
+
+
+def draw(rows: "Iterable[Row]", stream: TextIO) -> None:
+    """Write rows with colour. Rich neither wraps nor cuts them, nor parses them as markup."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(file=stream, markup=False, highlight=False, emoji=False)
+    for row in rows:
+        text = Text.assemble(*((part, _COLOURS[style]) for part, style in row))
+        console.print(text, soft_wrap=True)
+
+
+def _draw_note(label: str, lines: Sequence[str], style: "Style", stream: TextIO) -> None:
+    """Write lines and colour the label at the beginning of the first one."""
+    begin: Row = ((label, style), (lines[0][len(label) :], "plain"))
+    draw([begin, *(((line, "plain"),) for line in lines[1:])], stream)
 
 
 def write_json(members: Mapping[str, Any], *, in_line: bool = False) -> None:

@@ -7,8 +7,7 @@ import pytest
 
 from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.blocks import Block, Fields, Line, Table, rows
-from polygent_issuer.cli.output.result import SCHEMA, plain_lines
-from polygent_issuer.cli.output.rich_text import draw
+from polygent_issuer.cli.output.result import SCHEMA, draw, plain_lines
 
 
 @pytest.mark.parametrize(
