@@ -1,16 +1,20 @@
-"""Read a file that another file names: only within its folder, and without links.
+"""Paths that others choose: a file that another file names, and code on a path to check.
 
-The author of the name cannot make this tool read any other file (CWE-22, CWE-59).
+A file that another file names is read only within its folder, and without links. The author of the
+name cannot make this tool read any other file (CWE-22, CWE-59). Code is used only if no other user
+can replace it, nor a folder or link that leads to it.
 """
 
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final
 
 from polygent_issuer.errors import UnreadableInput
 from polygent_issuer.files.disk import BINARY, NO_FOLLOW, NO_WAIT, reason
+from polygent_issuer.files.reading import Rule, UnsafeFile, exposure_of
 from polygent_issuer.text import escape, escape_short
 
 _LONGEST: Final = 1_000
@@ -24,6 +28,8 @@ _FILE: Final = os.O_RDONLY | NO_FOLLOW | NO_WAIT | BINARY
 # Error numbers of a link with O_NOFOLLOW; with O_DIRECTORY Linux returns ENOTDIR.
 _LINKS: Final = frozenset({errno.ELOOP, errno.EMLINK, errno.ENOTDIR})
 _JUNCTION: Final = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT of Windows
+# Linux follows as many links in one path.
+_MOST_LINKS: Final = 40
 
 
 def inner_parts(relative: str) -> tuple[str, ...]:
@@ -111,3 +117,47 @@ def _content(descriptor: int, count: int) -> bytes | None:
         return None
     with open(descriptor, "rb", closefd=False) as stream:
         return stream.read(count)
+
+
+def require_code(path: Path, what: str) -> None:
+    """Refuse code that others can change, or whose path they can change (`unsafe_file`).
+
+    Every folder from `/` down and every link on the way is checked. The path is absolute. `what` is
+    its name in messages: `PKCS#11 module`.
+    """
+    if not hasattr(os, "geteuid"):
+        return
+    steps = list(_steps(path))
+    for step, status in steps:
+        last = step == steps[-1][0]
+        noun = "link" if stat.S_ISLNK(status.st_mode) else "folder"
+        name = what if last else f"{what}'s {noun}"
+        exposure = exposure_of(step, name, status, rule=Rule.CODE if last else Rule.CODE_PATH)
+        if exposure is not None:
+            raise UnsafeFile(exposure.message, hint=exposure.hint("install that software again"))
+
+
+def _steps(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Yield each folder and link on a path, and the file at its end."""
+    here = Path(path.anchor)
+    rest = list(reversed(path.parts[1:]))
+    links = 0
+    yield here, os.lstat(here)
+    while rest:
+        part = rest.pop()
+        if part == "..":
+            here = here.parent
+            continue
+        step = here / part
+        status = os.lstat(step)
+        yield step, status
+        if not stat.S_ISLNK(status.st_mode):
+            here = step
+            continue
+        links += 1
+        if links > _MOST_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        target = step.readlink()
+        if target.is_absolute():
+            here = Path(target.anchor)
+        rest.extend(reversed(target.parts[1:] if target.is_absolute() else target.parts))

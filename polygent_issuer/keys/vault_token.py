@@ -14,8 +14,8 @@ from typing import Final
 from polygent_issuer import files
 from polygent_issuer.errors import KeyUnavailable
 from polygent_issuer.files import disk
+from polygent_issuer.files.within import require_code
 from polygent_issuer.keys import remote
-from polygent_issuer.keys.pkcs11_module import require_code
 from polygent_issuer.keys.signer import command_output
 from polygent_issuer.store_uri.remote import RemoteUri
 from polygent_issuer.text import escape

@@ -13,7 +13,7 @@ from support.users import ADA, GRACE, give, require_root
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.files import reading
 from polygent_issuer.files.reading import TRUST_GROUP, UnsafeFile, exposure_of, require_unexposed
-from polygent_issuer.keys.pkcs11_module import require_code
+from polygent_issuer.files.within import require_code
 
 NOGROUP = 65534
 """The primary group of the account `nobody`."""

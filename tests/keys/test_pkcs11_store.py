@@ -614,10 +614,11 @@ def test_without_the_library_the_hint_installs_it(
 
 
 def test_other_stores_work_without_the_library() -> None:
-    """Key commands and doctor can be imported without the library."""
+    """Key commands, doctor and services can be imported without the library."""
     code = (
         "import sys; sys.modules['pkcs11'] = None; "
-        "import polygent_issuer.keys.lifecycle, polygent_issuer.doctor"
+        "import polygent_issuer.keys.lifecycle, polygent_issuer.doctor; "
+        "from polygent_issuer.keys import agent_store, awskms_store, vault_store"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
