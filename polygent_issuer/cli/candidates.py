@@ -162,11 +162,9 @@ def _licenses(ctx: typer.Context, incomplete: str, *, current: bool) -> Candidat
 @contextmanager
 def _reading(ctx: typer.Context) -> "Iterator[Reading]":
     """Open a read-only snapshot of the registry with a short timeout."""
-    from polygent_issuer.home.registry_place import registry_place
     from polygent_issuer.registry import Registry
 
-    place = registry_place(ctx.obj.home)
-    opened = Registry.open(place, busy_timeout=_PATIENCE, read_only=True)
+    opened = Registry.open(ctx.obj.registry_place, busy_timeout=_PATIENCE, read_only=True)
     with opened as registry, registry.reading() as db:
         yield db
 

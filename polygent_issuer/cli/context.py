@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from polygent_issuer.home.settings import Loaded, Settings, Team
     from polygent_issuer.registry import Actor, Customer, Reading, Registry
     from polygent_issuer.registry.change import Decided
+    from polygent_issuer.registry.errors import Place
 
 
 _Decision = TypeVar("_Decision")
@@ -146,14 +147,25 @@ class Invocation:
         home = folder.ensure_id(self.home, os.urandom(16).hex())
         return replace(actor(self.own_settings.settings.operator), home=home)
 
+    @property
+    def registry_place(self) -> "Place":
+        """The registry's file, or the URI of its database."""
+        from polygent_issuer.home.folder import may_name_database
+        from polygent_issuer.registry import REGISTRY_FILE
+
+        if not may_name_database(self.home):  # as in most homes, which then load no settings
+            return self.home / REGISTRY_FILE
+        from polygent_issuer.home.settings import registry_place
+
+        return registry_place(self.home)
+
     @cached_property
     def registry(self) -> "Registry":
         """The registry of the home, closed when the command ends; warns of undelivered licenses."""
-        from polygent_issuer.home.registry_place import registry_place
         from polygent_issuer.registry import Registry, team_settings
         from polygent_issuer.registry.errors import RegistryDamaged
 
-        registry = self.closing.enter_context(Registry.open(registry_place(self.home)))
+        registry = self.closing.enter_context(Registry.open(self.registry_place))
         if self.role:  # before anything is asked, signed or written
             registry.require_role(self.role)
         try:

@@ -20,7 +20,6 @@ from polygent_issuer.errors import ExitCode, IssuerError
 from polygent_issuer.files.reading import require_unexposed
 from polygent_issuer.home import folder as home_folder
 from polygent_issuer.home import settings, team_settings
-from polygent_issuer.home.registry_place import registry_place
 from polygent_issuer.home.settings import Loaded, Settings
 from polygent_issuer.registry import REGISTRY_FILE, KeyRecord, Registry, keys
 from polygent_issuer.registry.errors import Place
@@ -237,7 +236,7 @@ class DoctorContext:
     @property
     def registry_place(self) -> Place:
         """The registry's file, or the URI of its database."""
-        return registry_place(self.home)
+        return settings.registry_place(self.home)
 
     @property
     def settings(self) -> Settings:

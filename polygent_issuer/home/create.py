@@ -17,7 +17,6 @@ from polygent_issuer.errors import HomeMissing, HomeProblem, OutputExists, Outpu
 from polygent_issuer.files.disk import is_folder
 from polygent_issuer.home import folder as home_folder
 from polygent_issuer.home import settings, settings_editing, team_settings
-from polygent_issuer.home.registry_place import registry_place
 from polygent_issuer.registry import Actor, Registry
 from polygent_issuer.registry.errors import RegistryMissing
 from polygent_issuer.text import Hint, escape, run
@@ -42,7 +41,7 @@ def is_complete(folder: Path) -> bool:
     """
     try:
         home_folder.require(folder)
-        Registry.open(registry_place(folder)).close()
+        Registry.open(settings.registry_place(folder)).close()
     except (HomeMissing, RegistryMissing):
         return False
     return True
@@ -141,7 +140,7 @@ def create_home(
         for key, value in values.items():
             if value is not None:
                 settings_editing.set_value(folder, key, value)
-    loaded, place = settings.load(folder, environ), registry_place(folder)
+    loaded, place = settings.load(folder, environ), settings.registry_place(folder)
     new = partial(
         Registry.create, place, now=now, actor=actor(loaded.settings), registry_id=registry_id
     )

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from polygent_issuer import registry_uri
 from polygent_issuer.errors import InvalidSettings, NotFound
 from polygent_issuer.files.reading import Rule, UnsafeFile, exposure_of
-from polygent_issuer.home.folder import SETTINGS_FILE, parse, settings_text
+from polygent_issuer.home.folder import SETTINGS_FILE, may_name_database, parse, settings_text
 from polygent_issuer.home.setting_types import (
     DATABASE,
     DURATION,
@@ -35,6 +35,7 @@ from polygent_issuer.home.setting_types import (
     refuse_unknown,
     table_at,
 )
+from polygent_issuer.registry import REGISTRY_FILE
 from polygent_issuer.registry.team_settings import NAMES
 from polygent_issuer.terms.dates import ASSUMED_UPLOAD_WINDOW, Term
 from polygent_issuer.terms.parsing import Catalogue, Plan, catalogue
@@ -266,6 +267,26 @@ def settings_path(home: Path) -> Path:
     return home / SETTINGS_FILE
 
 
+def registry_place(home: Path) -> Path | str:
+    """Return the file of the registry, or the URI of its database if the settings name one.
+
+    Invalid settings that name none do not hide the file.
+
+    Raises:
+        InvalidSettings, UnsafeFile: (`invalid_settings`, `unsafe_file`) as `load`.
+    """
+    file = home / REGISTRY_FILE
+    if not may_name_database(home):
+        return file
+    try:
+        settings_text(settings_path(home))
+    except InvalidSettings:
+        if file.exists():
+            return file
+        raise
+    return load(home, {}).settings.registry or file
+
+
 class Team(NamedTuple):
     """The settings in a registry, as a TOML document; it has all of `NAMES`, or their defaults."""
 
@@ -286,23 +307,18 @@ def load(home: Path, environ: Mapping[str, str], team: Team | None = None) -> Lo
     path = settings_path(home)
     loaded = load_text(settings_text(path), path, team)
     if any(_PROGRAM in uri for uri in (loaded.settings.store, *loaded.settings.stores.values())):
-        _require_code(path)
-    if OPERATOR_VARIABLE in environ:
-        settings, entries = loaded.settings, dict(loaded.entries)
-        operator = NAME.read(environ[OPERATOR_VARIABLE], OPERATOR_VARIABLE)
-        settings = replace(settings, operator=operator)
-        entries["operator"] = Entry(
-            key="operator", value=operator, where=Where.ENVIRONMENT, detail=OPERATOR_VARIABLE
-        )
-        return replace(loaded, settings=settings, entries=entries)
-    return loaded
-
-
-def _require_code(path: Path) -> None:
-    """Refuse a settings file that a group may write to, since it names a program to run."""
-    found = exposure_of(path, "settings file", path.stat(), rule=Rule.CODE)
-    if found is not None:
-        raise UnsafeFile(found.message, hint=found.hint("run the command again"))
+        exposure = exposure_of(path, "settings file", path.stat(), rule=Rule.CODE)
+        if exposure is not None:
+            raise UnsafeFile(exposure.message, hint=exposure.hint("run the command again"))
+    if OPERATOR_VARIABLE not in environ:
+        return loaded
+    operator = NAME.read(environ[OPERATOR_VARIABLE], OPERATOR_VARIABLE)
+    entry = Entry(key="operator", value=operator, where=Where.ENVIRONMENT, detail=OPERATOR_VARIABLE)
+    return replace(
+        loaded,
+        settings=replace(loaded.settings, operator=operator),
+        entries={**loaded.entries, entry.key: entry},
+    )
 
 
 def load_text(text: str, path: Path, team: Team | None = None) -> Loaded:

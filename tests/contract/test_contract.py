@@ -23,7 +23,7 @@ from support.databases import Databases
 
 from polygent_issuer.cli.commands import COMMANDS, Entry
 from polygent_issuer.cli.main import load
-from polygent_issuer.home.registry_place import registry_place
+from polygent_issuer.home.settings import registry_place
 from polygent_issuer.home.settings_editing import set_value
 from polygent_issuer.registry import REGISTRY_FILE, Registry
 

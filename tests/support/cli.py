@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from polygent_issuer.cli.main import run
-from polygent_issuer.home.registry_place import registry_place
+from polygent_issuer.home.settings import registry_place
 from polygent_issuer.home.settings_editing import set_value
 from polygent_issuer.registry import REGISTRY_FILE
 from polygent_issuer.text import Command

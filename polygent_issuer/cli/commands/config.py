@@ -11,7 +11,6 @@ from polygent_issuer.cli.output.blocks import Block, Fields, Line, Table
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import HomeProblem, InvalidSettings, OutputExists
 from polygent_issuer.home import settings, settings_editing
-from polygent_issuer.home.registry_place import registry_place
 from polygent_issuer.home.settings import KEYS, Entry, Loaded, Settings, Where, settings_path
 from polygent_issuer.home.settings_editing import kind_of, plan_of
 from polygent_issuer.text import Hint, run
@@ -221,7 +220,7 @@ def _change_report(
 
 def _is_in_registry(invocation: Invocation) -> bool:
     """Return whether the registry has the settings of the team, or is to have them."""
-    return isinstance(registry_place(invocation.home), str) or invocation.team is not None
+    return isinstance(invocation.registry_place, str) or invocation.team is not None
 
 
 def _set_in_registry(invocation: Invocation, key: str, text: str) -> Report:

@@ -17,8 +17,7 @@ from polygent_issuer.cli.output.result import Report
 from polygent_issuer.delivery import backup_settings
 from polygent_issuer.home import create
 from polygent_issuer.home import folder as home_folder
-from polygent_issuer.home.registry_place import registry_place
-from polygent_issuer.home.settings import load, settings_path
+from polygent_issuer.home.settings import load, registry_place, settings_path
 from polygent_issuer.registry import journal, keys
 from polygent_issuer.registry import restore as restoring
 from polygent_issuer.registry.backup import CheckedBackup, back_up_to, open_backup

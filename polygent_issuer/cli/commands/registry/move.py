@@ -13,7 +13,6 @@ from polygent_issuer.cli.output.blocks import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.home import team_settings
-from polygent_issuer.home.registry_place import registry_place
 from polygent_issuer.home.settings_editing import set_value
 from polygent_issuer.registry import REGISTRY_FILE, moving
 from polygent_issuer.registry.database import place_text
@@ -45,7 +44,7 @@ def move(
     """
     file = invocation.home / REGISTRY_FILE
     new = _target(to, file)
-    old = moving.origin(registry_place(invocation.home), new)
+    old = moving.origin(invocation.registry_place, new)
     if old == new:
         kept = None if isinstance(new, Path) else moving.set_file_aside(file, new, invocation.now)
         return _already(new, kept)

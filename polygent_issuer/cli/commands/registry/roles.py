@@ -9,7 +9,6 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import flag
 from polygent_issuer.cli.output.blocks import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report
-from polygent_issuer.home.registry_place import registry_place
 from polygent_issuer.registry import Registry
 from polygent_issuer.registry.postgres.roles import ROLES, Role, RoleGrants, Session
 from polygent_issuer.registry.postgres.roles import sql as sql_of_roles
@@ -98,7 +97,7 @@ def upgrade(invocation: Invocation) -> Report:
     A registry in a file needs no such command: the next command that opens it upgrades it, and
     keeps a copy.
     """
-    place = registry_place(invocation.home)
+    place = invocation.registry_place
     if isinstance(place, Path):
         text = "a registry in a file is upgraded by the next command that opens it"
         return Report({"upgraded": False, "from": None, "to": None}, [Line(text)])
