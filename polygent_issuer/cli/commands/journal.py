@@ -9,13 +9,14 @@ from polygent_issuer import files
 from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import (
+    AgainstOption,
     PassphraseOptions,
     flag,
+    noted_heads,
     option,
     passphrase_source,
     period,
 )
-from polygent_issuer.cli.options.input_files import AgainstOption, noted_heads
 from polygent_issuer.cli.output.blocks import Block, Fields, Line
 from polygent_issuer.cli.output.files import CsvOptions
 from polygent_issuer.cli.output.records import JOURNAL_COLUMNS, journal_json, journal_table

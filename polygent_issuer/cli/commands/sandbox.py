@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import option
-from polygent_issuer.cli.options.input_files import read_public_keys
+from polygent_issuer.cli.options.common import option, read_public_keys
 from polygent_issuer.cli.output.blocks import Line
 from polygent_issuer.cli.output.result import Report, write_blocks_now, write_json_now
 from polygent_issuer.errors import UsageProblem

@@ -4,8 +4,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import CustomerNames, PassphraseOptions, flag, option
-from polygent_issuer.cli.options.input_files import MachineInfoFile
+from polygent_issuer.cli.options.common import (
+    CustomerNames,
+    MachineInfoFile,
+    PassphraseOptions,
+    flag,
+    option,
+)
 from polygent_issuer.cli.options.issue import (
     BatchOptions,
     FirstTerms,

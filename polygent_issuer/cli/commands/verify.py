@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import OptionGroup, argument, flag, option
-from polygent_issuer.cli.options.input_files import (
+from polygent_issuer.cli.options.common import (
     MachineInfoFile,
+    OptionGroup,
     PublicKeyFiles,
     Recursive,
+    argument,
+    flag,
+    option,
     read_document,
     read_public_keys,
 )

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from polygent_issuer.cli import prompts
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.mail_drafts import drafter
-from polygent_issuer.cli.options.common import PassphraseOptions, passphrase_source
-from polygent_issuer.cli.options.input_files import read_document
+from polygent_issuer.cli.options.common import PassphraseOptions, passphrase_source, read_document
 from polygent_issuer.cli.options.issue import FirstTerms, IssueOptions, NextOptions, parse_changes
 from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.blocks import Block, Line

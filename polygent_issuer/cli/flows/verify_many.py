@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 from polygent_issuer import processes
 from polygent_issuer.batch.sources import STDIN, Listing
-from polygent_issuer.cli.options.input_files import skipped_blocks, skipped_json
+from polygent_issuer.cli.options.common import skipped_blocks, skipped_json
 from polygent_issuer.cli.output import verification
 from polygent_issuer.cli.output.blocks import Line, Style
 from polygent_issuer.cli.output.result import Result, json_line, write_blocks

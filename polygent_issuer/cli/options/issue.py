@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from polygent_issuer.cli import candidates
-from polygent_issuer.cli.options.common import OptionGroup, PassphraseOptions, flag, option
-from polygent_issuer.cli.options.input_files import MachineInfoFile
+from polygent_issuer.cli.options.common import (
+    MachineInfoFile,
+    OptionGroup,
+    PassphraseOptions,
+    flag,
+    option,
+)
 from polygent_issuer.cli.prompts import ConsentOptions, YesButFindings
 from polygent_issuer.errors import InvalidTerms, UsageProblem
 from polygent_issuer.text import nearest

@@ -9,8 +9,7 @@ from typing import Annotated
 from polygent_issuer.cli import prompts
 from polygent_issuer.cli.context import Invocation, actor
 from polygent_issuer.cli.flows import home_setup
-from polygent_issuer.cli.options.common import argument
-from polygent_issuer.cli.options.input_files import AgainstOption, noted_heads
+from polygent_issuer.cli.options.common import AgainstOption, argument, noted_heads
 from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.blocks import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report

@@ -14,8 +14,15 @@ from polygent_issuer.batch.sources import Skipped, gather
 from polygent_issuer.cli import prompts
 from polygent_issuer.cli.context import Invocation, actor
 from polygent_issuer.cli.flows.home_setup import create_for_import
-from polygent_issuer.cli.options import input_files
-from polygent_issuer.cli.options.common import argument, flag, option
+from polygent_issuer.cli.options.common import (
+    Recursive,
+    argument,
+    flag,
+    option,
+    read_public_keys,
+    skipped_blocks,
+    skipped_json,
+)
 from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.blocks import Block, Fields, Line, Table
 from polygent_issuer.cli.output.result import Report, hint_json
@@ -47,7 +54,7 @@ def import_files(
         argument("FILE|DIR...", "Import these license files or folders (- for stdin)."),
     ],
     *,
-    recursive: input_files.Recursive = False,
+    recursive: Recursive = False,
     public_key: _NewPublicKeys = None,
     consents: prompts.ConsentOptions,
     dry_run: Annotated[bool, flag("--dry-run", "Show what would be imported, then stop.")] = False,
@@ -65,7 +72,7 @@ def import_files(
     are skipped and reported.
     """
     typed = prompts.parse_consent(consents)
-    keys = tuple(input_files.read_public_keys(invocation, public_key)) if public_key else ()
+    keys = tuple(read_public_keys(invocation, public_key)) if public_key else ()
     registry_file = invocation.home_path / REGISTRY_FILE
     sources, skipped = gather(named, recursive=recursive, registry=registry_file)
     with _registry(invocation, keys) as registry:
@@ -106,7 +113,7 @@ def _report(plan: ImportPlan, skipped: Sequence[Skipped], *, done: bool) -> Repo
         "machines": len(plan.machines),
         "replaced": dict(plan.replaced),
         "missing": [{"license": old, "replaced_by": new} for old, new in plan.missing],
-        "skipped": input_files.skipped_json(skipped),
+        "skipped": skipped_json(skipped),
     }
     code = ExitCode.BATCH if plan.refused else ExitCode.DONE
     return Report(members, _text(plan, skipped, done=done), code)
@@ -122,7 +129,7 @@ def _text(plan: ImportPlan, skipped: Sequence[Skipped], *, done: bool) -> Iterab
     else:
         yield Line(f"would import {counted(len(plan.new), 'license')}; nothing was written", "dim")
     yield from _plan_blocks(plan)
-    yield from input_files.skipped_blocks(skipped)
+    yield from skipped_blocks(skipped)
     if done and plan.new:
         yield Line(f"not in any file, so restore by hand: {registry_import.LOST}", "warn")
         yield Line("files do not contain terms, so the next renewal needs --term", "dim")
@@ -134,7 +141,7 @@ def _text(plan: ImportPlan, skipped: Sequence[Skipped], *, done: bool) -> Iterab
 def _preview(plan: ImportPlan, skipped: Sequence[Skipped]) -> Iterable[Block]:
     yield Line(f"to import: {counted(len(plan.new), 'license')}", "title")
     yield from _plan_blocks(plan)
-    yield from input_files.skipped_blocks(skipped)
+    yield from skipped_blocks(skipped)
     yield Line(f"not in any file: {registry_import.LOST}", "dim")
 
 
