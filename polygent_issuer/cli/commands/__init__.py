@@ -69,7 +69,7 @@ _LICENSE = Entry(
         Entry("show", "license.show:show", "Show a license and its history."),
         Entry("edit", "license.edit:edit", "Change the order id or the note of a license."),
         Entry("export", "license.export:export", "Write the files of licenses again."),
-        Entry("sent", "license.export:sent", "Mark licenses as sent to their customers."),
+        Entry("sent", "license.edit:sent", "Mark licenses as sent to their customers."),
         Entry("retire", "license.edit:retire", "Retire a license so that it is not renewed."),
     ),
 )

@@ -1,45 +1,39 @@
-"""`polygent-issue license export` and `sent`: files for customers, and which of them were sent."""
+"""`polygent-issue license export`: write the files of licenses again."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
-from polygent_issuer.batch.bundle import licenses_in
+from polygent_issuer.batch import export as exporting
 from polygent_issuer.batch.export import StoredFile, read_file, record_export
 from polygent_issuer.batch.export import select as select_licenses
-from polygent_issuer.cli import candidates, prompts
+from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.flows.license_export import (
-    export_many,
-    exported_json,
-    upload_before,
-    warn_before_sending,
-)
+from polygent_issuer.cli.flows.batch.checks import Problems, check_place
 from polygent_issuer.cli.flows.mail_drafts import drafter
 from polygent_issuer.cli.options.common import LicenseIds, flag, option
 from polygent_issuer.cli.options.issue import BundleFile, EmlFolder, LicenseFile
 from polygent_issuer.cli.output import result
-from polygent_issuer.cli.output.blocks import Fields, Line
+from polygent_issuer.cli.output.blocks import Block, Fields, Line, Table
 from polygent_issuer.cli.output.proposal import deadline
-from polygent_issuer.cli.output.records import zone_of
+from polygent_issuer.cli.output.records import reissue_all_command, send_warnings, zone_of
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import UsageProblem
+from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.outbox_delivery import choose_destination
 from polygent_issuer.registry import (
     KeyRecord,
     LicenseRecord,
-    LicenseStatus,
     Reading,
     Writing,
     change,
-    keys,
-    licenses,
 )
+from polygent_issuer.registry.change import Decided
 from polygent_issuer.terms import dates
-from polygent_issuer.text import Hint, run
+from polygent_issuer.text import Hint, counted, escape, run
 
 
 def export(
@@ -140,100 +134,166 @@ def _report(
     return Report(members, [done, fields], text_to_stderr=path is None)
 
 
-def sent(
-    invocation: Invocation,
-    license_ids: LicenseIds = None,
-    every: Annotated[bool, flag("--all", "Select all that license list --unsent lists.")] = False,
-    bundle: Annotated[
-        Path | None, option("--bundle", "FILE", "Select the licenses in this .zip archive.")
-    ] = None,
-    *,
-    undo: Annotated[bool, flag("--undo", "Clear the sent mark.")] = False,
-    consents: prompts.ConsentOptions,
-) -> Report:
-    """Mark licenses as sent to their customers.
-
-    Either all of them are marked or none. license list --unsent lists the licenses that are not
-    marked. If a file is sent again, the latest time is kept.
-    """
-    typed = prompts.parse_consent(consents)
-    _check_options(license_ids, bundle, every=every, undo=undo)
-    ids = license_ids or ([] if bundle is None else licenses_in(bundle))
-    decided = invocation.decide(lambda db: _unsent(db) if every else _chosen(db, ids))
-    if not undo:
-        warn_before_sending(invocation, decided.decision)
-    agreed = prompts.obtain_consent(invocation, decided.behind, typed)
-
-    def note(db: Writing, record: LicenseRecord) -> LicenseRecord:
-        if undo and record.sent_at is None:
-            return record  # unchanged, so the journal gets no row
-        noted = licenses.mark_sent(db, record.id, undo=undo)
-        db.record(
-            "license-not-sent" if undo else "license-sent",
-            customer=record.customer_slug,
-            license=record.id,
-            kid=record.kid,
-            accepted=agreed.used(decided.behind),
-            reason=agreed.reason,
-        )
-        return noted
-
-    def write(db: Writing) -> list[tuple[LicenseRecord, datetime | None]]:
-        present = [licenses.get(db, record.id) for record, _ in decided.decision]
-        return [(note(db, record), record.sent_at) for record in present]
-
-    noted = change.carry_out(decided, write, undone="nothing was marked")
-    members = [
-        {
-            "id": record.id,
-            "customer": record.customer_slug,
-            "sent_at": dates.optional_instant(record.sent_at),
-            "sent_before": dates.optional_instant(before),
-        }
-        for record, before in noted
-    ]
-    lines = [_line(record, before) for record, before in noted]
-    return Report({"licenses": members}, lines or [Line("no unsent licenses", "dim")])
+_MOST_WARNINGS: Final = 20
+Select = Callable[[Reading], tuple[LicenseRecord, ...]]
 
 
-def _line(record: LicenseRecord, before: datetime | None) -> Line:
-    earlier = "" if before is None else f" (before: {dates.instant(before)})"
-    state = "sent at " + dates.instant(record.sent_at) if record.sent_at else "not sent"
-    return Line(f"license {record.id[:8]} of {record.customer_slug}: {state}{earlier}", "good")
+def upload_before(stored: StoredFile, settings: Settings) -> datetime:
+    """Return the upload deadline of a file."""
+    return dates.upload_deadline(stored.license.issued_at, settings.upload_window_or_assumed)
 
 
-def _check_options(
-    license_ids: Sequence[str] | None, bundle: Path | None, *, every: bool, undo: bool
+def exported_json(
+    stored: StoredFile, invocation: Invocation, path: Path | None, drafts: Iterable[Path]
+) -> dict[str, Any]:
+    """Return an exported file as JSON; a `path` of None is stdout."""
+    until, record = upload_before(stored, invocation.settings), stored.record
+    return {
+        "id": record.id,
+        "customer": record.customer_slug,
+        "status": str(record.status),
+        "file": None if path is None else str(path),
+        "drafts": list(map(str, drafts)),
+        "sha256": record.sha256,
+        "expires_at": dates.instant(record.expires_at),
+        "upload_before": dates.instant(until),
+        "upload_window_assumed": invocation.settings.upload_window_is_assumed,
+        "upload_window_passed": invocation.now > until,
+        "compromised_key": stored.key.label if stored.key.compromised else None,
+    }
+
+
+def warn_before_sending(
+    invocation: Invocation, stored: Iterable[tuple[LicenseRecord, KeyRecord]]
 ) -> None:
-    given = (bool(license_ids), bundle is not None, every)
-    if given.count(True) != 1:
-        raise UsageProblem(
-            "LICENSE, --bundle and --all are mutually exclusive"
-            if any(given)
-            else "no licenses given",
-            hint=Hint(
-                run("license", "sent", "LICENSE..."), ", or ", run("license", "sent", "--all")
-            ),
+    """Warn of each license that should not be sent now, up to a number that can be read.
+
+    Several licenses of one compromised key have one warning.
+    """
+    window = invocation.settings.upload_window_or_assumed
+    stored = tuple(stored)
+    lost = Counter(key.label for record, key in stored if record.is_current and key.compromised)
+    warnings: list[str] = [
+        Hint(
+            f"{count:,} of these licenses were signed with {escape(label)}, which is compromised: "
+            "servers must refuse them; for new licenses: ",
+            reissue_all_command(label),
         )
-    if every and undo:
-        raise UsageProblem(
-            "--all selects unsent licenses, so it cannot be combined with --undo",
-            hint=run("license", "sent", "--undo", "LICENSE..."),
+        for label, count in lost.items()
+        if count > 1
+    ]
+    warnings += [
+        warning
+        for record, key in stored
+        if not record.is_current or lost[key.label] <= 1
+        for warning in send_warnings(
+            record,
+            key,
+            upload_before=dates.upload_deadline(record.issued_at, window),
+            now=invocation.now,
         )
+    ]
+    for warning in warnings[:_MOST_WARNINGS]:
+        invocation.warn(warning)
+    if (more := len(warnings) - _MOST_WARNINGS) > 0:
+        invocation.warn(f"{more:,} more like these")
 
 
-_Chosen = tuple[tuple[LicenseRecord, KeyRecord], ...]
+def export_many(
+    invocation: Invocation,
+    select: Select,
+    *,
+    output: str | None,
+    bundle: Path | None,
+    eml: str | None,
+) -> Report:
+    """Write the files of many licenses into a folder or an archive, and their mail drafts.
+
+    Args:
+        select: returns the licenses in the open transaction.
+        output, bundle, eml: a folder or an archive, and a folder for mail drafts, as typed.
+
+    Raises:
+        IssuerError: every problem with the places, before the first file.
+    """
+    problems = Problems()
+    archive, destination = check_place(invocation, problems, bundle, output)
+    if archive is not None:
+        problems.attempt(archive.require_free)
+    mail = None if eml is None else problems.attempt(lambda: drafter(invocation, eml))
+    problems.require_none()
+
+    def read(db: Reading) -> tuple[StoredFile, ...]:
+        return tuple(read_file(db, record) for record in select(db))
+
+    decided = invocation.decide(read)
+    place = None if destination is None else destination.folder
+    if place is None or not decided.decision:
+        return Report(
+            {"licenses": [], "archive": None}, [Line("no current licenses to export", "dim")]
+        )
+    if archive is not None:
+        window = invocation.settings.upload_window_or_assumed
+        exporting.export_into_archive(decided, archive.target, window=window)
+    else:
+        _into_folder(invocation, decided, place)
+    warn_before_sending(invocation, [(each.record, each.key) for each in decided.decision])
+    ids = [each.record.id for each in decided.decision]
+    drafts = {} if mail is None else mail.write(ids)
+    return _report_many(invocation, decided.decision, place, drafts, archive=archive is not None)
 
 
-def _chosen(db: Reading, typed: Iterable[str]) -> _Chosen:
-    """Return the selected licenses and their keys; an earlier sent mark is ignored."""
-    records = (licenses.find(db, each) for each in typed)
-    chosen = {record.id: replace(record, sent_at=None) for record in records}
-    return tuple((record, keys.pinned(db, record.kid)) for record in chosen.values())
+def _into_folder(
+    invocation: Invocation, decided: Decided[tuple[StoredFile, ...]], folder: Path
+) -> None:
+    exporting.check_free(decided.decision, folder)
+
+    def decide(ids: Sequence[str]) -> Decided[tuple[StoredFile, ...]]:
+        def read(db: Reading) -> tuple[StoredFile, ...]:
+            return tuple(read_file(db, each) for each in select_licenses(db, ids))
+
+        return invocation.decide(read)
+
+    for _ in exporting.export_into_folder(
+        decide, [each.record.id for each in decided.decision], folder
+    ):
+        pass
 
 
-def _unsent(db: Reading) -> _Chosen:
-    """Return the licenses that `license list --unsent` lists, with their keys."""
-    unsent = licenses.select(db, status=LicenseStatus.CURRENT, unsent=True, archived=False)
-    records = [licenses.checked(db, record) for record in unsent]
-    return tuple((record, keys.pinned(db, record.kid)) for record in records)
+def _report_many(
+    invocation: Invocation,
+    stored: Sequence[StoredFile],
+    place: Path,
+    drafts: Mapping[str, tuple[Path, ...]],
+    *,
+    archive: bool,
+) -> Report:
+    members = {
+        "licenses": (
+            exported_json(each, invocation, place / each.name, drafts.get(each.record.id, ()))
+            | ({"archive": str(place), "file": each.name} if archive else {})
+            for each in stored
+        ),
+        "archive": {"file": str(place), "licenses": len(stored)} if archive else None,
+    }
+    rows = tuple(
+        (
+            each.record.id[:8],
+            each.record.customer_slug,
+            each.record.machine_label or "any",
+            dates.last_full_day(each.record.expires_at).isoformat(),
+        )
+        for each in sorted(stored, key=lambda each: each.name)
+    )
+    count = counted(len(stored), "license")
+    blocks: list[Block] = [
+        Table(("license", "customer", "machine", "last full day"), rows),
+        Line(f"exported {count} into {place}", "good"),
+    ]
+    deadlines = (upload_before(each, invocation.settings) for each in stored)
+    if ahead := [until for until in deadlines if until >= invocation.now]:
+        until = deadline(min(ahead), assumed=invocation.settings.upload_window_is_assumed)
+        blocks.append(Line(Hint("upload the first one before ", until)))
+    if drafts:
+        blocks.append(Line(f"mail drafts: {sum(map(len, drafts.values())):,}"))
+    return Report(members, blocks)
