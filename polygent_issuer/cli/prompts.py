@@ -99,13 +99,10 @@ _REASON: Final = "reason for the journal"
 class ConsentOptions(OptionGroup):
     """`--accept` and `--reason`."""
 
-    accept: Annotated[
-        list[str] | None,
-        option("--accept", "CODE", "Accept a finding (repeatable).", candidates.findings),
-    ] = None
-    reason: Annotated[
-        str | None, option("--reason", "TEXT", "Record this reason in the journal.")
-    ] = None
+    accept: list[str] | None = option(
+        "--accept", "CODE", "Accept a finding (repeatable).", candidates.findings
+    )
+    reason: str | None = option("--reason", "TEXT", "Record this reason in the journal.")
 
 
 Yes = Annotated[bool, flag("--yes", "Skip the confirmation prompt.", short="-y")]

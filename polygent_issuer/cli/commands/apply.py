@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import replace
-from typing import Annotated
 
 from polygent_issuer.batch.items import Job, preview
 from polygent_issuer.batch.matching import customers_missing_from, require_sound
@@ -32,17 +31,17 @@ from polygent_issuer.terms.parsing import parse_date_format, parse_term
 
 def apply(
     invocation: Invocation,
-    file: Annotated[str, argument("FILE", "Read rows from a TOML or CSV file (- for stdin).")],
-    accept_from_file: Annotated[
-        bool, flag("--accept-from-file", "Honour the accept and reason fields in the file.")
-    ] = False,
-    due_within: Annotated[
-        str, option("--due-within", "TERM", "Renew licenses that expire within this term.")
-    ] = "30d",
+    file: str = argument("FILE", "Read rows from a TOML or CSV file (- for stdin)."),
+    accept_from_file: bool = flag(
+        "--accept-from-file", "Honour the accept and reason fields in the file."
+    ),
+    due_within: str = option(
+        "--due-within", "TERM", "Renew licenses that expire within this term.", default="30d"
+    ),
     *,
-    date_format: Annotated[
-        str | None, option("--date-format", "FORMAT", "Read dates in this form, such as %d.%m.%Y.")
-    ] = None,
+    date_format: str | None = option(
+        "--date-format", "FORMAT", "Read dates in this form, such as %d.%m.%Y."
+    ),
     issue_options: IssueOptions,
     batch_options: BatchOptions,
     consents: ConsentOptions,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from enum import StrEnum
 from io import TextIOWrapper
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 from typer import _completion_classes as of_typer
 from typer._click.shell_completion import CompletionItem, ShellComplete
@@ -30,7 +30,7 @@ class Shell(StrEnum):
 
 def completion(
     _invocation: Invocation,
-    shell: Annotated[Shell, argument("SHELL", "Select the shell: bash, zsh, fish or powershell.")],
+    shell: Shell = argument("SHELL", "Select the shell: bash, zsh, fish or powershell."),
 ) -> Report:
     """Print a shell completion script.
 

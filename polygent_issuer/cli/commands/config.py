@@ -1,7 +1,7 @@
 """`polygent-issue config`: show the settings, or change one and keep the comments of the file."""
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from typing import Any
 
 from polygent_issuer import files
 from polygent_issuer.cli import candidates
@@ -18,12 +18,12 @@ from polygent_issuer.text import Hint, run
 
 def show(
     invocation: Invocation,
-    key: Annotated[
-        str | None,
-        argument(
-            "[KEY]", "Show only this setting, or a group such as plans.trial.", candidates.settings
-        ),
-    ] = None,
+    key: str | None = argument(
+        "[KEY]",
+        "Show only this setting, or a group such as plans.trial.",
+        candidates.settings,
+        default=None,
+    ),
 ) -> Report:
     """Show the settings and the source of each.
 
@@ -115,9 +115,7 @@ def path(invocation: Invocation) -> Report:
 def mail_template(
     invocation: Invocation,
     *,
-    write: Annotated[
-        bool, flag("--write", "Write the default template to the home for editing.")
-    ] = False,
+    write: bool = flag("--write", "Write the default template to the home for editing."),
 ) -> Report:
     """Print the template of mail drafts.
 
@@ -159,11 +157,10 @@ _UNSET_WORDS = frozenset({"none", "unknown", "not set"})
 
 def set_value(
     invocation: Invocation,
-    key: Annotated[str, argument("KEY", "Select a setting, such as not_due.", candidates.settings)],
-    value: Annotated[
-        str,
-        argument("VALUE", "Set this value (none clears the setting).", candidates.setting_values),
-    ],
+    key: str = argument("KEY", "Select a setting, such as not_due.", candidates.settings),
+    value: str = argument(
+        "VALUE", "Set this value (none clears the setting).", candidates.setting_values
+    ),
 ) -> Report:
     """Change a setting.
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import flag
@@ -24,7 +24,7 @@ _MARKS: Final[Mapping[str, tuple[str, Style]]] = {
 
 def doctor(
     invocation: Invocation,
-    quick: Annotated[bool, flag("--quick", "Skip checks that read the whole registry.")] = False,
+    quick: bool = flag("--quick", "Skip checks that read the whole registry."),
 ) -> Report:
     """Check the installation and suggest fixes.
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import flag, option
@@ -35,20 +35,17 @@ _MAX_NAMES = 10
 
 def expiring(
     invocation: Invocation,
-    within: Annotated[
-        str, option("--within", "TERM", "Set how far to look ahead, such as 6mo or 1y.")
-    ] = "30d",
-    ics: Annotated[
-        str | None, option("--ics", "FILE", "Write a calendar to this file (- for stdout).")
-    ] = None,
-    prometheus: Annotated[
-        str | None,
-        option("--prometheus", "FILE.prom", "Write metrics to this file, and replace it."),
-    ] = None,
+    within: str = option(
+        "--within", "TERM", "Set how far to look ahead, such as 6mo or 1y.", default="30d"
+    ),
+    ics: str | None = option("--ics", "FILE", "Write a calendar to this file (- for stdout)."),
+    prometheus: str | None = option(
+        "--prometheus", "FILE.prom", "Write metrics to this file, and replace it."
+    ),
     *,
-    exit_code: Annotated[
-        bool, flag("--exit-code", "Use exit code 9 if a license is due, or has to be sent.")
-    ] = False,
+    exit_code: bool = flag(
+        "--exit-code", "Use exit code 9 if a license is due, or has to be sent."
+    ),
     form: CsvOptions,
 ) -> Result:
     """List licenses due for renewal.

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, TextIO
+from typing import Any, TextIO
 
 from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
@@ -46,10 +46,9 @@ class Topic(Result):
 
 def help_(
     invocation: Invocation,
-    words: Annotated[
-        list[str] | None,
-        argument("TOPIC|COMMAND", "Show this guide topic or command.", candidates.topics),
-    ] = None,
+    words: list[str] | None = argument(
+        "TOPIC|COMMAND", "Show this guide topic or command.", candidates.topics, default=None
+    ),
 ) -> Result | int:
     """Show a guide topic or the help of a command.
 

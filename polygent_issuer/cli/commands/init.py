@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 from polygent_issuer import store_uri
 from polygent_issuer.cli import candidates, prompts
@@ -59,42 +59,28 @@ _KEYRING_TIMEOUT: Final = timedelta(seconds=3)
 class NewSettings(OptionGroup):
     """The settings of a new home, as typed; None without the option."""
 
-    issuer: Annotated[
-        str | None, option("--issuer", "NAME", "Set the issuer name written into every license.")
-    ] = None
-    operator: Annotated[
-        str | None, option("--operator", "NAME", "Set your name in the journal (or none).")
-    ] = None
-    upload_window: Annotated[
-        str | None,
-        option(
-            "--upload-window", "7d", "Set how long after issue servers accept a file (or unknown)."
-        ),
-    ] = None
-    store: Annotated[
-        str | None,
-        option(
-            "--store",
-            "URI",
-            "Set the key store: keyring:, file:PATH or pkcs11:URI.",
-            candidates.stores,
-        ),
-    ] = None
-    key_backup_folder: Annotated[
-        str | None,
-        option("--key-backup-folder", "DIR", "Set the folder for key backups (or none)."),
-    ] = None
-    output: Annotated[
-        str | None,
-        option("--output", "DIR", "Set the folder for license files (or none).", short="-o"),
-    ] = None
-    mail_from: Annotated[
-        str | None, option("--mail-from", "ADDRESS", "Set the sender of mail drafts (or none).")
-    ] = None
-    registry: Annotated[
-        str | None,
-        option("--registry", "URI", "Keep the registry in this PostgreSQL database, for a team."),
-    ] = None
+    issuer: str | None = option(
+        "--issuer", "NAME", "Set the issuer name written into every license."
+    )
+    operator: str | None = option("--operator", "NAME", "Set your name in the journal (or none).")
+    upload_window: str | None = option(
+        "--upload-window", "7d", "Set how long after issue servers accept a file (or unknown)."
+    )
+    store: str | None = option(
+        "--store", "URI", "Set the key store: keyring:, file:PATH or pkcs11:URI.", candidates.stores
+    )
+    key_backup_folder: str | None = option(
+        "--key-backup-folder", "DIR", "Set the folder for key backups (or none)."
+    )
+    output: str | None = option(
+        "--output", "DIR", "Set the folder for license files (or none).", short="-o"
+    )
+    mail_from: str | None = option(
+        "--mail-from", "ADDRESS", "Set the sender of mail drafts (or none)."
+    )
+    registry: str | None = option(
+        "--registry", "URI", "Keep the registry in this PostgreSQL database, for a team."
+    )
 
 
 def init(invocation: Invocation, *, settings: NewSettings) -> Report:

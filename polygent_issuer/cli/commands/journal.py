@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from polygent_issuer import files
 from polygent_issuer.cli import candidates
@@ -34,23 +34,18 @@ if TYPE_CHECKING:
 
 def show(
     invocation: Invocation,
-    customer: Annotated[
-        str | None,
-        option("--customer", "NAME", "Show only rows about this customer.", candidates.customers),
-    ] = None,
-    since: Annotated[
-        str | None, option("--since", "DATE", "Show rows from this date or timestamp on.")
-    ] = None,
-    until: Annotated[
-        str | None, option("--until", "DATE", "Show rows up to this date (inclusive) or timestamp.")
-    ] = None,
+    customer: str | None = option(
+        "--customer", "NAME", "Show only rows about this customer.", candidates.customers
+    ),
+    since: str | None = option("--since", "DATE", "Show rows from this date or timestamp on."),
+    until: str | None = option(
+        "--until", "DATE", "Show rows up to this date (inclusive) or timestamp."
+    ),
     *,
-    after: Annotated[
-        int, option("--after", "SEQ", "Show only rows after the one with this number.", min=0)
-    ] = 0,
-    ndjson: Annotated[
-        bool, flag("--ndjson", "Write each row as a JSON object on a line of its own.")
-    ] = False,
+    after: int = option(
+        "--after", "SEQ", "Show only rows after the one with this number.", min=0, default=0
+    ),
+    ndjson: bool = flag("--ndjson", "Write each row as a JSON object on a line of its own."),
     form: CsvOptions,
 ) -> Result:
     """Show the journal.
@@ -106,9 +101,9 @@ def verify(
     invocation: Invocation,
     *,
     against: AgainstOption = None,
-    note: Annotated[
-        str | None, option("--note", "FILE", "Append the head to this file if the check passes.")
-    ] = None,
+    note: str | None = option(
+        "--note", "FILE", "Append the head to this file if the check passes."
+    ),
 ) -> Report:
     """Check the journal and registry for tampering.
 

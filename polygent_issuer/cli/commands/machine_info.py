@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
@@ -28,7 +28,7 @@ _ROUNDED = ((timedelta(days=2), timedelta(days=1)), (timedelta(hours=2), timedel
 
 def check(
     invocation: Invocation,
-    document_file: Annotated[str, argument("FILE", "Check this machine-info.json (- for stdin).")],
+    document_file: str = argument("FILE", "Check this machine-info.json (- for stdin)."),
 ) -> Report:
     """Check a machine-info.json.
 
@@ -178,15 +178,12 @@ def create(
     invocation: Invocation,
     *,
     to: OutputFile = None,
-    customer: Annotated[
-        str | None,
-        option(
-            "--customer", "NAME", "Set the customer name in the document.", candidates.customers
-        ),
-    ] = None,
-    product_version: Annotated[
-        str | None, option("--product-version", "V", "Set the product version in the document.")
-    ] = None,
+    customer: str | None = option(
+        "--customer", "NAME", "Set the customer name in the document.", candidates.customers
+    ),
+    product_version: str | None = option(
+        "--product-version", "V", "Set the product version in the document."
+    ),
 ) -> Report:
     """Create the machine-info.json of a machine.
 

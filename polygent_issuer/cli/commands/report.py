@@ -5,7 +5,7 @@ from enum import StrEnum
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
 from polygent_issuer import files
 from polygent_issuer.cli.context import Invocation
@@ -47,17 +47,13 @@ _ENDINGS: Final = {"": Format.TEXT, ".txt": Format.TEXT} | {f".{each}": each for
 def report(
     invocation: Invocation,
     *,
-    since: Annotated[
-        str | None, option("--since", "DATE", "Report changes from this date or timestamp on.")
-    ] = None,
-    until: Annotated[
-        str | None,
-        option("--until", "DATE", "Report changes up to this date (inclusive) or timestamp."),
-    ] = None,
-    form: Annotated[
-        Format | None,
-        option("--format", None, "Set the format (default: the ending of --output, else text)."),
-    ] = None,
+    since: str | None = option("--since", "DATE", "Report changes from this date or timestamp on."),
+    until: str | None = option(
+        "--until", "DATE", "Report changes up to this date (inclusive) or timestamp."
+    ),
+    form: Format | None = option(
+        "--format", None, "Set the format (default: the ending of --output, else text)."
+    ),
     output: OutputFile = None,
 ) -> Result:
     """Report what runs now and what changed.

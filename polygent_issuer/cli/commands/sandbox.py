@@ -5,7 +5,7 @@ from contextlib import closing, suppress
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import option, read_public_keys
@@ -28,21 +28,16 @@ _NEEDED = ("starlette", "uvicorn", "jinja2", "python_multipart", "wsproto")
 def sandbox(
     invocation: Invocation,
     *,
-    license_file: Annotated[
-        str | None, option("--license", "FILE", "Install this license at the start.")
-    ] = None,
-    public_key: Annotated[
-        list[Path] | None,
-        option(
-            "--public-key",
-            "FILE",
-            "Trust this PEM or JWKS file instead of the example key (repeatable).",
-            readable=False,  # reading the file gives a better message
-        ),
-    ] = None,
-    port: Annotated[
-        int, option("--port", "N", "Listen on this port (0 for a free one).", min=0, max=65_535)
-    ] = _PORT,
+    license_file: str | None = option("--license", "FILE", "Install this license at the start."),
+    public_key: list[Path] | None = option(
+        "--public-key",
+        "FILE",
+        "Trust this PEM or JWKS file instead of the example key (repeatable).",
+        readable=False,
+    ),
+    port: int = option(
+        "--port", "N", "Listen on this port (0 for a free one).", min=0, max=65535, default=_PORT
+    ),
 ) -> Report:
     """Try a license in a simulated server.
 

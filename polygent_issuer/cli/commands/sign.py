@@ -28,19 +28,14 @@ if TYPE_CHECKING:
 def sign(
     invocation: Invocation,
     machine_info: MachineInfoFile = None,
-    customer: Annotated[
-        str | None,
-        option(
-            "--customer",
-            "NAME",
-            "Select the customer by slug or name (created if new).",
-            candidates.customers,
-        ),
-    ] = None,
-    slug: Annotated[str | None, option("--slug", "SLUG", "Set the slug of a new customer.")] = None,
-    label: Annotated[
-        str | None, option("--label", "LABEL", "Set the label of a new machine.")
-    ] = None,
+    customer: str | None = option(
+        "--customer",
+        "NAME",
+        "Select the customer by slug or name (created if new).",
+        candidates.customers,
+    ),
+    slug: str | None = option("--slug", "SLUG", "Set the slug of a new customer."),
+    label: str | None = option("--label", "LABEL", "Set the label of a new machine."),
     *,
     terms: FirstTerms,
     issue_options: IssueOptions,
@@ -100,13 +95,10 @@ def renew(
 def reissue(
     invocation: Invocation,
     customers: CustomerNames = None,
-    signed_with: Annotated[
-        str | None,
-        option(
-            "--signed-with", "KEY", "Select every license signed with this key.", candidates.keys
-        ),
-    ] = None,
-    every: Annotated[bool, flag("--all", "Select every current license.")] = False,
+    signed_with: str | None = option(
+        "--signed-with", "KEY", "Select every license signed with this key.", candidates.keys
+    ),
+    every: bool = flag("--all", "Select every current license."),
     due_within: DueWithin = None,
     *,
     options: NextOptions,

@@ -1,7 +1,7 @@
 """`polygent-issue vectors`: write the formats, the rules and the vectors to a folder."""
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 from polygent_issuer import files
 from polygent_issuer.cli.context import Invocation
@@ -15,7 +15,7 @@ from polygent_issuer.home.create import ensure_folder
 
 def vectors(
     invocation: Invocation,  # noqa: ARG001 - every command has one
-    to: Annotated[Path, argument("DIR", "Write to this folder, which is created if missing.")],
+    to: Path = argument("DIR", "Write to this folder, which is created if missing."),
 ) -> Report:
     """Write test vectors for other languages.
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
@@ -39,33 +39,25 @@ if TYPE_CHECKING:
 class VerifyOptions(OptionGroup):
     """The licenses that `verify` checks, the server that it simulates, and the time."""
 
-    license_files: Annotated[
-        list[str] | None,
-        argument("FILE|DIR...", "Verify these license files or folders (- for stdin)."),
-    ] = None
-    recursive: Recursive = False
-    license_id: Annotated[
-        str | None,
-        option("--license", "ID", "Verify a license stored in the registry.", candidates.licenses),
-    ] = None
-    customer: Annotated[
-        str | None,
-        option("--customer", "NAME", "Verify a customer's current licenses.", candidates.customers),
-    ] = None
-    machine_info: MachineInfoFile = None
-    fingerprint: Annotated[
-        str | None, option("--fingerprint", "TEXT", "Verify for the machine with this fingerprint.")
-    ] = None
-    host: Annotated[
-        list[str] | None,
-        option("--host", "HOST", "Verify for a request with this Host header (repeatable)."),
-    ] = None
-    at: Annotated[str | None, option("--at", "DATE", "Evaluate at this time instead of now.")] = (
-        None
+    license_files: list[str] | None = argument(
+        "FILE|DIR...", "Verify these license files or folders (- for stdin).", default=None
     )
-    install: Annotated[
-        bool, flag("--install", "Check the upload window, too, as at installation.")
-    ] = False
+    recursive: Recursive = False
+    license_id: str | None = option(
+        "--license", "ID", "Verify a license stored in the registry.", candidates.licenses
+    )
+    customer: str | None = option(
+        "--customer", "NAME", "Verify a customer's current licenses.", candidates.customers
+    )
+    machine_info: MachineInfoFile = None
+    fingerprint: str | None = option(
+        "--fingerprint", "TEXT", "Verify for the machine with this fingerprint."
+    )
+    host: list[str] | None = option(
+        "--host", "HOST", "Verify for a request with this Host header (repeatable)."
+    )
+    at: str | None = option("--at", "DATE", "Evaluate at this time instead of now.")
+    install: bool = flag("--install", "Check the upload window, too, as at installation.")
     public_key: PublicKeyFiles = None
 
     def check(self) -> None:
@@ -223,7 +215,7 @@ def _parse_host(text: str) -> str:
 
 def inspect(
     invocation: Invocation,
-    license_file: Annotated[str, argument("FILE", "Show this license file (- for stdin).")],
+    license_file: str = argument("FILE", "Show this license file (- for stdin)."),
     public_key: PublicKeyFiles = None,
 ) -> Report:
     """Show the content of a license file.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 from polygent_issuer import store_uri
 from polygent_issuer.cli import candidates, prompts
@@ -47,19 +47,14 @@ _ELSEWHERE: Final = "files are never overwritten; to use another path"
 class StorageOptions(OptionGroup):
     """The places of a new key and of its backup."""
 
-    store: Annotated[
-        str | None,
-        option(
-            "--store",
-            "URI",
-            "Use this key store: keyring:, file:PATH or pkcs11:URI.",
-            complete=candidates.stores,
-        ),
-    ] = None
-    backup: Annotated[
-        str | None, option("--backup", "FILE", "Write an encrypted backup to this file.")
-    ] = None
-    no_backup: Annotated[bool, flag("--no-backup", "Skip the backup.")] = False
+    store: str | None = option(
+        "--store",
+        "URI",
+        "Use this key store: keyring:, file:PATH or pkcs11:URI.",
+        complete=candidates.stores,
+    )
+    backup: str | None = option("--backup", "FILE", "Write an encrypted backup to this file.")
+    no_backup: bool = flag("--no-backup", "Skip the backup.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

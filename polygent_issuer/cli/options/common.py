@@ -2,7 +2,8 @@
 
 Global options work before and after the command. They are added to the signature of every command
 and group, and their callbacks store the values in the `Invocation` that Typer passes as `ctx.obj`.
-An `OptionGroup` is a frozen dataclass whose fields are options with defaults. A command that has a
+An option is declared as the default of its parameter, or in an `Annotated` type if several commands
+have it. An `OptionGroup` is a frozen dataclass whose fields are options. A command that has a
 parameter of such a type gets all of these options and receives them as one object. A field may be
 a group, too.
 """
@@ -12,7 +13,7 @@ import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from polygent_issuer.verifier import KeySet
 
 
+_INFO: Final = "typer"
+
+
 class OptionGroup:
     """Base of dataclasses that bundle several options of a command."""
 
@@ -47,21 +51,33 @@ def option(
     complete: Callable[..., Any] | None = None,
     *,
     short: str | None = None,
+    default: object = None,
     **more: Any,  # noqa: ANN401 - as typer.Option
-) -> Any:  # noqa: ANN401 - as typer.Option
-    """Return an option with a value; `complete` yields the values that completion offers."""
+) -> Any:  # noqa: ANN401 - a field of a dataclass, whatever its type
+    """Return an option with a value; `complete` yields the values that completion offers.
+
+    It is required if the default is `MISSING`.
+    """
     names = (name,) if short is None else (name, short)
-    return typer.Option(*names, metavar=metavar, help=text, autocompletion=complete, **more)
+    info = typer.Option(*names, metavar=metavar, help=text, autocompletion=complete, **more)
+    return field(default=default, metadata={_INFO: info})
 
 
-def flag(name: str, text: str, *, short: str | None = None) -> Any:  # noqa: ANN401 - as typer.Option
+def flag(name: str, text: str, *, short: str | None = None) -> Any:  # noqa: ANN401 - as above
     """Return an option without a value."""
-    return option(name, None, text, short=short)
+    return option(name, None, text, short=short, default=False)
 
 
-def argument(metavar: str, text: str, complete: Callable[..., Any] | None = None) -> Any:  # noqa: ANN401 - as typer.Argument
+def argument(
+    metavar: str,
+    text: str,
+    complete: Callable[..., Any] | None = None,
+    *,
+    default: object = MISSING,
+) -> Any:  # noqa: ANN401 - as above
     """Return an argument; `complete` yields the values that completion offers."""
-    return typer.Argument(metavar=metavar, help=text, autocompletion=complete)
+    info = typer.Argument(metavar=metavar, help=text, autocompletion=complete)
+    return field(default=default, metadata={_INFO: info})
 
 
 CustomerName = Annotated[
@@ -143,8 +159,7 @@ def typer_command(body: Callable[..., Any]) -> Callable[..., Any]:
     for p in own:
         parameters += _expanded(p.name, p.default, p.annotation)
     for name, annotation in _GLOBAL.items():
-        default = None if name == "home" else False
-        parameters.append(_parameter(name, default=default, annotation=annotation))
+        parameters += _expanded(name, None if name == "home" else False, annotation)
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return command
 
@@ -154,12 +169,20 @@ def _is_group(annotation: object) -> bool:
 
 
 def _expanded(name: str, default: object, annotation: Any) -> Iterator[inspect.Parameter]:  # noqa: ANN401 - of any option
-    if not _is_group(annotation):
-        yield _parameter(name, default=default, annotation=annotation)
+    if _is_group(annotation):
+        hints = get_type_hints(annotation, include_extras=True)
+        for each in fields(annotation):
+            own = each if _INFO in each.metadata else each.default
+            yield from _expanded(each.name, own, hints[each.name])
         return
-    hints = get_type_hints(annotation, include_extras=True)
-    for field in fields(annotation):
-        yield from _expanded(field.name, field.default, hints[field.name])
+    declared = default if isinstance(default, Field) else None
+    if declared is not None:
+        default = inspect.Parameter.empty if declared.default is MISSING else declared.default
+    elif isinstance(shared := getattr(annotation, "__metadata__", (None,))[0], Field):
+        declared, annotation = shared, annotation.__origin__
+    if declared is not None:
+        annotation = Annotated[annotation, declared.metadata[_INFO]]
+    yield _parameter(name, default=default, annotation=annotation)
 
 
 def _value(name: str, annotation: Any, arguments: Mapping[str, Any]) -> Any:  # noqa: ANN401 - of any option
@@ -177,16 +200,15 @@ _option = partial(option, rich_help_panel="Passphrase", readable=False)
 class PassphraseOptions(OptionGroup):
     """The three sources of a passphrase, which are mutually exclusive."""
 
-    passphrase_fd: Annotated[
-        int | None, _option("--passphrase-fd", "N", "Read the passphrase from a file descriptor.")
-    ] = None
-    passphrase_file: Annotated[
-        Path | None, _option("--passphrase-file", "FILE", "Read the passphrase from a file.")
-    ] = None
-    passphrase_command: Annotated[
-        str | None,
-        _option("--passphrase-command", "COMMAND", "Read the passphrase from a command."),
-    ] = None
+    passphrase_fd: int | None = _option(
+        "--passphrase-fd", "N", "Read the passphrase from a file descriptor."
+    )
+    passphrase_file: Path | None = _option(
+        "--passphrase-file", "FILE", "Read the passphrase from a file."
+    )
+    passphrase_command: str | None = _option(
+        "--passphrase-command", "COMMAND", "Read the passphrase from a command."
+    )
 
 
 def passphrase_source(invocation: Invocation, options: PassphraseOptions) -> "Passphrase":

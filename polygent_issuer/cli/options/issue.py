@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from polygent_issuer.verifier import Tier
 
 
-_option = partial(option, rich_help_panel="Terms")
-
-
 def _count(text: str) -> int:
     from polygent_issuer.terms.parsing import parse_count
 
@@ -41,49 +38,33 @@ def _count(text: str) -> int:
         raise typer.BadParameter(refused.message) from None
 
 
-def _limit(name: str, text: str) -> Any:  # noqa: ANN401 - as typer.Option
-    return _option(name, "N", text, parser=_count)
+_option = partial(option, rich_help_panel="Terms")
+_limit = partial(_option, metavar="N", parser=_count)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TermsOptions(OptionGroup):
     """Options that `sign`, `renew` and `reissue` share."""
 
-    plan: Annotated[
-        str | None, _option("--plan", "NAME", "Use the terms of this plan.", candidates.plans)
-    ] = None
-    tier: Annotated[
-        str | None,
-        _option("--tier", "TIER", "Set the tier: standard or enterprise.", candidates.tiers),
-    ] = None
-    term: Annotated[
-        str | None, _option("--term", "TERM", "Set the term, such as 1y, 6mo or 90d.")
-    ] = None
-    expires: Annotated[
-        str | None,
-        _option("--expires", "DATE", "Set the last day (YYYY-MM-DD) or an RFC 3339 timestamp."),
-    ] = None
-    basis: Annotated[
-        str | None,
-        _option("--from", "BASIS", "Start the term at expiry, now or a date.", candidates.bases),
-    ] = None
-    users: Annotated[int | None, _limit("--users", "Set the number of users.")] = None
-    session_hosts: Annotated[
-        int | None, _limit("--session-hosts", "Set the number of session hosts.")
-    ] = None
-    deploy_hosts: Annotated[
-        int | None, _limit("--deploy-hosts", "Set the number of deploy hosts.")
-    ] = None
-    allowed_domain: Annotated[
-        str | None,
-        _option("--allowed-domain", "HOST", "Allow only this host or *.DOMAIN (enterprise)."),
-    ] = None
-    order_id: Annotated[
-        str | None, option("--order-id", "TEXT", "Record this order id in the registry.")
-    ] = None
-    note: Annotated[str | None, option("--note", "TEXT", "Record this note in the registry.")] = (
-        None
+    plan: str | None = _option("--plan", "NAME", "Use the terms of this plan.", candidates.plans)
+    tier: str | None = _option(
+        "--tier", "TIER", "Set the tier: standard or enterprise.", candidates.tiers
     )
+    term: str | None = _option("--term", "TERM", "Set the term, such as 1y, 6mo or 90d.")
+    expires: str | None = _option(
+        "--expires", "DATE", "Set the last day (YYYY-MM-DD) or an RFC 3339 timestamp."
+    )
+    basis: str | None = _option(
+        "--from", "BASIS", "Start the term at expiry, now or a date.", candidates.bases
+    )
+    users: int | None = _limit("--users", text="Set the number of users.")
+    session_hosts: int | None = _limit("--session-hosts", text="Set the number of session hosts.")
+    deploy_hosts: int | None = _limit("--deploy-hosts", text="Set the number of deploy hosts.")
+    allowed_domain: str | None = _option(
+        "--allowed-domain", "HOST", "Allow only this host or *.DOMAIN (enterprise)."
+    )
+    order_id: str | None = option("--order-id", "TEXT", "Record this order id in the registry.")
+    note: str | None = option("--note", "TEXT", "Record this note in the registry.")
 
 
 _AddFeature = Annotated[
@@ -96,12 +77,9 @@ _AddFeature = Annotated[
 class FirstTerms(TermsOptions):
     """The terms options of `sign`; a feature is added to those of the plan."""
 
-    feature: Annotated[
-        list[str] | None,
-        _option(
-            "--feature", "NAME", "Include exactly these features (repeatable).", candidates.features
-        ),
-    ] = None
+    feature: list[str] | None = _option(
+        "--feature", "NAME", "Include exactly these features (repeatable).", candidates.features
+    )
     add_feature: _AddFeature = None
 
 
@@ -109,14 +87,13 @@ class FirstTerms(TermsOptions):
 class NextTerms(TermsOptions):
     """The terms options of `renew` and `reissue`."""
 
-    no_allowed_domain: Annotated[
-        bool, _option("--no-allowed-domain", None, "Allow any host (enterprise).")
-    ] = False
+    no_allowed_domain: bool = _option(
+        "--no-allowed-domain", None, "Allow any host (enterprise).", default=False
+    )
     add_feature: _AddFeature = None
-    remove_feature: Annotated[
-        list[str] | None,
-        _option("--remove-feature", "NAME", "Remove a feature (repeatable).", candidates.features),
-    ] = None
+    remove_feature: list[str] | None = _option(
+        "--remove-feature", "NAME", "Remove a feature (repeatable).", candidates.features
+    )
 
 
 def parse_changes(settings: "Settings", typed: FirstTerms | NextTerms) -> "Changes":
@@ -206,13 +183,12 @@ BundleFile = Annotated[
 class IssueOptions(OptionGroup):
     """Options that `sign`, `renew`, `reissue` and `apply` share."""
 
-    key: Annotated[
-        str | None,
-        option("--key", "LABEL|KID", "Sign with this key, not the active one.", candidates.keys),
-    ] = None
+    key: str | None = option(
+        "--key", "LABEL|KID", "Sign with this key, not the active one.", candidates.keys
+    )
     output: LicenseFile = None
     eml: EmlFolder = None
-    dry_run: Annotated[bool, flag("--dry-run", "Show what would be issued, then stop.")] = False
+    dry_run: bool = flag("--dry-run", "Show what would be issued, then stop.")
     yes: YesButFindings = False
 
 
@@ -221,29 +197,21 @@ class BatchOptions(OptionGroup):
     """The archive and the report of a batch, and the preview that it must have."""
 
     bundle: BundleFile = None
-    report: Annotated[
-        Path | None, option("--report", "FILE", "Write each outcome to a .csv or .json file.")
-    ] = None
-    expect: Annotated[
-        str | None, option("--expect", "DIGEST", "Issue only if the preview has this digest.")
-    ] = None
+    report: Path | None = option("--report", "FILE", "Write each outcome to a .csv or .json file.")
+    expect: str | None = option("--expect", "DIGEST", "Issue only if the preview has this digest.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LicenseSelection(OptionGroup):
     """The license to renew or reissue, and the document of a machine that replaces the old one."""
 
-    license_ids: Annotated[
-        list[str] | None,
-        option("--license", "ID", "Select this license (repeatable).", candidates.current_licenses),
-    ] = None
-    machine: Annotated[
-        str | None,
-        option("--machine", "LABEL", "Select the license for this machine.", candidates.machines),
-    ] = None
-    all_machines: Annotated[
-        bool, flag("--all-machines", "Select all current licenses of the customer.")
-    ] = False
+    license_ids: list[str] | None = option(
+        "--license", "ID", "Select this license (repeatable).", candidates.current_licenses
+    )
+    machine: str | None = option(
+        "--machine", "LABEL", "Select the license for this machine.", candidates.machines
+    )
+    all_machines: bool = flag("--all-machines", "Select all current licenses of the customer.")
     machine_info: MachineInfoFile = None
 
     def check(self, customers: int) -> None:

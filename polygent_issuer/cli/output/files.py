@@ -12,11 +12,9 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, Final, TextIO
 
-import typer
-
 from polygent_issuer import files
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import OptionGroup, option
+from polygent_issuer.cli.options.common import OptionGroup, flag, option
 from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.blocks import Line
 from polygent_issuer.cli.output.result import Report, Result
@@ -83,15 +81,10 @@ BOM: Final = "\ufeff"
 class CsvOptions(OptionGroup):
     """`--csv`, and the file for it."""
 
-    csv: Annotated[
-        bool, typer.Option("--csv", help="Write CSV for a spreadsheet to stdout or --output.")
-    ] = False
-    to: Annotated[
-        str | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE|DIR", help="Write the CSV to this new file or folder."
-        ),
-    ] = None
+    csv: bool = flag("--csv", "Write CSV for a spreadsheet to stdout or --output.")
+    to: str | None = option(
+        "--output", "FILE|DIR", "Write the CSV to this new file or folder.", short="-o"
+    )
 
     def asked(self, invocation: Invocation) -> bool:
         """Return whether to write CSV; `UsageProblem` if JSON goes to stdout, too."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 from polygent_issuer.cli import candidates, prompts
 from polygent_issuer.cli.context import Invocation
@@ -29,22 +29,17 @@ from polygent_issuer.text import Hint, one_line, run
 
 def add(
     invocation: Invocation,
-    name: Annotated[str, argument("NAME", "Set the name written into licenses.")],
+    name: str = argument("NAME", "Set the name written into licenses."),
     *,
-    slug: Annotated[
-        str | None, option("--slug", "SLUG", "Set the slug (default: derived from the name).")
-    ] = None,
-    contact: Annotated[
-        list[str] | None,
-        option("--contact", "EMAIL", "Add a contact: an email address or a name (repeatable)."),
-    ] = None,
-    time_zone: Annotated[
-        str | None, option("--time-zone", "ZONE", "Set the time zone, such as Europe/Berlin.")
-    ] = None,
-    crm: Annotated[str | None, option("--crm", "TEXT", "Set the reference in your CRM.")] = None,
-    notes: Annotated[
-        str | None, option("--notes", "TEXT", "Set the notes about the customer.")
-    ] = None,
+    slug: str | None = option("--slug", "SLUG", "Set the slug (default: derived from the name)."),
+    contact: list[str] | None = option(
+        "--contact", "EMAIL", "Add a contact: an email address or a name (repeatable)."
+    ),
+    time_zone: str | None = option(
+        "--time-zone", "ZONE", "Set the time zone, such as Europe/Berlin."
+    ),
+    crm: str | None = option("--crm", "TEXT", "Set the reference in your CRM."),
+    notes: str | None = option("--notes", "TEXT", "Set the notes about the customer."),
     consents: prompts.ConsentOptions,
 ) -> Report:
     """Add a customer.
@@ -88,31 +83,23 @@ def add(
 class ChangeOptions(OptionGroup):
     """The details of a customer that may change."""
 
-    name: Annotated[
-        str | None, option("--name", "NAME", "Set the name for licenses from now on.")
-    ] = None
-    contact: Annotated[
-        list[str] | None,
-        option("--contact", "EMAIL", "Replace all contacts: address or name (repeatable)."),
-    ] = None
-    no_contacts: Annotated[bool, option("--no-contacts", None, "Remove all contacts.")] = False
-    time_zone: Annotated[
-        str | None, option("--time-zone", "ZONE", "Set the time zone, such as Europe/Berlin.")
-    ] = None
-    no_time_zone: Annotated[bool, option("--no-time-zone", None, "Remove the time zone.")] = False
-    crm: Annotated[str | None, option("--crm", "TEXT", "Set the reference in your CRM.")] = None
-    no_crm: Annotated[bool, option("--no-crm", None, "Remove the CRM reference.")] = False
-    notes: Annotated[str | None, option("--notes", "TEXT", "Set the notes about the customer.")] = (
-        None
+    name: str | None = option("--name", "NAME", "Set the name for licenses from now on.")
+    contact: list[str] | None = option(
+        "--contact", "EMAIL", "Replace all contacts: address or name (repeatable)."
     )
-    no_notes: Annotated[bool, option("--no-notes", None, "Remove the notes.")] = False
-    machine: Annotated[
-        str | None,
-        option("--machine", "LABEL", "Select the machine to rename.", candidates.machines),
-    ] = None
-    label: Annotated[
-        str | None, option("--label", "LABEL", "Set the new label of the machine.")
-    ] = None
+    no_contacts: bool = flag("--no-contacts", "Remove all contacts.")
+    time_zone: str | None = option(
+        "--time-zone", "ZONE", "Set the time zone, such as Europe/Berlin."
+    )
+    no_time_zone: bool = flag("--no-time-zone", "Remove the time zone.")
+    crm: str | None = option("--crm", "TEXT", "Set the reference in your CRM.")
+    no_crm: bool = flag("--no-crm", "Remove the CRM reference.")
+    notes: str | None = option("--notes", "TEXT", "Set the notes about the customer.")
+    no_notes: bool = flag("--no-notes", "Remove the notes.")
+    machine: str | None = option(
+        "--machine", "LABEL", "Select the machine to rename.", candidates.machines
+    )
+    label: str | None = option("--label", "LABEL", "Set the new label of the machine.")
 
     def check(self) -> None:
         """Check that there are changes, and that options do not contradict each other.
@@ -222,11 +209,10 @@ def hold(
     invocation: Invocation,
     customer: CustomerName,
     *,
-    until: Annotated[
-        str | None,
-        option("--until", "DATE", "Set the last day, in the customer's time zone or UTC."),
-    ] = None,
-    release: Annotated[bool, flag("--release", "Release the customer.")] = False,
+    until: str | None = option(
+        "--until", "DATE", "Set the last day, in the customer's time zone or UTC."
+    ),
+    release: bool = flag("--release", "Release the customer."),
     consents: prompts.ConsentOptions,
 ) -> Report:
     """Put a customer on hold or release it.

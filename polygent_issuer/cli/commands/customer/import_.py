@@ -4,7 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 from polygent_issuer.batch import customer_import, customer_rows
 from polygent_issuer.batch.customer_import import RowImport
@@ -24,14 +24,13 @@ _MOST_SHOWN: Final = 20
 
 def import_file(
     invocation: Invocation,
-    file: Annotated[str, argument("FILE", "Read customers from a CSV file (- for stdin).")],
+    file: str = argument("FILE", "Read customers from a CSV file (- for stdin)."),
     *,
-    mapping: Annotated[
-        list[str] | None,
-        option("--map", "HEADER=COLUMN", "Read the column HEADER as COLUMN (repeatable)."),
-    ] = None,
+    mapping: list[str] | None = option(
+        "--map", "HEADER=COLUMN", "Read the column HEADER as COLUMN (repeatable)."
+    ),
     consents: prompts.ConsentOptions,
-    dry_run: Annotated[bool, flag("--dry-run", "Show what would change, then stop.")] = False,
+    dry_run: bool = flag("--dry-run", "Show what would change, then stop."),
     yes: prompts.YesButFindings = False,
 ) -> Report:
     """Add and change customers from a CSV file.

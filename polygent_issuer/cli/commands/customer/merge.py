@@ -1,7 +1,7 @@
 """`polygent-issue customer archive` and `merge`: archive a customer, or merge it into another."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Any
 
 from polygent_issuer.cli import candidates, prompts
 from polygent_issuer.cli.context import Invocation
@@ -26,7 +26,7 @@ def archive(
     invocation: Invocation,
     customer: CustomerName,
     *,
-    undo: Annotated[bool, flag("--undo", "Unarchive the customer.")] = False,
+    undo: bool = flag("--undo", "Unarchive the customer."),
     consents: prompts.ConsentOptions,
     yes: prompts.Yes = False,
 ) -> Report:
@@ -93,10 +93,8 @@ def _archive_consequences(plan: ArchivePlan) -> Iterable[Block]:
 
 def merge(
     invocation: Invocation,
-    gone: Annotated[str, argument("FROM", "Select the customer to merge.", candidates.customers)],
-    kept: Annotated[
-        str, argument("INTO", "Select the customer to merge it into.", candidates.customers)
-    ],
+    gone: str = argument("FROM", "Select the customer to merge.", candidates.customers),
+    kept: str = argument("INTO", "Select the customer to merge it into.", candidates.customers),
     *,
     consents: prompts.ConsentOptions,
     yes: prompts.Yes = False,

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import CustomerName, flag
@@ -40,7 +40,7 @@ LIST_COLUMNS: Final = (
 def list_all(
     invocation: Invocation,
     *,
-    archived: Annotated[bool, flag("--archived", "Include archived customers.")] = False,
+    archived: bool = flag("--archived", "Include archived customers."),
     form: CsvOptions,
 ) -> Result:
     """List customers.

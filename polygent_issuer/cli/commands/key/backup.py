@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
@@ -42,14 +42,11 @@ _NO_PASSPHRASE: Final = frozenset({"passphrase_needed", "passphrase_refused"})
 def backup(
     invocation: Invocation,
     key: KeyName,
-    to: Annotated[
-        str | None,
-        argument("[FILE]", "Write the backup to this new file or folder, or check this file."),
-    ] = None,
+    to: str | None = argument(
+        "[FILE]", "Write the backup to this new file or folder, or check this file.", default=None
+    ),
     *,
-    check: Annotated[
-        bool, flag("--check", "Check the recorded backups, or FILE, instead of writing one.")
-    ] = False,
+    check: bool = flag("--check", "Check the recorded backups, or FILE, instead of writing one."),
     passphrases: PassphraseOptions,
     consents: ConsentOptions,
 ) -> Report:
@@ -172,12 +169,12 @@ def _none_recorded(key: KeyRecord) -> NotFound:
 
 def passphrase(
     invocation: Invocation,
-    key: Annotated[
-        str | None, argument("[KEY]", "Select a key (default: the active key).", candidates.keys)
-    ] = None,
-    new_file: Annotated[
-        Path | None, option("--new-passphrase-file", "FILE", "Read the new passphrase from a file.")
-    ] = None,
+    key: str | None = argument(
+        "[KEY]", "Select a key (default: the active key).", candidates.keys, default=None
+    ),
+    new_file: Path | None = option(
+        "--new-passphrase-file", "FILE", "Read the new passphrase from a file."
+    ),
     *,
     passphrases: PassphraseOptions,
     consents: ConsentOptions,

@@ -1,7 +1,6 @@
 """`polygent-issue key generate` and `import`: generate a private key, or import one."""
 
 import os
-from typing import Annotated
 
 from polygent_issuer import files, store_uri
 from polygent_issuer.cli.context import Invocation
@@ -29,9 +28,9 @@ from polygent_issuer.text import escape
 
 def generate(
     invocation: Invocation,
-    label: Annotated[
-        str | None, argument("[LABEL]", "Set the label of the key (default: main).")
-    ] = None,
+    label: str | None = argument(
+        "[LABEL]", "Set the label of the key (default: main).", default=None
+    ),
     *,
     storage: key_storage.StorageOptions,
     passphrases: PassphraseOptions,
@@ -101,10 +100,8 @@ def _adopt(
 
 def import_private(
     invocation: Invocation,
-    key_file: Annotated[
-        str, argument("FILE", "Import this key file (- for stdin), or a key by its URI.")
-    ],
-    label: Annotated[str | None, option("--label", "LABEL", "Set the label of a new key.")] = None,
+    key_file: str = argument("FILE", "Import this key file (- for stdin), or a key by its URI."),
+    label: str | None = option("--label", "LABEL", "Set the label of a new key."),
     *,
     storage: key_storage.StorageOptions,
     passphrases: PassphraseOptions,

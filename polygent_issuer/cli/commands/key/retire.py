@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Final
 
 from polygent_issuer import store_uri
 from polygent_issuer.cli import prompts
@@ -74,9 +74,9 @@ def retire_key(
     invocation: Invocation,
     key: KeyName,
     *,
-    compromised: Annotated[
-        bool, flag("--compromised", "Mark the key as compromised: servers must remove it.")
-    ] = False,
+    compromised: bool = flag(
+        "--compromised", "Mark the key as compromised: servers must remove it."
+    ),
     consents: prompts.ConsentOptions,
     yes: prompts.Yes = False,
 ) -> Report:

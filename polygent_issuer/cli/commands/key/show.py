@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
 
 from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
@@ -141,16 +140,14 @@ class Form(StrEnum):
 
 def export_public(
     invocation: Invocation,
-    key: Annotated[
-        str | None, argument("[KEY]", "Select a key (default: the active key).", candidates.keys)
-    ] = None,
+    key: str | None = argument(
+        "[KEY]", "Select a key (default: the active key).", candidates.keys, default=None
+    ),
     *,
-    every: Annotated[
-        bool, flag("--all", "Export every key that servers should trust, as JWKS.")
-    ] = False,
-    form: Annotated[
-        Form | None, option("--format", None, "Set the format (default: pem, or jwks with --all).")
-    ] = None,
+    every: bool = flag("--all", "Export every key that servers should trust, as JWKS."),
+    form: Form | None = option(
+        "--format", None, "Set the format (default: pem, or jwks with --all)."
+    ),
     to: OutputFile = None,
 ) -> Report:
     """Export public keys for servers.

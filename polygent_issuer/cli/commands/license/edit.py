@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
 
 from polygent_issuer.cli import prompts
 from polygent_issuer.cli.context import Invocation
@@ -34,10 +33,10 @@ from polygent_issuer.text import Hint, run
 class EditOptions(OptionGroup):
     """The new order id and note."""
 
-    order_id: Annotated[str | None, option("--order-id", "TEXT", "Set the order id.")] = None
-    no_order_id: Annotated[bool, option("--no-order-id", None, "Remove the order id.")] = False
-    note: Annotated[str | None, option("--note", "TEXT", "Set the note.")] = None
-    no_note: Annotated[bool, option("--no-note", None, "Remove the note.")] = False
+    order_id: str | None = option("--order-id", "TEXT", "Set the order id.")
+    no_order_id: bool = flag("--no-order-id", "Remove the order id.")
+    note: str | None = option("--note", "TEXT", "Set the note.")
+    no_note: bool = flag("--no-note", "Remove the note.")
 
     def columns(self) -> dict[str, str | None]:
         """Return the new values by the field names of the record.
@@ -168,12 +167,10 @@ def _current(db: Reading, license_id: str) -> tuple[LicenseRecord, Customer]:
 def sent(
     invocation: Invocation,
     license_ids: LicenseIds = None,
-    every: Annotated[bool, flag("--all", "Select all that license list --unsent lists.")] = False,
-    bundle: Annotated[
-        Path | None, option("--bundle", "FILE", "Select the licenses in this .zip archive.")
-    ] = None,
+    every: bool = flag("--all", "Select all that license list --unsent lists."),
+    bundle: Path | None = option("--bundle", "FILE", "Select the licenses in this .zip archive."),
     *,
-    undo: Annotated[bool, flag("--undo", "Clear the sent mark.")] = False,
+    undo: bool = flag("--undo", "Clear the sent mark."),
     consents: prompts.ConsentOptions,
 ) -> Report:
     """Mark licenses as sent to their customers.

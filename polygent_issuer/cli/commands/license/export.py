@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 from polygent_issuer.batch import export as exporting
 from polygent_issuer.batch.export import StoredFile, read_file, record_export
@@ -40,13 +40,10 @@ def export(
     invocation: Invocation,
     license_ids: LicenseIds = None,
     *,
-    customer: Annotated[
-        str | None,
-        option(
-            "--customer", "NAME", "Select this customer's current licenses.", candidates.customers
-        ),
-    ] = None,
-    every: Annotated[bool, flag("--all", "Select every current license.")] = False,
+    customer: str | None = option(
+        "--customer", "NAME", "Select this customer's current licenses.", candidates.customers
+    ),
+    every: bool = flag("--all", "Select every current license."),
     to: LicenseFile = None,
     bundle: BundleFile = None,
     eml: EmlFolder = None,

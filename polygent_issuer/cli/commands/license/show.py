@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
@@ -48,31 +48,22 @@ COLUMNS: Final = (*OWN, *DETAILS)
 def list_all(
     invocation: Invocation,
     *,
-    customer: Annotated[
-        str | None,
-        option("--customer", "NAME", "List only this customer's licenses.", candidates.customers),
-    ] = None,
-    tier: Annotated[Tier | None, option("--tier", None, "List only licenses of this tier.")] = None,
-    status: Annotated[
-        LicenseStatus | None, option("--status", None, "List only licenses with this status.")
-    ] = None,
-    key: Annotated[
-        str | None,
-        option("--key", "LABEL|KID", "List only licenses signed with this key.", candidates.keys),
-    ] = None,
-    unsent: Annotated[
-        bool, flag("--unsent", "List only current licenses not yet marked as sent.")
-    ] = False,
-    expires_before: Annotated[
-        str | None,
-        option("--expires-before", "DATE", "List only licenses that expire before this date."),
-    ] = None,
-    order_id: Annotated[
-        str | None, option("--order-id", "TEXT", "List only licenses with this in the order id.")
-    ] = None,
-    note: Annotated[
-        str | None, option("--note", "TEXT", "List only licenses with this text in the note.")
-    ] = None,
+    customer: str | None = option(
+        "--customer", "NAME", "List only this customer's licenses.", candidates.customers
+    ),
+    tier: Tier | None = option("--tier", None, "List only licenses of this tier."),
+    status: LicenseStatus | None = option("--status", None, "List only licenses with this status."),
+    key: str | None = option(
+        "--key", "LABEL|KID", "List only licenses signed with this key.", candidates.keys
+    ),
+    unsent: bool = flag("--unsent", "List only current licenses not yet marked as sent."),
+    expires_before: str | None = option(
+        "--expires-before", "DATE", "List only licenses that expire before this date."
+    ),
+    order_id: str | None = option(
+        "--order-id", "TEXT", "List only licenses with this in the order id."
+    ),
+    note: str | None = option("--note", "TEXT", "List only licenses with this text in the note."),
     form: CsvOptions,
 ) -> Result:
     """List licenses.

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated
 
 from polygent_issuer.cli import prompts
 from polygent_issuer.cli.context import Invocation, actor
@@ -29,7 +28,7 @@ from polygent_issuer.text import Hint, counted, run
 
 def backup(
     invocation: Invocation,
-    to: Annotated[Path, argument("FILE|DIR", "Write the backup to this new file or folder.")],
+    to: Path = argument("FILE|DIR", "Write the backup to this new file or folder."),
 ) -> Report:
     """Write a backup of the registry.
 
@@ -73,7 +72,7 @@ def backup(
 
 def restore(
     invocation: Invocation,
-    source: Annotated[Path, argument("FILE", "Restore this backup.")],
+    source: Path = argument("FILE", "Restore this backup."),
     *,
     against: AgainstOption = None,
     settings: home_setup.SettingsOption = None,

@@ -49,15 +49,14 @@ _NewPublicKeys = Annotated[
 
 def import_files(
     invocation: Invocation,
-    named: Annotated[
-        list[str],
-        argument("FILE|DIR...", "Import these license files or folders (- for stdin)."),
-    ],
+    named: list[str] = argument(
+        "FILE|DIR...", "Import these license files or folders (- for stdin)."
+    ),
     *,
     recursive: Recursive = False,
     public_key: _NewPublicKeys = None,
     consents: prompts.ConsentOptions,
-    dry_run: Annotated[bool, flag("--dry-run", "Show what would be imported, then stop.")] = False,
+    dry_run: bool = flag("--dry-run", "Show what would be imported, then stop."),
     yes: prompts.YesButFindings = False,
 ) -> Report:
     """Rebuild the registry from license files.

@@ -1,9 +1,8 @@
 """`polygent-issue registry move`: move the registry to PostgreSQL, or back into a file."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import MISSING, replace
 from pathlib import Path
-from typing import Annotated
 
 from polygent_issuer import registry_uri
 from polygent_issuer.cli import prompts
@@ -25,12 +24,14 @@ from polygent_issuer.text import Hint, escape, run
 def move(
     invocation: Invocation,
     *,
-    to: Annotated[
-        str,
-        option("--to", "PLACE", "Move it to postgresql://…, or into the home's file (sqlite:)."),
-    ],
+    to: str = option(
+        "--to",
+        "PLACE",
+        "Move it to postgresql://…, or into the home's file (sqlite:).",
+        default=MISSING,
+    ),
     consents: prompts.ConsentOptions,
-    dry_run: Annotated[bool, flag("--dry-run", "Show what would be moved, then stop.")] = False,
+    dry_run: bool = flag("--dry-run", "Show what would be moved, then stop."),
     yes: prompts.Yes = False,
 ) -> Report:
     """Move the registry to PostgreSQL, or back.

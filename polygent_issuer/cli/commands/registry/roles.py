@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
 
 from polygent_issuer.cli.commands import COMMANDS, Entry
 from polygent_issuer.cli.context import Invocation
@@ -18,9 +17,7 @@ from polygent_issuer.text import Hint, run
 def roles(
     invocation: Invocation,
     *,
-    sql: Annotated[
-        bool, flag("--sql", "Print the SQL that creates the roles in PostgreSQL.")
-    ] = False,
+    sql: bool = flag("--sql", "Print the SQL that creates the roles in PostgreSQL."),
 ) -> Report:
     """Show the roles in a team's registry, or their SQL.
 
