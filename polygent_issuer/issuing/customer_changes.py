@@ -1,4 +1,4 @@
-"""Archive, edit and merge customers, and list the licenses that this affects."""
+"""Add, edit and merge customers, and list the licenses that this affects."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -7,8 +7,8 @@ from typing import Any
 
 from polygent_issuer.errors import InputRefused, InvalidTerms
 from polygent_issuer.findings import Consent, Finding, require
-from polygent_issuer.issuing.customer_hold import hold_members
 from polygent_issuer.issuing.proposal import load_license, similar_customer
+from polygent_issuer.issuing.record_edits import hold_members
 from polygent_issuer.registry import (
     Customer,
     LicenseRecord,
@@ -24,52 +24,6 @@ from polygent_issuer.registry.change import Decided
 from polygent_issuer.terms import dates
 from polygent_issuer.terms.parsing import parse_name
 from polygent_issuer.text import Hint, run
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ArchivePlan:
-    """The effect of archiving or unarchiving a customer; plans of the same facts are equal.
-
-    `needed` is False if the customer is in that state already. `running` are the current licenses
-    that have not expired, by expiry.
-    """
-
-    customer: Customer
-    undo: bool
-    needed: bool
-    running: tuple[LicenseRecord, ...]
-
-
-def plan_archive(db: Reading, slug: str, *, undo: bool, now: datetime) -> ArchivePlan:
-    """Plan to archive or unarchive a customer; nothing is written."""
-    customer = customers.get(db, slug)
-    running = tuple(each for each in licenses.current(db, customer) if each.expires_at > now)
-    needed = (customer.archived_at is None) is not undo
-    return ArchivePlan(customer=customer, undo=undo, needed=needed, running=running)
-
-
-def archive(decided: Decided[ArchivePlan], *, reason: str | None, consent: Consent) -> ArchivePlan:
-    """Carry out the plan, and record the actor and the reason in the journal.
-
-    Raises:
-        ConsentNeeded: (`consent_needed`) a finding was not accepted.
-        RegistryChanged: (`registry_changed`) the plan would be different now.
-    """
-    require(decided.behind, consent)
-    plan = decided.decision
-
-    def write(db: Writing) -> ArchivePlan:
-        customers.archive(db, plan.customer, undo=plan.undo)
-        db.record(
-            "customer-unarchived" if plan.undo else "customer-archived",
-            customer=plan.customer.slug,
-            accepted=consent.used(decided.behind),
-            reason=reason,
-            details={"running": {each.id: dates.instant(each.expires_at) for each in plan.running}},
-        )
-        return decided.decide(db)
-
-    return change.carry_out(decided, write)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -208,7 +162,7 @@ def plan_update(
 def update(
     decided: Decided[CustomerUpdate], findings: Iterable[Finding], consent: Consent
 ) -> Customer:
-    """Carry out the update, and record it in the journal. Raises as `archive`."""
+    """Carry out the update, and record it in the journal. Raises as `record_edits.archive`."""
     plan = decided.decision
 
     def write(db: Writing) -> Customer:
@@ -304,7 +258,7 @@ def plan_merge(db: Reading, typed_gone: str, typed_kept: str, *, now: datetime) 
 def merge(decided: Decided[MergePlan], *, reason: str, consent: Consent) -> Customer:
     """Carry out the merge, record it in the journal, and return the remaining customer.
 
-    Raises as `archive`.
+    Raises as `record_edits.archive`.
     """
     require(decided.behind, consent)
 
