@@ -12,11 +12,12 @@ from itertools import chain
 from typing import Final
 
 from polygent_issuer.errors import HomeProblem
-from polygent_issuer.registry.name_keys import rows_of_name
 from polygent_issuer.text import escape
 
 # "PLGI"; identifies the file, also for file(1).
 APPLICATION_ID: Final = 0x504C4749
+NAMES: Final = "rows_of_name"
+"""The SQL function of a migration: the keys of a customer's name."""
 # The first version with STRICT tables.
 OLDEST_SQLITE: Final = (3, 37)
 
@@ -303,9 +304,13 @@ def require_sqlite(version: tuple[int, ...]) -> None:
         )
 
 
-def define_functions(connection: sqlite3.Connection) -> None:
-    """Define the functions that the migrations call."""
-    connection.create_function("rows_of_name", 1, rows_of_name, deterministic=True)
+def create(connection: sqlite3.Connection, migrations: tuple[Statements, ...]) -> None:
+    """Create the tables in an empty database, whose customers have no names to be migrated."""
+    connection.create_function(NAMES, 1, lambda _: "[]")
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    for statement in chain.from_iterable(migrations):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {len(migrations)}")
 
 
 def migrate(execute: Callable[[str], object], version: int) -> None:
@@ -325,9 +330,7 @@ STATEMENTS: Final = """SELECT type, name, tbl_name, sql FROM sqlite_schema
 @cache
 def _made_by(migrations: tuple[Statements, ...]) -> tuple[tuple[object, ...], ...]:
     with closing(sqlite3.connect(":memory:")) as blank:
-        define_functions(blank)
-        for statement in chain.from_iterable(migrations):
-            blank.execute(statement)
+        create(blank, migrations)
         return tuple(blank.execute(STATEMENTS).fetchall())
 
 

@@ -8,7 +8,7 @@ import os
 import sqlite3
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from itertools import islice
@@ -108,7 +108,6 @@ class SqliteConnection(Connection):
         except FOREIGN as error:
             raise translate(error, path) from error
         with self.closed_on_error():
-            schema.define_functions(self._sqlite)
             self.require_in_place()
             for pragma in pragmas(sys.platform):
                 self.wait_for(pragma).close()
@@ -321,9 +320,14 @@ class SqliteConnection(Connection):
 
     def create_tables(self) -> None:
         """Create the tables of this version in the open transaction."""
-        self.run(f"PRAGMA application_id = {schema.APPLICATION_ID}").close()
-        for version in range(len(schema.MIGRATIONS)):
-            schema.migrate(self.run, version)
+        try:
+            schema.create(self._sqlite, schema.MIGRATIONS)
+        except FOREIGN as error:
+            raise translate(error, self.place) from error
+
+    def define(self, name: str, function: Callable[[object], str]) -> None:
+        """Define a function with one argument for SQL."""
+        self._sqlite.create_function(name, 1, function, deterministic=True)
 
     def require_registry(self) -> None:
         """Refuse a file that is not a registry, or is newer than this tool.

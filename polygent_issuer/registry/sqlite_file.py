@@ -17,6 +17,7 @@ from polygent_issuer.registry.errors import (
     display_place,
     exists,
 )
+from polygent_issuer.registry.name_keys import rows_of_name
 from polygent_issuer.registry.sqlite import BESIDE, SqliteConnection
 from polygent_issuer.text import Hint, run
 
@@ -111,6 +112,7 @@ def migrate_file(connection: SqliteConnection, *, keep: bool = True) -> None:
         keep: keep a copy from before each migration next to the file, as `.before-vN`;
             `output_failed` if it cannot be written.
     """
+    connection.define(schema.NAMES, rows_of_name)
     while connection.tables() < len(schema.MIGRATIONS):
         connection.begin("BEGIN IMMEDIATE")
         connection.require_current()

@@ -49,10 +49,7 @@ def write_file(source: Connection, path: Path, *, named: Path, then: Iterable[Ch
             # An incomplete copy is removed, so it needs no journal.
             copy.execute("PRAGMA journal_mode = OFF")
             copy.execute("PRAGMA synchronous = OFF")
-            schema.define_functions(copy)
-            copy.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
-            for version in range(len(schema.MIGRATIONS)):
-                schema.migrate(copy.execute, version)
+            schema.create(copy, schema.MIGRATIONS)
             for table in TABLES:
                 columns = _columns(source, table)
                 rows = source.stream(select(source, table))
