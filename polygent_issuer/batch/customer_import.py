@@ -18,8 +18,8 @@ from polygent_issuer.issuing import customer_changes
 from polygent_issuer.issuing.customer_changes import CustomerUpdate
 from polygent_issuer.issuing.proposal import NewCustomer, similar_customer
 from polygent_issuer.registry import Customer, Reading, Writing, customers
+from polygent_issuer.registry.customer_names import NameIndex
 from polygent_issuer.registry.errors import ambiguous
-from polygent_issuer.registry.name_keys import NameIndex
 from polygent_issuer.terms import dates
 from polygent_issuer.text import Hint, escape, run
 

@@ -14,9 +14,9 @@ from polygent_issuer.issuing.machines import own_machine
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal, load_license, similar_customer
 from polygent_issuer.issuing.selection import check_not_archived
 from polygent_issuer.registry import Customer, LicenseRecord, Reading, Registry, customers, licenses
+from polygent_issuer.registry.customer_names import NameIndex
 from polygent_issuer.registry.engine import in_chunks
 from polygent_issuer.registry.errors import ambiguous
-from polygent_issuer.registry.name_keys import NameIndex
 from polygent_issuer.text import Hint, escape, nfc, run
 from polygent_issuer.verifier import License
 

@@ -1,7 +1,7 @@
 """Customers: find them by id, slug, alias, name or similar name; check, add and change them.
 
 Every command finds a customer by one rule (`matches`): slug, alias, exact name, or a name that
-matches (`name_keys`).
+matches (`customer_names`).
 """
 
 import re
@@ -11,10 +11,9 @@ from typing import Any, Final
 
 from polygent_issuer.errors import InputRefused, NotFound
 from polygent_issuer.registry import customer_names
-from polygent_issuer.registry.customer_names import text_range
+from polygent_issuer.registry.customer_names import name_keys, text_range
 from polygent_issuer.registry.engine import Params, in_chunks, marks
 from polygent_issuer.registry.errors import NAMED, Taken, ambiguous, give_one_of, not_found
-from polygent_issuer.registry.name_keys import name_keys
 from polygent_issuer.registry.reading import Reading
 from polygent_issuer.registry.records import (
     Customer,
@@ -306,7 +305,7 @@ def _columns(**columns: Any) -> dict[str, Value]:  # noqa: ANN401  # as in `add`
 
 
 def similar(db: Reading, name: str, *, besides: Customer | None = None) -> tuple[Customer, ...]:
-    """Return the customers with a matching or similar name (`name_keys`), by slug.
+    """Return the customers with a matching or similar name (`customer_names`), by slug.
 
     A customer whose slug or alias is made of this name counts, too; an alias also if only the legal
     form differs. `besides` is left out.

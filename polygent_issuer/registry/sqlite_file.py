@@ -10,6 +10,7 @@ from polygent_issuer import files
 from polygent_issuer.files import disk
 from polygent_issuer.files.reading import LOOK_FOR_CHANGES, require_unexposed
 from polygent_issuer.registry import schema
+from polygent_issuer.registry.customer_names import rows_of_name
 from polygent_issuer.registry.errors import (
     RegistryDamaged,
     RegistryFailed,
@@ -17,7 +18,6 @@ from polygent_issuer.registry.errors import (
     display_place,
     exists,
 )
-from polygent_issuer.registry.name_keys import rows_of_name
 from polygent_issuer.registry.sqlite import BESIDE, SqliteConnection
 from polygent_issuer.text import Hint, run
 

@@ -7,8 +7,8 @@ import pytest
 from support.registries import writing
 
 from polygent_issuer.registry import Reading, Registry, Writing, customer_names, customers
+from polygent_issuer.registry.customer_names import one_letter_apart
 from polygent_issuer.registry.customers import similar
-from polygent_issuer.registry.name_keys import one_letter_apart
 from polygent_issuer.text import slugify
 
 

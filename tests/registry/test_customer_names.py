@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polygent_issuer.registry.name_keys import (
+from polygent_issuer.registry.customer_names import (
     NameIndex,
     NameKey,
     compare,
