@@ -23,7 +23,7 @@ from polygent_issuer.batch.items import Done, Outcome
 from polygent_issuer.errors import OutputExists, OutputProblem, UnreadableInput
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.outbox_delivery import Destination
-from polygent_issuer.registry import Actor, Reading, Registry, Writing, change, licenses, outbox
+from polygent_issuer.registry import Actor, Reading, Registry, Writing, change, licenses
 from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.terms import dates
 from polygent_issuer.text import escape, for_spreadsheet
@@ -125,7 +125,7 @@ class Bundle:
 
         def fill(db: Writing) -> None:
             outbox_delivery.sweep(db, self.target.parent, prefix)
-            outbox.clear_superseded(db, place)
+            change.clear_superseded(db, place)
             waiting, written = self._vouched(db, place), list[str]()
             first = next(waiting, None)
             if first is None:
@@ -136,25 +136,25 @@ class Bundle:
 
             temp_name = f"{prefix}bundle.tmp"
             files.prepare_with(write, self.target, temp_name=temp_name).publish(self.target.name)
-            outbox.clear(db, *written)
+            change.clear_pending(db, *written)
             self.written = len(written)
 
         change.finish(registry, fill, now=now, actor=actor)
 
-    def _vouched(self, db: Writing, place: str) -> Iterator[outbox.Bundled]:
+    def _vouched(self, db: Writing, place: str) -> Iterator[change.Bundled]:
         """Yield the licenses that the journal records for this archive, by their IDs."""
-        for each in outbox.for_archive(db, place):
+        for each in change.pending_for_archive(db, place):
             signed = self._signed.get(each.id)
             if signed == (each.name, sha256(each.file).digest()) or _is_vouched(db, each, place):
                 yield each
 
     def _clear_archived(self, db: Writing) -> None:
         place = str(self.target)
-        archived = self._whole(outbox.for_archive(db, place))
+        archived = self._whole(change.pending_for_archive(db, place))
         vouched = {each.id for each in self._vouched(db, place)}
-        outbox.clear(db, *(archived if archived >= vouched else archived - vouched))
+        change.clear_pending(db, *(archived if archived >= vouched else archived - vouched))
 
-    def _whole(self, waiting: Iterable[outbox.Bundled]) -> set[str]:
+    def _whole(self, waiting: Iterable[change.Bundled]) -> set[str]:
         """Return the IDs of the licenses whose complete files are in the archive."""
         if not self.target.is_file():  # opening a pipe would block
             return set()
@@ -165,7 +165,7 @@ class Bundle:
             return set()
 
 
-def write_archive(temp: Path, entries: Iterable[outbox.Bundled], window: timedelta) -> list[str]:
+def write_archive(temp: Path, entries: Iterable[change.Bundled], window: timedelta) -> list[str]:
     """Write license files and their manifest into a ZIP archive; return the IDs, in order."""
     written = []
     with (
@@ -211,7 +211,7 @@ def licenses_in(path: Path) -> tuple[str, ...]:
     )
 
 
-def _row(each: outbox.Bundled, window: timedelta) -> tuple[str, ...]:
+def _row(each: change.Bundled, window: timedelta) -> tuple[str, ...]:
     until = dates.upload_deadline(each.issued_at, window)
     cells = (
         each.customer_slug,
@@ -225,7 +225,7 @@ def _row(each: outbox.Bundled, window: timedelta) -> tuple[str, ...]:
     return tuple(map(for_spreadsheet, cells))
 
 
-def _is_vouched(db: Reading, each: outbox.Bundled, place: str) -> bool:
+def _is_vouched(db: Reading, each: change.Bundled, place: str) -> bool:
     try:
         record = licenses.get(db, each.id)
     except RegistryDamaged:
@@ -233,7 +233,7 @@ def _is_vouched(db: Reading, each: outbox.Bundled, place: str) -> bool:
     return outbox_delivery.is_vouched(db, record, place, each.name)
 
 
-def _has(archive: zipfile.ZipFile, each: outbox.Bundled) -> bool:
+def _has(archive: zipfile.ZipFile, each: change.Bundled) -> bool:
     try:
         return archive.read(each.name) == each.file
     except (OSError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error):

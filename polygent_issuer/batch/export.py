@@ -29,7 +29,6 @@ from polygent_issuer.registry import (
     customers,
     keys,
     licenses,
-    outbox,
 )
 from polygent_issuer.registry.change import Decided
 from polygent_issuer.terms import dates
@@ -274,9 +273,9 @@ def record_export(db: Writing, stored: StoredFile, place: str) -> None:
     )
 
 
-def _entry(stored: StoredFile) -> outbox.Bundled:
+def _entry(stored: StoredFile) -> change.Bundled:
     record = stored.record
-    return outbox.Bundled(
+    return change.Bundled(
         id=record.id,
         customer_slug=record.customer_slug,
         customer_name=stored.customer.name,

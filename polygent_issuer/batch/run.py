@@ -57,9 +57,7 @@ from polygent_issuer.registry import (
     Registry,
     Writing,
     change,
-    journal,
     licenses,
-    outbox,
 )
 
 MAX_GROUP_SIZE: Final = 256
@@ -134,7 +132,7 @@ class BatchRunner:
         """
         self._shown = shown
         with self._registry.reading() as db:
-            pending = outbox.pending_of(db, self._actor.home)
+            pending = change.pending_of(db, self._actor.home)
         if pending:  # if nothing is issued, no group delivers it
             self._finish(self._begin)
         jobs = iter(jobs)
@@ -267,7 +265,7 @@ class BatchRunner:
                         if issued.path is not None:
                             staged.prepare(issued.file, issued.path.name)
                 staged.sync()
-            group.decided = replace(group.decided, head=journal.head(db))
+            group.decided = replace(group.decided, head=db.head())
             return outcomes, changed
 
         try:
@@ -286,7 +284,7 @@ class BatchRunner:
             if not self._into_bundle:
                 outbox_delivery.sweep(db, self._folder, self._prefix)
             self._first = False
-        outbox.clear(db, *self._delivered)
+        change.clear_pending(db, *self._delivered)
         self._delivered.clear()
 
     def _write_rows(self, db: Writing, group: Group) -> tuple[list[Outcome], ToIssue | None]:

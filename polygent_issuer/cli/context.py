@@ -180,11 +180,11 @@ class Invocation:
 
     def _warn_of_undelivered(self, registry: "Registry") -> None:
         from polygent_issuer.home import folder
-        from polygent_issuer.registry import outbox
+        from polygent_issuer.registry import change
 
         home = folder.id_of(self.home)
         with registry.reading(checked=False) as db:
-            pending = outbox.pending_of(db, home)
+            pending = change.pending_of(db, home)
         if pending:  # else the rows are those of other homes
             from polygent_issuer.issuing.outbox_delivery import undelivered_warnings
 

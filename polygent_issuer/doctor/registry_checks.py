@@ -23,7 +23,7 @@ from polygent_issuer.registry import (
     seals,
     summaries,
 )
-from polygent_issuer.registry.journal import CLOCK_TOLERANCE, clock_behind_finding
+from polygent_issuer.registry.change import CLOCK_TOLERANCE, clock_behind_finding
 from polygent_issuer.registry.postgres.roles import Role
 from polygent_issuer.registry.postgres.server import APPLICATION, ServerFacts
 from polygent_issuer.terms import dates

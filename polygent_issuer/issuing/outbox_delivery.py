@@ -19,11 +19,11 @@ from polygent_issuer.registry import (
     Reading,
     Registry,
     Writing,
+    change,
     licenses,
-    outbox,
 )
+from polygent_issuer.registry.change import OutboxRow
 from polygent_issuer.registry.errors import RegistryDamaged
-from polygent_issuer.registry.outbox import OutboxRow
 from polygent_issuer.text import Hint, escape, run
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def undelivered_warnings(registry: Registry, home: str | None = None) -> tuple[s
     """
     alone, bundles, refused = list[OutboxRow](), Counter[str](), Counter[str]()
     with registry.reading(checked=False) as db:
-        for row, record in _waiting(db, outbox.pending_of(db, home)):
+        for row, record in _waiting(db, change.pending_of(db, home)):
             if row.folder is None or not is_bundle(row.folder):
                 alone.append(row)
             elif bundles[row.folder] >= _NAMED or (
@@ -147,7 +147,7 @@ def is_bundle(place: str) -> bool:
 def undelivered_rows(registry: Registry, home: str | None = None) -> tuple[OutboxRow, ...]:
     """Return the current licenses of a home, by its id, that may not be delivered, oldest first."""
     with registry.reading(checked=False) as db:
-        return tuple(row for row, _ in _waiting(db, outbox.pending_of(db, home)))
+        return tuple(row for row, _ in _waiting(db, change.pending_of(db, home)))
 
 
 def other_homes(registry: Registry, home: str | None) -> Iterator[tuple[int, str, str]]:
@@ -159,7 +159,7 @@ def other_homes(registry: Registry, home: str | None) -> Iterator[tuple[int, str
 
     with registry.reading(checked=False) as db:
         homes: dict[str, list[OutboxRow]] = {}
-        for row in outbox.pending(db):
+        for row in change.pending(db):
             if row.home not in (None, home):
                 homes.setdefault(str(row.home), []).append(row)
         for rows in homes.values():
@@ -183,18 +183,18 @@ def deliver_pending(db: Writing, prefix: str) -> None:
     is signed twice. A license whose bytes and place the journal does not confirm is not delivered:
     its row was edited, or written by an earlier version. It is reported until it is exported.
     """
-    for row in outbox.pending_of(db, db.actor.home):
+    for row in change.pending_of(db, db.actor.home):
         try:
             record = licenses.get(db, row.license_id)
         except RegistryDamaged:
             continue
         if not record.is_current or _is_delivered(db, row, record, prefix):
-            outbox.clear(db, record.id)
+            change.clear_pending(db, record.id)
 
 
 def sweep(db: Reading, folder: Path, prefix: str) -> None:
     """Remove temporary files of a crash, except for licenses in the outbox, still to be linked."""
-    files.sweep(folder, prefix, tuple(f"{prefix}{row.license_id}" for row in outbox.pending(db)))
+    files.sweep(folder, prefix, tuple(f"{prefix}{row.license_id}" for row in change.pending(db)))
 
 
 def is_vouched(db: Reading, record: LicenseRecord, folder: str, name: str | None) -> bool:

@@ -35,7 +35,6 @@ from polygent_issuer.registry import (
     keys,
     licenses,
     machines,
-    outbox,
     seals,
 )
 from polygent_issuer.registry.change import Decided
@@ -160,7 +159,7 @@ def record_issue(
         licenses.replace(db, record.id, issued.jti)
     place = "stdout" if signed.path is None else str(signed.path)
     folder, name = os.path.split(signed.path) if signed.path else (None, None)
-    outbox.add(db, license_id=issued.jti, folder=folder, name=name)
+    change.add_pending(db, license_id=issued.jti, folder=folder, name=name)
     db.record(
         f"license-{proposal.action.done}",
         customer=customer.slug,

@@ -14,24 +14,43 @@
 
 A crash before the COMMIT leaves only a temporary file, which the next issue into that folder
 removes. A crash after it leaves a row in the outbox, and the next issue delivers its file.
+
+The outbox has the licenses that are committed, but perhaps not delivered yet. Several homes may
+share a registry, and a path is one on the machine of its home. So each row has the id of a home,
+and only that home delivers the file. A row without an id belongs to every home: an earlier version
+wrote it, or its destination is unknown. The journal does not record the outbox, because it contains
+no decisions.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Any, Generic, TypeVar
+from datetime import datetime, timedelta
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from polygent_issuer.errors import HomeProblem, IssuerError, RegistryChanged
-from polygent_issuer.findings import Finding
-from polygent_issuer.registry import journal, outbox
+from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.registry.database import Registry
 from polygent_issuer.registry.engine import Query
-from polygent_issuer.registry.journal import clock_behind_finding
+from polygent_issuer.registry.licenses import CURRENT
 from polygent_issuer.registry.reading import Reading
-from polygent_issuer.registry.records import Actor
+from polygent_issuer.registry.records import Actor, Fields, reader, seconds, text
 from polygent_issuer.registry.writing import Writing
+from polygent_issuer.terms import dates
 
+CLOCK_TOLERANCE: Final = timedelta(minutes=5)
+_OF_HOME: Final = "(outbox.home IS NULL OR outbox.home = ?)"
+_SELECT: Final = """SELECT license_id, folder, name, at, home,
+    (SELECT id FROM licenses WHERE id = license_id) AS license FROM outbox"""
+_ORDER: Final = "ORDER BY at, license_id"
+_BUNDLED: Final = f"""SELECT licenses.id AS id, customers.slug AS customer_slug,
+    customers.name AS customer_name, machines.label AS machine_label, file, issued_at, expires_at,
+    outbox.name AS name
+    FROM outbox JOIN licenses ON licenses.id = outbox.license_id
+    JOIN customers ON customers.id = licenses.customer_id
+    LEFT JOIN machines ON machines.id = licenses.machine_id
+    WHERE outbox.folder = ? AND outbox.name IS NOT NULL AND {_OF_HOME}
+    AND {CURRENT} ORDER BY outbox.license_id"""  # noqa: S608  # of our own
 _Decision = TypeVar("_Decision")
 _Written = TypeVar("_Written")
 
@@ -49,7 +68,7 @@ class Decided(Generic[_Decision]):
 
     decision: _Decision
     behind: tuple[Finding, ...]
-    head: tuple[int, str]
+    head: tuple[int, bytes]
     decide: Callable[[Reading], _Decision] = field(repr=False)
     registry: Registry = field(repr=False)
     now: datetime
@@ -61,7 +80,7 @@ class Decided(Generic[_Decision]):
 
     def stands(self, db: Reading) -> bool:
         """Return whether the decision would be the same now; an error counts as another one."""
-        if journal.head(db) == self.head:
+        if db.head() == self.head:
             return True
         try:
             return self.decide(db) == self.decision
@@ -87,7 +106,7 @@ def decide(
         return Decided(
             decision=decide(db),
             behind=clock_behind_finding(db, now),
-            head=journal.head(db),
+            head=db.head(),
             decide=decide,
             registry=registry,
             now=now,
@@ -143,7 +162,7 @@ def carry_out_items(
     `carry_out`.
     """
     with _writing(decided, ahead) as db:
-        return write(db, journal.head(db) == decided.head)
+        return write(db, db.head() == decided.head)
 
 
 def clear_delivered(
@@ -151,7 +170,7 @@ def clear_delivered(
 ) -> None:
     """Clear the outbox rows of delivered licenses; other commands need not wait for it."""
     with registry.writing(now=now, actor=actor, journal=False) as db:
-        outbox.clear(db, *license_ids)
+        clear_pending(db, *license_ids)
 
 
 def finish(
@@ -172,3 +191,97 @@ def _writing(decided: Decided[Any], ahead: Sequence[Query]) -> Iterator[Writing]
             # otherwise every later command would find a corrected clock behind.
             db.now = max(now, db.newest_at() or now)
         yield db
+
+
+def clock_behind_finding(db: Reading, now: datetime) -> tuple[Finding, ...]:
+    """Return `clock-behind` if this machine's `now` is over 5 minutes before the newest row."""
+    newest = db.newest_at()
+    if newest is None or now >= newest - CLOCK_TOLERANCE:
+        return ()
+    message = (
+        f"this machine's clock shows {dates.instant(now)}, "
+        f"but the newest row of the journal is from {dates.instant(newest)}"
+    )
+    return (Finding(code=FindingCode.CLOCK_BEHIND, message=message, hint="correct the clock"),)
+
+
+class OutboxRow(NamedTuple):
+    """A committed license whose file may not be delivered yet; `folder` None means stdout.
+
+    `home` is the id of the home that delivers it; any home does without one.
+    """
+
+    license_id: str
+    folder: str | None
+    name: str | None
+    at: datetime
+    home: str | None
+
+
+class Bundled(NamedTuple):
+    """A license that is not yet in its archive; `name` is the name of its file there."""
+
+    id: str
+    customer_slug: str
+    customer_name: str
+    machine_label: str | None
+    file: bytes
+    issued_at: datetime
+    expires_at: datetime
+    name: str
+
+
+_row: Final = reader(OutboxRow)
+_bundled: Final = reader(Bundled, issued_at=seconds, expires_at=seconds)
+
+
+def pending(db: Reading) -> tuple[OutboxRow, ...]:
+    """Return the licenses of all homes whose delivery is not confirmed, oldest first."""
+    return () if db.outbox_is_empty() else tuple(db.each(_checked, f"{_SELECT} {_ORDER}"))
+
+
+def pending_of(db: Reading, home: str | None) -> tuple[OutboxRow, ...]:
+    """Return those that a home delivers, by its id."""
+    if db.outbox_is_empty():
+        return ()
+    return tuple(db.each(_checked, f"{_SELECT} WHERE {_OF_HOME} {_ORDER}", (home,)))
+
+
+def _checked(row: Fields) -> OutboxRow:
+    text(row["license"])  # the license is in the registry
+    return _row(row)
+
+
+def pending_for_archive(db: Writing, archive: str) -> Iterator[Bundled]:
+    """Stream the current licenses that the home of the actor writes into one archive."""
+    return db.each(_bundled, _BUNDLED, (archive, db.actor.home))
+
+
+def add_pending(db: Writing, license_id: str, *, folder: str | None, name: str | None) -> None:
+    """Record the destination of a license's file: an absolute folder, or None for stdout."""
+    db.has_pending = True
+    db.insert(
+        "outbox", license_id=license_id, folder=folder, name=name, at=db.at, home=db.actor.home
+    )
+
+
+def adopt_pending(db: Writing) -> None:
+    """Let the home of the actor have the rows without a home, before other homes join."""
+    db.execute("UPDATE outbox SET home = ? WHERE home IS NULL", (db.actor.home,))
+
+
+def forget_places(db: Writing) -> None:
+    """Remove the destinations: every home reports the licenses, and none delivers their files."""
+    db.execute("UPDATE outbox SET folder = NULL, name = NULL, home = NULL")
+
+
+def clear_superseded(db: Writing, folder: str) -> None:
+    """Remove the rows of one folder or archive of this home whose license is no longer current."""
+    current = f"SELECT id FROM licenses WHERE {CURRENT}"  # noqa: S608  # our own
+    sql = f"DELETE FROM outbox WHERE folder = ? AND {_OF_HOME} AND license_id NOT IN ({current})"  # noqa: S608
+    db.execute(sql, (folder, db.actor.home))
+
+
+def clear_pending(db: Writing, *license_ids: str) -> None:
+    """Remove the rows of delivered licenses."""
+    db.delete("outbox", *license_ids)

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
-from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.registry.engine import Params, marks, where_clause
 from polygent_issuer.registry.reading import Reading
 from polygent_issuer.registry.records import (
@@ -22,14 +21,12 @@ from polygent_issuer.registry.records import (
     text,
 )
 from polygent_issuer.registry.row_check import chain_hash
-from polygent_issuer.terms import dates
 
 # The events that only record a copy, not a change.
 BACKED_UP: Final = "registry-backed-up"
 HEAD_NOTED: Final = "head-noted"
 # Without parameters, exactly as in the index: SQLite cannot choose a partial index by a parameter.
 _OF_COPY: Final = f"event IN ('{BACKED_UP}', '{HEAD_NOTED}')"
-CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 _SELECT: Final = "SELECT seq, bytes, previous, hash FROM journal"
 _WITH_USER: Final = "SELECT seq, bytes, previous, hash, server_user FROM journal"
 
@@ -176,15 +173,3 @@ def _journal_row(row: Fields) -> JournalRow:
         hash=as_bytes(row["hash"]).hex(),
         server_user=maybe_text(row.get("server_user")),
     )
-
-
-def clock_behind_finding(db: Reading, now: datetime) -> tuple[Finding, ...]:
-    """Return `clock-behind` if this machine's `now` is over 5 minutes before the newest row."""
-    newest = db.newest_at()
-    if newest is None or now >= newest - CLOCK_TOLERANCE:
-        return ()
-    message = (
-        f"this machine's clock shows {dates.instant(now)}, "
-        f"but the newest row of the journal is from {dates.instant(newest)}"
-    )
-    return (Finding(code=FindingCode.CLOCK_BEHIND, message=message, hint="correct the clock"),)

@@ -26,13 +26,14 @@ from polygent_issuer.errors import HomeProblem
 from polygent_issuer.files import disk
 from polygent_issuer.findings import Consent, Finding, require
 from polygent_issuer.registry import (
+    change,
     database,
     journal,
     journal_check,
-    outbox,
     team_settings,
 )
 from polygent_issuer.registry.backup import stamp
+from polygent_issuer.registry.change import clock_behind_finding
 from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry, place_text
 from polygent_issuer.registry.engine import Connection
 from polygent_issuer.registry.errors import (
@@ -42,7 +43,6 @@ from polygent_issuer.registry.errors import (
     damaged,
     display_place,
 )
-from polygent_issuer.registry.journal import clock_behind_finding
 from polygent_issuer.registry.postgres import copying
 from polygent_issuer.registry.postgres.roles import Role
 from polygent_issuer.registry.reading import Reading
@@ -223,7 +223,7 @@ def _open(move: Move, *, now: datetime, actor: Actor, fill: Fill) -> None:
                 _set_time(db, move)
                 db.delete("about", "moved_to")
                 if isinstance(move.new, str):
-                    outbox.adopt(db)
+                    change.adopt_pending(db)
                 needs = isinstance(move.new, str) and not team_settings.read(db)
                 details = {**_places(move), **(fill(db) if needs else {})}
                 db.record("registry-moved", details=details)

@@ -27,7 +27,7 @@ from polygent_issuer import files
 from polygent_issuer.errors import OutputProblem, RegistryChanged
 from polygent_issuer.files import disk
 from polygent_issuer.findings import Consent, Finding, FindingCode, require
-from polygent_issuer.registry import backup, database, journal, outbox
+from polygent_issuer.registry import backup, change, database, journal
 from polygent_issuer.registry.backup import CheckedBackup, stamp
 from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry
 from polygent_issuer.registry.engine import Connection
@@ -189,7 +189,7 @@ def restore(
     replaced = shown if shown is not None and shown.readable else None
 
     def record(row: Writing, kept: str | None) -> None:
-        outbox.forget_places(row)
+        change.forget_places(row)
         if candidate.registry.connection.moved_to() is not None:
             row.delete("about", "moved_to")
         row.record(

@@ -407,7 +407,7 @@ def test_lists_without_licenses_do_not_import_cryptography(
     loaded = set(done.stderr.split())
     assert "polygent_issuer.registry" in loaded
     assert not loaded & {"cryptography", "polygent_issuer.verifier", "pydantic", "keyring"}
-    assert not loaded & {"polygent_issuer.home.home_id", "polygent_issuer.registry.outbox"}
+    assert not loaded & {"polygent_issuer.home.home_id", "polygent_issuer.registry.change"}
 
 
 def test_verify_with_a_public_key_does_not_import_the_registry() -> None:

@@ -13,7 +13,7 @@ from support.registries import tampering
 from support.team import killed_before_delivery, team
 
 from polygent_issuer.home import folder
-from polygent_issuer.registry import Registry, outbox
+from polygent_issuer.registry import Registry, change
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def pending(desk: Desk) -> list[str | None]:
     """Return the home of each row of the outbox."""
     uri = desk.ok("config", "show", "registry", "--json").json["settings"]["registry"]["value"]
     with Registry.open(uri) as registry, registry.reading() as db:
-        return [row.home for row in outbox.pending(db)]
+        return [row.home for row in change.pending(db)]
 
 
 def test_only_the_home_that_issued_a_license_delivers_it(desks: tuple[Desk, Desk]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from support.cli import Desk
 from support.licenses import Books
 
-from polygent_issuer.registry import REGISTRY_FILE, Registry, licenses, outbox
+from polygent_issuer.registry import REGISTRY_FILE, Registry, change, licenses
 
 SCRIPT = Path(__file__).parents[1] / "support" / "registry_a8d37d9.sql"
 ALONE = "8605ac69"
@@ -30,7 +30,7 @@ def older(books: Books) -> Desk:
 def pending(desk: Desk) -> set[str]:
     """Return the beginnings of the IDs in the outbox."""
     with Registry.open(desk.registry) as registry, registry.reading() as db:
-        return {row.license_id[:8] for row in outbox.pending(db)}
+        return {row.license_id[:8] for row in change.pending(db)}
 
 
 @pytest.mark.sqlite("of an earlier version")
@@ -57,7 +57,7 @@ def test_an_undelivered_license_of_an_earlier_version_is_reported_until_it_is_ex
 def test_a_license_of_an_earlier_version_whose_file_exists_is_cleared(older: Desk) -> None:
     """A license whose file exists is not reported, and the next batch clears its row."""
     with Registry.open(older.registry) as registry, registry.reading() as db:
-        for row in outbox.pending(db):
+        for row in change.pending(db):
             if row.license_id.startswith(ALONE):
                 (Path(str(row.folder)) / str(row.name)).write_bytes(
                     licenses.get(db, row.license_id).file

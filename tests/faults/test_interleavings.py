@@ -38,10 +38,10 @@ from polygent_issuer.registry import (
     REGISTRY_FILE,
     Reading,
     Registry,
+    change,
     journal,
     journal_check,
     licenses,
-    outbox,
 )
 from polygent_issuer.terms.parsing import Changes
 from polygent_issuer.verifier.keys import Key
@@ -203,14 +203,14 @@ def judge(office: Office, names: tuple[str, ...], ended: list[Any]) -> None:
         for each in _outcomes(name, end):
             acknowledged[each.proposal.license.jti] = each
     with office.registry.reading() as db:
-        assert not acknowledged.keys() & {row.license_id for row in outbox.pending(db)}
+        assert not acknowledged.keys() & {row.license_id for row in change.pending(db)}
     for each in acknowledged.values():
         assert each.path.read_bytes() == each.file
     _deliver(office)
     out = {path.name: path.read_bytes() for path in (office.folder / "out").iterdir()}
     with office.registry.reading() as db:
         assert journal_check.verify(db).problems == ()
-        assert outbox.pending(db) == ()
+        assert change.pending(db) == ()
         every = {each.id: each for each in licenses.select(db)}
         issues = Counter(
             row.license for row in journal.rows(db) if row.license and row.body["files"]

@@ -15,7 +15,7 @@ from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.outbox_delivery import Destination
 from polygent_issuer.issuing.signing import Issued
 from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
-from polygent_issuer.registry import keys, licenses, outbox
+from polygent_issuer.registry import change, keys, licenses
 from polygent_issuer.registry.engine import Params
 from polygent_issuer.registry.row_check import chain_hash
 from polygent_issuer.verifier import jws
@@ -96,7 +96,7 @@ def test_a_file_in_its_place_is_synced_and_not_written_again(
     assert synced[0] == issued.path.parent
     assert issued.path not in synced
     with office.registry.reading() as db:
-        assert outbox.pending(db) == ()
+        assert change.pending(db) == ()
 
 
 def test_changed_bytes_are_not_delivered(office: Office) -> None:
@@ -248,7 +248,7 @@ def test_a_retired_or_replaced_license_is_cleared_from_the_outbox(
     assert other_files(office) == []
     assert outbox_delivery.undelivered_warnings(office.registry) == ()
     with office.registry.reading() as db:
-        assert outbox.pending(db) == ()
+        assert change.pending(db) == ()
         assert licenses.get(db, issued.proposal.license.jti).file == issued.file
 
 
@@ -261,7 +261,7 @@ def test_a_file_already_in_its_place_is_cleared_from_the_outbox(office: Office) 
     assert outbox_delivery.undelivered_warnings(office.registry) == ()
     deliver(office)
     with office.registry.reading() as db:
-        assert outbox.pending(db) == ()
+        assert change.pending(db) == ()
     assert other_files(office) == ["out/moved.lic"]
 
 

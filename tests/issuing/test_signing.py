@@ -16,7 +16,7 @@ from polygent_issuer.findings import Consent, ConsentNeeded
 from polygent_issuer.issuing import outbox_delivery, signing
 from polygent_issuer.issuing.outbox_delivery import Destination
 from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
-from polygent_issuer.registry import customers, licenses, outbox
+from polygent_issuer.registry import change, customers, licenses
 from polygent_issuer.verifier.keys import Key
 
 pytestmark = pytest.mark.both
@@ -44,7 +44,7 @@ def test_a_shown_proposal_is_issued(office: Office) -> None:
     assert files(office) == ["acme-prod-1-2027-11-30-00000001.lic"]
     with office.registry.reading() as db:
         record = licenses.get(db, issued.proposal.license.jti)
-        assert (record.file, outbox.pending(db)) == (issued.file, ())
+        assert (record.file, change.pending(db)) == (issued.file, ())
 
 
 def test_a_license_renewed_after_the_preview_is_not_renewed_twice(office: Office) -> None:
@@ -209,7 +209,7 @@ def test_after_a_failed_file_the_others_are_delivered(
     assert [name for name in files(office) if second in name]
     assert outbox_delivery.undelivered_warnings(office.registry) == ()
     with office.registry.reading() as db:
-        assert outbox.pending(db) == ()
+        assert change.pending(db) == ()
 
 
 def test_the_next_issue_removes_temporary_files_of_a_crash(office: Office) -> None:
@@ -225,7 +225,7 @@ def test_a_temporary_file_of_an_undelivered_license_is_not_removed(office: Offic
     """Another command may be about to link it."""
     [issued] = office.publish(office.first)
     with office.registry.writing(now=office.now, actor=office.actor) as db:
-        outbox.add(db, issued.proposal.license.jti, folder=None, name=None)
+        change.add_pending(db, issued.proposal.license.jti, folder=None, name=None)
     temp = f".polygent-5a5a5a5a-{issued.proposal.license.jti}.tmp"
     (office.folder / "out" / temp).write_bytes(issued.file)
     office.publish(office.next)

@@ -16,7 +16,6 @@ from polygent_issuer.registry import (
     change,
     customers,
     journal,
-    outbox,
 )
 from polygent_issuer.registry.change import Decided
 from polygent_issuer.registry.errors import RegistryFailed
@@ -158,7 +157,7 @@ def test_files_are_delivered_after_the_commit_and_then_cleared(registry: Registr
         return "written"
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(outbox, "clear", clear)
+        patch.setattr(change, "clear_pending", clear)
         shown = decided(registry)
         done = change.carry_out(shown, write, deliver=deliver)
     assert done == "written"

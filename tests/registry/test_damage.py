@@ -11,13 +11,13 @@ from support.registries import NOW, YEAR, add_license, fill, new_registry, writi
 from polygent_issuer.errors import HomeProblem, IssuerError
 from polygent_issuer.registry import (
     Registry,
+    change,
     customers,
     journal,
     journal_check,
     keys,
     licenses,
     machines,
-    outbox,
 )
 from polygent_issuer.registry.errors import RegistryDamaged
 
@@ -33,7 +33,7 @@ def intact(tmp_path_factory: pytest.TempPathFactory) -> bytes:
         with writing(registry) as db:
             acme = customers.get(db, "acme")
             db.insert("aliases", slug="old", customer_id=acme.id, created_at=db.at)
-            outbox.add(db, new.id, folder="/out", name="n")
+            change.add_pending(db, new.id, folder="/out", name="n")
     return (folder / "registry.db").read_bytes()
 
 
@@ -48,7 +48,7 @@ def use(path: Path) -> None:
             list(licenses.select(db, expires_before=NOW + 9 * YEAR))
             machines.with_fingerprint(db, "b" * 64)
             customers.similar(db, "Acne")
-            outbox.pending(db)
+            change.pending(db)
             db.newest_at()
             list(keys.key_set(db))
             list(journal.rows(db))

@@ -9,9 +9,9 @@ from support.registries import ACTOR, NOW, fill, writing
 
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.registry import Actor, Registry, customers, journal
+from polygent_issuer.registry.change import clock_behind_finding
 from polygent_issuer.registry.engine import Params
 from polygent_issuer.registry.errors import RegistryDamaged
-from polygent_issuer.registry.journal import clock_behind_finding
 from polygent_issuer.registry.row_check import row_digests
 from polygent_issuer.registry.sqlite import SqliteConnection
 

@@ -10,13 +10,13 @@ from polygent_issuer.registry import (
     LicenseStatus,
     Reading,
     Registry,
+    change,
     customers,
     keys,
     licenses,
-    outbox,
 )
+from polygent_issuer.registry.change import OutboxRow
 from polygent_issuer.registry.errors import RegistryMisuse, Taken
-from polygent_issuer.registry.outbox import OutboxRow
 
 
 def test_a_license_is_pending_until_it_is_cleared(registry: Registry) -> None:
@@ -27,17 +27,17 @@ def test_a_license_is_pending_until_it_is_cleared(registry: Registry) -> None:
     one, two, three = (license_id(number) for number in (1, 2, 3))
     for day, noted in enumerate((two, three)):
         with registry.writing(now=NOW + timedelta(days=day), actor=ACTOR) as db:
-            outbox.add(db, noted, folder=None, name=None)
+            change.add_pending(db, noted, folder=None, name=None)
     with registry.writing(now=NOW + timedelta(days=2), actor=ACTOR) as db:
-        outbox.add(db, one, folder="/out", name="a.lic")
+        change.add_pending(db, one, folder="/out", name="a.lic")
     with registry.reading() as read:
-        pending = outbox.pending(read)
+        pending = change.pending(read)
     assert [row.license_id for row in pending] == [two, three, one]
     assert pending[0] == OutboxRow(license_id=two, folder=None, name=None, at=NOW, home=None)
     assert (pending[2].folder, pending[2].name) == ("/out", "a.lic")
     with registry.writing(now=NOW, actor=ACTOR) as db:
-        outbox.clear(db, three)
-        assert outbox.pending(db) == (pending[0], pending[2])
+        change.clear_pending(db, three)
+        assert change.pending(db) == (pending[0], pending[2])
 
 
 def test_a_row_ends_the_emptiness_that_was_read_before(registry: Registry) -> None:
@@ -45,30 +45,30 @@ def test_a_row_ends_the_emptiness_that_was_read_before(registry: Registry) -> No
     fill(registry)
     with writing(registry) as db:
         assert db.outbox_is_empty()
-        assert outbox.pending(db) == ()
-        outbox.add(db, license_id(1), folder=None, name=None)
+        assert change.pending(db) == ()
+        change.add_pending(db, license_id(1), folder=None, name=None)
         assert not db.outbox_is_empty()
-        assert [row.license_id for row in outbox.pending(db)] == [license_id(1)]
+        assert [row.license_id for row in change.pending(db)] == [license_id(1)]
 
 
 def test_a_license_has_one_destination(registry: Registry) -> None:
     """A second row for a license is refused."""
     fill(registry)
     with writing(registry) as db:
-        outbox.add(db, license_id(1), folder=None, name=None)
+        change.add_pending(db, license_id(1), folder=None, name=None)
         with pytest.raises(Taken), db.part():
-            outbox.add(db, license_id(1), folder="/out", name="a")
+            change.add_pending(db, license_id(1), folder="/out", name="a")
 
 
 def test_a_row_needs_a_license(registry: Registry) -> None:
     """A row for a missing license is refused at the COMMIT."""
     with pytest.raises(RegistryMisuse), writing(registry) as db:
-        outbox.add(db, license_id(1), folder=None, name=None)
+        change.add_pending(db, license_id(1), folder=None, name=None)
     fill(registry)
     with writing(registry) as db:
         acme, key = customers.get(db, "acme"), keys.find(db, "main")
         added = add_license(db, 7, acme, key.kid)
-        outbox.add(db, added.id, folder=None, name=None)
+        change.add_pending(db, added.id, folder=None, name=None)
 
 
 def test_a_home_has_its_own_rows_and_those_of_none(registry: Registry) -> None:
@@ -79,18 +79,18 @@ def test_a_home_has_its_own_rows_and_those_of_none(registry: Registry) -> None:
         add_license(db, 3, customers.get(db, "acme"), keys.find(db, "main").kid)
     for each, home in zip(ids, ("mine", "other", None), strict=True):
         with registry.writing(now=NOW, actor=replace(ACTOR, home=home)) as db:
-            outbox.add(db, each, folder="/out/all.zip", name=f"{each}.lic")
+            change.add_pending(db, each, folder="/out/all.zip", name=f"{each}.lic")
     with registry.writing(now=NOW, actor=replace(ACTOR, home="mine")) as db:
-        assert [row.license_id for row in outbox.pending_of(db, "mine")] == [ids[0], ids[2]]
-        assert [row.license_id for row in outbox.pending_of(db, None)] == [ids[2]]
-        archived = {each.id for each in outbox.for_archive(db, "/out/all.zip")}
+        assert [row.license_id for row in change.pending_of(db, "mine")] == [ids[0], ids[2]]
+        assert [row.license_id for row in change.pending_of(db, None)] == [ids[2]]
+        archived = {each.id for each in change.pending_for_archive(db, "/out/all.zip")}
         assert archived == {ids[0], ids[2]} & current(db)
         db.update("licenses", ids[1], retired_at=db.at, retired_reason="left us")
         db.record("license-retired", license=ids[1])
-        outbox.clear_superseded(db, "/out/all.zip")
-        assert ids[1] in {row.license_id for row in outbox.pending(db)}
-        outbox.forget_places(db)
-        assert {row.home for row in outbox.pending(db)} == {None}
+        change.clear_superseded(db, "/out/all.zip")
+        assert ids[1] in {row.license_id for row in change.pending(db)}
+        change.forget_places(db)
+        assert {row.home for row in change.pending(db)} == {None}
 
 
 def current(db: Reading) -> set[str]:

@@ -39,11 +39,11 @@ from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.registry import (
     Registry,
     backup,
+    change,
     customers,
     journal,
     journal_check,
     keys,
-    outbox,
     schema,
 )
 from polygent_issuer.registry import restore as restoring
@@ -332,7 +332,7 @@ def test_pending_deliveries_of_a_backup_lose_their_destination(
         with writing(registry, now=LATER) as db:
             outbox_delivery.deliver_pending(db, prefix)
         with registry.reading() as db:
-            assert [(row.folder, row.name) for row in outbox.pending(db)] == [(None, None)]
+            assert [(row.folder, row.name) for row in change.pending(db)] == [(None, None)]
         assert "polygent-issue license export" in outbox_delivery.undelivered_warnings(registry)[0]
     assert not (tmp_path / "evil.desktop").exists()
 

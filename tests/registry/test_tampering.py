@@ -11,11 +11,11 @@ from polygent_issuer.errors import HomeProblem
 from polygent_issuer.registry import (
     Registry,
     Writing,
+    change,
     customers,
     journal,
     journal_check,
     keys,
-    outbox,
     schema,
 )
 from polygent_issuer.registry.errors import RegistryDamaged
@@ -28,7 +28,7 @@ def schema_edit(sql: str, first: str = "") -> str:
     return f"{first}; PRAGMA writable_schema = ON; {sql}; PRAGMA writable_schema = RESET"
 
 
-def change(path: Path, script: str) -> None:
+def edit(path: Path, script: str) -> None:
     """Run a script in the file, like another program."""
     with closing(sqlite3.connect(path)) as raw:
         raw.executescript(script)
@@ -94,7 +94,7 @@ def test_nothing_is_written_with_a_changed_schema(
     """The error names the change, and the hint the next command."""
     fill(registry)
     before = size(registry)
-    change(path, script)
+    edit(path, script)
     with pytest.raises(RegistryDamaged) as caught:
         add_customer(registry)
     assert named in caught.value.message
@@ -106,7 +106,7 @@ def test_nothing_is_written_with_a_changed_schema(
 
 def test_three_of_many_changes_are_named(path: Path, registry: Registry) -> None:
     """Three changes are named, escaped, and the others counted."""
-    change(path, "".join(f'CREATE TABLE "t{number}\x1b" (x);' for number in range(5)))
+    edit(path, "".join(f'CREATE TABLE "t{number}\x1b" (x);' for number in range(5)))
     with pytest.raises(RegistryDamaged, match="; and 2 more; nothing") as caught:
         add_customer(registry)
     assert caught.value.message.count("is not a table") == 3
@@ -116,14 +116,14 @@ def test_three_of_many_changes_are_named(path: Path, registry: Registry) -> None
 def test_statistics_are_not_a_change(path: Path, registry: Registry) -> None:
     """The tables of ANALYZE are accepted."""
     fill(registry)
-    change(path, "ANALYZE")
+    edit(path, "ANALYZE")
     add_customer(registry)
     assert size(registry)[1] == 3
 
 
 def test_a_registry_that_became_newer_is_refused(path: Path, registry: Registry) -> None:
     """Another process may have migrated it in between."""
-    change(path, "PRAGMA user_version = 9; CREATE TABLE later (x)")
+    edit(path, "PRAGMA user_version = 9; CREATE TABLE later (x)")
     with pytest.raises(HomeProblem, match="newer polygent-issue"):
         add_customer(registry)
 
@@ -132,11 +132,11 @@ def test_a_changed_schema_is_not_migrated(path: Path, registry: Registry) -> Non
     """An older registry is compared with the schema of its own version first."""
     registry.close()
     older = older_tables(1)
-    change(path, f"{older}; CREATE TABLE evil (x)")
+    edit(path, f"{older}; CREATE TABLE evil (x)")
     with pytest.raises(RegistryDamaged, match="evil is not a table") as caught:
         Registry.open(path)
     assert "polygent-issue doctor shows the changes" in (caught.value.hint or "")
-    change(path, "DROP TABLE evil")
+    edit(path, "DROP TABLE evil")
     with Registry.open(path) as opened:
         assert opened.is_up_to_date
 
@@ -150,12 +150,12 @@ def note_license(db: Writing) -> None:
     """Insert a row into `licenses` and `outbox`."""
     acme, key = customers.get(db, "acme"), keys.find(db, "main")
     add_license(db, 7, acme, key.kid)
-    outbox.add(db, license_id(7), folder="/out", name="a.lic")
+    change.add_pending(db, license_id(7), folder="/out", name="a.lic")
 
 
 def clear_outbox(db: Writing) -> None:
     """Delete a row of `outbox`."""
-    outbox.clear(db, license_id(2))
+    change.clear_pending(db, license_id(2))
 
 
 def delete_about(db: Writing) -> None:
@@ -207,7 +207,7 @@ def test_a_dropped_write_is_not_committed(
     fill(registry)
     with writing(registry) as db:
         db.insert("about", name="colour", value="blue")
-        outbox.add(db, license_id(2), folder=None, name=None)
+        change.add_pending(db, license_id(2), folder=None, name=None)
     before = size(registry)
     registry._connection.run(f"CREATE TEMP TRIGGER evil {trigger}").close()
 
@@ -221,7 +221,7 @@ def test_a_dropped_write_is_not_committed(
     assert size(registry) == before
     with registry.reading() as read:
         assert journal_check.verify(read).problems == ()
-        assert [row.license_id for row in outbox.pending(read)] == [license_id(2)]
+        assert [row.license_id for row in change.pending(read)] == [license_id(2)]
 
 
 def test_the_last_write_of_a_row_counts(registry: Registry) -> None:

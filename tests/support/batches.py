@@ -25,10 +25,10 @@ from polygent_issuer.keys.signer import Signer
 from polygent_issuer.registry import (
     LicenseRecord,
     Registry,
+    change,
     customers,
     journal_check,
     licenses,
-    outbox,
 )
 from polygent_issuer.terms.parsing import Changes
 from support.many_customers import add_customers, new_ids
@@ -144,7 +144,7 @@ class Batches:
     def pending(self) -> list[str]:
         """Return the license IDs in the outbox."""
         with self.office.registry.reading() as db:
-            return [row.license_id for row in outbox.pending(db)]
+            return [row.license_id for row in change.pending(db)]
 
     def sound(self) -> bool:
         """Return whether the journal is intact, and each file is that of one license."""

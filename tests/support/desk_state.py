@@ -8,10 +8,10 @@ from polygent_issuer.home.settings import settings_path
 from polygent_issuer.registry import (
     Reading,
     Registry,
+    change,
     journal_check,
     keys,
     licenses,
-    outbox,
 )
 from polygent_issuer.registry.errors import RegistryMissing
 from polygent_issuer.registry.schema import KEYS
@@ -60,7 +60,7 @@ def read_state(desk: Desk) -> DeskState:
             files={record.id: record.file for record in records},
             current=frozenset(record.id for record in records if record.is_current),
             keys=frozenset(key.kid for key in keys.every(db)),
-            pending=frozenset(row.license_id for row in outbox.pending(db)),
+            pending=frozenset(row.license_id for row in change.pending(db)),
             problems=check.problems,
             unsealed=check.size - check.sealed,
             rows=_rows(db),

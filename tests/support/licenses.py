@@ -25,13 +25,13 @@ from polygent_issuer.registry import (
     Reading,
     Registry,
     Writing,
+    change,
     customers,
     journal,
     journal_check,
     keys,
     licenses,
     machines,
-    outbox,
 )
 from polygent_issuer.registry.journal import JournalRow
 from polygent_issuer.verifier import License, Limits, Tier, jws
@@ -164,7 +164,7 @@ class Books:
             if replaces is not None:
                 licenses.replace(db, replaces.id, issued.jti)
             if pending is not None:
-                outbox.add(db, issued.jti, folder=pending[0], name=pending[1])
+                change.add_pending(db, issued.jti, folder=pending[0], name=pending[1])
             details = {} if replaces is None else {"replaces": replaces.id}
             event = "license-renewed" if replaces else "license-signed"
             db.record(event, customer=customer.slug, license=issued.jti, details=details)
@@ -178,7 +178,7 @@ class Books:
     def pending(self) -> tuple[str, ...]:
         """Return the license IDs in the outbox."""
         with self.reading() as db:
-            return tuple(row.license_id for row in outbox.pending(db))
+            return tuple(row.license_id for row in change.pending(db))
 
     def last_row(self) -> JournalRow:
         """Return the journal's newest row; the journal must be intact."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.home.settings_editing import set_value
-from polygent_issuer.registry import Registry, journal, journal_check, licenses, outbox
+from polygent_issuer.registry import Registry, change, journal, journal_check, licenses
 from support.cli import PASSPHRASE, Desk, Outcome
 from support.desk_state import litter_in
 
@@ -40,7 +40,7 @@ def _read(registry: Registry) -> TeamState:
         return TeamState(
             files={each.id: each.file for each in records},
             current=frozenset(each.id for each in records if each.is_current),
-            pending=frozenset(each.license_id for each in outbox.pending(db)),
+            pending=frozenset(each.license_id for each in change.pending(db)),
             problems=journal_check.verify(db).problems,
             scopes=Counter((e.customer_slug, e.machine_label) for e in records if e.is_current),
             signed=Counter(

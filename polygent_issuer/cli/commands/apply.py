@@ -24,7 +24,7 @@ from polygent_issuer.cli.prompts import ConsentOptions, parse_consent
 from polygent_issuer.findings import Consent
 from polygent_issuer.issuing.signing import choose_key
 from polygent_issuer.registry import KeyRecord, Registry
-from polygent_issuer.registry.journal import clock_behind_finding
+from polygent_issuer.registry.change import clock_behind_finding
 from polygent_issuer.terms import dates
 from polygent_issuer.terms.parsing import parse_date_format, parse_term
 

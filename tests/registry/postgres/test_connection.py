@@ -27,9 +27,9 @@ from polygent_issuer.registry import (
     Customer,
     Reading,
     Registry,
+    change,
     customers,
     journal_check,
-    outbox,
 )
 from polygent_issuer.registry.database import connect
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryLocked, RegistryMisuse
@@ -82,7 +82,7 @@ def test_the_begin_has_read_the_head(postgres: Cluster, monkeypatch: pytest.Monk
         patch.setattr(psycopg.Connection, "execute", None)
         assert (db.head()[0], db.newest_at()) == (1, NOW)
         assert db.registry_id() == REGISTRY_ID
-        assert outbox.pending(db) == ()
+        assert change.pending(db) == ()
 
 
 def test_a_connection_that_was_lost_while_idle_waits_in_vain_and_is_usable(

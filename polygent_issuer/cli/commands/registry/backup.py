@@ -19,8 +19,8 @@ from polygent_issuer.home.settings import load, registry_place, settings_path
 from polygent_issuer.registry import journal, keys
 from polygent_issuer.registry import restore as restoring
 from polygent_issuer.registry.backup import CheckedBackup, back_up_to, open_backup
+from polygent_issuer.registry.change import clock_behind_finding
 from polygent_issuer.registry.errors import Place
-from polygent_issuer.registry.journal import clock_behind_finding
 from polygent_issuer.registry.journal_check import head_text
 from polygent_issuer.registry.restore import CurrentRegistry
 from polygent_issuer.text import Hint, counted, run

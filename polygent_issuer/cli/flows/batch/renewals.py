@@ -27,7 +27,7 @@ from polygent_issuer.issuing.proposal import Action
 from polygent_issuer.issuing.signing import choose_key
 from polygent_issuer.keys.signer import Signer
 from polygent_issuer.registry import keys, licenses
-from polygent_issuer.registry.journal import clock_behind_finding
+from polygent_issuer.registry.change import clock_behind_finding
 from polygent_issuer.terms import dates
 from polygent_issuer.terms.decision import contradiction
 from polygent_issuer.terms.parsing import Changes, parse_term

@@ -20,7 +20,7 @@ from polygent_issuer.errors import ExitCode, HomeProblem
 from polygent_issuer.files.publication import Prepared
 from polygent_issuer.home import folder, settings_editing
 from polygent_issuer.home.settings_editing import set_value
-from polygent_issuer.registry import Registry, journal, journal_check, outbox
+from polygent_issuer.registry import Registry, change, journal, journal_check
 from polygent_issuer.registry.errors import Place, RegistryMissing, RegistryMoved
 from polygent_issuer.registry.postgres import copying
 from polygent_issuer.registry.postgres.connection import PostgresConnection
@@ -111,7 +111,7 @@ def test_an_undelivered_file_of_no_home_becomes_one_of_the_home_that_moves(
         raw.execute("UPDATE outbox SET home = NULL")
     filled.ok("registry", "move", "--to", uri)
     with Registry.open(uri) as registry, registry.reading() as db:
-        assert [row.home for row in outbox.pending(db)] == [folder.id_of(filled.home)]
+        assert [row.home for row in change.pending(db)] == [folder.id_of(filled.home)]
 
 
 def test_the_settings_of_the_home_become_those_of_the_team(

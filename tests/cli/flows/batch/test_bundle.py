@@ -16,7 +16,7 @@ from support.many_customers import add_customers_at
 
 from polygent_issuer.batch.bundle import COLUMNS, Bundle
 from polygent_issuer.errors import OutputProblem
-from polygent_issuer.registry import REGISTRY_FILE, Registry, licenses, outbox
+from polygent_issuer.registry import REGISTRY_FILE, Registry, change, licenses
 
 RENEW = ("renew", "--due-within", "30d", "--bundle")
 
@@ -34,7 +34,7 @@ def archive(path: Path) -> tuple[list[dict[str, str]], dict[str, bytes]]:
 def waiting(desk: Desk) -> int:
     """Return the number of licenses in the outbox."""
     with Registry.open(desk.registry) as registry, registry.reading() as db:
-        return len(outbox.pending(db))
+        return len(change.pending(db))
 
 
 @pytest.fixture
@@ -231,7 +231,7 @@ def test_another_archive_clears_only_the_licenses_in_it(
     unfinished(crowd, target, monkeypatch)
     ids = edit(crowd, f"UPDATE outbox SET name = 'moved.lic' WHERE license_id = {_NTH.format(0)}")  # noqa: S608
     with Registry.open(crowd.registry) as registry, registry.reading() as db:
-        places = {row.license_id: str(row.name) for row in outbox.pending(db)}
+        places = {row.license_id: str(row.name) for row in change.pending(db)}
         with zipfile.ZipFile(target, "w") as other:
             for each in ids[:2]:
                 other.writestr(places[each], licenses.get(db, each).file)
