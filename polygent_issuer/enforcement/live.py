@@ -1,9 +1,9 @@
 """Connected hosts and claims: of one process, or of all processes of a server while they run.
 
-`HostCaps` and `Claims` keep them in memory. `SharedHosts` and `SharedClaims` share them in a SQLite
-file next to the store. It is worth nothing once the server has stopped, so commits are not synced,
-and a damaged file is created anew. Each process keeps its own part in memory, too, and restores it
-in the file if that was lost.
+`HostCaps` and `Claims` keep them in memory. `Live` shares them in a SQLite file next to the store.
+It is worth nothing once the server has stopped, so commits are not synced, and a damaged file is
+created anew. Each process keeps its own part in memory, too, and restores it in the file if that
+was lost.
 
 A process shows that it is alive by counting up a number in its row. No clock is compared: another
 process that sees no change for `_PATIENCE` of its own rounds takes it for dead.
@@ -17,7 +17,7 @@ from datetime import timedelta
 from enum import StrEnum
 from itertools import count
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import Final
 
 from .refusals import HOST_LIMIT, STORE_FAILED, Refusal
@@ -50,7 +50,7 @@ class HostCaps(ProcessBound):
 
     def __init__(self) -> None:
         """Begin without connected hosts."""
-        self._lock = Lock()
+        self._lock = RLock()
         self._numbers = count(1)
         self._live: set[Connection] = set()
 
@@ -86,7 +86,7 @@ class Claims(ProcessBound):
 
     def __init__(self) -> None:
         """Begin without claims."""
-        self._lock = Lock()
+        self._lock = RLock()
         self._claimed: set[str] = set()
 
     def claim(self, what: str) -> bool:
@@ -132,19 +132,22 @@ _CONTENT: Final = Content(
 )
 
 
-class Live(SqliteFile):
-    """The hosts and claims of all processes, with those of this one in memory, too."""
+class Live(SqliteFile, HostCaps, Claims):
+    """The hosts and claims of all processes, with those of this one in memory, too.
+
+    While the file fails, `connect` refuses, `disconnect` is stored later, and the others raise
+    `StoreFailed`.
+    """
 
     _may_vanish = True
 
     def __init__(self, path: Path, *, patience: timedelta) -> None:
         """Make no file before the first connection or claim."""
-        super().__init__(path, _CONTENT, patience=patience)
-        self._numbers = count(1)
+        HostCaps.__init__(self)
+        Claims.__init__(self)
+        SqliteFile.__init__(self, path, _CONTENT, patience=patience)
         self._id = ""
-        self._connections: dict[int, Connection] = {}
         self._ended: list[int] = []
-        self._claims: set[str] = set()
         self._round = 0
         self._seen: dict[str, tuple[int, int]] = {}
 
@@ -156,8 +159,8 @@ class Live(SqliteFile):
                     self._rows("DELETE FROM process WHERE id = ?", self._id)
             super().close()
 
-    def connect(self, kind: HostKind, host: str, cap: int) -> Connection | Refusal:
-        """Count a connection of a host, unless all processes together have as many as allowed."""
+    def connect(self, kind: HostKind, host: str, *, cap: int) -> Connection | Refusal:
+        """See `HostCaps.connect`."""
         with self._lock:
             connection = Connection(kind=kind, host=host, number=next(self._numbers))
             try:
@@ -166,16 +169,19 @@ class Live(SqliteFile):
                     if not self._rows(live, kind, host) and self._count(kind) >= cap:
                         return HOST_LIMIT
                     self._add(connection)
-            except BaseException:
+            except BaseException as error:
                 self._ended.append(connection.number)  # it may have been stored after all
+                if isinstance(error, StoreFailed):
+                    return STORE_FAILED
                 raise
-            self._connections[connection.number] = connection
+            self._live.add(connection)
             return connection
 
     def disconnect(self, connection: Connection) -> None:
-        """Give a connection back; one that cannot be stored now is stored by a later `look`."""
+        """See `HostCaps.disconnect`; what cannot be stored now is stored by a later `look`."""
         with self._lock:
-            if self._connections.pop(connection.number, None) is not None:
+            if connection in self._live:
+                self._live.remove(connection)
                 self._ended.append(connection.number)
                 with suppress(StoreFailed):
                     with self.transaction():
@@ -183,14 +189,14 @@ class Live(SqliteFile):
                     self._ended.clear()  # once it is stored
 
     def connected(self, kind: HostKind) -> int:
-        """Return the number of distinct hosts that are connected to any process."""
+        """See `HostCaps.connected`."""
         if not self._path.exists():
             return 0
         with self._begun("BEGIN"):
             return self._count(kind)
 
     def claim(self, what: str) -> bool:
-        """Return whether this process has the claim now, which no living one had."""
+        """See `Claims.claim`."""
         with self._lock:
             with self._registered():
                 held = self._rows(
@@ -201,18 +207,18 @@ class Live(SqliteFile):
                 if not held:
                     self._rows("INSERT OR REPLACE INTO claim VALUES (?, ?)", what, self._id)
             if not held:
-                self._claims.add(what)
+                self._claimed.add(what)
             return not held
 
     def done(self, what: str) -> None:
-        """Keep a claim that never ends."""
+        """See `Claims.done`."""
         with self._lock:
             with self._registered():
                 self._rows("INSERT OR REPLACE INTO claim VALUES (?, NULL)", what)
-            self._claims.discard(what)
+            self._claimed.discard(what)
 
     def lost(self) -> frozenset[str]:
-        """Return the claims of processes that ended before they were done."""
+        """See `Claims.lost`."""
         if not self._path.exists():
             return frozenset()
         with self._begun("BEGIN"):
@@ -251,9 +257,9 @@ class Live(SqliteFile):
                 self._id = os.urandom(16).hex()
             if not self._rows("SELECT 1 FROM process WHERE id = ?", self._id):
                 self._rows("INSERT INTO process VALUES (?, 0)", self._id)
-                for connection in self._connections.values():
+                for connection in self._live:
                     self._add(connection)
-                for what in self._claims:
+                for what in self._claimed:
                     self._rows("INSERT OR IGNORE INTO claim VALUES (?, ?)", what, self._id)
             yield
 
@@ -289,52 +295,7 @@ class Live(SqliteFile):
         """Release the lock; a child has no connections and claims of its own."""
         if child:
             self._id = ""
-            self._connections.clear()
+            self._live.clear()
             self._ended.clear()
-            self._claims.clear()
+            self._claimed.clear()
         super().go_on_after_fork(child=child)
-
-
-class SharedHosts(HostCaps):
-    """The connected hosts of all processes that have one store."""
-
-    def __init__(self, live: Live) -> None:
-        """Count in a file."""
-        super().__init__()
-        self._live_file = live
-
-    def connect(self, kind: HostKind, host: str, *, cap: int) -> Connection | Refusal:
-        """See `HostCaps.connect`; refused while the file fails."""
-        try:
-            return self._live_file.connect(kind, host, cap)
-        except StoreFailed:
-            return STORE_FAILED
-
-    def disconnect(self, connection: Connection) -> None:
-        """See `HostCaps.disconnect`."""
-        self._live_file.disconnect(connection)
-
-    def connected(self, kind: HostKind) -> int:
-        """See `HostCaps.connected`; raises `StoreFailed` while the file fails."""
-        return self._live_file.connected(kind)
-
-
-class SharedClaims(Claims):
-    """The claims of all processes that have one store; each method raises `StoreFailed`."""
-
-    def __init__(self, live: Live) -> None:
-        """Keep claims in a file."""
-        super().__init__()
-        self._live_file = live
-
-    def claim(self, what: str) -> bool:
-        """See `Claims.claim`."""
-        return self._live_file.claim(what)
-
-    def lost(self) -> frozenset[str]:
-        """See `Claims.lost`."""
-        return self._live_file.lost()
-
-    def done(self, what: str) -> None:
-        """See `Claims.done`."""
-        self._live_file.done(what)

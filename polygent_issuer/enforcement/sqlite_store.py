@@ -13,7 +13,7 @@ from weakref import WeakMethod
 from ..verifier import ClockGuard
 from ..verifier.license import MAX_EXP
 from ..verifier.policy import moment
-from .live import Live, SharedClaims, SharedHosts
+from .live import Claims, HostCaps, Live
 from .sqlite_file import (
     Content,
     DamagedStore,
@@ -121,8 +121,8 @@ class SqliteStore(SqliteFile):
         """
         super().__init__(path, CONTENT, patience=patience)
         self._live = Live(path.with_name(f"{path.name}-live"), patience=patience)
-        self.hosts = SharedHosts(self._live)
-        self.claims = SharedClaims(self._live)
+        self.hosts: HostCaps = self._live
+        self.claims: Claims = self._live
         self._watch = Watch(self._look)
         self._listeners: list[WeakMethod[Callable[[bool], None]]] = []
         self._watched = False
