@@ -235,22 +235,12 @@ def missing_feature(active: License, feature: str) -> Refusal | None:
     )
 
 
-def user_limit(limit: int, active: int) -> Refusal:
-    """Return a 400 for one user more than the limit."""
-    return Refusal(
-        status=400,
-        code="user_limit",
-        message=f"the license allows {limit} active users, and {active} are active",
-        hint="deactivate a user, or ask for a license for more users",
-    )
-
-
-def activation_limit(limit: int, active: int) -> Refusal:
-    """Return a 400 for a deactivated user above the limit."""
-    return Refusal(
-        status=400,
-        code="user_limit",
-        message=f"this user cannot be activated: the license allows {limit} active users, and "
-        f"{active} are active",
-        hint="deactivate another user first, or ask for a license for more users",
-    )
+def user_limit(limit: int, active: int, *, activation: bool = False) -> Refusal:
+    """Return a 400 for a new user above the limit, or for the activation of a deactivated one."""
+    message = f"the license allows {limit} active users, and {active} are active"
+    first = "deactivate a user"
+    if activation:
+        message = f"this user cannot be activated: {message}"
+        first = "deactivate another user first"
+    hint = f"{first}, or ask for a license for more users"
+    return Refusal(status=400, code="user_limit", message=message, hint=hint)

@@ -8,7 +8,7 @@ from typing import Final, Self, TypeVar
 
 from ..verifier import CheckCode, License, Verifier
 from ..verifier.license import canonical_fingerprint
-from . import alerts, refusals
+from . import alerts, refusals, uploads
 from .alerts import Admin, Alert, AlertRun, AlertRuns, Banner, deliver
 from .events import Events, Pausable, Services
 from .live import Claims, Connection, HostCaps, HostKind
@@ -18,11 +18,9 @@ from .state_cache import SharedStore, StateCache
 from .status import Status, status
 from .store import ProcessBound, Store, StoreFailed, utc
 from .threads import Forked, take_part_in_forks
-from .uploads import Uploads
 
 S = TypeVar("S")
 
-_MULTIPLE_ACTIVE_SESSIONS: Final = "multiple-active-sessions"
 _STATE_OF: Final = {
     CheckCode.EXPIRED: State.EXPIRED,
     CheckCode.NOT_YET_VALID: State.NOT_YET_VALID,
@@ -59,7 +57,6 @@ class ServerLicense(ProcessBound, Forked):
         Raises:
             StoreFailed: the store cannot be read.
         """
-        self._verifier, self._store = verifier, store
         self._fixed = not callable(fingerprint)
         self._fingerprint = fingerprint if callable(fingerprint) else lambda: fingerprint
         self._lock = Lock()
@@ -67,7 +64,7 @@ class ServerLicense(ProcessBound, Forked):
         self._events = Events()
         self._memory = StateCache(verifier, store)
         self._memory.read()
-        self._uploads = Uploads(verifier, store, self._memory, freshness_window)
+        self._window = freshness_window
         self._seen: datetime | None = None
         # Active from and until (excluded), and the machine; the guard need not be stored meanwhile.
         self._cached: tuple[datetime, datetime, str, License] | None = None
@@ -87,7 +84,7 @@ class ServerLicense(ProcessBound, Forked):
 
     def close(self) -> None:
         """Close the store, after the last request; a second call changes nothing."""
-        self._store.close()
+        self._memory.store.close()
 
     def __enter__(self) -> Self:
         """Return the license."""
@@ -113,7 +110,14 @@ class ServerLicense(ProcessBound, Forked):
         try:
             with self._lock:
                 try:
-                    installed = self._uploads.install(data, self._fingerprint(), at, who)
+                    installed = uploads.install(
+                        self._memory,
+                        data,
+                        fingerprint=self._fingerprint(),
+                        window=self._window,
+                        now=at,
+                        by=who,
+                    )
                 finally:
                     self._cached = None
         except (InstallRefused, StoreFailed) as error:
@@ -208,14 +212,14 @@ class ServerLicense(ProcessBound, Forked):
         `active` users and adds one, under its lock. Otherwise two requests that count at the same
         time would both be allowed.
         """
-        return self._one_more_user(active, now, refusals.user_limit)
+        return self._one_more_user(active, now, activation=False)
 
     def may_activate_user(self, active: int, now: datetime) -> Refusal | None:
         """Return the refusal to activate a deactivated user, as `may_add_user` does for a new one.
 
         `active` is the number of active users without that user.
         """
-        return self._one_more_user(active, now, refusals.activation_limit)
+        return self._one_more_user(active, now, activation=True)
 
     def sessions_to_revoke(self, others: Sequence[S], now: datetime) -> tuple[S, ...]:
         """Return those of a user's other sessions that end at a sign-in: all, or none.
@@ -223,7 +227,7 @@ class ServerLicense(ProcessBound, Forked):
         The installed license decides, even if it is expired: its expiry signs out no user.
         """
         installed = self.standing(now).license
-        several = installed is not None and _MULTIPLE_ACTIVE_SESSIONS in installed.features
+        several = installed is not None and "multiple-active-sessions" in installed.features
         return () if several else tuple(others)
 
     def connect(
@@ -327,7 +331,7 @@ class ServerLicense(ProcessBound, Forked):
             users_active=users_active,
             hosts=self.hosts,
             machine_id=self.fingerprint,
-            install_log=self._store.install_log(),
+            install_log=self._memory.store.install_log(),
         )
 
     def _active_license(self, now: datetime) -> License | None:
@@ -342,14 +346,14 @@ class ServerLicense(ProcessBound, Forked):
             return active
         return self.refused(refusals.DOMAIN_MISMATCH, now, host=host)
 
-    def _one_more_user(
-        self, active: int, now: datetime, refusal: Callable[[int, int], Refusal]
-    ) -> Refusal | None:
+    def _one_more_user(self, active: int, now: datetime, *, activation: bool) -> Refusal | None:
         licensed = self.active(now)
         if isinstance(licensed, Refusal):
             return licensed
         limit = licensed.limits.users
-        return None if active < limit else self.refused(refusal(limit, active), now)
+        if active < limit:
+            return None
+        return self.refused(refusals.user_limit(limit, active, activation=activation), now)
 
     def _judged(self, now: datetime) -> Standing | StoreFailed:
         self._cached = None
@@ -360,9 +364,8 @@ class ServerLicense(ProcessBound, Forked):
         (_, installed), fingerprint = self._memory.read(), self._fingerprint()
         if isinstance(installed, Standing):
             return installed
-        why_not = self._verifier.acceptance(
-            installed, now=now, fingerprint=fingerprint, clock=guard
-        )
+        verifier = self._memory.verifier
+        why_not = verifier.acceptance(installed, now=now, fingerprint=fingerprint, clock=guard)
         if why_not is not None:
             state = _STATE_OF[why_not.code]
             return Standing(state=state, license=installed, message=why_not.message)

@@ -19,7 +19,7 @@ from ..verifier.errors import quoted
 from ..verifier.policy import SECOND, SET_BACK, SKEW, microseconds, moment
 from .live import Claims, HostCaps
 from .refusals import Standing, State
-from .store import Installation, Kept, LogEntry, Store, from_moment
+from .store import Kept, Store, from_moment
 
 _ADVANCE: Final = timedelta(seconds=60)
 """The progress of the clock after which `last_seen` is stored again before a decision."""
@@ -57,8 +57,8 @@ class StateCache:
 
     def __init__(self, verifier: Verifier, store: Store) -> None:
         """Read nothing until the first use."""
-        self._verifier = verifier
-        self._store = store
+        self.verifier = verifier
+        self.store = store
         self._shared = store if isinstance(store, SharedStore) else None
         self._known: tuple[Kept, License | Standing] | None = None
         self._version: object = None
@@ -67,7 +67,7 @@ class StateCache:
         """Return the stored state, and the installed license, or the standing without one."""
         if self._known is None:
             self._version = self._shared.version() if self._shared else None
-            stored = self._store.load()
+            stored = self.store.load()
             self._known = stored, self._installed(stored)
         return self._known
 
@@ -101,19 +101,14 @@ class StateCache:
             seen = stored.guard.observe(now)
             if not _worth_storing(stored.guard, seen, advance):
                 return stored.guard
-            self._store.keep_guard(seen)
+            self.store.keep_guard(seen)
             self._known = replace(stored, guard=seen), installed
         return seen
-
-    def install(self, made: Installation, guard: ClockGuard, entry: LogEntry) -> None:
-        """Install a license, with the resulting guard."""
-        self._store.install(made, guard, entry)
-        self.forget()
 
     def keep_run(self, at: datetime, sent: tuple[str, int] | None) -> None:
         """Store a daily run, with a milestone that was sent."""
         with self.deciding() as (stored, installed):
-            self._store.keep_run(at, sent)
+            self.store.keep_run(at, sent)
             milestones = stored.sent if sent is None else stored.sent | {sent}
             self._known = replace(stored, last_run=at, sent=milestones), installed
 
@@ -136,7 +131,7 @@ class StateCache:
         for each in stored.installations:
             if each.license_id == stored.in_force:
                 try:
-                    return self._verifier.authenticate(each.file)
+                    return self.verifier.authenticate(each.file)
                 except LicenseError as error:
                     message = (
                         f"license {quoted(each.license_id)} is no longer authentic: {error.message}"

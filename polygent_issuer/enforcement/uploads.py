@@ -11,43 +11,22 @@ from ..verifier import CheckCode, ClockGuard, License, LicenseError, Verifier
 from ..verifier.policy import SECOND, moment
 from .refusals import InstallRefused
 from .state_cache import StateCache
-from .store import INSTALLED, Installation, LogEntry, Store, from_moment
+from .store import INSTALLED, Installation, LogEntry, from_moment
 
 
-class Uploads:
-    """The uploads to one server; its `ServerLicense` calls it under its lock."""
+def install(
+    memory: StateCache, data: bytes, *, fingerprint: str, window: timedelta, now: datetime, by: str
+) -> License:
+    """Install a file for `ServerLicense.install`, under its lock; a refusal is logged.
 
-    def __init__(
-        self, verifier: Verifier, store: Store, memory: StateCache, freshness_window: timedelta
-    ) -> None:
-        """Arguments are those of `ServerLicense`."""
-        self._verifier = verifier
-        self._store = store
-        self._memory = memory
-        self._freshness_window = freshness_window
-
-    def install(self, data: bytes, fingerprint: str, now: datetime, by: str) -> License:
-        """See `ServerLicense.install`; a refusal is written into the log of installations."""
-        try:
-            return self._admit(data, fingerprint, now, by)
-        except InstallRefused as refused:
-            self._store.log_refusal(_log_entry(now, by, refused.license, refused.code))
-            raise
-
-    def _admit(self, data: bytes, fingerprint: str, now: datetime, by: str) -> License:
-        self._memory.observe(now)
-        try:
-            uploaded = self._verifier.verify(
-                data,
-                now=now,
-                fingerprint=fingerprint,
-                freshness_window=self._freshness_window,
-            )
-        except LicenseError as error:
-            raise InstallRefused(
-                str(error.code), error.message, hint=error.hint, license=error.license
-            ) from error
-        with self._memory.deciding() as (stored, _):
+    Raises:
+        InstallRefused: as `ServerLicense.install`, whose arguments these are.
+        StoreFailed: it cannot be stored.
+    """
+    try:
+        memory.observe(now)
+        uploaded = _accepted(memory.verifier, data, fingerprint, window, now)
+        with memory.deciding() as (stored, _):
             require_not_superseded(uploaded, stored.installations)
             guard = stored.guard.observe(now)
             guard = _guard_after(uploaded, stored.installations, guard, now)
@@ -61,8 +40,24 @@ class Uploads:
                 at=now,
                 by=by,
             )
-            self._memory.install(installation, guard, _log_entry(now, by, uploaded, INSTALLED))
-        return uploaded
+            entry = _log_entry(now, by, uploaded, INSTALLED)
+            memory.store.install(installation, guard, entry)
+            memory.forget()
+    except InstallRefused as refused:
+        memory.store.log_refusal(_log_entry(now, by, refused.license, refused.code))
+        raise
+    return uploaded
+
+
+def _accepted(
+    verifier: Verifier, data: bytes, fingerprint: str, window: timedelta, now: datetime
+) -> License:
+    try:
+        return verifier.verify(data, now=now, fingerprint=fingerprint, freshness_window=window)
+    except LicenseError as error:
+        raise InstallRefused(
+            str(error.code), error.message, hint=error.hint, license=error.license
+        ) from error
 
 
 def _scope(license_: License) -> str:

@@ -292,7 +292,7 @@ def test_a_status_for_all_reads_no_file(site: Site, monkeypatch: pytest.MonkeyPa
     """Everyone may ask for the state, so it does not cost a read of the store."""
     client = site.client()
     client.get("/api/license")
-    monkeypatch.setattr(site.server.license, "_store", None)
+    monkeypatch.setattr(site.server.license._memory, "store", None)
     monkeypatch.setattr(site.server.license, "hosts", None)
     for headers in (MEMBER, {}):
         assert client.get("/api/license", headers=headers).json()["state"] == "none"

@@ -31,7 +31,7 @@ def test_each_state_has_its_refusal() -> None:
 def test_each_refusal_is_in_a_rule() -> None:
     """Each refusal of the code is in the document, with its status."""
     made = [each for each in vars(refusals).values() if isinstance(each, Refusal)]
-    made += [refusals.user_limit(1, 1), refusals.activation_limit(1, 1)]
+    made += [refusals.user_limit(1, 1), refusals.user_limit(1, 1, activation=True)]
     assert len(made) > 5
     for refusal in made:
         assert f"{refusal.status} `{refusal.code}`" in WORDS, refusal.code
