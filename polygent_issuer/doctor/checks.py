@@ -79,11 +79,7 @@ def tool() -> Verdict:
 
 
 def python(version: tuple[int, ...]) -> Verdict:
-    """Check that the tool is tested with this Python version.
-
-    Args:
-        version: from `sys.version_info`.
-    """
+    """Check that the tool is tested with this Python version."""
     name = f"Python {_dotted(version[:3])}"
     if OLDEST_PYTHON <= version[:2] <= NEWEST_PYTHON:
         return ok(name)
@@ -137,7 +133,7 @@ def libraries(needed: Iterable[str], installed: Callable[[str], str] = metadata.
 
     Args:
         needed: requirement lines of a distribution, with bounds `>=` and `<`.
-        installed: returns the version of a distribution, or raises `PackageNotFoundError`.
+        installed: as `metadata.version`.
     """
     fit, unfit = [], []
     for line in needed:
@@ -307,7 +303,7 @@ def examine(
     Args:
         option: the value of `--home`.
         environ: the environment variables of the process.
-        now: the current time, timezone-aware.
+        now: timezone-aware.
         quick: skip the checks that read the whole registry.
         patience: the time limit for a keyring to answer and for a registry lock to end.
     """

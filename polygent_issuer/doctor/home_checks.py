@@ -60,21 +60,14 @@ class Mount:
 
 
 def mount_of(path: PurePosixPath, mountinfo: str) -> Mount | None:
-    """Return the mount of a path; None if it is not in the text.
+    """Return the mount of a path (absolute, without symbolic links); None if it is not in the text.
 
-    Args:
-        path: absolute, without symbolic links.
-        mountinfo: the text of Linux's `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
+    `mountinfo` is the text of Linux's `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
     """
-    result: Mount | None = None
-    for line in mountinfo.splitlines():
-        mount = _parsed(line)
-        if mount is None or not path.is_relative_to(mount.folder):
-            continue
-        # A later mount on the same folder hides an earlier one.
-        if result is None or len(mount.folder.parts) >= len(result.folder.parts):
-            result = mount
-    return result
+    mounts = filter(None, map(_parsed, mountinfo.splitlines()))
+    above = [mount for mount in mounts if path.is_relative_to(mount.folder)]
+    # Of several on the same folder, the last one hides the others.
+    return max(reversed(above), key=lambda mount: len(mount.folder.parts), default=None)
 
 
 def read_mountinfo(platform: str = sys.platform, path: Path = _MOUNTINFO) -> str:
@@ -95,10 +88,7 @@ def read_mountinfo(platform: str = sys.platform, path: Path = _MOUNTINFO) -> str
 def local_disk(folder: Path, mountinfo: str, *, has_registry: bool = True) -> Verdict:
     """Check that a home with a registry is on a local disk, since such a home belongs to one host.
 
-    Args:
-        folder: of the home.
-        mountinfo: as for `mount_of`.
-        has_registry: the registry is a file in the home.
+    `mountinfo` is as for `mount_of`; `has_registry` if the registry is a file in the home.
     """
     mount = mount_of(PurePosixPath(folder.resolve()), mountinfo)
     if mount is None:
@@ -165,8 +155,7 @@ def rights(folder: Path) -> Verdict:
 def exposed(requirements: Iterable[Callable[[], None]]) -> tuple[Verdict, ...]:
     """Report the files that other users can change; another check reports missing files.
 
-    Args:
-        requirements: for each file, the safety check of commands.
+    Each requirement is the safety check that commands make of a file.
     """
     verdicts = []
     for require in requirements:
@@ -180,16 +169,14 @@ def exposed(requirements: Iterable[Callable[[], None]]) -> tuple[Verdict, ...]:
 
 
 def private_files(paths: Iterable[Path], *, group_may: bool = False) -> Verdict:
-    """Check that private files are not accessible to other users.
+    """Check that private files are not accessible to other users; missing ones are skipped.
 
-    Args:
-        paths: the files; missing ones are skipped.
-        group_may: accept files that a trusted group may write to.
+    With `group_may`, a trusted group may write to them.
     """
     if os.name == "nt":
         return ok("protected by the access list of the profile folder")
     existing = [path for path in paths if os.path.isfile(path)]  # noqa: PTH113 - is_file may raise
-    is_open = is_open_to_others if group_may else _is_open
+    is_open = is_open_to_others if group_may else lambda status: bool(status.st_mode & _OTHERS)
     open_ones = [path for path in existing if is_open(path.stat())]
     if not open_ones:
         names = _named(existing)
@@ -199,11 +186,9 @@ def private_files(paths: Iterable[Path], *, group_may: bool = False) -> Verdict:
 
 
 def leftovers(folders: Iterable[Path], now: datetime) -> Verdict:
-    """Check that no temporary files are left from a crash.
+    """Check that no temporary files are left from a crash; missing folders are skipped.
 
-    Args:
-        folders: missing ones are skipped.
-        now: the current time; a young file may belong to a running command.
+    A young file may belong to a running command.
     """
     remaining = [path for folder in folders for path in _temporary(folder, now - ABANDONED)]
     if not remaining:
@@ -213,22 +198,13 @@ def leftovers(folders: Iterable[Path], now: datetime) -> Verdict:
     return warn(f"interrupted commands left {len(remaining)} temporary {files}", f"rm {words}")
 
 
-def free_space(folders: Iterable[Path], *, little: int = LITTLE) -> Verdict:
-    """Check the free space of the disks that this tool writes to.
-
-    Args:
-        folders: missing ones are skipped.
-        little: the least free space without a warning, in bytes.
-    """
+def free_space(folders: Iterable[Path]) -> Verdict:
+    """Check the free space of the disks that this tool writes to; missing folders are skipped."""
     free, folder = min((shutil.disk_usage(path).free, path) for path in folders if is_folder(path))
     message = f"{free // 1024 // 1024} MiB free on the disk of {escape(str(folder))}"
-    if free >= little:
+    if free >= LITTLE:
         return ok(message)
     return warn(f"only {message}", "free some space on this disk")
-
-
-def _is_open(status: os.stat_result) -> bool:
-    return bool(status.st_mode & _OTHERS)
 
 
 def _named(paths: Iterable[Path]) -> str:
@@ -297,9 +273,7 @@ def output_folder(folder: Path | None) -> Verdict:
     if folder is None:
         return ok("not set: license files are written to the current folder")
     problem = _unusable(folder)
-    if problem is not None:
-        return fail(*problem, ExitCode.INPUT)
-    return ok(escape(str(folder)))
+    return fail(*problem, ExitCode.INPUT) if problem else ok(escape(str(folder)))
 
 
 def key_backup_folder(folder: Path | None) -> Verdict:
@@ -307,17 +281,11 @@ def key_backup_folder(folder: Path | None) -> Verdict:
     if folder is None:
         return ok("not set: each backup needs an explicit path")
     problem = _unusable(folder)
-    if problem is not None:
-        return warn(*problem)
-    return ok(escape(str(folder)))
+    return warn(*problem) if problem else ok(escape(str(folder)))
 
 
 def variables(names: Iterable[str]) -> tuple[Verdict, ...]:
-    """Report variables with our prefix and an unknown name, which have no effect.
-
-    Args:
-        names: of all environment variables; their values are not read.
-    """
+    """Report variables with our prefix and an unknown name, which have no effect."""
     unknown = sorted(name for name in names if name.startswith(PREFIX) and name not in VARIABLES)
     if not unknown:
         return (ok("no unknown POLYGENT_ISSUER_* variable is set"),)
@@ -325,10 +293,9 @@ def variables(names: Iterable[str]) -> tuple[Verdict, ...]:
 
 
 def passphrase_file(path: str | None) -> Verdict:
-    """Check that only the operator can read the passphrase file that the environment names.
+    """Check that only the operator can read the passphrase file, which is not opened.
 
-    Args:
-        path: the value of the variable; the file itself is not read.
+    `path` is the value of the variable that names it.
     """
     if not path:
         return ok("not set: passphrases come from an option or the terminal")

@@ -35,12 +35,7 @@ _SETTINGS: Final = run("config", "show")
 
 
 def is_needed(settings: Settings, usable: Iterable[KeyRecord] | None) -> bool:
-    """Return whether signing needs a keyring.
-
-    Args:
-        settings: for the store of each key.
-        usable: the keys that may sign; None if the registry cannot be read.
-    """
+    """Return whether signing needs a keyring; `usable` are the keys if the registry can be read."""
     if usable is None:
         return store_uri.KEYRING in (*settings.stores.values(), settings.store)
     # Without a key, the next one is stored in the default store of the settings.
@@ -61,9 +56,7 @@ class _Probe:
 def keyring(*, needed: bool, timeout: timedelta) -> Verdict:
     """Check without a prompt that a keyring is running and unlocked.
 
-    Args:
-        needed: a key is, or would be, stored in a keyring; otherwise no problem is reported.
-        timeout: of each call.
+    Only if a key is, or would be, stored in a keyring (`needed`), a problem is reported.
     """
     try:
         probes = tuple(_probe(backend, timeout) for backend in keyring_backends.for_platform())
@@ -89,22 +82,18 @@ def _probe(backend: keyring_backends.SystemKeyring, timeout: timedelta) -> _Prob
                 run("config", "set", "store", store_uri.EXAMPLE_FILE_URI),
             )
             return _Probe(title=title, state="is not running", runs=False, fix=elsewhere)
+        state, fix = "returned an error", "check the log of the keyring service"
         if error.code == "keyring_timeout":
             state = f"did not answer within {timeout.total_seconds():g} s"
-            return _Probe(title=title, state=state, fix="restart the keyring service")
-        fix = "check the log of the keyring service"
-        return _Probe(title=title, state="returned an error", fix=fix)
+            fix = "restart the keyring service"
+        return _Probe(title=title, state=state, fix=fix)
     if store.presence(_ANY) is Presence.LOCKED:
         return _Probe(title=title, state="is locked", fix=UNLOCK)
     return _Probe(title=title, state="is ready")
 
 
 def keyring_overrides(names: Iterable[str]) -> Verdict:
-    """Report attempts to override the keyring; only backends of the allow-list are used.
-
-    Args:
-        names: of all variables of the environment.
-    """
+    """Report attempts to override the keyring; only backends of the allow-list are used."""
     overrides = [f"{escape(name)} is ignored" for name in keyring_backends.redirections(names)]
     overrides += [f"{escape(m)} is refused" for m in keyring_backends.third_party_backends()]
     return ok(

@@ -173,7 +173,9 @@ def test_temporary_files_of_crashes_are_found_and_removed(desk: Desk) -> None:
     ]
 
 
-def test_a_disk_that_is_nearly_full_is_a_warning(desk: Desk, tmp_path: Path) -> None:
+def test_a_disk_that_is_nearly_full_is_a_warning(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The disk with the least free space is reported, of the home or the output folder."""
     assert state(desk, "free-space") == "ok"
     with mounted(tmp_path / "disk") as disk:
@@ -181,7 +183,8 @@ def test_a_disk_that_is_nearly_full_is_a_warning(desk: Desk, tmp_path: Path) -> 
         result = look(desk, "free-space")
         assert result["state"] == "warn"
         assert result["message"] == f"only 1 MiB free on the disk of {disk}"
-        assert home_checks.free_space([disk], little=1000).state is State.OK
+        monkeypatch.setattr(home_checks, "LITTLE", 1000)
+        assert home_checks.free_space([disk]).state is State.OK
 
 
 # Recorded on several machines; addresses are those of RFC 5737.
