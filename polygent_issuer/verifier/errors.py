@@ -96,9 +96,9 @@ class InvalidDomain(VerifierError):
     code = "invalid_domain"
 
 
-def malformed(message: str, *, hint: str | None = None) -> NotAuthentic:
+def malformed(message: str) -> NotAuthentic:
     """Return the error of row 1 of FORMAT §5."""
-    return NotAuthentic(CheckCode.MALFORMED, message, hint=hint)
+    return NotAuthentic(CheckCode.MALFORMED, message)
 
 
 def invalid_claim(path: str, why: str, *, hint: str | None = None) -> NotAuthentic:

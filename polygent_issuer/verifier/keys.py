@@ -36,103 +36,6 @@ _ONE_HINT: Final = "write each public key to a file of its own"
 _PRIVATE_HINT: Final = "give only the public key, and treat the private key as published"
 
 
-def point_from_pem(data: bytes) -> bytes:
-    """Return the point of one PEM block.
-
-    One UTF-8 BOM and white space around the block are dropped. CRLF is accepted.
-
-    Raises:
-        InvalidKey: (`invalid_key`) for a private key, several blocks, another kind of key, or
-            another encoding of a P-256 key (compressed point, explicit parameters).
-    """
-    if b"PRIVATE KEY" in data:
-        raise InvalidKey("this is a private key", hint=_PRIVATE_HINT)
-    if data.count(b"-----BEGIN") > 1:
-        raise InvalidKey("the PEM file has more than one block", hint=_ONE_HINT)
-    block = _PEM.fullmatch(data.removeprefix(BOM_UTF8))
-    if block is None:
-        raise InvalidKey("this is not a PEM block of a PUBLIC KEY", hint=_EXPORT_HINT)
-    text = block[1].translate(None, b"\r\n")
-    try:
-        der = binascii.a2b_base64(text)
-    except binascii.Error:
-        der = b""
-    if binascii.b2a_base64(der, newline=False) != text:
-        raise InvalidKey("the PEM block is not base64")
-    if len(der) != len(_SPKI_PREFIX) + POINT_BYTES or not der.startswith(_SPKI_PREFIX):
-        raise InvalidKey("this is not a P-256 public key in its plain form", hint=_PLAIN_HINT)
-    return der.removeprefix(_SPKI_PREFIX)
-
-
-def pem(point: bytes) -> bytes:
-    """Return the PEM file of a point."""
-    text = binascii.b2a_base64(_SPKI_PREFIX + point, newline=False)
-    lines = [text[at : at + _LINE] for at in range(0, len(text), _LINE)]
-    return b"\n".join([b"-----BEGIN PUBLIC KEY-----", *lines, b"-----END PUBLIC KEY-----", b""])
-
-
-def point_from_jwk(jwk: Mapping[str, object]) -> bytes:
-    """Return the point of a JWK (RFC 7518 §6.2); members that are not named here are ignored.
-
-    Raises:
-        InvalidKey: (`invalid_key`) for a private key, another kind of key, another use of it, or
-            a coordinate that is not 32 bytes in canonical base64url.
-    """
-    if _is_private(jwk):
-        raise InvalidKey("this is a private key", hint=_PRIVATE_HINT)
-    for name, value in _REQUIRED.items():
-        if jwk.get(name) != value:
-            raise InvalidKey(f"the JWK's {name} must be {value}")
-    for name, value in _OPTIONAL.items():
-        if jwk.get(name, value) != value:
-            raise InvalidKey(f"the JWK's {name}, if given, must be {value}")
-    if _OPERATION not in _operations(jwk):
-        raise InvalidKey(f"the JWK's key_ops, if given, must include {_OPERATION}")
-    return b"\4" + _coordinate(jwk, "x") + _coordinate(jwk, "y")
-
-
-def foreign_purpose(jwk: Mapping[str, object]) -> str | None:
-    """Return why a key of a JWK Set is not meant for licenses, or None when it may be.
-
-    Such a key is ignored whatever its other members are (RFC 7517 §5). It has another text in one
-    of `kty`, `crv`, `use` and `alg`, or its `key_ops` lack `verify`. A private key is never
-    ignored, since someone has published it.
-
-    Raises:
-        InvalidKey: (`invalid_key`) when `key_ops` is not an array of strings (RFC 7517 §4.3).
-    """
-    if _is_private(jwk):
-        return None
-    for name, value in (_REQUIRED | _OPTIONAL).items():
-        member = jwk.get(name)
-        if isinstance(member, str) and member != value:
-            return f"{name} {quoted(member)}"
-    return None if _OPERATION in _operations(jwk) else f"key_ops without {_OPERATION}"
-
-
-def _is_private(jwk: Mapping[str, object]) -> bool:
-    """Check for a private key: `d` (RFC 7518 §6), or `priv` of the kty AKP (ML-DSA)."""
-    return "d" in jwk or ("priv" in jwk and jwk.get("kty") == "AKP")
-
-
-def _operations(jwk: Mapping[str, object]) -> list[str]:
-    operations = jwk.get("key_ops", [_OPERATION])
-    if not isinstance(operations, list) or not all(isinstance(each, str) for each in operations):
-        raise InvalidKey("the JWK's key_ops must be an array of strings")
-    return operations
-
-
-def _coordinate(jwk: Mapping[str, object], name: str) -> bytes:
-    text = jwk.get(name)
-    try:
-        data = from_base64url(text.encode("ascii")) if isinstance(text, str) else b""
-    except ValueError:
-        data = b""
-    if len(data) != COORDINATE_BYTES:
-        raise InvalidKey(f"the JWK's {name} must be {COORDINATE_BYTES} bytes in base64url")
-    return data
-
-
 EXAMPLE_KID: Final = "xOflBwxJ7cMYFPZ-Ds2wAkuPUGFkCDjUEQsHLFowaHQ"
 """The kid of the published key pair in `keys.example/`, whose signature proves nothing."""
 
@@ -192,21 +95,53 @@ class Key:
     def from_pem(cls, data: bytes, *, allow_example: bool = False) -> "Key":
         """Read the key of a PEM file (SubjectPublicKeyInfo), as `key export-public` writes it.
 
+        One UTF-8 BOM and white space around the block are dropped. CRLF is accepted.
+
         Raises:
-            InvalidKey: (`invalid_key`) if it is not exactly one P-256 public key, or is the example
-                key and that is not allowed.
+            InvalidKey: (`invalid_key`) for a private key, several blocks, another kind of key,
+                another encoding of a P-256 key (compressed point, explicit parameters), or the
+                example key if that is not allowed.
         """
-        return _allowed(cls(point_from_pem(data)), allow_example=allow_example)
+        if b"PRIVATE KEY" in data:
+            raise InvalidKey("this is a private key", hint=_PRIVATE_HINT)
+        if data.count(b"-----BEGIN") > 1:
+            raise InvalidKey("the PEM file has more than one block", hint=_ONE_HINT)
+        block = _PEM.fullmatch(data.removeprefix(BOM_UTF8))
+        if block is None:
+            raise InvalidKey("this is not a PEM block of a PUBLIC KEY", hint=_EXPORT_HINT)
+        text = block[1].translate(None, b"\r\n")
+        try:
+            der = binascii.a2b_base64(text)
+        except binascii.Error:
+            der = b""
+        if binascii.b2a_base64(der, newline=False) != text:
+            raise InvalidKey("the PEM block is not base64")
+        if len(der) != len(_SPKI_PREFIX) + POINT_BYTES or not der.startswith(_SPKI_PREFIX):
+            raise InvalidKey("this is not a P-256 public key in its plain form", hint=_PLAIN_HINT)
+        return _allowed(cls(der.removeprefix(_SPKI_PREFIX)), allow_example=allow_example)
 
     @classmethod
     def from_jwk(cls, jwk: Mapping[str, object], *, allow_example: bool = False) -> "Key":
-        """Read the key of a JWK (RFC 7517); its `kid`, if it has one, must be the thumbprint.
+        """Read the key of a JWK (RFC 7518 §6.2); its `kid`, if it has one, must be the thumbprint.
+
+        Members other than `kty`, `crv`, `x`, `y`, `use`, `alg` and `key_ops` are ignored.
 
         Raises:
-            InvalidKey: (`invalid_key`) if it is not a P-256 public key, or is the example key and
-                that is not allowed.
+            InvalidKey: (`invalid_key`) for a private key, another kind of key, another use of it, a
+                coordinate that is not 32 bytes in canonical base64url, or the example key if that
+                is not allowed.
         """
-        key = cls(point_from_jwk(jwk))
+        if _is_private(jwk):
+            raise InvalidKey("this is a private key", hint=_PRIVATE_HINT)
+        for name, value in _REQUIRED.items():
+            if jwk.get(name) != value:
+                raise InvalidKey(f"the JWK's {name} must be {value}")
+        for name, value in _OPTIONAL.items():
+            if jwk.get(name, value) != value:
+                raise InvalidKey(f"the JWK's {name}, if given, must be {value}")
+        if _OPERATION not in _operations(jwk):
+            raise InvalidKey(f"the JWK's key_ops, if given, must include {_OPERATION}")
+        key = cls(b"\4" + _coordinate(jwk, "x") + _coordinate(jwk, "y"))
         if jwk.get("kid", key.kid) != key.kid:
             raise InvalidKey(f"the JWK's kid is not its thumbprint, {key.kid}")
         return _allowed(key, allow_example=allow_example)
@@ -248,7 +183,9 @@ class Key:
 
     def to_pem(self) -> bytes:
         """Return the SubjectPublicKeyInfo in PEM."""
-        return pem(self.point)
+        text = binascii.b2a_base64(_SPKI_PREFIX + self.point, newline=False)
+        lines = [text[at : at + _LINE] for at in range(0, len(text), _LINE)]
+        return b"\n".join([b"-----BEGIN PUBLIC KEY-----", *lines, b"-----END PUBLIC KEY-----", b""])
 
     def to_jwk(self) -> dict[str, str]:
         """Return the JWK with its thumbprint as `kid`."""
@@ -314,7 +251,7 @@ class KeySet:
             raise InvalidKey(error.message) from None
         if not isinstance(jwks, list) or not all(isinstance(jwk, dict) for jwk in jwks):
             raise InvalidKey("a JWK Set is an object whose 'keys' is an array of objects")
-        purposes = [foreign_purpose(jwk) for jwk in jwks]
+        purposes = [_foreign_purpose(jwk) for jwk in jwks]
         if jwks and all(purposes):
             reasons = "; ".join(_first_few(purposes))
             raise InvalidKey(f"no key of the JWK Set verifies licenses: {reasons}", hint=_JWK_HINT)
@@ -348,6 +285,48 @@ class KeySet:
     def __len__(self) -> int:
         """Return the number of keys."""
         return len(self._keys)
+
+
+def _foreign_purpose(jwk: Mapping[str, object]) -> str | None:
+    """Return why a key of a JWK Set is not meant for licenses, or None when it may be.
+
+    Such a key is ignored whatever its other members are (RFC 7517 §5). It has another text in one
+    of `kty`, `crv`, `use` and `alg`, or its `key_ops` lack `verify`. A private key is never
+    ignored, since someone has published it.
+
+    Raises:
+        InvalidKey: (`invalid_key`) when `key_ops` is not an array of strings (RFC 7517 §4.3).
+    """
+    if _is_private(jwk):
+        return None
+    for name, value in (_REQUIRED | _OPTIONAL).items():
+        member = jwk.get(name)
+        if isinstance(member, str) and member != value:
+            return f"{name} {quoted(member)}"
+    return None if _OPERATION in _operations(jwk) else f"key_ops without {_OPERATION}"
+
+
+def _is_private(jwk: Mapping[str, object]) -> bool:
+    """Check for a private key: `d` (RFC 7518 §6), or `priv` of the kty AKP (ML-DSA)."""
+    return "d" in jwk or ("priv" in jwk and jwk.get("kty") == "AKP")
+
+
+def _operations(jwk: Mapping[str, object]) -> list[str]:
+    operations = jwk.get("key_ops", [_OPERATION])
+    if not isinstance(operations, list) or not all(isinstance(each, str) for each in operations):
+        raise InvalidKey("the JWK's key_ops must be an array of strings")
+    return operations
+
+
+def _coordinate(jwk: Mapping[str, object], name: str) -> bytes:
+    text = jwk.get(name)
+    try:
+        data = from_base64url(text.encode("ascii")) if isinstance(text, str) else b""
+    except ValueError:
+        data = b""
+    if len(data) != COORDINATE_BYTES:
+        raise InvalidKey(f"the JWK's {name} must be {COORDINATE_BYTES} bytes in base64url")
+    return data
 
 
 def _first_few(purposes: list[str | None]) -> list[str]:

@@ -83,9 +83,7 @@ class License:
         iat: issued at, seconds since 1970 UTC.
         exp: expires at, seconds since 1970 UTC; the license is expired from this second on.
         customer: the customer's name for people.
-        tier: standard (one machine) or enterprise.
         features: sorted; may include some that this version does not know.
-        limits: users and hosts.
         machine_fingerprint: canonical (FORMAT §4); only of a standard license.
         allowed_domain: optional, only of an enterprise license.
         replaces: the IDs of licenses that this one supersedes, in the order of the file.
@@ -272,7 +270,6 @@ def _plain_fillers() -> frozenset[str]:
 
 
 def _require(claims: Mapping[str, object], name: str, kind: type[_T]) -> _T:
-    """Return a required claim of this JSON type."""
     value = claims.get(name)
     if isinstance(value, bool) or not isinstance(value, kind):
         why = f"must be {_KINDS[kind]}" if name in claims else "is missing"
@@ -281,7 +278,6 @@ def _require(claims: Mapping[str, object], name: str, kind: type[_T]) -> _T:
 
 
 def _display_name(claims: Mapping[str, object], name: str) -> str:
-    """Read a claim that people read: `iss`, `customer`."""
     text = _require(claims, name, str)
     if problem := display_name_problem(text):
         raise invalid_claim(name, problem)
@@ -289,7 +285,6 @@ def _display_name(claims: Mapping[str, object], name: str) -> str:
 
 
 def _word(claims: Mapping[str, object], name: str, is_right: Callable[[str], bool]) -> str:
-    """Read a claim with a grammar: `sub`, `jti`."""
     text = _require(claims, name, str)
     if not is_right(text):
         raise invalid_claim(name, f"{quoted(text)} is not of the required form")
@@ -297,7 +292,6 @@ def _word(claims: Mapping[str, object], name: str, is_right: Callable[[str], boo
 
 
 def _integer(claims: Mapping[str, object], name: str, *, least: int, most: int) -> int:
-    """Read an integer from `least` to `most`, both included: `iat`, `exp`."""
     number = _require(claims, name, int)
     if not least <= number <= most:
         raise invalid_claim(name, f"must be {least} to {most}")
@@ -305,7 +299,6 @@ def _integer(claims: Mapping[str, object], name: str, *, least: int, most: int) 
 
 
 def _limit(limits: Mapping[str, object], name: str, *, least: int) -> int:
-    """Read a member of the claim `limits`: an integer from `least` to a million."""
     number = limits.get(name)
     if type(number) is not int or not least <= number <= MAX_LIMIT:
         raise invalid_claim(f"limits.{name}", f"must be an integer, {least} to {MAX_LIMIT}")
@@ -315,14 +308,12 @@ def _limit(limits: Mapping[str, object], name: str, *, least: int) -> int:
 def _words(
     claims: Mapping[str, object], name: str, is_right: Callable[[str], bool]
 ) -> Sequence[str]:
-    """Read an array of unique strings with one grammar: `features`, `replaces`."""
     entries: list[str] = []
-    for item in _require(claims, name, list):
+    for number, item in enumerate(_require(claims, name, list)):
         if not isinstance(item, str):
-            raise invalid_claim(f"{name}[{len(entries)}]", "must be a string")
+            raise invalid_claim(f"{name}[{number}]", "must be a string")
         if not is_right(item):
-            why = f"{quoted(item)} is not of the required form"
-            raise invalid_claim(f"{name}[{len(entries)}]", why)
+            raise invalid_claim(f"{name}[{number}]", f"{quoted(item)} is not of the required form")
         entries.append(item)
     if len(set(entries)) != len(entries):
         raise invalid_claim(name, "has the same entry twice")
@@ -341,7 +332,6 @@ def _check_version(claims: Mapping[str, object]) -> None:
 
 
 def _tier(claims: Mapping[str, object]) -> Tier:
-    """Read the claim `tier`."""
     tier = _TIERS.get(_require(claims, "tier", str))
     if tier is None:
         raise invalid_claim("tier", "must be standard or enterprise")
@@ -349,7 +339,6 @@ def _tier(claims: Mapping[str, object]) -> Tier:
 
 
 def _features(claims: Mapping[str, object], tier: Tier) -> tuple[str, ...]:
-    """Read the claim `features`, sorted; a standard license may have none of enterprise."""
     names = _words(claims, "features", is_feature_name)
     if tier is Tier.STANDARD:
         for name in ENTERPRISE_FEATURES:
@@ -359,7 +348,6 @@ def _features(claims: Mapping[str, object], tier: Tier) -> tuple[str, ...]:
 
 
 def _machine_fingerprint(claims: Mapping[str, object], tier: Tier) -> str | None:
-    """Read the claim `machineFingerprint`: required on standard, absent from enterprise."""
     if tier is Tier.ENTERPRISE:
         if "machineFingerprint" in claims:
             raise invalid_claim("machineFingerprint", "must be absent from an enterprise license")
@@ -371,7 +359,6 @@ def _machine_fingerprint(claims: Mapping[str, object], tier: Tier) -> str | None
 
 
 def _allowed_domain(claims: Mapping[str, object], tier: Tier) -> AllowedDomain | None:
-    """Read the claim `allowedDomain`: optional on enterprise, absent from standard."""
     if "allowedDomain" not in claims:
         return None
     if tier is Tier.STANDARD:
@@ -383,7 +370,6 @@ def _allowed_domain(claims: Mapping[str, object], tier: Tier) -> AllowedDomain |
 
 
 def _replaces(claims: Mapping[str, object], jti: str) -> tuple[str, ...]:
-    """Read the claim `replaces`: 1 to 100 other IDs, or () if it is absent."""
     if "replaces" not in claims:
         return ()
     replaced = _words(claims, "replaces", is_license_id)

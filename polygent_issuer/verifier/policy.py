@@ -187,8 +187,7 @@ class Circumstances(NamedTuple):
 class NotAccepted(LicenseError):
     """An authentic license fails one of rows 5 to 10 of FORMAT §5.
 
-    Attributes:
-        license: that license.
+    `license` is that license.
     """
 
     license: License
