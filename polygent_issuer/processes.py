@@ -25,8 +25,8 @@ Method = Literal["fork", "spawn"]
 Ask = Callable[[Iterable[Any]], Iterator[Any]]
 """Give chunks to another process; return their results in order, as they are needed."""
 
-CHUNK: Final = 128
-"""The number of items of one result: about 20 ms of verification, so that results come steadily."""
+CHUNK: Final = 256
+"""The number of items of one result: about 30 ms of verification, so that results come steadily."""
 _AHEAD: Final = 2
 """The number of chunks of each process that are in progress or wait for the reader."""
 _LOOK_AFTER: Final = 1.0

@@ -57,7 +57,7 @@ def test_results_come_in_order(start: Method, processes: int, count: int) -> Non
 @pytest.mark.parametrize("start", METHODS)
 def test_results_may_exceed_a_pipe(start: Method) -> None:
     """Each process waits for the reader, and not for another process."""
-    assert len(run(Large(), 10 * CHUNK, start=start)) == 10 * CHUNK * 5_000
+    assert len(run(Large(), 10 * CHUNK, start=start)) == 10 * CHUNK * 2_500
 
 
 @pytest.mark.slow
@@ -67,7 +67,7 @@ def test_processes_are_not_far_ahead_of_the_reader(tmp_path: Path, start: Method
     noted = tmp_path / "noted"
     with closing(in_order(Large(noted), range(60 * CHUNK), processes=2, start=start)) as results:
         for read, chunk in enumerate(results, 1):
-            assert len(chunk) == CHUNK * 5_000
+            assert len(chunk) == CHUNK * 2_500
             assert len(noted.read_bytes()) <= read + 2 * 2
     assert len(noted.read_bytes()) == 60
 
@@ -84,7 +84,7 @@ def test_a_single_process_works_on_demand(tmp_path: Path) -> None:
 @pytest.mark.parametrize("start", METHODS)
 def test_a_process_that_dies_is_an_error(start: Method, how: str) -> None:
     """It ends the run, also within a result; the results before it come in order."""
-    results = in_order(Faulty(at=3 * CHUNK, how=how), range(1_000), processes=2, start=start)
+    results = in_order(Faulty(at=3 * CHUNK, how=how), range(8 * CHUNK), processes=2, start=start)
     read: list[int] = []
     with pytest.raises(ProcessLost, match="worker process was killed") as lost:
         read.extend(number for chunk in results for number in chunk)
@@ -98,7 +98,7 @@ def test_a_reader_that_stops_does_not_wait_for_a_partial_result() -> None:
     """The processes are ended, though one was killed while it wrote a result."""
     # The fifth chunk of two processes is begun when the first result is read.
     job = Faulty(at=4 * CHUNK, how="die writing")
-    results = in_order(job, range(1_000), processes=2, start="fork")
+    results = in_order(job, range(8 * CHUNK), processes=2, start="fork")
     next(results)
     wait([process.sentinel for process in active_children()])
     results.close()
