@@ -92,10 +92,13 @@ def read_beginning(
     try:
         if source == "-":
             return read_stream(stdin or _stdin(), count)
-        with open_file(source) as stream:
+        descriptor = _open(source)
+        try:
             if trusted:
-                require_unexposed(Path(source), what, opened=stream.fileno())
-            return read_stream(stream, count)
+                require_unexposed(Path(source), what, opened=descriptor)
+            return _read(descriptor, count)
+        finally:
+            os.close(descriptor)
     except IsADirectoryError:
         problem, hint = "it is a folder", "give a file in it"
     except NotRegular as error:
@@ -130,10 +133,19 @@ def open_file(source: str) -> BinaryIO:
 
     Raise OSError and ValueError like `open`, and NotRegular for a FIFO, a socket or a device.
     """
+    return os.fdopen(_open(source), "rb")
+
+
+def _open(source: str) -> int:
     match = _DESCRIPTOR.fullmatch(source)
-    if match is None:  # `read_stream` reads a regular file in one piece
-        return os.fdopen(open_regular(source), "rb", buffering=0)
-    return os.fdopen(os.dup(int(match[1] or 0)), "rb")
+    return open_regular(source) if match is None else os.dup(int(match[1] or 0))
+
+
+def _read(descriptor: int, count: int) -> bytes:
+    data = b""
+    while part := os.read(descriptor, count - len(data)):  # a pipe returns parts
+        data += part
+    return data
 
 
 def open_regular(path: str | os.PathLike[str]) -> int:
