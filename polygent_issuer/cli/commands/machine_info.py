@@ -1,7 +1,7 @@
 """`polygent-issue machine-info`: check a document, or create that of this machine."""
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from polygent_issuer.cli import candidates
@@ -10,7 +10,7 @@ from polygent_issuer.cli.options.common import argument, option
 from polygent_issuer.cli.output.blocks import Block, Fields, Line, at_home
 from polygent_issuer.cli.output.files import OutputFile, write
 from polygent_issuer.cli.output.result import Report, finding_json
-from polygent_issuer.errors import ExitCode, HomeMissing
+from polygent_issuer.errors import ExitCode, HomeMissing, InputRefused, InvalidMachineInfo
 from polygent_issuer.terms import dates
 
 if TYPE_CHECKING:
@@ -195,7 +195,6 @@ def create(
     import json
 
     from polygent_issuer.enforcement import machine
-    from polygent_issuer.machine_info.this_machine import describe
 
     data = describe(now=invocation.now, customer=customer, product_version=product_version)
     if warning := machine.image_id_warning():
@@ -215,3 +214,19 @@ def create(
         [Line("created the machine-info document of this machine", "good"), fields],
         text_to_stderr=path is None,
     )
+
+
+def describe(*, now: datetime, customer: str | None, product_version: str | None) -> bytes:
+    """Return the `machine-info.json` of this machine, as any server creates it.
+
+    Raises:
+        InputRefused: (`no_machine_id`) when the machine has no valid id.
+        InvalidMachineInfo: (`invalid_machine_info`) when a name is not allowed in a document.
+    """
+    from polygent_issuer.enforcement import NoMachineInfo, machine, machine_info
+
+    try:
+        return machine_info(now=now, customer=customer, product_version=product_version)
+    except NoMachineInfo as error:
+        kind = InputRefused if error.code == machine.NO_MACHINE_ID else InvalidMachineInfo
+        raise kind(error.message, hint=error.hint, code=error.code) from None

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.cli import Desk
 
-from polygent_issuer.machine_info.this_machine import NoMachineId
+from polygent_issuer.errors import InputRefused
 
 
 @pytest.fixture(autouse=True)
@@ -52,8 +52,8 @@ def test_without_a_machine_id_the_document_is_invented(
     """Without a machine id the demo invents a document and reports that."""
 
     def none_here(**_given: object) -> bytes:
-        raise NoMachineId("no machine id")
+        raise InputRefused("no machine id", code="no_machine_id")
 
-    monkeypatch.setattr("polygent_issuer.machine_info.this_machine.describe", none_here)
+    monkeypatch.setattr("polygent_issuer.cli.commands.machine_info.describe", none_here)
     text = empty_desk.ok("demo").text
     assert "so the demo uses an invented document" in text

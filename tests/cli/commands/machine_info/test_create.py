@@ -6,15 +6,19 @@ container does not matter: the warning is looked for on a root that the test lay
 """
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from support.cli import Desk
 
+from polygent_issuer.cli.commands.machine_info import describe
 from polygent_issuer.enforcement import machine as machine_id
 from polygent_issuer.enforcement.machine import MachineId, NoMachineInfo
+from polygent_issuer.errors import ExitCode, InputRefused, InvalidMachineInfo
 from polygent_issuer.machine_info.document import parse
 
+NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 IMAGE_ID_WARNING = machine_id.image_id_warning
 
 
@@ -137,3 +141,25 @@ def test_a_machine_without_an_id_is_an_error(
     outcome = empty_desk.run("machine-info", "create", "--json")
     assert (outcome.code, outcome.json["error"]["code"]) == (3, "no_machine_id")
     assert outcome.json["error"]["hint"]
+
+
+def test_a_machine_without_an_id_is_a_refused_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Code, message and hint are those of the server."""
+
+    def nowhere(_system: str, _root: object) -> MachineId:
+        raise NoMachineInfo("no id", hint="make one")
+
+    monkeypatch.setattr(machine_id, "_identity", nowhere)
+    with pytest.raises(InputRefused, match="no id") as refused:
+        describe(now=NOW, customer=None, product_version=None)
+    assert (refused.value.code, refused.value.hint) == ("no_machine_id", "make one")
+    assert refused.value.exit_code is ExitCode.INPUT
+
+
+def test_an_invalid_name_is_an_invalid_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that is not allowed has the code of a document that violates FORMAT."""
+    ids = MachineId(machine="0123456789abcdef0123456789abcdef")
+    monkeypatch.setattr(machine_id, "_identity", lambda _system, _root: ids)
+    with pytest.raises(InvalidMachineInfo) as refused:
+        describe(now=NOW, customer="\x1b", product_version=None)
+    assert refused.value.code == "invalid_machine_info"
