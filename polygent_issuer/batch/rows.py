@@ -28,7 +28,6 @@ from polygent_issuer.terms.parsing import (
     parse_features,
     parse_name,
     parse_note,
-    parse_order_id,
     parse_plan_name,
     parse_term,
     parse_tier,
@@ -228,7 +227,7 @@ FIELDS: Final[Mapping[str, Field]] = {
         toml=lambda value: _codes(_texts(value)), cell=lambda cell: _codes(_SPACES.split(cell))
     ),
     "reason": _text_field(_reason),
-    "order_id": _text_field(parse_order_id),
+    "order_id": _text_field(parse_name),
     "note": _text_field(parse_note),
 }
 """The fields by name, which is that of the long option with underscores."""

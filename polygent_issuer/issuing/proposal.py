@@ -20,7 +20,7 @@ from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.registry.holds import hold_end, on_hold
 from polygent_issuer.terms import dates, decision
 from polygent_issuer.terms.decision import Difference
-from polygent_issuer.terms.parsing import Changes, Terms, parse_note, parse_order_id
+from polygent_issuer.terms.parsing import Changes, Terms, parse_name, parse_note
 from polygent_issuer.text import Hint, escape, join, list_first, option, run, slugify
 from polygent_issuer.verifier import KeySet, License, LicenseError, Verifier, jws
 
@@ -370,7 +370,7 @@ def _joined(what: str, texts: Iterable[str | None]) -> str | None:
     joined = "; ".join(sorted(set(filter(None, texts))))
     try:
         if joined:
-            (parse_order_id if what == "order ids" else parse_note)(joined)
+            (parse_name if what == "order ids" else parse_note)(joined)
     except InvalidTerms as refused:
         name = "--order-id" if what == "order ids" else "--note"
         raise InvalidTerms(

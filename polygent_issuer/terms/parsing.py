@@ -119,13 +119,13 @@ class Changes:
     @property
     def makes_enterprise(self) -> bool:
         """True if the given tier, or else the tier of the given plan, is enterprise."""
-        return (self.tier or (self.plan.tier if self.plan else None)) is Tier.ENTERPRISE
+        return (self.tier or (self.plan and self.plan.tier)) is Tier.ENTERPRISE
 
     @property
     def implied_tier(self) -> Tier | None:
         """The given tier, else that of the given plan, else enterprise if a domain is allowed."""
-        given = self.tier or (self.plan.tier if self.plan else None)
-        return Tier.ENTERPRISE if given is None and self.allowed_domain else given
+        given = self.tier or (self.plan and self.plan.tier)
+        return given or (Tier.ENTERPRISE if self.allowed_domain else None)
 
     @property
     def names_domain(self) -> bool:
@@ -162,9 +162,8 @@ class Catalogue:
         for name in names:
             if name not in self.names:
                 names = sorted(self.names)
-                known = (
-                    f"known features: {', '.join(names)}; add newer ones to the setting features"
-                )
+                listed = ", ".join(names)
+                known = f"known features: {listed}; add newer ones to the setting features"
                 hint = did_you_mean(name.casefold(), names, known)
                 raise InvalidTerms(f"unknown feature {escape(name)}", hint=hint)
 
@@ -227,16 +226,11 @@ def parse_features(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def parse_name(text: str) -> str:
-    """Parse a display name, and normalize it to NFC (FORMAT §1)."""
+    """Parse a display name or an order id, and normalize it to NFC (FORMAT §1)."""
     name = nfc(text)
     if problem := display_name_problem(name):
         raise InvalidTerms(problem, hint=f"use 1 to 200 visible characters{_ENDS}")
     return name
-
-
-def parse_order_id(text: str) -> str:
-    """Parse an order id as `parse_name` does."""
-    return parse_name(text)
 
 
 def parse_note(text: str) -> str:

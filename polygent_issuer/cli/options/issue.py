@@ -134,7 +134,7 @@ def parse_order(order_id: str | None, note: str | None) -> tuple[str | None, str
     Raises:
         InvalidTerms: (`invalid_terms`) a text is too long, or has characters that do not print.
     """
-    from polygent_issuer.terms.parsing import parse_note, parse_order_id
+    from polygent_issuer.terms.parsing import parse_name, parse_note
 
     def parse(what: str, text: str | None, parse_text: "Callable[[str], str]") -> str | None:
         try:
@@ -142,7 +142,7 @@ def parse_order(order_id: str | None, note: str | None) -> tuple[str | None, str
         except InvalidTerms as refused:
             raise InvalidTerms(f"invalid {what}: {refused.message}", hint=refused.hint) from None
 
-    return parse("order id", order_id, parse_order_id), parse("note", note, parse_note)
+    return parse("order id", order_id, parse_name), parse("note", note, parse_note)
 
 
 def _tier(text: str) -> "Tier":
