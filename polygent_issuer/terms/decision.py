@@ -3,18 +3,24 @@
 The features of several licenses are merged. Their limits are not, even if they are equal: if two
 machines have 25 users each, only the operator knows whether the customer has 25 people or 50.
 Therefore the operator must give each limit, or a plan.
+
+In an allowed domain `*` matches exactly one label (FORMAT §3).
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 from polygent_issuer.errors import InvalidTerms, MissingInput
 from polygent_issuer.terms.parsing import LIMITS, Catalogue, Changes, Plan, Terms, check_limit
 from polygent_issuer.text import Hint, did_you_mean, escape, join, option
-from polygent_issuer.verifier.domain import AllowedDomain
+from polygent_issuer.verifier.domain import AllowedDomain, host_name
+from polygent_issuer.verifier.errors import InvalidDomain
 from polygent_issuer.verifier.license import Limits, Tier
 
 NONE = "none"
+_ANY_LABEL: Final = "*."
 _FEW = 5  # a sum of more numbers is shown as one number
 
 
@@ -287,3 +293,27 @@ def _having(several: Sequence[Terms], feature: str) -> str:
     if number in (0, len(several)):
         return "yes" if number else "no"
     return f"{number} of {len(several)}"
+
+
+def wildcard_depth(domain: AllowedDomain) -> str | None:
+    """Return the names that a wildcard covers, with examples; None for an exact name."""
+    if not domain.text.startswith(_ANY_LABEL):
+        return None
+    base = domain.text.removeprefix(_ANY_LABEL)
+    return f"exactly one level: api.{base}, but neither {base} nor api.v2.{base}"
+
+
+def covering_domains(hosts: Sequence[str]) -> tuple[AllowedDomain, ...]:
+    """Return the patterns that each cover all hosts, the narrowest first; empty if none does.
+
+    `hosts` are Host headers, at least one. Only two patterns cover the first: its name, and the
+    wildcard at its level.
+    """
+    name = host_name(hosts[0])
+    if name is None:
+        return ()
+    patterns = list[AllowedDomain]()
+    for text in (name, f"{_ANY_LABEL}{name.partition('.')[2]}"):
+        with suppress(InvalidDomain):
+            patterns.append(AllowedDomain(text))
+    return tuple(each for each in patterns if all(map(each.matches, hosts)))

@@ -12,8 +12,8 @@ from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal
 from polygent_issuer.issuing.signing import Issued
-from polygent_issuer.terms import dates, host_patterns
-from polygent_issuer.terms.decision import Difference
+from polygent_issuer.terms import dates
+from polygent_issuer.terms.decision import Difference, wildcard_depth
 from polygent_issuer.text import Hint, run
 from polygent_issuer.verifier import License, Tier
 
@@ -88,7 +88,7 @@ def _terms(proposal: Proposal) -> Iterable[tuple[str, str | None]]:
         elif term.new != term.old or term.name == "features":
             yield term.name, term.new
         if term.name == _DOMAIN and (domain := proposal.license.allowed_domain) is not None:
-            yield _COVERS, host_patterns.depth(domain)
+            yield _COVERS, wildcard_depth(domain)
 
 
 def _replaced(proposal: Proposal) -> Iterable[tuple[str, str]]:

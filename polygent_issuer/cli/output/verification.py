@@ -16,7 +16,7 @@ from polygent_issuer.issuing.verification import (
     VerificationResult,
     alert_days,
 )
-from polygent_issuer.terms import dates, host_patterns
+from polygent_issuer.terms import dates
 from polygent_issuer.text import Hint, run
 from polygent_issuer.verifier import CheckCode, CheckRow, License, Outcome
 from polygent_issuer.verifier.errors import quoted
@@ -57,7 +57,7 @@ def explanation(result: VerificationResult, row: CheckRow) -> str:
         return "this license was retired: check which licenses the customer has"
     if row.code is CheckCode.UNKNOWN_KEY:
         return _OURS
-    if row.code is CheckCode.DOMAIN_MISMATCH and not host_patterns.covering(result.hosts):
+    if row.code is CheckCode.DOMAIN_MISMATCH and not _patterns(result):
         return _NO_PATTERN if len(result.hosts) > 1 else _NO_NAME
     return remedies.FOR[row.code].do
 
@@ -94,15 +94,22 @@ def _domain(result: VerificationResult) -> tuple[str, ...] | None:
     old = None if result.license is None else result.license.allowed_domain
     if old is None or not result.hosts:
         return None
-    patterns = host_patterns.covering(result.hosts)
+    patterns = _patterns(result)
     if not patterns:
         return ("--no-allowed-domain",)
-    return ("--allowed-domain", str(patterns[-1 if host_patterns.depth(old) else 0]))
+    return ("--allowed-domain", patterns[-1 if str(old).startswith("*.") else 0])
+
+
+def _patterns(result: VerificationResult) -> tuple[str, ...]:
+    """Return the domains that cover all hosts, the narrowest first."""
+    from polygent_issuer.terms.decision import covering_domains
+
+    return tuple(map(str, covering_domains(result.hosts)))
 
 
 def _covering(result: VerificationResult) -> str:
     """Return which patterns cover the hosts that were given, if any does."""
-    patterns = " or ".join(map(str, host_patterns.covering(result.hosts)))
+    patterns = " or ".join(_patterns(result))
     if len(result.hosts) == 1:
         return f"the host is covered by {patterns or 'no pattern'}"
     if not patterns:
@@ -198,7 +205,7 @@ def _check_json(result: VerificationResult, row: CheckRow) -> dict[str, Any]:
         members.update(hint_json(command(result, row), "mend"))
     if row.outcome is Outcome.FAILED and row.code is CheckCode.DOMAIN_MISMATCH:
         members["hosts"] = list(result.hosts)
-        members["patterns"] = list(map(str, host_patterns.covering(result.hosts)))
+        members["patterns"] = list(_patterns(result))
     return members
 
 

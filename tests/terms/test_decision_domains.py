@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polygent_issuer.terms.host_patterns import covering, depth
+from polygent_issuer.terms.decision import covering_domains, wildcard_depth
 from polygent_issuer.verifier import AllowedDomain, InvalidDomain
 
 LABEL = st.sampled_from(["a", "b", "api", "v2", "10"])
@@ -14,13 +14,13 @@ HOST = st.lists(LABEL, min_size=1, max_size=4).map(".".join)
 def test_the_depth_of_a_wildcard_has_examples_that_match() -> None:
     """The first example matches, the other two do not; an exact name needs none."""
     domain = AllowedDomain("*.acme.internal")
-    text = depth(domain)
+    text = wildcard_depth(domain)
     assert text == (
         "exactly one level: api.acme.internal, but neither acme.internal nor api.v2.acme.internal"
     )
     names = [word.strip(",") for word in text.split() if "." in word]
     assert [domain.matches(name) for name in names] == [True, False, False]
-    assert depth(AllowedDomain("api.acme.internal")) is None
+    assert wildcard_depth(AllowedDomain("api.acme.internal")) is None
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_the_depth_of_a_wildcard_has_examples_that_match() -> None:
 )
 def test_the_patterns_that_cover_hosts(hosts: list[str], patterns: list[str]) -> None:
     """Ports, a final dot and case do not matter; addresses and different levels have none."""
-    assert list(map(str, covering(hosts))) == patterns
+    assert list(map(str, covering_domains(hosts))) == patterns
 
 
 @given(hosts=st.lists(HOST, min_size=1, max_size=4))
@@ -56,4 +56,4 @@ def test_exactly_the_patterns_that_cover_all_hosts(hosts: list[str]) -> None:
             continue
         if all(map(domain.matches, hosts)):
             expected.add(domain)
-    assert set(covering(hosts)) == expected
+    assert set(covering_domains(hosts)) == expected
