@@ -50,7 +50,7 @@ from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.outbox_delivery import Destination
 from polygent_issuer.issuing.proposal import Proposal
 from polygent_issuer.issuing.signing import Issued, delivery_failed, record_issue, sign
-from polygent_issuer.keys.signer import Signer, at_once
+from polygent_issuer.keys.signer import Signer
 from polygent_issuer.registry import (
     Actor,
     Reading,
@@ -200,7 +200,7 @@ class BatchRunner:
 
     def _sign_group(self, group: Group) -> None:
         """Do step 2 for as many items as time allows."""
-        together = max(map(at_once, self._signers.values()), default=1)
+        together = max((signer.at_once for signer in self._signers.values()), default=1)
         until = monotonic() + _SIGNING
         while group.unsigned:
             group.signed += self._sign_items(group.unsigned[:together])

@@ -19,7 +19,7 @@ from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.outbox_delivery import Destination
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal, verifier_of
 from polygent_issuer.keys.rotation import label_words, signing_command
-from polygent_issuer.keys.signer import Signer, sign_many
+from polygent_issuer.keys.signer import Signer
 from polygent_issuer.keys.signing import require_usable
 from polygent_issuer.registry import (
     Actor,
@@ -92,7 +92,7 @@ def sign(
         of_key.setdefault(kid, []).append(data)
     signatures = dict[bytes, bytes]()
     for kid, items in of_key.items():
-        signatures.update(zip(items, sign_many(signers[kid], items), strict=True))
+        signatures.update(zip(items, signers[kid].sign_many(items), strict=True))
     return tuple(
         _verified(proposal, path, jws.assemble(data, signatures[data]))
         for proposal, path, data in unsigned

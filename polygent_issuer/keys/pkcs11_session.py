@@ -25,7 +25,7 @@ from polygent_issuer.keys.pkcs11_module import (
     public_key_object,
     serial_of,
 )
-from polygent_issuer.keys.signer import PROBE, mismatch
+from polygent_issuer.keys.signer import PROBE, Signer, mismatch
 from polygent_issuer.store_uri.token import TokenUri, id_text
 from polygent_issuer.text import Hint, escape, for_shell, run
 from polygent_issuer.verifier.keys import COORDINATE_BYTES, Key
@@ -235,7 +235,7 @@ class TokenSession:
                 self._module.call(session.close)
 
 
-class TokenSigner:
+class TokenSigner(Signer):
     """A private key in a token, which makes each signature, perhaps after a touch.
 
     Hardware may randomise ECDSA, so two signatures of the same bytes can differ. The session must
@@ -245,8 +245,6 @@ class TokenSigner:
         KeyUnavailable: (`no_such_key`, `key_ambiguous`) unless exactly one private key matches.
     """
 
-    __slots__ = ("_pin", "_private", "_session", "public_key")
-
     def __init__(self, session: TokenSession, public: Pkcs11PublicKey, public_key: Key) -> None:
         """Find the private key object."""
         self._session = session
@@ -254,11 +252,6 @@ class TokenSigner:
         each_time = self._attribute(Attribute.ALWAYS_AUTHENTICATE, default=False)
         self._pin = session.pin if each_time else None
         self.public_key = public_key
-
-    @property
-    def kid(self) -> str:
-        """The RFC 7638 thumbprint of the public key."""
-        return self.public_key.kid
 
     def sign(self, data: bytes) -> bytes:
         """Sign bytes with ES256: hash them here and sign the digest with CKM_ECDSA in the token.
@@ -303,10 +296,6 @@ class TokenSigner:
         return self._session.call(
             lambda _: bool(attribute_of(self._private, attribute, default=default))
         )
-
-    def __repr__(self) -> str:
-        """Name the key by its kid alone."""
-        return f"TokenSigner(kid={self.kid!r})"
 
 
 def _text(secret: bytes) -> str:

@@ -8,7 +8,7 @@ No transaction is open while a signature is awaited (`registry.change`).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final, NoReturn, Protocol, TypeVar
 
@@ -17,6 +17,7 @@ from polygent_issuer.errors import InvalidStore, IssuerError, KeyUnavailable
 from polygent_issuer.keys.signer import (
     PROBE,
     Presence,
+    Signer,
     StoreEntry,
     TimeoutExpired,
     mismatch,
@@ -146,9 +147,7 @@ class RemoteStore:
         return entry
 
     def _signer(self, entry: StoreEntry) -> "RemoteSigner":
-        return RemoteSigner(
-            public_key=entry.key, at_once=self._service.at_once, _entry=entry, _store=self
-        )
+        return RemoteSigner(self, entry, self._service.at_once)
 
     def _entries(self) -> Sequence[StoreEntry]:
         return self.call(self._service.keys)
@@ -209,25 +208,18 @@ class RemoteStore:
         raise problem
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RemoteSigner:
+class RemoteSigner(Signer):
     """A private key in a service, which makes each signature, perhaps after a person agreed.
 
     Services may randomise ECDSA, so two signatures of the same bytes can differ.
-
-    Attributes:
-        at_once: the number of signatures that one call to the service can make.
     """
 
-    public_key: Key
-    at_once: int
-    _entry: StoreEntry = field(repr=False)
-    _store: RemoteStore = field(repr=False)
-
-    @property
-    def kid(self) -> str:
-        """The RFC 7638 thumbprint of the public key."""
-        return self.public_key.kid
+    def __init__(self, store: RemoteStore, entry: StoreEntry, at_once: int) -> None:
+        """Store the arguments."""
+        self.public_key = entry.key
+        self.at_once = at_once
+        self._entry = entry
+        self._store = store
 
     def sign(self, data: bytes) -> bytes:
         """Sign bytes with ES256; 64 bytes R‖S.
@@ -244,9 +236,6 @@ class RemoteSigner:
             for at in range(0, len(items), self.at_once)
             for signature in self._store.sign(self._entry, items[at : at + self.at_once])
         ]
-
-    def close(self) -> None:
-        """Do nothing: each call opens and closes its own connection."""
 
 
 _FEW: Final = 3

@@ -5,11 +5,12 @@ rebuilt from its private number alone, so that a stored public key is never trus
 """
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -27,41 +28,39 @@ PROBE: Final = b"polygent-issue: a probe of a key; no license"
 """The bytes that a key in a token or a service signs as a test; no license begins with them."""
 
 
-class Signer(Protocol):
-    """A private key that signs, in any store."""
+class Signer(ABC):
+    """A private key that signs, in any store.
+
+    Attributes:
+        public_key: the public key.
+        at_once: the largest number of signatures of one call; it is 1 unless a service signs.
+    """
+
+    public_key: Key
+    at_once: int = 1
 
     @property
     def kid(self) -> str:
         """The RFC 7638 thumbprint of the public key."""
-        ...
+        return self.public_key.kid
 
-    @property
-    def public_key(self) -> Key:
-        """The public key."""
-        ...
-
+    @abstractmethod
     def sign(self, data: bytes) -> bytes:
         """Sign bytes with ES256; 64 bytes R‖S."""
-        ...
 
-    def close(self) -> None:
+    def sign_many(self, items: Sequence[bytes]) -> list[bytes]:
+        """Sign each of the items as `sign` does, with as few calls as the signer allows."""
+        return [*map(self.sign, items)]
+
+    def close(self) -> None:  # noqa: B027 -- most signers keep nothing open
         """Release the resources; the signer cannot be used afterwards."""
-        ...
+
+    def __repr__(self) -> str:
+        """Name the key by its kid alone."""
+        return f"{type(self).__name__}(kid={self.kid!r})"
 
 
-def at_once(signer: Signer) -> int:
-    """Return the largest number of signatures of one call; it is 1 unless a service signs."""
-    number: int = getattr(signer, "at_once", 1)
-    return number
-
-
-def sign_many(signer: Signer, items: Sequence[bytes]) -> list[bytes]:
-    """Sign each of the items as `sign` does, with as few calls as the signer allows."""
-    many: Callable[[Sequence[bytes]], list[bytes]] | None = getattr(signer, "sign_many", None)
-    return [*map(signer.sign, items)] if many is None else many(items)
-
-
-class SoftwareSigner:
+class SoftwareSigner(Signer):
     """A P-256 private key in this process with deterministic signatures (RFC 6979 §3.2).
 
     The same bytes and key give the same signature, so the same license gives the same file (FORMAT
@@ -70,8 +69,6 @@ class SoftwareSigner:
     Raises:
         KeyUnavailable: (`key_unavailable`) for another curve, and as `deterministic_es256`.
     """
-
-    __slots__ = ("_algorithm", "private_key", "public_key")
 
     def __init__(self, private_key: ec.EllipticCurvePrivateKey) -> None:
         """Derive the public key."""
@@ -83,22 +80,10 @@ class SoftwareSigner:
         self.private_key = private_key
         self.public_key = Key.from_public_key(private_key.public_key())
 
-    @property
-    def kid(self) -> str:
-        """The RFC 7638 thumbprint of the public key."""
-        return self.public_key.kid
-
     def sign(self, data: bytes) -> bytes:
         """Sign bytes with ES256; 64 bytes R‖S."""
         r, s = decode_dss_signature(self.private_key.sign(data, self._algorithm))
         return r.to_bytes(COORDINATE_BYTES, "big") + s.to_bytes(COORDINATE_BYTES, "big")
-
-    def close(self) -> None:
-        """Do nothing: no resource is open."""
-
-    def __repr__(self) -> str:
-        """Name the key by its kid alone."""
-        return f"SoftwareSigner(kid={self.kid!r})"
 
 
 def generate_private_key() -> ec.EllipticCurvePrivateKey:

@@ -29,34 +29,25 @@ from polygent_issuer.issuing.outbox_delivery import Destination
 from polygent_issuer.issuing.proposal import Action, Proposal
 from polygent_issuer.issuing.selection import RenewalRequest
 from polygent_issuer.issuing.signing import publish
+from polygent_issuer.keys.signer import Signer
 from polygent_issuer.registry import REGISTRY_FILE, Reading, Registry, change
 from polygent_issuer.registry.errors import Place
 from polygent_issuer.registry.row_check import customer_queries
 from polygent_issuer.terms.parsing import Changes
-from polygent_issuer.verifier import Key
 
 OPERATORS: Final = 8
 SIGNING: Final = 0.02
 
 
-class SlowSigner:
+class SlowSigner(Signer):
     """A signer that takes as long as a remote key."""
 
-    kid = SIGNER.kid
-
-    @property
-    def public_key(self) -> Key:
-        """The public key."""
-        key: Key = SIGNER.public_key
-        return key
+    public_key = SIGNER.public_key
 
     def sign(self, data: bytes) -> bytes:
         """Sign bytes after a while."""
         time.sleep(SIGNING)
         return bytes(SIGNER.sign(data))
-
-    def close(self) -> None:
-        """Do nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,7 +44,6 @@ from polygent_issuer.registry import (
     licenses,
 )
 from polygent_issuer.terms.parsing import Changes
-from polygent_issuer.verifier.keys import Key
 
 pytestmark = pytest.mark.slow
 
@@ -64,26 +63,12 @@ REFUSALS = {
 }
 
 
-class Stepping:
+class Stepping(SoftwareSigner):
     """A signer that stops before each signature."""
-
-    def __init__(self, inner: SoftwareSigner) -> None:
-        self._inner = inner
-
-    @property
-    def kid(self) -> str:
-        return self._inner.kid
-
-    @property
-    def public_key(self) -> Key:
-        return self._inner.public_key
 
     def sign(self, data: bytes) -> bytes:
         stop("sign")
-        return self._inner.sign(data)
-
-    def close(self) -> None:
-        """Do nothing."""
+        return super().sign(data)
 
 
 @dataclass
@@ -105,7 +90,7 @@ class Place:
         return run
 
     def _issue(self, office: Office, decide: Callable[[Reading], tuple[Proposal, ...]]) -> Any:
-        signers = {office.signer.kid: Stepping(office.signer)}
+        signers = {office.signer.kid: Stepping(office.signer.private_key)}
         return office.publish(decide, signers=signers, consent=Consent())
 
     def _sign(self, office: Office, number: int) -> Any:
@@ -153,7 +138,7 @@ class Place:
         )
         run = BatchRunner(
             office.registry,
-            unlock=lambda: {office.signer.kid: Stepping(office.signer)},
+            unlock=lambda: {office.signer.kid: Stepping(office.signer.private_key)},
             destination=office.output,
             now=office.now,
             actor=ADA,
