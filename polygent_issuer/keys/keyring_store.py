@@ -25,11 +25,10 @@ from polygent_issuer.keys.keyring_backends import INTO_FILE, KeyStatus, SystemKe
 from polygent_issuer.keys.signer import (
     Presence,
     SoftwareSigner,
-    TimeoutExpired,
+    call_store,
     pinned_signer,
     public_key_of,
     require_p256,
-    run_with_timeout,
 )
 from polygent_issuer.store_uri import EXAMPLE_FILE_URI, KEYRING
 from polygent_issuer.text import Hint, run
@@ -148,21 +147,15 @@ class KeyringStore:
             raise _locked("the keyring that holds the key" if status.present else "the keyring")
 
     def _ask(self, call: Callable[[], T], instead: str = INTO_FILE) -> T:
-        """Run a call within the deadline; `instead` is the end of the hint when it fails.
-
-        The libraries' exceptions may quote secrets, so they are dropped, not chained.
-        """
-        try:
-            return run_with_timeout(self._timeout, call)
-        except TimeoutExpired:
-            problem = KeyUnavailable(
-                f"the keyring did not answer within {self._timeout.total_seconds():g} s",
-                hint=Hint("restart the keyring service; ", instead),
-                code=_TIMEOUT,
-            )
-        except Exception as error:  # noqa: BLE001 -- each of three libraries has its own errors
-            problem = _translated(error, instead)
-        raise problem
+        """Run a call within the deadline; `instead` is the end of the hint when it fails."""
+        return call_store(
+            call,
+            timeout=self._timeout,
+            name="the keyring",
+            code=_TIMEOUT,
+            hint=Hint("restart the keyring service; ", instead),
+            translate=partial(_translated, instead=instead),
+        )
 
 
 def _translated(error: Exception, instead: str) -> KeyUnavailable:

@@ -28,7 +28,7 @@ from pkcs11.types import Object, Session
 
 from polygent_issuer.errors import IssuerError, KeyUnavailable
 from polygent_issuer.files.within import require_code
-from polygent_issuer.keys.signer import TimeoutExpired, run_with_timeout
+from polygent_issuer.keys.signer import TimeoutExpired, call_store
 from polygent_issuer.store_uri.token import TokenUri
 from polygent_issuer.text import Hint, escape, for_shell, run
 from polygent_issuer.verifier.errors import InvalidKey
@@ -37,6 +37,7 @@ from polygent_issuer.verifier.keys import COORDINATE_BYTES, Key
 if TYPE_CHECKING:
     from pkcs11._pkcs11 import lib as Library  # noqa: N812 -- a class
 
+_TIMEOUT: Final = "token_timeout"
 _PROBLEMS: Final[Mapping[str, tuple[str, str, str]]] = {
     "pin_incorrect": (
         "PinIncorrect PinInvalid PinLenRange",
@@ -134,29 +135,28 @@ class Pkcs11Module:
         Raises:
             KeyUnavailable: from `call`, or translated from the library's error.
         """
-        try:
+
+        def unless_stuck() -> T:
             if self._stuck:
-                raise TimeoutExpired  # noqa: TRY301 -- handled like a new timeout
-            return run_with_timeout(self._timeout, call)
-        except TimeoutExpired:
-            self._stuck = True
-            refused: IssuerError = KeyUnavailable(
-                f"the token did not answer within {self._timeout.total_seconds():g} s",
+                raise TimeoutExpired
+            return call()
+
+        try:
+            return call_store(
+                unless_stuck,
+                timeout=self._timeout,
+                name="the token",
+                code=_TIMEOUT,
                 hint=Hint(
                     "touch the token if it waits for a touch, or plug it in again; to allow more "
                     "time: ",
                     run("config", "set", "keyring_timeout", "60s"),
                 ),
-                code="token_timeout",
+                translate=translate,
             )
-        except IssuerError as ours:
-            refused = ours
-        except Exception as error:  # noqa: BLE001 -- foreign code raises any exception
-            refused = translate(error)
-        except BaseException:  # Ctrl-C: the call continues in its thread
-            self._stuck = True
+        except BaseException as error:  # Ctrl-C, too: the call continues in its thread
+            self._stuck |= not isinstance(error, IssuerError) or error.code == _TIMEOUT
             raise
-        raise refused
 
     def token(self) -> pkcs11.Token:
         """Return the one token that matches the URI.

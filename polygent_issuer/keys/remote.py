@@ -19,9 +19,8 @@ from polygent_issuer.keys.signer import (
     Presence,
     Signer,
     StoreEntry,
-    TimeoutExpired,
+    call_store,
     mismatch,
-    run_with_timeout,
 )
 from polygent_issuer.store_uri.remote import RemoteUri
 from polygent_issuer.store_uri.token import TokenUri
@@ -189,23 +188,17 @@ class RemoteStore:
         Raises:
             KeyUnavailable: from `call`; (`remote_timeout`, `remote_failed`).
         """
-        try:
-            return run_with_timeout(self._timeout, call)
-        except TimeoutExpired:
-            problem: IssuerError = KeyUnavailable(
-                f"{self._place.where} did not answer within {self._timeout.total_seconds():g} s",
-                hint=Hint(
-                    "answer its prompt, or touch its token, if it waits for that; to allow more "
-                    "time: ",
-                    run("config", "set", "keyring_timeout", "60s"),
-                ),
-                code="remote_timeout",
-            )
-        except IssuerError as ours:
-            problem = ours
-        except Exception as error:  # noqa: BLE001 -- foreign code raises any exception
-            problem = failed(self._place, f"an error ({type(error).__name__})")
-        raise problem
+        return call_store(
+            call,
+            timeout=self._timeout,
+            name=self._place.where,
+            code="remote_timeout",
+            hint=Hint(
+                "answer its prompt, or touch its token, if it waits for that; to allow more time: ",
+                run("config", "set", "keyring_timeout", "60s"),
+            ),
+            translate=lambda error: failed(self._place, f"an error ({type(error).__name__})"),
+        )
 
 
 class RemoteSigner(Signer):

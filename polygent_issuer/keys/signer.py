@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from polygent_issuer.errors import KeyUnavailable
+from polygent_issuer.errors import IssuerError, KeyUnavailable
 from polygent_issuer.files.disk import reason
 from polygent_issuer.text import Hint, run
 from polygent_issuer.verifier.keys import COORDINATE_BYTES, EXAMPLE_KID, Key
@@ -205,6 +205,39 @@ def run_with_timeout(timeout: timedelta, call: Callable[[], T]) -> T:
     if raised:
         raise raised[0]
     raise TimeoutExpired
+
+
+def call_store(
+    call: Callable[[], T],
+    *,
+    timeout: timedelta,
+    name: str,
+    code: str,
+    hint: str,
+    translate: Callable[[Exception], KeyUnavailable],
+) -> T:
+    """Return the result of a call into foreign code, within the deadline.
+
+    Args:
+        name: of the store, for the message.
+        code, hint: of the error at the deadline, also if the call raises `TimeoutExpired`.
+        translate: returns our error for one of the foreign code, which is dropped and not chained,
+            because its text may quote a secret.
+
+    Raises:
+        IssuerError: from `call`, at the deadline, and from `translate`.
+    """
+    try:
+        return run_with_timeout(timeout, call)
+    except TimeoutExpired:
+        problem: IssuerError = KeyUnavailable(
+            f"{name} did not answer within {timeout.total_seconds():g} s", hint=hint, code=code
+        )
+    except IssuerError as ours:
+        problem = ours
+    except Exception as error:  # noqa: BLE001 -- foreign code raises any exception
+        problem = translate(error)
+    raise problem
 
 
 def command_output(
