@@ -54,9 +54,9 @@ def run(
         with invocation.closing:
             outcome = _parse_and_run(invocation, list(argv) or ["--help"])
             if isinstance(outcome, Result):  # what closes afterwards does not delay it
-                write_result(outcome, as_json=invocation.as_json, quiet=invocation.quiet)
+                code = write_result(outcome, as_json=invocation.as_json, quiet=invocation.quiet)
         if isinstance(outcome, Result):
-            return int(outcome.exit_code)
+            return int(code)
     except (Exception, KeyboardInterrupt) as raised:  # noqa: BLE001 - no traceback reaches a screen unasked
         in_line = invocation.in_lines or (isinstance(outcome, Result) and outcome.in_lines)
         return _fail(invocation, raised, argv, in_line=in_line)

@@ -1,47 +1,19 @@
 """`polygent-issue help`: guide topics and the help of commands."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, TextIO
+from functools import partial
+from typing import TextIO
 
 from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import argument
 from polygent_issuer.cli.output.blocks import Fields, Line
-from polygent_issuer.cli.output.result import Report, Result, is_plain
-from polygent_issuer.errors import NotFound
+from polygent_issuer.cli.output.result import OwnFormat, Report, Result, is_plain
+from polygent_issuer.errors import ExitCode, NotFound
 from polygent_issuer.guide import TOPICS, markdown
 from polygent_issuer.text import Hint, escape, nearest, run
 
 FORCED = "topics/"
 """Prefix that selects a topic even if a command has the same name."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Topic(Result):
-    """A guide topic in Markdown, rendered on a terminal."""
-
-    name: str
-    text: str
-    as_json: bool
-
-    @property
-    def writes_itself(self) -> bool:
-        """True unless the topic is part of JSON: Markdown has its own layout."""
-        return not self.as_json
-
-    def write(self, stream: TextIO) -> None:
-        """Write the Markdown, rendered on a terminal."""
-        if is_plain(stream):
-            stream.write(self.text)
-            return
-        from polygent_issuer.cli.output.markdown_text import draw_markdown
-
-        draw_markdown(self.text, stream)
-
-    def to_json(self) -> Mapping[str, Any]:
-        """Return `topic` and its `markdown`."""
-        return {"topic": self.name, "markdown": self.text}
 
 
 def help_(
@@ -80,7 +52,21 @@ def help_(
         near = nearest(topic, names)
         hint = Hint("did you mean ", run("help", *near.split()), "?") if near else run("help")
         raise NotFound(f"no topic or command {escape(name)}", hint=hint)
-    return Topic(name=topic, text=markdown(topic), as_json=invocation.as_json)
+    text = markdown(topic)
+    if invocation.as_json:
+        return Report({"topic": topic, "markdown": text}, ())
+    return OwnFormat(partial(_write_topic, text))
+
+
+def _write_topic(text: str, stream: TextIO) -> ExitCode:
+    """Write the Markdown, rendered on a terminal."""
+    if is_plain(stream):
+        stream.write(text)
+    else:
+        from polygent_issuer.cli.output.markdown_text import draw_markdown
+
+        draw_markdown(text, stream)
+    return ExitCode.DONE
 
 
 def _commands() -> dict[str, str]:

@@ -20,7 +20,7 @@ from polygent_issuer.cli.options.common import (
 from polygent_issuer.cli.output.blocks import Block, Fields, Line
 from polygent_issuer.cli.output.files import CsvOptions
 from polygent_issuer.cli.output.records import JOURNAL_COLUMNS, journal_json, journal_table
-from polygent_issuer.cli.output.result import JsonLines, Report, Result
+from polygent_issuer.cli.output.result import Report, Result, json_lines
 from polygent_issuer.errors import ExitCode, NotFound, OutputProblem, UsageProblem
 from polygent_issuer.registry import Reading, journal
 from polygent_issuer.terms import dates
@@ -68,7 +68,7 @@ def show(
         rows = tuple(journal.rows(db, customer=about, since=start, until=end, after=after))
     items = map(journal_json, rows)
     if ndjson:
-        return JsonLines(items)
+        return json_lines(items)
     if as_csv:
         return form.table(JOURNAL_COLUMNS, items, name="journal.csv")
     text = journal_table(rows) if rows else Line("no journal rows match", "dim")

@@ -11,7 +11,7 @@ from polygent_issuer import files
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import option, period
 from polygent_issuer.cli.output.blocks import Line
-from polygent_issuer.cli.output.files import BOM, STDOUT, CsvTable, OutputFile, new_file
+from polygent_issuer.cli.output.files import BOM, STDOUT, OutputFile, new_file, write_csv
 from polygent_issuer.cli.output.report import COLUMNS, licenses_json, report_blocks, report_json
 from polygent_issuer.cli.output.result import (
     Report,
@@ -136,6 +136,6 @@ def _data(invocation: Invocation, made: "LicenseReport", form: Format) -> bytes:
         return json_document(report_json(made)).encode()
     if form is Format.CSV:
         stream = StringIO(newline="")
-        CsvTable(columns=COLUMNS, items=licenses_json(made)).write(stream)
+        write_csv(stream, COLUMNS, licenses_json(made))
         return stream.getvalue().encode()
     return "".join(f"{line}\n" for line in plain_lines(report_blocks(made))).encode()

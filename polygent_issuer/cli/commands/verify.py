@@ -117,7 +117,7 @@ def verify(invocation: Invocation, options: VerifyOptions) -> Result:
     )
     if not several:
         return _report(verify_files(files, keys, server, registry), server.now, window)
-    from polygent_issuer.cli.flows.verify_many import ManyVerifications, VerificationJob, listing_of
+    from polygent_issuer.cli.flows.verify_many import VerificationJob, listing_of, verify_many
 
     path = None if registry is None else registry.place
     job = VerificationJob(
@@ -129,7 +129,7 @@ def verify(invocation: Invocation, options: VerifyOptions) -> Result:
     )
     file = path if isinstance(path, Path) else None
     listing = listing_of(names, recursive=options.recursive, registry=file)
-    return ManyVerifications(job=job, listing=listing)
+    return verify_many(job, listing)
 
 
 def _report(

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -12,7 +12,7 @@ from polygent_issuer.batch.sources import STDIN, Listing
 from polygent_issuer.cli.options.common import skipped_blocks, skipped_json
 from polygent_issuer.cli.output import verification
 from polygent_issuer.cli.output.blocks import Line, Style
-from polygent_issuer.cli.output.result import Result, json_line, write_blocks
+from polygent_issuer.cli.output.result import OwnFormat, json_line, write_blocks
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.files import names_folder
 from polygent_issuer.issuing.verification import (
@@ -80,55 +80,45 @@ class VerificationJob:
         return result.verdict, verification.file_json_line(result, self.window), "plain"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ManyVerifications(Result):
-    """A line for each file as it is verified, and a summary, counted while it is written."""
+def verify_many(job: VerificationJob, listing: Listing) -> OwnFormat:
+    """Return a line for each file, verified and written chunk by chunk, and a summary."""
 
-    job: VerificationJob
-    listing: Listing
-    counts: Counter[Verdict] = field(default_factory=Counter)
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """The exit code of the worst verdict, after everything is written."""
-        return verification.worst_exit(self.counts)
-
-    writes_itself = True
-
-    @property
-    def in_lines(self) -> bool:
-        """Return whether the output is JSON lines."""
-        return self.job.as_json
-
-    def write(self, stream: TextIO) -> None:
-        """Verify and write, chunk by chunk."""
-        start = processes.method()
-        files = self.listing.sources
+    def write(stream: TextIO) -> ExitCode:
+        start, counts = processes.method(), Counter[Verdict]()
+        files = listing.sources
         count = processes.cores() if len(files) >= MANY[start] else 1
-        with closing(processes.in_order(self.job, files, processes=count, start=start)) as chunks:
+        with closing(processes.in_order(job, files, processes=count, start=start)) as chunks:
             for chunk in chunks:
-                self.counts.update(verdict for verdict, _, _ in chunk)
-                if self.in_lines:
+                counts.update(verdict for verdict, _, _ in chunk)
+                if job.as_json:
                     stream.writelines(text + "\n" for _, text, _ in chunk)
                     stream.flush()
                 else:
                     write_blocks((Line(text, style) for _, text, style in chunk), stream)
-        self._write_summary(stream)
+        _write_summary(stream, job, listing, counts)
+        return verification.worst_exit(counts)
 
-    def _write_summary(self, stream: TextIO) -> None:
-        total = self.counts.total()
-        if self.in_lines:
-            at = dates.instant(self.job.server.now)
-            counts = {str(verdict): self.counts[verdict] for verdict in Verdict}
-            others = skipped_json(self.listing.skipped)
-            summary = {"at": at, "files": total, **counts, "skipped": others}
-            stream.write(json_line({"summary": summary}) + "\n")
-            stream.flush()
-            return
-        words = (f"{self.counts[each]:,} {each.replace('_', ' ')}" for each in Verdict)
-        files = counted(total, "file")
-        write_blocks(skipped_blocks(self.listing.skipped), stream)
-        write_blocks([Line(f"{files}: {', '.join(words)}", "title")], stream)
+    return OwnFormat(write, in_lines=job.as_json)
+
+
+def _write_summary(
+    stream: TextIO, job: VerificationJob, listing: Listing, counts: Counter[Verdict]
+) -> None:
+    if job.as_json:
+        numbers = {str(verdict): counts[verdict] for verdict in Verdict}
+        summary = {
+            "at": dates.instant(job.server.now),
+            "files": counts.total(),
+            **numbers,
+            "skipped": skipped_json(listing.skipped),
+        }
+        stream.write(json_line({"summary": summary}) + "\n")
+        stream.flush()
+        return
+    words = (f"{counts[each]:,} {each.replace('_', ' ')}" for each in Verdict)
+    write_blocks(skipped_blocks(listing.skipped), stream)
+    files = counted(counts.total(), "file")
+    write_blocks([Line(f"{files}: {', '.join(words)}", "title")], stream)
 
 
 def _text_line(result: VerificationResult | UnreadableFile) -> FileLine:

@@ -5,9 +5,10 @@ formula in it (CWE-1236), and each row has one line. Columns have the names of t
 file begins with a UTF-8 BOM, without which Excel reads it in the system's code page.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, Final, TextIO
@@ -17,7 +18,7 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import OptionGroup, flag, option
 from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.blocks import Line
-from polygent_issuer.cli.output.result import Report, Result
+from polygent_issuer.cli.output.result import OwnFormat, Report, Result
 from polygent_issuer.errors import ExitCode, OutputExists, UsageProblem
 from polygent_issuer.files import disk
 from polygent_issuer.text import for_spreadsheet
@@ -109,40 +110,36 @@ class CsvOptions(OptionGroup):
         Raises:
             OutputProblem: (`output_exists`, `output_failed`) when it cannot be written.
         """
-        table = CsvTable(columns=columns, items=items, exit_code=exit_code)
+
+        def write_to_stdout(stream: TextIO) -> ExitCode:
+            write_csv(stream, columns, items)
+            return exit_code
+
         if self.to in (None, STDOUT):
-            return table
+            return OwnFormat(write_to_stdout)
         with new_file(str(self.to), name) as path:
-            files.prepare_with(table.write_file, path).publish(path.name)
+            fill = partial(write_csv_file, columns=columns, items=items)
+            files.prepare_with(fill, path).publish(path.name)
         return Report({"file": str(path)}, (Line(f"wrote {path}"),), exit_code)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CsvTable(Result):
-    """A list as CSV: the members of each JSON item that are columns."""
+def write_csv(stream: TextIO, columns: Sequence[str], items: Iterable[Mapping[str, Any]]) -> None:
+    """Write the members of each item that are columns, in UTF-8 with CR LF on any stream."""
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(encoding="utf-8", newline="")
+    import csv
 
-    columns: tuple[str, ...]
-    items: Iterable[Mapping[str, Any]]
-    exit_code: ExitCode = ExitCode.DONE
+    rows = csv.writer(stream, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\r\n")
+    rows.writerow(columns)
+    rows.writerows([_cell(item[name]) for name in columns] for item in items)
+    stream.flush()
 
-    writes_itself = True
 
-    def write(self, stream: TextIO) -> None:
-        """Write the table in UTF-8 with CR LF, whatever the encoding of the stream was."""
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(encoding="utf-8", newline="")
-        import csv
-
-        rows = csv.writer(stream, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\r\n")
-        rows.writerow(self.columns)
-        rows.writerows([_cell(item[name]) for name in self.columns] for item in self.items)
-        stream.flush()
-
-    def write_file(self, path: Path) -> None:
-        """Write the table to a file, with a BOM."""
-        with path.open("w", encoding="utf-8", newline="") as stream:
-            stream.write(BOM)
-            self.write(stream)
+def write_csv_file(path: Path, columns: Sequence[str], items: Iterable[Mapping[str, Any]]) -> None:
+    """Write a file as `write_csv` does, with a BOM."""
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        stream.write(BOM)
+        write_csv(stream, columns, items)
 
 
 def _cell(value: object) -> str | int:

@@ -1,12 +1,12 @@
 """Results, and writing them to stdout and stderr as text, JSON (in ASCII) or bytes.
 
-A command returns a frozen `Result`. It becomes JSON or text only after Typer has returned, so that
+A command returns a `Result`. It becomes JSON or text only after Typer has returned, so that
 a closed pipe and Ctrl-C have their own exits.
 """
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import TextIOWrapper
@@ -175,52 +175,18 @@ def _stdout() -> Iterator[None]:
         raise stdout_failed(problem) from None
 
 
-class Result:
-    """The result of a command: `to_json` for programs, `blocks` for people."""
-
-    __slots__ = ()
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """The exit code of the process."""
-        return ExitCode.DONE
-
-    @property
-    def text_to_stderr(self) -> bool:
-        """True if stdout has the bytes of a document (`-o -`), so that the text goes to stderr."""
-        return False
-
-    @property
-    def writes_itself(self) -> bool:
-        """True if it has a format of its own (CSV, a document), which `write` writes."""
-        return False
-
-    @property
-    def is_idle(self) -> bool:
-        """True if it needs no action, so that `--quiet` prints no text."""
-        return False
-
-    @property
-    def in_lines(self) -> bool:
-        """True if its JSON is one of several lines."""
-        return False
-
-    def write(self, stream: TextIO) -> None:
-        """Write a result with a format of its own."""
-        raise NotImplementedError
-
-    def to_json(self) -> Mapping[str, Any]:
-        """Return the members of the JSON object without `schema`; an iterator becomes an array."""
-        raise NotImplementedError
-
-    def blocks(self) -> "Iterable[Block]":
-        """Yield the lines, fields and tables of the text."""
-        raise NotImplementedError
-
-
 @dataclass(frozen=True, slots=True)
-class Report(Result):
-    """The result of most commands: JSON members and blocks of text."""
+class Report:
+    """The result of most commands: JSON for programs, text for people.
+
+    Attributes:
+        members: those of the JSON object without `schema`; an iterator becomes an array.
+        text: lines, fields and tables.
+        exit_code: that of the process.
+        text_to_stderr: stdout has the bytes of a document (`-o -`).
+        in_lines: the JSON is one of several lines.
+        is_idle: it needs no action, so that `--quiet` prints no text.
+    """
 
     members: Mapping[str, Any]
     text: "Iterable[Block]"
@@ -229,44 +195,47 @@ class Report(Result):
     in_lines: bool = False
     is_idle: bool = False
 
-    def to_json(self) -> Mapping[str, Any]:
-        """Return the members."""
-        return self.members
-
-    def blocks(self) -> "Iterable[Block]":
-        """Return the blocks."""
-        return self.text
-
 
 @dataclass(frozen=True, slots=True)
-class JsonLines(Result):
-    """A list with an object of JSON on each line, for programs that read lines."""
+class OwnFormat:
+    """A result with a format of its own (CSV, Markdown, JSON lines).
 
-    items: Iterable[Mapping[str, Any]]
+    Attributes:
+        write: writes it to a stream, and returns the exit code of the process.
+        in_lines: it is JSON lines.
+    """
 
-    writes_itself = True
-    in_lines = True
+    write: Callable[[TextIO], ExitCode]
+    in_lines: bool = False
 
-    def write(self, stream: TextIO) -> None:
-        """Write a line for each item."""
-        stream.writelines(f"{json_line(item)}\n" for item in self.items)
+
+Result = Report | OwnFormat
+
+
+def json_lines(items: Iterable[Mapping[str, Any]]) -> OwnFormat:
+    """Return a list with an object of JSON on each line, for programs that read lines."""
+
+    def write(stream: TextIO) -> ExitCode:
+        stream.writelines(f"{json_line(item)}\n" for item in items)
         stream.flush()
+        return ExitCode.DONE
+
+    return OwnFormat(write, in_lines=True)
 
 
-def write_result(result: Result, *, as_json: bool, quiet: bool) -> None:
+def write_result(result: Result, *, as_json: bool, quiet: bool) -> ExitCode:
     """Write the result of a command; `StdoutError` when stdout cannot be written."""
     with _stdout():
-        if result.writes_itself:
+        if isinstance(result, OwnFormat):
             sys.stdout.flush()  # one that was never there fails here
-            result.write(sys.stdout)
-        elif as_json:
-            write_json(result.to_json(), in_line=result.in_lines)
-        elif quiet and result.is_idle:
-            return
-        elif not result.text_to_stderr:
-            write_blocks(result.blocks(), sys.stdout)
-        elif not quiet:
-            write_blocks(result.blocks(), sys.stderr)
+            return result.write(sys.stdout)
+        if as_json:
+            write_json(result.members, in_line=result.in_lines)
+        elif not result.text_to_stderr and not (quiet and result.is_idle):
+            write_blocks(result.text, sys.stdout)
+        elif result.text_to_stderr and not quiet:
+            write_blocks(result.text, sys.stderr)
+    return result.exit_code
 
 
 SCHEMA = "polygent-issue/1"

@@ -16,7 +16,7 @@ from support.licenses import Books
 from polygent_issuer.cli.commands.customer import show
 from polygent_issuer.cli.commands.expiring import COLUMNS as EXPIRING
 from polygent_issuer.cli.commands.license.show import COLUMNS as LICENSES
-from polygent_issuer.cli.output.files import CsvTable
+from polygent_issuer.cli.output.files import write_csv
 from polygent_issuer.cli.output.records import JOURNAL_COLUMNS as JOURNAL
 from polygent_issuer.text import escape
 
@@ -43,7 +43,7 @@ def read(text: str) -> list[list[str]]:
 def written(value: object) -> str:
     """Return the cell of a file with one column."""
     out = io.StringIO(newline="")
-    CsvTable(columns=("x",), items=[{"x": value}]).write(out)
+    write_csv(out, ("x",), [{"x": value}])
     header, (cell,) = read(out.getvalue())
     assert header == ["x"]
     return cell
@@ -155,7 +155,7 @@ def test_csv_is_utf_8_in_every_locale(books: Books, encoding: str) -> None:
     assert "Müller 株式".encode() in expected
     out = io.BytesIO()
     stream = io.TextIOWrapper(out, encoding=encoding, newline="\r\n")
-    CsvTable(columns=("x",), items=[{"x": "株"}]).write(stream)
+    write_csv(stream, ("x",), [{"x": "株"}])
     assert out.getvalue() == '"x"\r\n"株"\r\n'.encode()
 
 

@@ -14,7 +14,7 @@ from polygent_issuer.cli.flows.batch.result import DECISIONS, DONE, BatchCounts
 from polygent_issuer.cli.flows.mail_drafts import Drafter
 from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.blocks import Block, Line, at_home
-from polygent_issuer.cli.output.files import CsvTable
+from polygent_issuer.cli.output.files import write_csv_file
 from polygent_issuer.cli.output.proposal import change_text, days_text, issued_json, proposal_json
 from polygent_issuer.cli.output.result import error_json, json_line
 from polygent_issuer.errors import IssuerError, UsageProblem
@@ -166,7 +166,7 @@ class ReportFile:
 
     def _as_csv(self, path: Path) -> None:
         rows = (row for item in map(json.loads, self._items) for row in _rows(item))
-        CsvTable(columns=COLUMNS, items=rows).write_file(path)
+        write_csv_file(path, COLUMNS, rows)
 
 
 def _rows(item: dict[str, Any]) -> Iterator[dict[str, Any]]:

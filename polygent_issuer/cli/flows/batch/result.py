@@ -1,16 +1,16 @@
 """The result of a batch, and its preview on a screen, where what many items share is shown once."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from polygent_issuer.batch.bundle import Bundle
 from polygent_issuer.batch.items import Failed, Kept, Outcome, Preview, PreviewItem
 from polygent_issuer.cli.output.blocks import Block, Line, Style, Table
 from polygent_issuer.cli.output.proposal import change_text, days_text, upload_before
-from polygent_issuer.cli.output.result import Result, hint_json
+from polygent_issuer.cli.output.result import Report, hint_json
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.home.settings import Settings
@@ -99,128 +99,112 @@ class BatchCounts:
             yield Line(Hint(f"hint for {_first_of(places)}: ", hint))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BatchResult(Result):
-    """The last line of a batch.
+def batch_report(
+    counts: BatchCounts,
+    settings: Settings,
+    *,
+    file: Path | None = None,
+    bundle: Bundle | None = None,
+    interrupted: bool = False,
+    stopped: bool = False,
+    missing_customers: tuple[str, ...] = (),
+) -> Report:
+    """Return the end of a batch: the counts, whether it is complete, and the next step.
 
-    Attributes:
-        report: the report file.
+    Args:
+        counts: the outcomes.
+        settings: those of the home.
+        file: the report file.
         bundle: the archive, if there is one.
-        interrupted: whether Ctrl-C ended the batch.
-        stopped: whether an error ended the batch; it is reported after this.
+        interrupted: Ctrl-C ended the batch.
+        stopped: an error ended the batch; it is reported after this.
         missing_customers: the slugs of customers without an item.
     """
-
-    counts: BatchCounts
-    settings: Settings
-    report: Path | None = None
-    bundle: Bundle | None = None
-    interrupted: bool = False
-    stopped: bool = False
-    missing_customers: tuple[str, ...] = ()
-
-    in_lines = True
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """130 after Ctrl-C, else 20 if an item failed."""
-        return ExitCode.INTERRUPTED if self.interrupted else self.counts.exit_code
-
-    @property
-    def is_idle(self) -> bool:
-        """True if a complete batch issued nothing and no item failed."""
-        return self.complete and not self.counts.issued and not self.counts.done["failed"]
-
-    @property
-    def complete(self) -> bool:
-        """True if the batch was not ended early."""
-        return not (self.interrupted or self.stopped)
-
-    def to_json(self) -> Mapping[str, Any]:
-        """Return `summary`: the counts, and whether the batch is complete."""
-        counts = {word: self.counts.done[word] for word in WORDS}
-        ended = {"dry_run": False, "complete": self.complete}
-        made = None
-        if self.bundle is not None and self.bundle.written:
-            made = {"file": str(self.bundle.target), "licenses": self.bundle.written}
-        more = {"archive": made, "unnamed": list(self.missing_customers)}
-        return {"summary": {**ended, **counts, **more}}
-
-    def blocks(self) -> Iterable[Block]:
-        """Yield failures, counts and the next step."""
-        yield from self.counts.failure_blocks()
-        yield Line(self.counts.text(complete=self.complete), "title")
-        yield from _missing_customers(self.missing_customers)
-        if self.counts.last is not None:
-            until = upload_before(self.counts.last.license, self.settings)
-            yield Line(Hint("upload before ", until))
-        if self.bundle is not None and self.bundle.written:
-            count = counted(self.bundle.written, "license")
-            yield Line(f"archive: {self.bundle.target}, {count}", "good")
-        if self.report is not None:
-            yield Line(f"report: {self.report}", "dim")
-        if not self.complete:
-            ended = "interrupted;" if self.interrupted else "stopped by an error; fix it, and"
-            yield Line(f"{ended} run the same command again to continue", "warn")
-        elif self.counts.issued:
-            sent = run("license", "sent", "--all")
-            if self.bundle is not None:
-                sent = run("license", "sent", "--bundle", str(self.bundle.target))
-            unsent = run("license", "list", "--unsent")
-            yield Line(Hint("next: list unsent licenses with ", unsent), "dim")
-            yield Line(Hint("after sending them: ", sent), "dim")
+    complete = not (interrupted or stopped)
+    archive = bundle if bundle is not None and bundle.written else None
+    summary = {
+        "dry_run": False,
+        "complete": complete,
+        **{word: counts.done[word] for word in WORDS},
+        "archive": archive and {"file": str(archive.target), "licenses": archive.written},
+        "unnamed": list(missing_customers),
+    }
+    text = [
+        *counts.failure_blocks(),
+        Line(counts.text(complete=complete), "title"),
+        *_missing_customers(missing_customers),
+    ]
+    if counts.last is not None:
+        text.append(Line(Hint("upload before ", upload_before(counts.last.license, settings))))
+    if archive is not None:
+        text.append(
+            Line(f"archive: {archive.target}, {counted(archive.written, 'license')}", "good")
+        )
+    text += _report_file(file)
+    if not complete:
+        ended = "interrupted;" if interrupted else "stopped by an error; fix it, and"
+        text.append(Line(f"{ended} run the same command again to continue", "warn"))
+    elif counts.issued:
+        sent = ["--all"] if archive is None else ["--bundle", str(archive.target)]
+        text += [
+            Line(
+                Hint("next: list unsent licenses with ", run("license", "list", "--unsent")), "dim"
+            ),
+            Line(Hint("after sending them: ", run("license", "sent", *sent)), "dim"),
+        ]
+    return Report(
+        {"summary": summary},
+        text,
+        ExitCode.INTERRUPTED if interrupted else counts.exit_code,
+        in_lines=True,
+        is_idle=complete and not counts.issued and not counts.done["failed"],
+    )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PreviewResult(Result):
-    """The last line of a dry run; nothing was issued.
+def preview_report(
+    preview: Preview,
+    argv: Sequence[str],
+    *,
+    file: Path | None,
+    missing_customers: tuple[str, ...],
+) -> Report:
+    """Return the end of a dry run, with the digest and the command that issues this preview.
 
-    Attributes:
+    Args:
+        preview: the decisions; a refused item would fail, so it means exit 20.
         argv: the words of the command line.
-        report: the report file.
+        file: the report file.
         missing_customers: the slugs of customers without an item.
     """
+    refused = preview.actions["refused"]
+    command = repeated(argv, "--expect", preview.digest) if preview.issues else None
+    summary = {
+        "dry_run": True,
+        **_decisions(preview),
+        "missing": dict(preview.missing),
+        "digest": preview.digest,
+        **hint_json(command, "next"),
+        "unnamed": list(missing_customers),
+    }
+    text = [
+        *total_blocks(preview),
+        *_missing_customers(missing_customers),
+        *_report_file(file),
+        Line("dry run: nothing was issued", "dim"),
+    ]
+    if command is not None:
+        text.append(Line(Hint("to issue exactly this: ", command)))
+    return Report(
+        {"summary": summary},
+        text,
+        ExitCode.BATCH if refused else ExitCode.DONE,
+        in_lines=True,
+        is_idle=not preview.issues and not refused,
+    )
 
-    preview: Preview
-    argv: Sequence[str]
-    report: Path | None = None
-    missing_customers: tuple[str, ...] = ()
 
-    in_lines = True
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """20 if an item is refused, since it would fail."""
-        return ExitCode.BATCH if self.preview.actions["refused"] else ExitCode.DONE
-
-    @property
-    def command(self) -> Hint | None:
-        """The command that issues exactly this preview, if there is something to issue."""
-        if not self.preview.issues:
-            return None
-        return repeated(self.argv, "--expect", self.preview.digest)
-
-    @property
-    def is_idle(self) -> bool:
-        """True if nothing would be issued, and no item is refused."""
-        return not self.preview.issues and not self.preview.actions["refused"]
-
-    def to_json(self) -> Mapping[str, Any]:
-        """Return `summary`, with the digest and the command that issues this preview."""
-        counts = {**_decisions(self.preview), "missing": dict(self.preview.missing)}
-        digest = {"digest": self.preview.digest, **hint_json(self.command, "next")}
-        unnamed = list(self.missing_customers)
-        return {"summary": {"dry_run": True, **counts, **digest, "unnamed": unnamed}}
-
-    def blocks(self) -> Iterable[Block]:
-        """Yield counts, missing customers and the command for exactly this preview."""
-        yield from total_blocks(self.preview)
-        yield from _missing_customers(self.missing_customers)
-        if self.report is not None:
-            yield Line(f"report: {self.report}", "dim")
-        yield Line("dry run: nothing was issued", "dim")
-        if self.command is not None:
-            yield Line(Hint("to issue exactly this: ", self.command))
+def _report_file(path: Path | None) -> list[Block]:
+    return [] if path is None else [Line(f"report: {path}", "dim")]
 
 
 _NOT_REPEATED: Final = {"--dry-run": 0, "--expect": 1, "--report": 1, "--home": 1}

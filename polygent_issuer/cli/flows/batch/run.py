@@ -17,16 +17,16 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.batch.checks import Outputs, Problems, check_outputs, check_signing
 from polygent_issuer.cli.flows.batch.reporter import BatchReporter, preview_json
 from polygent_issuer.cli.flows.batch.result import (
-    BatchResult,
-    PreviewResult,
     PreviewText,
+    batch_report,
+    preview_report,
     repeated,
     total_blocks,
 )
 from polygent_issuer.cli.flows.issue import seal_at_end, warn_of_default_issuer
 from polygent_issuer.cli.options.issue import BatchOptions, IssueOptions
 from polygent_issuer.cli.output import result as streams
-from polygent_issuer.cli.output.result import Result, write_result
+from polygent_issuer.cli.output.result import Report, write_result
 from polygent_issuer.cli.prompts import obtain_consent_for_many
 from polygent_issuer.errors import InputRefused, IssuerError, OutputProblem
 from polygent_issuer.findings import Consent
@@ -99,7 +99,7 @@ def run_batch(
     issue_options: IssueOptions,
     batch_options: BatchOptions,
     consent: Consent,
-) -> Result:
+) -> Report:
     """Issue the licenses of each item; a failed item does not affect the others.
 
     Raises:
@@ -153,7 +153,7 @@ def _report(
     outcomes: Iterable[Outcome],
     reporter: BatchReporter,
     interruption: Interruption,
-) -> BatchResult:
+) -> Report:
     """Report each outcome when it is durable, then return the result."""
     problem, report_path = None, None
     with interruption:
@@ -170,10 +170,10 @@ def _report(
         report_path = reporter.finish_report()
     except OutputProblem as error:
         problem = problem or error
-    result = BatchResult(
-        counts=reporter.counts,
-        settings=invocation.settings,
-        report=report_path,
+    result = batch_report(
+        reporter.counts,
+        invocation.settings,
+        file=report_path,
         bundle=reporter.bundle,
         interrupted=interruption.came,
         stopped=problem is not None,
@@ -188,7 +188,7 @@ def _report(
 
 def _dry_run(
     invocation: Invocation, batch: Batch, consent: Consent, outputs: Outputs, expect: str | None
-) -> PreviewResult:
+) -> Report:
     """Show the decision on each item and what would stop the run; issue nothing."""
     text, report = PreviewText(), outputs.report
 
@@ -203,10 +203,10 @@ def _dry_run(
 
     total = _preview(invocation, batch, consent, expect, show)
     streams.write_blocks_now(text.blocks())
-    result = PreviewResult(
-        preview=total,
-        argv=invocation.argv,
-        report=None if report is None else report.finish(),
+    result = preview_report(
+        total,
+        invocation.argv,
+        file=None if report is None else report.finish(),
         missing_customers=batch.missing_customers(),
     )
     problems = Problems()

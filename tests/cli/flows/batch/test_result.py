@@ -7,11 +7,11 @@ from polygent_issuer.cli.flows.batch.result import (
     MOST_FAILURES,
     MOST_MISSING_CUSTOMERS,
     BatchCounts,
-    BatchResult,
+    batch_report,
     repeated,
 )
 from polygent_issuer.cli.output.blocks import Table
-from polygent_issuer.cli.output.result import plain_lines
+from polygent_issuer.cli.output.result import Report, plain_lines
 from polygent_issuer.errors import ExitCode, NotFound
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
@@ -34,17 +34,17 @@ def counts(*, kept: int = 0, failed: int = 0) -> BatchCounts:
     return counted
 
 
-def lines(result: BatchResult) -> list[str]:
+def lines(result: Report) -> list[str]:
     """Return the lines without a terminal."""
-    return list(plain_lines(result.blocks()))
+    return list(plain_lines(result.text))
 
 
 def test_a_batch_with_nothing_to_do_exits_0() -> None:
     """A batch that was stopped does not state that there was nothing to do."""
-    done = BatchResult(counts=counts(kept=2), settings=Settings())
+    done = batch_report(counts(kept=2), Settings())
     assert lines(done) == ["nothing to do, kept 2"]
     assert done.exit_code is ExitCode.DONE
-    broken = BatchResult(counts=counts(), settings=Settings(), stopped=True)
+    broken = batch_report(counts(), Settings(), stopped=True)
     assert lines(broken) == [
         "nothing was issued",
         "stopped by an error; fix it, and run the same command again to continue",
@@ -53,8 +53,8 @@ def test_a_batch_with_nothing_to_do_exits_0() -> None:
 
 def test_failures_are_a_table() -> None:
     """It has the first failures with their hints, the number of the others, and exit 20."""
-    result = BatchResult(counts=counts(failed=MOST_FAILURES + 7), settings=Settings())
-    table, *_ = result.blocks()
+    result = batch_report(counts(failed=MOST_FAILURES + 7), Settings())
+    table, *_ = result.text
     assert isinstance(table, Table)
     rows = list(table.rows)
     assert len(rows) == MOST_FAILURES
@@ -69,18 +69,18 @@ def test_failures_are_a_table() -> None:
 
 def test_an_interruption_takes_precedence_over_a_failure() -> None:
     """Exit 130, since the batch is not finished."""
-    result = BatchResult(counts=counts(kept=1, failed=1), settings=Settings(), interrupted=True)
+    result = batch_report(counts(kept=1, failed=1), Settings(), interrupted=True)
     assert result.exit_code is ExitCode.INTERRUPTED
     assert lines(result)[-1] == "interrupted; run the same command again to continue"
-    assert result.to_json()["summary"]["complete"] is False
+    assert result.members["summary"]["complete"] is False
 
 
 def test_customers_without_a_row_are_listed() -> None:
     """The first of them are named, and the JSON has all of them."""
     slugs = tuple(f"c{number}" for number in range(MOST_MISSING_CUSTOMERS + 2))
-    result = BatchResult(counts=counts(kept=1), settings=Settings(), missing_customers=slugs)
+    result = batch_report(counts(kept=1), Settings(), missing_customers=slugs)
     assert lines(result)[-1].endswith(f"c{MOST_MISSING_CUSTOMERS - 1} and 2 more")
-    assert result.to_json()["summary"]["unnamed"] == list(slugs)
+    assert result.members["summary"]["unnamed"] == list(slugs)
 
 
 @pytest.mark.parametrize(
