@@ -9,15 +9,21 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from polygent_issuer.cli.output.result import note
+from polygent_issuer.errors import IssuerError
+from polygent_issuer.text import Hint, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from polygent_issuer.home.settings import Loaded, Settings, Team
-    from polygent_issuer.registry import Actor, Customer, Reading, Registry
+    from polygent_issuer.issuing.signing import SignedSeal
+    from polygent_issuer.keys.passphrases import Passphrase
+    from polygent_issuer.keys.signer import Signer
+    from polygent_issuer.registry import Actor, Customer, KeyRecord, Reading, Registry
     from polygent_issuer.registry.change import Decided
     from polygent_issuer.registry.errors import Place
 
@@ -224,6 +230,63 @@ class Invocation:
 
         return change.decide(self.registry, decide, now=self.now, actor=self.actor)
 
+    def signers_of(
+        self,
+        keys: "Iterable[KeyRecord]",
+        passphrase: "Passphrase",
+        unlocked: "Mapping[str, Signer]" = MappingProxyType({}),
+    ) -> "dict[str, Signer]":
+        """Return the signer of each key, by kid; it may prompt for those that are not unlocked."""
+        from polygent_issuer.keys.signing import signer_for
+
+        signers = dict(unlocked)
+        for kid, key in {key.kid: key for key in keys if key.kid not in unlocked}.items():
+            signers[kid] = signer_for(self.settings, key, passphrase=passphrase, warn=self.warn)
+            self.closing.callback(signers[kid].close)
+        return signers
+
+    def seal(
+        self,
+        kid: str,
+        signer: "Callable[[], Signer]",
+        judge: "Callable[[Reading], None]" = lambda _: None,
+    ) -> "SignedSeal | None":
+        """Seal the journal as `seal_journal` does; warn of an earlier seal that is missing."""
+        from polygent_issuer.issuing.signing import seal_journal
+
+        sealed = seal_journal(
+            self.registry, kid, signer, now=self.now, actor=self.actor, judge=judge
+        )
+        if sealed is not None and sealed.is_late:  # also with --quiet: the new seal hides it
+            text = (
+                f"the key {kid} signed licenses before, but the journal had no seal of it: either "
+                "an earlier version of this tool wrote the journal, or somebody removed the seal; "
+                "to check: "
+            )
+            note("warning", Hint(text, run("journal", "verify")))
+        return sealed
+
+    def seal_at_end(self, signers: "Mapping[str, Signer]") -> None:
+        """Seal the journal after the output, if a key that signed is in this process.
+
+        Another key may need a person's touch, so only `journal seal` uses it.
+        """
+        from polygent_issuer.keys.signer import SoftwareSigner
+
+        in_process = (each for each in signers.values() if isinstance(each, SoftwareSigner))
+        signer = next(in_process, None)
+        if signer is not None:
+            self.closing.callback(self._try_to_seal, signer)
+
+    def _try_to_seal(self, signer: "Signer") -> None:
+        try:
+            self.seal(signer.kid, lambda: signer)
+        except IssuerError as error:  # the command itself is done
+            hint = "" if error.hint is None else Hint("; ", error.hint)
+            self.warn(Hint(f"the journal was not sealed: {error.message}", hint))
+        except KeyboardInterrupt:
+            self.warn("the journal was not sealed: interrupted; the next seal covers its rows")
+
     def record_copy(
         self, decided: "Decided[Any]", event: str, details: "Mapping[str, object]"
     ) -> None:
@@ -237,6 +300,12 @@ class Invocation:
             self.warn(
                 "your role may not write to the registry, so its journal does not record this copy"
             )
+
+    def warn_of_default_issuer(self) -> None:
+        """Warn if the setting `issuer` is not set, with the name in its place."""
+        if self.loaded.entries["issuer"].where == "default":
+            text = f"licenses will name {self.settings.issuer} as their issuer; to change it: "
+            self.warn(Hint(text, run("config", "set", "issuer", "NAME")))
 
     def warn(self, message: str) -> None:
         """Print a warning on stderr, unless `--quiet`."""

@@ -10,7 +10,6 @@ from polygent_issuer.batch.row_files import RowFile
 from polygent_issuer.batch.rows import Row, fields_with
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.batch.run import Batch, run_batch
-from polygent_issuer.cli.flows.issue import signers_of
 from polygent_issuer.cli.options.common import (
     PassphraseOptions,
     argument,
@@ -79,8 +78,8 @@ def apply(
     batch = Batch(
         activity="applying",
         jobs=lambda consent: replace(decider, consent=consent).jobs(rows),
-        unlock=lambda: signers_of(
-            invocation, _signing_keys(registry, decider.jobs(rows), key_names), secret
+        unlock=lambda: invocation.signers_of(
+            _signing_keys(registry, decider.jobs(rows), key_names), secret
         ),
         total=len(rows),
         default_key=None in key_names,

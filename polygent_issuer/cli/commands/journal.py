@@ -249,8 +249,7 @@ def seal(invocation: Invocation, *, passphrases: PassphraseOptions) -> Report:
     Commands that sign licenses with a key file or keyring seal the journal automatically. Use this
     command for other keys, and for changes since the last license.
     """
-    from polygent_issuer.cli.flows.issue import signers_of, warn_if_late
-    from polygent_issuer.issuing.signing import choose_key, seal_journal
+    from polygent_issuer.issuing.signing import choose_key
     from polygent_issuer.registry import journal_check
 
     source = passphrase_source(invocation, passphrases)
@@ -263,24 +262,13 @@ def seal(invocation: Invocation, *, passphrases: PassphraseOptions) -> Report:
             raise db.tampered(problems[0])
 
     def signer() -> "Signer":
-        return signers_of(invocation, [key], source)[key.kid]
+        return invocation.signers_of([key], source)[key.kid]
 
-    sealed = seal_journal(
-        invocation.registry,
-        key.kid,
-        signer,
-        now=invocation.now,
-        actor=invocation.actor,
-        judge=require_intact,
-    )
+    sealed = invocation.seal(key.kid, signer, require_intact)
     if sealed is None:
         line = Line("the whole journal is sealed already; nothing was signed")
         return Report({"sealed": False, "seal": None}, [line], is_idle=True)
-    warn_if_late(key.kid, sealed)
-    head, at = (
-        journal_check.head_text(sealed.seal.seq, sealed.seal.head),
-        dates.instant(sealed.seal.at),
-    )
+    head = journal_check.head_text(sealed.seal.seq, sealed.seal.head)
     members: dict[str, Any] = {
         "sealed": True,
         "seal": {
@@ -288,7 +276,7 @@ def seal(invocation: Invocation, *, passphrases: PassphraseOptions) -> Report:
             "key": key.label,
             "size": sealed.seal.seq,
             "head": head,
-            "at": at,
+            "at": dates.instant(sealed.seal.at),
             "token": sealed.token,
         },
     }

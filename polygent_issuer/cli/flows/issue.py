@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -17,14 +17,14 @@ from polygent_issuer.cli.options.issue import FirstTerms, IssueOptions, NextOpti
 from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.blocks import Block, Line
 from polygent_issuer.cli.output.proposal import fields, issued_json, preview, proposal_json, written
-from polygent_issuer.cli.output.result import Report, note
+from polygent_issuer.cli.output.result import Report
 from polygent_issuer.cli.prompts import (
     ConsentOptions,
     confirm_or_cancel,
     obtain_consent,
     parse_consent,
 )
-from polygent_issuer.errors import IssuerError, UnreadableInput, UsageProblem
+from polygent_issuer.errors import UnreadableInput, UsageProblem
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.license_decision import (
@@ -42,15 +42,13 @@ from polygent_issuer.issuing.selection import (
 )
 from polygent_issuer.issuing.signing import (
     Issued,
-    SignedSeal,
     choose_key,
     proposals_of,
     publish,
-    seal_journal,
 )
 from polygent_issuer.keys.passphrases import Passphrase
-from polygent_issuer.keys.signer import Signer, SoftwareSigner
-from polygent_issuer.registry import Customer, KeyRecord, Reading, customers
+from polygent_issuer.keys.signer import Signer
+from polygent_issuer.registry import Customer, Reading, customers
 from polygent_issuer.terms.parsing import Plan
 from polygent_issuer.text import Hint, run
 from polygent_issuer.verifier import Tier
@@ -61,22 +59,6 @@ if TYPE_CHECKING:
 
 _NO_DOCUMENT: Final = "none"
 _CHECK_PATH: Final = "check the path and its permissions"
-
-
-def signers_of(
-    invocation: Invocation,
-    keys: Iterable[KeyRecord],
-    passphrase: Passphrase,
-    unlocked: Mapping[str, Signer] = MappingProxyType({}),
-) -> dict[str, Signer]:
-    """Return the signer of each key, by kid; it may prompt for those that are not unlocked."""
-    from polygent_issuer.keys.signing import signer_for
-
-    settings, signers = invocation.settings, dict(unlocked)
-    for kid, key in {key.kid: key for key in keys if key.kid not in unlocked}.items():
-        signers[kid] = signer_for(settings, key, passphrase=passphrase, warn=invocation.warn)
-        invocation.closing.callback(signers[kid].close)
-    return signers
 
 
 def _dry_run(proposals: Sequence[Proposal], settings: Settings, consent: Consent) -> Report:
@@ -131,7 +113,7 @@ def _issue(
 ) -> Report:
     """Decide, show, obtain consent, sign and deliver; all prompts come before signing."""
     settings, consent = invocation.settings, parse_consent(consents)
-    warn_of_default_issuer(invocation)
+    invocation.warn_of_default_issuer()
     decided = invocation.decide(decide)
     proposals = proposals_of(decided)
     if issue_options.output == "-" and invocation.as_json:
@@ -146,12 +128,12 @@ def _issue(
     findings = [finding for proposal in proposals for finding in proposal.findings]
     keys = [each.key for each in proposals]
     if invocation.interactive and consent.missing(findings):  # a wrong PIN would lose the reason
-        unlocked = signers_of(invocation, keys, passphrase, unlocked)
+        unlocked = invocation.signers_of(keys, passphrase, unlocked)
     agreed = obtain_consent(invocation, findings, consent)
     confirm_or_cancel(invocation, "go ahead?", yes=issue_options.yes, default=True)
-    signers = signers_of(invocation, keys, passphrase, unlocked)
+    signers = invocation.signers_of(keys, passphrase, unlocked)
     issued = publish(decided, signers=signers, consent=agreed, destination=destination)
-    seal_at_end(invocation, signers)
+    invocation.seal_at_end(signers)
     drafts = {} if mail is None else mail.write(each.proposal.license.jti for each in issued)
     return _report(
         issued,
@@ -161,17 +143,6 @@ def _issue(
         to_stderr=destination.folder is None,
         shown=invocation.interactive,
     )
-
-
-def warn_of_default_issuer(invocation: Invocation) -> None:
-    """Warn if the setting `issuer` is not set, with the name in its place."""
-    if invocation.loaded.entries["issuer"].where == "default":
-        invocation.warn(
-            Hint(
-                f"licenses will name {invocation.settings.issuer} as their issuer; to change it: ",
-                run("config", "set", "issuer", "NAME"),
-            )
-        )
 
 
 def issue_first(
@@ -231,7 +202,7 @@ def _unlock_before_questions(
         return {}
     with invocation.registry.reading() as db:
         key = choose_key(db, options.key)
-    return signers_of(invocation, [key], passphrase)
+    return invocation.signers_of([key], passphrase)
 
 
 def _owner(
@@ -322,43 +293,3 @@ def issue_next(invocation: Invocation, action: Action, name: str, options: NextO
 
     passphrase = passphrase_source(invocation, options.passphrases)
     return _issue(invocation, decide, options.issue, options.consents, passphrase=passphrase)
-
-
-def seal_at_end(invocation: Invocation, signers: Mapping[str, Signer]) -> None:
-    """Seal the journal after the output, if a key that signed is in this process.
-
-    Another key may need a person's touch, so only `journal seal` uses it.
-    """
-    in_process = (each for each in signers.values() if isinstance(each, SoftwareSigner))
-    signer = next(in_process, None)
-    if signer is not None:
-        invocation.closing.callback(_seal, invocation, signer)
-
-
-def _seal(invocation: Invocation, signer: Signer) -> None:
-    try:
-        sealed = seal_journal(
-            invocation.registry,
-            signer.kid,
-            lambda: signer,
-            now=invocation.now,
-            actor=invocation.actor,
-        )
-    except IssuerError as error:  # the command itself is done
-        hint = "" if error.hint is None else Hint("; ", error.hint)
-        invocation.warn(Hint(f"the journal was not sealed: {error.message}", hint))
-    except KeyboardInterrupt:
-        invocation.warn("the journal was not sealed: interrupted; the next seal covers its rows")
-    else:
-        warn_if_late(signer.kid, sealed)
-
-
-def warn_if_late(kid: str, sealed: SignedSeal | None) -> None:
-    """Warn, also with `--quiet`, of a key without a seal: the new seal hides that from now on."""
-    if sealed is not None and sealed.is_late:
-        text = (
-            f"the key {kid} signed licenses before, but the journal had no seal of it: either an "
-            "earlier version of this tool wrote the journal, or somebody removed the seal; to "
-            "check: "
-        )
-        note("warning", Hint(text, run("journal", "verify")))

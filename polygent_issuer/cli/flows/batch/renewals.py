@@ -9,7 +9,6 @@ from polygent_issuer.batch.items import Job
 from polygent_issuer.batch.renewals import Renewals
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.batch.run import Batch, run_batch
-from polygent_issuer.cli.flows.issue import signers_of
 from polygent_issuer.cli.options.common import passphrase_source
 from polygent_issuer.cli.options.issue import (
     LicenseSelection,
@@ -85,7 +84,7 @@ def renew_or_reissue_many(
     def unlock() -> Mapping[str, Signer]:
         with invocation.registry.reading() as db:
             key = choose_key(db, options.issue.key)
-        return signers_of(invocation, [key], secret)
+        return invocation.signers_of([key], secret)
 
     secret = passphrase_source(invocation, options.passphrases)
     activity = "renewing" if action is Action.RENEW else "reissuing"

@@ -23,7 +23,6 @@ from polygent_issuer.cli.flows.batch.result import (
     repeated,
     total_blocks,
 )
-from polygent_issuer.cli.flows.issue import seal_at_end, warn_of_default_issuer
 from polygent_issuer.cli.options.issue import BatchOptions, IssueOptions
 from polygent_issuer.cli.output import result as streams
 from polygent_issuer.cli.output.result import Report, write_result
@@ -106,7 +105,7 @@ def run_batch(
         IssuerError: an error that affects all items. It comes after the result, and acknowledged
             licenses are kept.
     """
-    warn_of_default_issuer(invocation)
+    invocation.warn_of_default_issuer()
     outputs = check_outputs(invocation, issue_options, batch_options, default_key=batch.default_key)
     bundle = outputs.bundle
     if issue_options.dry_run:
@@ -144,7 +143,7 @@ def run_batch(
         return _report(invocation, batch, outcomes, reporter, interruption)
     finally:
         if reporter.counts.issued:
-            seal_at_end(invocation, unlock())
+            invocation.seal_at_end(unlock())
 
 
 def _report(

@@ -25,8 +25,7 @@ from support.keys import kid_of, tree
 from support.softhsm import MODULE, PIN, SoftHsm
 from support.terminal import terminal
 
-from polygent_issuer.cli.flows import issue
-from polygent_issuer.cli.flows.issue import signers_of
+from polygent_issuer.cli.context import Invocation
 from polygent_issuer.errors import HomeProblem
 from polygent_issuer.home.settings import settings_path
 from polygent_issuer.keys.signer import generate_private_key
@@ -145,13 +144,14 @@ def test_a_removed_token_signs_nothing(
     desk: Desk, hsm: SoftHsm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A token removed before or after its PIN issues nothing, with a hint."""
+    signers_of = Invocation.signers_of
 
     def unlock_and_pull_out(*given: Any) -> Any:
         signers = signers_of(*given)
         hsm.remove()
         return signers
 
-    monkeypatch.setattr(issue, "signers_of", unlock_and_pull_out)
+    monkeypatch.setattr(Invocation, "signers_of", unlock_and_pull_out)
     code, name, hint = error(desk, *ENTERPRISE)
     assert (code, name) == (6, "token_removed")
     assert "plug the token in again" in hint
