@@ -16,8 +16,8 @@ from polygent_issuer.batch.bundle import write_archive
 from polygent_issuer.errors import NotFound, OutputExists
 from polygent_issuer.files import disk
 from polygent_issuer.issuing import outbox_delivery
+from polygent_issuer.issuing.next_license import check_not_archived
 from polygent_issuer.issuing.proposal import file_name, load_license
-from polygent_issuer.issuing.selection import check_not_archived
 from polygent_issuer.registry import (
     Customer,
     KeyRecord,

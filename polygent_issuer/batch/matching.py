@@ -11,8 +11,8 @@ from polygent_issuer.batch.rows import DuplicateRow, RefusedRow, Row
 from polygent_issuer.errors import Ambiguous, IssuerError, UnreadableInput
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.issuing.machines import own_machine
+from polygent_issuer.issuing.next_license import check_not_archived
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal, load_license, similar_customer
-from polygent_issuer.issuing.selection import check_not_archived
 from polygent_issuer.registry import Customer, LicenseRecord, Reading, Registry, customers, licenses
 from polygent_issuer.registry.customer_names import NameIndex
 from polygent_issuer.registry.engine import in_chunks

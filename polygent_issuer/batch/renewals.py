@@ -14,9 +14,13 @@ from polygent_issuer.batch.items import Decision, Job, issued_in_run
 from polygent_issuer.findings import Consent, Finding, FindingCode
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import expiry
-from polygent_issuer.issuing.license_decision import grouped, propose_renewal
+from polygent_issuer.issuing.next_license import (
+    RenewalRequest,
+    grouped,
+    propose_renewal,
+    select_licenses,
+)
 from polygent_issuer.issuing.proposal import Action, Proposal
-from polygent_issuer.issuing.selection import RenewalRequest, select_licenses
 from polygent_issuer.registry import (
     LicenseRecord,
     LicenseStatus,

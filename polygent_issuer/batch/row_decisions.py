@@ -26,13 +26,9 @@ from polygent_issuer.errors import InvalidTerms, IssuerError
 from polygent_issuer.findings import Consent, Finding
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import expiry
-from polygent_issuer.issuing.license_decision import (
-    FirstLicenseRequest,
-    propose_first,
-    propose_renewal,
-)
+from polygent_issuer.issuing.first_license import FirstLicenseRequest, propose_first
+from polygent_issuer.issuing.next_license import RenewalRequest, propose_renewal
 from polygent_issuer.issuing.proposal import Action, NewCustomer, Proposal, load_license
-from polygent_issuer.issuing.selection import RenewalRequest
 from polygent_issuer.keys.rotation import label_words
 from polygent_issuer.registry import LicenseRecord, Reading, keys
 from polygent_issuer.terms import decision

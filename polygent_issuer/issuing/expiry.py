@@ -19,30 +19,13 @@ from polygent_issuer.registry import LicenseRecord, LicenseStatus, Reading, cust
 from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.terms import dates
 from polygent_issuer.terms.dates import Term, term_end
-from polygent_issuer.terms.parsing import Changes, Plan, parse_term
+from polygent_issuer.terms.parsing import Changes, parse_term
 from polygent_issuer.text import Hint, option, run
 
 NEAR: Final = timedelta(days=2)
 """How long before its upload deadline a license has to be sent."""
 Due = tuple[LicenseRecord, str | None]
 """A due license, and its renewal command if `renew CUSTOMER` alone does not renew it."""
-
-
-def first_expiry(changes: Changes, plan: Plan, now: datetime) -> datetime:
-    """Return the expiry of a first license.
-
-    Raises:
-        InvalidTerms: (`invalid_terms`) it is in the past, or `--from expiry` was given.
-    """
-    if changes.expires is not None:
-        return _ahead(changes.expires, now)
-    if changes.basis == "expiry":
-        raise InvalidTerms(
-            "--from expiry needs an existing license, but this is a first license",
-            hint=Hint("use ", option("--from", "now"), " or ", option("--from", "DATE")),
-        )
-    base = changes.basis if isinstance(changes.basis, datetime) else now
-    return _ahead(term_end(base, changes.term or plan.term), now)
 
 
 def next_term(
@@ -78,7 +61,7 @@ def next_expiry(
         InvalidTerms: (`invalid_terms`) the expiry is not after `now`.
     """
     if changes.expires is not None:
-        return _ahead(changes.expires, now)
+        return changes.expires
     if action is Action.REISSUE and not changes.term:
         return _same_expiry(changes, records, now)
     if not (changes.term or changes.plan):
@@ -92,7 +75,7 @@ def next_expiry(
         raise MissingInput(
             message, hint=Hint("add ", option("--term", "1y"), " or ", option("--expires", "DATE"))
         )
-    return _ahead(term_end(_basis(changes, records, now), term), now)
+    return term_end(_basis(changes, records, now), term)
 
 
 def _same_expiry(changes: Changes, records: Sequence[LicenseRecord], now: datetime) -> datetime:
@@ -247,18 +230,6 @@ def renew_command(record: LicenseRecord, settings: Settings) -> str:
     return run("renew", *_this(record), *plan)
 
 
-def long_term(now: datetime, expires_at: datetime, settings: Settings) -> Finding | None:
-    """Return `long-term` for a license with a long term: licenses cannot be revoked."""
-    if expires_at <= term_end(now, settings.long_term):
-        return None
-    return Finding(
-        code=FindingCode.LONG_TERM,
-        message=f"the license would expire over {settings.long_term} from now "
-        f"({dates.describe_expiry(expires_at)}), and licenses cannot be revoked",
-        hint=Hint("choose ", option("--term", str(settings.long_term)), " or less"),
-    )
-
-
 @lru_cache(maxsize=64)  # many licenses share few terms
 def _term(text: str) -> Term:
     return parse_term(text)
@@ -293,12 +264,3 @@ def _require_renewable(record: LicenseRecord, settings: Settings) -> None:
 def _this(record: LicenseRecord) -> tuple[str, ...]:
     """Return the arguments that select this one license."""
     return record.customer_slug, "--license", record.id[:8]
-
-
-def _ahead(expires_at: datetime, now: datetime) -> datetime:
-    if expires_at <= now:
-        raise InvalidTerms(
-            f"the expiry date is in the past: {dates.describe_expiry(expires_at)}",
-            hint=Hint("choose a longer term, or a later day with ", option("--expires")),
-        )
-    return expires_at

@@ -127,6 +127,11 @@ def build_license(
     replaces: tuple[str, ...] = (),
 ) -> License:
     """Build a license, in whole seconds; `invalid_terms` if FORMAT §1 forbids it."""
+    if expires_at <= issued_at:
+        raise InvalidTerms(
+            f"the expiry date is in the past: {dates.describe_expiry(expires_at)}",
+            hint=Hint("choose a longer term, or a later day with ", option("--expires")),
+        )
     if issued_at < _FIRST_SECOND:
         raise InvalidTerms(
             f"this machine's clock shows {dates.instant(issued_at)}, "

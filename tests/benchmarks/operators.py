@@ -24,10 +24,9 @@ from support import postgres
 
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.issuing.license_decision import propose_renewals
+from polygent_issuer.issuing.next_license import RenewalRequest, propose_renewals
 from polygent_issuer.issuing.outbox_delivery import Destination
 from polygent_issuer.issuing.proposal import Action, Proposal
-from polygent_issuer.issuing.selection import RenewalRequest
 from polygent_issuer.issuing.signing import publish
 from polygent_issuer.keys.signer import Signer
 from polygent_issuer.registry import REGISTRY_FILE, Reading, Registry, change

@@ -30,9 +30,8 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.prompts import ConsentOptions
 from polygent_issuer.errors import IssuerError, RegistryChanged
 from polygent_issuer.findings import Consent
-from polygent_issuer.issuing.license_decision import propose_renewals
+from polygent_issuer.issuing.next_license import RenewalRequest, propose_renewals
 from polygent_issuer.issuing.proposal import Action, Proposal
-from polygent_issuer.issuing.selection import RenewalRequest
 from polygent_issuer.keys.signer import SoftwareSigner
 from polygent_issuer.registry import (
     REGISTRY_FILE,

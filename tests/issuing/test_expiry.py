@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.office import NOW, Office
 
-from polygent_issuer.errors import InvalidTerms, MissingInput
+from polygent_issuer.errors import MissingInput
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import expiry
 from polygent_issuer.issuing.proposal import Action
@@ -24,32 +24,6 @@ def record(office: Office) -> LicenseRecord:
     [issued] = office.publish(office.first)
     with office.registry.reading() as db:
         return licenses.get(db, issued.proposal.license.jti)
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        (Changes(), datetime(2027, 12, 1, tzinfo=UTC)),
-        (Changes(term=Term(days=1)), datetime(2026, 12, 2, tzinfo=UTC)),
-        (Changes(term=Term(months=1)), datetime(2026, 12, 31, tzinfo=UTC)),
-        (
-            Changes(basis=datetime(2027, 1, 1, tzinfo=UTC), term=Term(months=6)),
-            datetime(2027, 7, 1, tzinfo=UTC),
-        ),
-        (Changes(expires=NOW + timedelta(seconds=1)), NOW + timedelta(seconds=1)),
-    ],
-)
-def test_a_first_license_gets_the_term_of_its_plan(changes: Changes, expected: datetime) -> None:
-    """The plan's term counts from now to the next midnight UTC; options take precedence."""
-    plan = SETTINGS.plans["standard-annual"]
-    assert expiry.first_expiry(changes, plan, NOW) == expected
-
-
-def test_a_license_that_expires_now_is_refused() -> None:
-    """The expiry must be later than the present second."""
-    plan = SETTINGS.plans["standard-annual"]
-    with pytest.raises(InvalidTerms, match="expiry date is in the past"):
-        expiry.first_expiry(Changes(expires=NOW), plan, NOW)
 
 
 @pytest.mark.parametrize(
@@ -105,21 +79,3 @@ def test_a_trial_is_not_renewable(
 ) -> None:
     """A license without a plan, or with one missing from the settings, is renewable."""
     assert expiry.renewable(replace(record, plan=plan), SETTINGS) is renewable
-
-
-def test_over_three_years_are_a_long_term(record: LicenseRecord) -> None:
-    """Exactly three years need no consent; a second more does."""
-    limit = datetime(2029, 12, 1, tzinfo=UTC)
-    assert record.expires_at < limit
-    assert expiry.long_term(NOW, limit, SETTINGS) is None
-    assert expiry.long_term(NOW, limit + timedelta(seconds=1), SETTINGS) is not None
-
-
-def test_a_clock_at_the_epoch_is_refused(office: Office) -> None:
-    """At 1970-01-01T00:00:00Z no license can be issued: `iat` is at least 1."""
-    at_the_epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    document = office.document()
-    office.now = at_the_epoch
-    with office.registry.reading() as db, pytest.raises(InvalidTerms, match="clock") as caught:
-        office.first(db, document=document)
-    assert caught.value.hint == "set this machine's clock"

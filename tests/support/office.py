@@ -10,14 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.issuing.license_decision import (
-    FirstLicenseRequest,
-    propose_first,
-    propose_renewals,
-)
+from polygent_issuer.issuing.first_license import FirstLicenseRequest, propose_first
+from polygent_issuer.issuing.next_license import RenewalRequest, propose_renewals
 from polygent_issuer.issuing.outbox_delivery import Destination
 from polygent_issuer.issuing.proposal import Action, Proposal
-from polygent_issuer.issuing.selection import RenewalRequest
 from polygent_issuer.issuing.signing import Issued, proposals_of, publish
 from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.machine_info.document import ReceivedDocument, parse

@@ -27,19 +27,16 @@ from polygent_issuer.cli.prompts import (
 from polygent_issuer.errors import UnreadableInput, UsageProblem
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.issuing.license_decision import (
+from polygent_issuer.issuing.first_license import (
     FirstLicenseRequest,
-    propose_first,
-    propose_renewals,
-)
-from polygent_issuer.issuing.outbox_delivery import choose_destination
-from polygent_issuer.issuing.proposal import Action, Proposal, require_order_id
-from polygent_issuer.issuing.selection import (
-    RenewalRequest,
     new_customer,
     owner_of_machine,
+    propose_first,
     resolve_customer,
 )
+from polygent_issuer.issuing.next_license import RenewalRequest, propose_renewals
+from polygent_issuer.issuing.outbox_delivery import choose_destination
+from polygent_issuer.issuing.proposal import Action, Proposal, require_order_id
 from polygent_issuer.issuing.signing import (
     Issued,
     choose_key,

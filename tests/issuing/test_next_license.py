@@ -1,11 +1,14 @@
-"""One license replaces several."""
+"""The next license: one replaces several, and a long term is a finding."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from support.office import Office, license_id
+from support.office import NOW, Office, license_id
 
 from polygent_issuer.errors import KeyUnavailable, RegistryChanged
+from polygent_issuer.home.settings import Settings
+from polygent_issuer.issuing.next_license import long_term
 from polygent_issuer.issuing.proposal import Proposal
 from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.registry import Reading, licenses
@@ -69,3 +72,10 @@ def test_a_license_added_after_the_preview_stops_the_replacement(cluster: Office
     with pytest.raises(RegistryChanged):
         cluster.publish_shown(shown)
     assert set(successors(cluster).values()) == {None}
+
+
+def test_over_three_years_are_a_long_term() -> None:
+    """Exactly three years need no consent; a second more does."""
+    limit = datetime(2029, 12, 1, tzinfo=UTC)
+    assert long_term(NOW, limit, Settings()) is None
+    assert long_term(NOW, limit + timedelta(seconds=1), Settings()) is not None
