@@ -1,27 +1,34 @@
 """The registry: create it explicitly, open it, begin transactions."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from polygent_issuer.errors import HomeProblem
-from polygent_issuer.registry import schema, sqlite_file
+from polygent_issuer.files.reading import LOOK_FOR_CHANGES, require_unexposed
+from polygent_issuer.registry import schema
 from polygent_issuer.registry.engine import Connection, Query
 from polygent_issuer.registry.errors import (
     Place,
+    RegistryDamaged,
+    RegistryFailed,
+    RegistryMissing,
     RegistryMisuse,
-    RegistryMoved,
     damaged,
     display_place,
+    exists,
+    moved,
 )
 from polygent_issuer.registry.reading import Reading
 from polygent_issuer.registry.records import Actor, as_bytes, json_object
+from polygent_issuer.registry.sqlite import BESIDE, SqliteConnection
+from polygent_issuer.registry.sqlite_file import make_private, migrate_file, unusable
 from polygent_issuer.registry.writing import Writing
-from polygent_issuer.registry_uri import is_database
-from polygent_issuer.text import Hint, escape, run
+from polygent_issuer.text import Hint, run
 
 if TYPE_CHECKING:
     from polygent_issuer.registry.postgres.roles import Session
@@ -296,31 +303,47 @@ def last_row(connection: Connection) -> dict[str, Any]:
 def require_in_use(connection: Connection) -> None:
     """Refuse a registry whose content was moved, and an unfinished copy (`registry_moved`)."""
     target = connection.moved_to()
-    if target is None:
-        return
-    row = last_row(connection)
-    where, there = display_place(connection.place), escape(target)
-    if target == place_text(connection.place):
-        raise RegistryMoved(
-            f"the registry {where} is not yet in use: its move was interrupted",
-            hint=Hint(
-                "finish it in the home where it began: ", run("registry", "move", "--to", target)
-            ),
-        )
-    host = escape(str(row.get("host")))
-    hint: str = f"use the home with that file on the host {host}: --home DIR"
-    if is_database(target):
-        hint = Hint("let this home use it there: ", run("registry", "move", "--to", target))
-    raise RegistryMoved(
-        f"the registry {where} is closed: {escape(str(row.get('operator')))} moved it to {there}",
-        hint=hint,
-    )
+    if target is not None:
+        is_unfinished = target == place_text(connection.place)
+        raise moved(connection.place, target, last_row(connection), is_unfinished=is_unfinished)
 
 
 def _created(place: Place, busy_timeout: timedelta) -> Connection:
-    if isinstance(place, Path):
-        return sqlite_file.create_file(place, busy_timeout=busy_timeout)
-    return connect(place, busy_timeout=busy_timeout)
+    """Create a file, or use an empty one of an interrupted creation; connect to a database."""
+    if isinstance(place, str):
+        return connect(place, busy_timeout=busy_timeout)
+    make_private(place)
+    require_file(place)
+    try:
+        connection = SqliteConnection(place, busy_timeout=busy_timeout)
+        with connection.closed_on_error():
+            connection.require_blank()
+    except RegistryDamaged:
+        raise exists(place) from None
+    return connection
+
+
+def _opened(place: Place, *, busy_timeout: timedelta, migrate: bool, read_only: bool) -> Connection:
+    if isinstance(place, str):
+        _require_library()
+        from polygent_issuer.registry.postgres.connection import open_database  # noqa: PLC0415  # an extra
+
+        return open_database(place, busy_timeout=busy_timeout, migrate=migrate)
+    require_file(place)
+    connection = SqliteConnection(place, busy_timeout=busy_timeout, read_only=read_only)
+    with connection.closed_on_error():
+        connection.require_registry()
+        is_current = connection.tables() == len(schema.MIGRATIONS)
+        if read_only and not is_current:
+            raise RegistryFailed(
+                f"the tables of the registry {display_place(place)} are of an older version",
+                hint=Hint("any other command updates them, such as ", run("customer", "list")),
+            )
+        if migrate and not read_only:
+            connection.settle()
+            if not is_current:
+                migrate_file(connection)
+    return connection
 
 
 def connect(place: str, *, busy_timeout: timedelta = BUSY_TIMEOUT) -> Connection:
@@ -329,17 +352,6 @@ def connect(place: str, *, busy_timeout: timedelta = BUSY_TIMEOUT) -> Connection
     from polygent_issuer.registry.postgres.connection import PostgresConnection  # noqa: PLC0415  # an extra
 
     return PostgresConnection(place, busy_timeout=busy_timeout, blank=True)
-
-
-def _opened(place: Place, *, busy_timeout: timedelta, migrate: bool, read_only: bool) -> Connection:
-    if isinstance(place, Path):
-        return sqlite_file.open_file(
-            place, busy_timeout=busy_timeout, migrate=migrate, read_only=read_only
-        )
-    _require_library()
-    from polygent_issuer.registry.postgres.connection import open_database  # noqa: PLC0415  # an extra
-
-    return open_database(place, busy_timeout=busy_timeout, migrate=migrate)
 
 
 def _require_library() -> None:
@@ -351,3 +363,35 @@ def _require_library() -> None:
             hint="install it: pip install 'polygent-issuer[postgres]'",
             code="registry_library_missing",
         ) from None
+
+
+def require_file(path: Path) -> None:
+    """Refuse a missing registry, or one that another user can change, before SQLite opens it."""
+    try:
+        require_safe(path)
+    except FileNotFoundError:
+        raise RegistryMissing(
+            f"the registry {display_place(path)} does not exist",
+            hint=Hint(run("registry", "restore", "BACKUP"), "; in a new home: ", run("init")),
+        ) from None
+    except OSError as error:
+        raise unusable(path, error) from error
+
+
+def require_safe(path: Path) -> None:
+    """Refuse a registry that another user can change.
+
+    The files that SQLite puts next to it count too: a journal that another user left there would
+    be applied to it. So does the folder of a link's target. Otherwise its folder is the home.
+
+    Raises:
+        HomeProblem: (`unsafe_file`) when another user owns one of them or may write to it.
+        OSError: when it cannot be examined.
+    """
+    real = Path(os.path.realpath(path))  # as SQLite does
+    require_unexposed(real, "registry", then=LOOK_FOR_CHANGES)
+    if real.parent != Path(os.path.realpath(path.parent)):  # else it is the home, checked before
+        require_unexposed(real.parent, "registry's folder", then=LOOK_FOR_CHANGES)
+    for suffix in BESIDE:
+        with suppress(FileNotFoundError):
+            require_unexposed(Path(f"{real}{suffix}"), "registry's file")

@@ -6,9 +6,9 @@ name is used. Result codes: https://www.sqlite.org/rescode.html.
 
 import re
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from polygent_issuer.errors import (
     Ambiguous,
@@ -20,6 +20,7 @@ from polygent_issuer.errors import (
     OutputProblem,
 )
 from polygent_issuer.registry import schema
+from polygent_issuer.registry_uri import is_database
 from polygent_issuer.text import Hint, escape, escape_short, run
 
 Place = Path | str
@@ -189,6 +190,32 @@ def changed_row(place: Place, name: str) -> RegistryDamaged:
             "; without a backup, rebuild the registry from the license files: ",
             run("registry", "import", "FILE", "--home", "NEW"),
         ),
+    )
+
+
+def moved(
+    place: Place, target: str, row: Mapping[str, Any], *, is_unfinished: bool
+) -> RegistryMoved:
+    """Return the error for a registry whose content was moved, or whose move is unfinished.
+
+    Args:
+        target: where its content is, or will be.
+        row: the last journal row.
+        is_unfinished: whether it is the copy of a move.
+    """
+    where, move = display_place(place), run("registry", "move", "--to", target)
+    if is_unfinished:
+        return RegistryMoved(
+            f"the registry {where} is not yet in use: its move was interrupted",
+            hint=Hint("finish it in the home where it began: ", move),
+        )
+    host = escape(str(row.get("host")))
+    hint: str = f"use the home with that file on the host {host}: --home DIR"
+    if is_database(target):
+        hint = Hint("let this home use it there: ", move)
+    operator = escape(str(row.get("operator")))
+    return RegistryMoved(
+        f"the registry {where} is closed: {operator} moved it to {escape(target)}", hint=hint
     )
 
 
