@@ -174,11 +174,10 @@ def _loaded(ctx: typer.Context) -> "Loaded":
     from polygent_issuer.errors import IssuerError
     from polygent_issuer.home.settings import load
     from polygent_issuer.home.team_settings import team_of
-    from polygent_issuer.registry import team_settings
 
     team = None
     with suppress(IssuerError), _reading(ctx) as db:
-        team = team_of(team_settings.read(db), "the registry")
+        team = team_of(db.team_settings(), "the registry")
     return load(ctx.obj.home, ctx.obj.environ, team)
 
 

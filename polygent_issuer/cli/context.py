@@ -168,15 +168,16 @@ class Invocation:
     @cached_property
     def registry(self) -> "Registry":
         """The registry of the home, closed when the command ends; warns of undelivered licenses."""
-        from polygent_issuer.registry import Registry, team_settings
+        from polygent_issuer.registry import Registry
         from polygent_issuer.registry.errors import RegistryDamaged
+        from polygent_issuer.registry.reading import SETTINGS_QUERY
 
         registry = self.closing.enter_context(Registry.open(self.registry_place))
         if self.role:  # before anything is asked, signed or written
             registry.require_role(self.role)
         try:
-            with registry.reading(checked=False, ahead=team_settings.QUERIES) as db:
-                self._team_rows = team_settings.read(db)
+            with registry.reading(checked=False, ahead=(SETTINGS_QUERY,)) as db:
+                self._team_rows = db.team_settings()
                 all_delivered = db.outbox_is_empty()
             if not all_delivered:
                 self._warn_of_undelivered(registry)

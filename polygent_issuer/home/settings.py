@@ -36,7 +36,7 @@ from polygent_issuer.home.setting_types import (
     table_at,
 )
 from polygent_issuer.registry import REGISTRY_FILE
-from polygent_issuer.registry.team_settings import NAMES
+from polygent_issuer.registry.reading import SHARED
 from polygent_issuer.terms.dates import ASSUMED_UPLOAD_WINDOW, Term
 from polygent_issuer.terms.parsing import Catalogue, Plan, catalogue
 from polygent_issuer.text import Hint, did_you_mean, escape, nearest, option, run
@@ -288,7 +288,7 @@ def registry_place(home: Path) -> Path | str:
 
 
 class Team(NamedTuple):
-    """The settings in a registry, as a TOML document; it has all of `NAMES`, or their defaults."""
+    """The settings in a registry, as a TOML document; it has all of `SHARED`, or their defaults."""
 
     place: str
     table: Mapping[str, Any]
@@ -324,7 +324,7 @@ def load(home: Path, environ: Mapping[str, str], team: Team | None = None) -> Lo
 def load_text(text: str, path: Path, team: Team | None = None) -> Loaded:
     """Return the settings of the text of a file, whose path is for messages.
 
-    Those in the registry of a team replace its `NAMES`, also where they are not set.
+    Those in the registry of a team replace its `SHARED`, also where they are not set.
 
     Raises:
         InvalidSettings: (`invalid_settings`) with the file or the registry, and the dotted key or
@@ -339,7 +339,7 @@ def load_text(text: str, path: Path, team: Team | None = None) -> Loaded:
         own = parse(text)
         table = own
         if team is not None:
-            table = {name: value for name, value in own.items() if name not in NAMES} | shared
+            table = {name: value for name, value in own.items() if name not in SHARED} | shared
         settings = interpret(table)
     overridden = tuple(name for name in own if table.get(name) != own[name])
     entries = {entry.key: entry for entry in _entries(settings, table, path, team)}
@@ -381,7 +381,7 @@ def _entries(
     def entry(key: str, value: str | None, *, is_set: bool) -> Entry:
         if not is_set:
             return Entry(key=key, value=value, where=Where.DEFAULT)
-        if team is not None and key.partition(".")[0] in NAMES:
+        if team is not None and key.partition(".")[0] in SHARED:
             return Entry(key=key, value=value, where=Where.REGISTRY, detail=team.place)
         return Entry(key=key, value=value, where=Where.FILE, detail=str(path))
 

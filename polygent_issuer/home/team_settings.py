@@ -1,4 +1,4 @@
-"""The settings in the registry, which all homes of a team share; `NAMES` lists them.
+"""The settings in the registry, which all homes of a team share; `SHARED` lists them.
 
 A registry has all of them, or none. The first command that sets one there adds the others as they
 are in its home. From then on those in a home's file do not count, so that every operator signs with
@@ -15,9 +15,9 @@ from polygent_issuer.errors import InvalidSettings
 from polygent_issuer.home.setting_types import invalid, plan_toml
 from polygent_issuer.home.settings import KEYS, Loaded, Team, Where, load_text
 from polygent_issuer.home.settings_editing import changed_table, typed_value
-from polygent_issuer.registry import Reading, Registry, Writing, team_settings
+from polygent_issuer.registry import Reading, Registry, Writing
 from polygent_issuer.registry.errors import Place, display_place
-from polygent_issuer.registry.team_settings import NAMES
+from polygent_issuer.registry.reading import SHARED
 from polygent_issuer.text import escape
 
 CHANGED: Final = "settings-changed"
@@ -39,7 +39,7 @@ class TeamChange:
 
 def is_shared(dotted_key: str) -> bool:
     """Return whether a registry can have a setting."""
-    return dotted_key.partition(".")[0] in NAMES
+    return dotted_key.partition(".")[0] in SHARED
 
 
 def read(registry: Registry) -> Team | None:
@@ -49,7 +49,7 @@ def read(registry: Registry) -> Team | None:
         RegistryDamaged: (`registry_damaged`) when one was changed by an edit.
     """
     with registry.reading(checked=False) as db:
-        return team_of(team_settings.read(db), registry.place)
+        return team_of(db.team_settings(), registry.place)
 
 
 def team_of(rows: Mapping[str, str], place: Place) -> Team | None:
@@ -77,7 +77,7 @@ def decide(
     Raises:
         InvalidSettings, NotFound: as `settings_editing.set_value`.
     """
-    before = team_settings.read(db)
+    before = db.team_settings()
     present = load_text(*file, team_of(before, place))
     table = table_of(present)
     value = typed_value(dotted_key, text, lambda: present.settings)
@@ -91,7 +91,7 @@ def decide(
 def write(db: Writing, change: TeamChange) -> None:
     """Write a change with its journal row."""
     if change.changes:
-        team_settings.write(db, change.before, change.after)
+        db.write_team_settings(change.before, change.after)
         db.record(CHANGED, details={"changes": change.changes})
 
 
@@ -104,7 +104,7 @@ def filling(table: Mapping[str, Any]) -> Callable[[Writing], Mapping[str, object
     after = load_text("", Path(), Team(place="", table=table))
 
     def fill(db: Writing) -> Mapping[str, object]:
-        team_settings.write(db, {}, _rows(table))
+        db.write_team_settings({}, _rows(table))
         return {"changes": _differences({}, _texts(after))}
 
     return fill
@@ -121,7 +121,7 @@ def require_same(team: Team, values: Mapping[str, str | None]) -> None:
     """
     present = load_text("", Path(), team).texts
     for name, text in values.items():
-        if name not in NAMES or text is None:
+        if name not in SHARED or text is None:
             continue
         kind = KEYS[name].kind
         if kind.text(kind.read(kind.typed(text, name), name)) != present[name]:
@@ -136,7 +136,7 @@ def table_of(loaded: Loaded) -> dict[str, Any]:
     """Return the settings for a registry as a TOML document: those that are set, and all plans."""
     table = {
         name: KEYS[name].kind.typed(entry.value, name)
-        for name in NAMES
+        for name in SHARED
         if (entry := loaded.entries.get(name))
         and entry.where is not Where.DEFAULT
         and entry.value is not None

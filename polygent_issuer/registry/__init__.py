@@ -1,8 +1,8 @@
 """The registry: customers, machines, licenses and keys in one SQLite file, with a journal.
 
-`Registry` opens transactions. The modules `customers`, `machines`, `licenses`, `keys`, `journal`,
-`outbox` and `team_settings` have functions that take an open one. Commands change rows with
-`change`. All SQL of this project is in this folder.
+`Registry` opens transactions. The modules `customers`, `machines`, `licenses`, `keys` and `journal`
+have functions that take an open one. Commands change rows with `change`. All SQL of this project is
+in this folder. `sqlite` is the engine of a file, and `postgres` that of a team's database.
 """
 
 from polygent_issuer.registry.database import REGISTRY_FILE, Registry

@@ -30,7 +30,6 @@ from polygent_issuer.registry import (
     database,
     journal,
     journal_check,
-    team_settings,
 )
 from polygent_issuer.registry.backup import stamp
 from polygent_issuer.registry.change import clock_behind_finding
@@ -224,7 +223,7 @@ def _open(move: Move, *, now: datetime, actor: Actor, fill: Fill) -> None:
                 db.delete("about", "moved_to")
                 if isinstance(move.new, str):
                     change.adopt_pending(db)
-                needs = isinstance(move.new, str) and not team_settings.read(db)
+                needs = isinstance(move.new, str) and not db.team_settings()
                 details = {**_places(move), **(fill(db) if needs else {})}
                 db.record("registry-moved", details=details)
 

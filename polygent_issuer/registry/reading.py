@@ -12,7 +12,9 @@ from polygent_issuer.registry.engine import (
     Connection,
     Cursor,
     Params,
+    Query,
     State,
+    marks,
 )
 from polygent_issuer.registry.errors import (
     RegistryDamaged,
@@ -34,7 +36,7 @@ from polygent_issuer.registry.records import (
     moment,
     text,
 )
-from polygent_issuer.registry.row_check import GENESIS, RowCheck
+from polygent_issuer.registry.row_check import GENESIS, RowCheck, recorded_rows, row_digests
 from polygent_issuer.registry.schema import KEYS
 
 _Record = TypeVar("_Record")
@@ -44,6 +46,25 @@ _Source = TypeVar("_Source")
 _UNREADABLE = (ValueError, TypeError, LookupError, OverflowError, RecursionError)
 
 
+SHARED: Final = (
+    "issuer",
+    "upload_window",
+    "default_plan",
+    "features",
+    "require_order_id",
+    "plans",
+)
+"""The names of the settings that all homes of a registry share."""
+_SETTINGS: Final = f"""SELECT row_journal.name, team_settings.value, journal.bytes FROM row_journal
+    JOIN journal ON journal.seq = row_journal.seq
+    LEFT JOIN team_settings ON 'team_settings/' || team_settings.name = row_journal.name
+    WHERE row_journal.name IN ({marks(SHARED)})
+    UNION ALL SELECT 'team_settings/' || team_settings.name, team_settings.value, NULL
+    FROM team_settings WHERE NOT EXISTS (
+        SELECT 1 FROM row_journal
+        WHERE row_journal.name = 'team_settings/' || team_settings.name)"""  # noqa: S608  # of our own
+SETTINGS_QUERY: Final[Query] = (_SETTINGS, tuple(f"team_settings/{each}" for each in SHARED))
+"""The query of `Reading.team_settings`."""
 _NEWEST: Final = "SELECT seq, hash, at FROM journal ORDER BY seq DESC LIMIT 1"
 _PENDING: Final = "SELECT 1 FROM outbox LIMIT 1"
 
@@ -220,6 +241,28 @@ class Reading:
         if self._state is not None:
             return self._state.registry_id
         return self.value(text, REGISTRY_ID)
+
+    def team_settings(self) -> dict[str, str]:
+        """Return the text of each setting that all homes share, after a check with the journal.
+
+        They become part of licenses. One query reads them, since most commands need them.
+
+        Raises:
+            RegistryDamaged: (`registry_damaged`) when a row was added, changed or deleted by an
+                edit.
+        """
+        digest = row_digests(("name", "value"))
+
+        def compared(row: Row) -> tuple[str, Value]:
+            name, value, body = text(row[0]), row[1], row[2]
+            recorded = None if body is None else recorded_rows(as_bytes(body)).get(name, "")
+            key = name.partition("/")[2]
+            if recorded != (None if value is None else digest((key, value))):
+                raise self.edited(name)
+            return key, value
+
+        rows = self.each_row(compared, *SETTINGS_QUERY)
+        return {key: text(value) for key, value in rows if value is not None}
 
     def damaged(self, what: str) -> RegistryDamaged:
         """Return the error for inconsistent rows; `what` follows the path in the message."""

@@ -122,6 +122,15 @@ class Writing(Reading):
         self._require_open()
         self._connection.run_many(sql, (params,))
 
+    def write_team_settings(self, before: Mapping[str, str], after: Mapping[str, str]) -> None:
+        """Write the shared settings that differ; the caller appends the journal row."""
+        self.delete("team_settings", *(name for name in before if name not in after))
+        for name, value in after.items():
+            if name not in before:
+                self.insert("team_settings", name=name, value=value)
+            elif before[name] != value:
+                self.update("team_settings", name, value=value)
+
     def record(
         self,
         event: str,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.registries import ACTOR, NOW, REGISTRY_ID, tampering, writing
 
-from polygent_issuer.registry import Registry, Writing, journal, journal_check, team_settings
+from polygent_issuer.registry import Registry, Writing, journal, journal_check
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMisuse
 
 ROWS = {"issuer": '"Polygent Ltd"', "upload_window": '"7d"'}
@@ -15,13 +15,13 @@ ROWS = {"issuer": '"Polygent Ltd"', "upload_window": '"7d"'}
 def change(registry: Registry, before: dict[str, str], after: dict[str, str]) -> None:
     """Write other settings."""
     with writing(registry) as db:  # with a journal row
-        team_settings.write(db, before, after)
+        db.write_team_settings(before, after)
 
 
 def read(registry: Registry) -> dict[str, str]:
     """Return the settings."""
     with registry.reading() as db:
-        return team_settings.read(db)
+        return db.team_settings()
 
 
 def test_settings_are_added_changed_and_removed(registry: Registry) -> None:
@@ -38,7 +38,7 @@ def test_settings_are_added_changed_and_removed(registry: Registry) -> None:
 def test_a_change_needs_a_journal_row(registry: Registry) -> None:
     """Without one nothing is committed."""
     with pytest.raises(RegistryMisuse), registry.writing(now=NOW, actor=ACTOR) as db:
-        team_settings.write(db, {}, ROWS)
+        db.write_team_settings({}, ROWS)
     assert read(registry) == {}
 
 
@@ -46,7 +46,7 @@ def test_a_new_registry_gets_its_settings_in_its_first_row(tmp_path: Path) -> No
     """One COMMIT creates the registry with them."""
 
     def fill(db: Writing) -> dict[str, object]:
-        team_settings.write(db, {}, ROWS)
+        db.write_team_settings({}, ROWS)
         return {"changes": {}}
 
     path = tmp_path / "registry.db"
@@ -54,7 +54,7 @@ def test_a_new_registry_gets_its_settings_in_its_first_row(tmp_path: Path) -> No
         Registry.create(path, now=NOW, actor=ACTOR, registry_id=REGISTRY_ID, fill=fill) as registry,
         registry.reading() as db,
     ):
-        assert team_settings.read(db) == ROWS
+        assert db.team_settings() == ROWS
         [row] = journal.rows(db)
         assert row.details == {"registry": REGISTRY_ID, "changes": {}}
         assert journal_check.verify(db).problems == ()

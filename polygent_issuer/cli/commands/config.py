@@ -225,7 +225,7 @@ def _set_in_registry(invocation: Invocation, key: str, text: str) -> Report:
     from polygent_issuer.home.folder import settings_text
     from polygent_issuer.registry import change
     from polygent_issuer.registry.postgres.roles import Role
-    from polygent_issuer.registry.team_settings import NAMES
+    from polygent_issuer.registry.reading import SHARED
 
     path, place = settings.settings_path(invocation.home), invocation.registry.place
     invocation.registry.require_role(Role.MANAGER)
@@ -238,7 +238,7 @@ def _set_in_registry(invocation: Invocation, key: str, text: str) -> Report:
     after = team_settings.team_of(decided.decision.after, place)
     new = settings.load(invocation.home, invocation.environ, after)
     if invocation.team is None:
-        invocation.note(f"from now on the registry has these settings: {', '.join(NAMES)}")
+        invocation.note(f"from now on the registry has these settings: {', '.join(SHARED)}")
     return _change_report(
         str(place), key, _setting_text(before.texts, key), _setting_text(new.texts, key)
     )
