@@ -204,7 +204,9 @@ async def _called(function: Callable[..., Any], *arguments: object) -> Any:  # n
 
 async def _file(request: Request) -> bytes:
     """Return the body, or the file of a form."""
-    body = await _body(request)
+    body = await read_body(request)
+    if body is None:
+        raise Refused(_TOO_LARGE)
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         return body
     waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
@@ -222,14 +224,14 @@ async def _file(request: Request) -> bytes:
     raise Refused(_NO_FILE)
 
 
-async def _body(request: Request) -> bytes:
-    """Read the body, no further than its limit."""
+async def read_body(request: Request) -> bytes | None:
+    """Return the body; None if it is larger than `MAX_BODY`, and the rest of it is not read."""
     declared = request.headers.get("content-length", "0")
     if not declared.isdecimal() or int(declared[:9]) > MAX_BODY:
-        raise Refused(_TOO_LARGE)
+        return None
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_BODY:
-            raise Refused(_TOO_LARGE)
+            return None
     return bytes(body)

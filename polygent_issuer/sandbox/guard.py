@@ -6,7 +6,7 @@
    403. A request with neither header does not come from a browser.
 3. The request has the cookie of `Access`, since every user of the machine can reach the loopback
    interface. Without it, it gets the style sheet, or a page that explains how to get the cookie.
-4. The body has at most `MOST_BODY` bytes, whatever length it declares, else 413.
+4. The body has at most `MAX_BODY` bytes, whatever length it declares, else 413.
 
 The headers of every response restrict the browser to content and frames of this server.
 """
@@ -21,11 +21,9 @@ from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from polygent_issuer.enforcement.router import MAX_BODY, read_body
 from polygent_issuer.sandbox.api import API, cookie_name, error
 from polygent_issuer.sandbox.pages import STYLE, no_access
-
-MOST_BODY: Final = 64 * 1024
-"""The size limit of a request body, in bytes; a license file has at most 16,384."""
 
 HEADERS: Final = {
     "content-security-policy": (
@@ -150,22 +148,9 @@ def _same_site(headers: Headers, host: str) -> bool:
     return origin is None or origin.lower() in (f"http://{host}", f"https://{host}")
 
 
-async def _body(request: Request) -> bytes | None:
-    """Return the body, or None if it is too large; the rest of it is not read."""
-    declared = request.headers.get("content-length", "0")
-    if not declared.isdecimal() or int(declared[:9]) > MOST_BODY:
-        return None
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_BODY:
-            return None
-    return bytes(body)
-
-
 async def _received(request: Request) -> Receive:
     """Return an ASGI `receive` with the body; a GET has an empty one."""
-    body = await _body(request)
+    body = await read_body(request)
     if body is None and request.method not in _SAFE:
         return _too_large
     waiting: list[Message] = [{"type": "http.request", "body": body or b"", "more_body": False}]
@@ -178,7 +163,7 @@ async def _received(request: Request) -> Receive:
 
 async def _too_large() -> Message:
     """Raise an error in the app when it reads the body, so that the app renders the response."""
-    message = f"the request is larger than {MOST_BODY:,} bytes; a license file is smaller"
+    message = f"the request is larger than {MAX_BODY:,} bytes; a license file is smaller"
     raise HTTPException(413, message)
 
 

@@ -81,35 +81,23 @@ async def _store_failed(request: Request, failed: Exception) -> Response:
 _ON_ERROR: Final[dict[Any, Any]] = {HTTPException: _not_served, StoreFailed: _store_failed}
 
 
-def _judged(app: ASGIApp, *, site: SimulatedServer) -> ASGIApp:
-    """Wrap an app in the license check, with the simulated Host header."""
+def _with_host(app: ASGIApp, *, site: SimulatedServer) -> ASGIApp:
+    """Give each request the simulated Host header."""
 
-    async def judged(scope: Scope, receive: Receive, send: Send) -> None:
+    async def with_host(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
             others = [header for header in scope["headers"] if header[0] != b"host"]
             host = b"host", site.host.encode("latin-1", "replace")
             scope = {**scope, "headers": [*others, host]}
-        # Built for each request, since starting over replaces the license. A product adds this
-        # middleware once.
-        licensed = LicenseMiddleware(
-            app, license=site.license, now=site.now, features=api.FEATURE_PATHS
-        )
-        await licensed(scope, receive, send)
+        await app(scope, receive, send)
 
-    return judged
+    return with_host
 
 
 def application(
     site: SimulatedServer, *, hosts: Collection[str], access: Access, tick_every: float = _MINUTE
 ) -> Starlette:
-    """Return the ASGI app of a site.
-
-    Args:
-        site: the simulated server.
-        hosts: the allowed Host headers.
-        access: the cookie that a request needs.
-        tick_every: the interval of license checks, in seconds.
-    """
+    """Return the ASGI app of a site; the license is checked every `tick_every` seconds."""
 
     async def tick() -> None:
         while True:
@@ -129,7 +117,13 @@ def application(
         routes=[*pages.ROUTES, *api.ROUTES, *controls.ROUTES],
         middleware=[
             Middleware(Guard, hosts=hosts, access=access),
-            Middleware(_judged, site=site),
+            Middleware(_with_host, site=site),
+            Middleware(
+                LicenseMiddleware,
+                license=lambda: site.license,  # starting over replaces it
+                now=site.now,
+                features=api.FEATURE_PATHS,
+            ),
         ],
         exception_handlers=_ON_ERROR,
         lifespan=lifespan,

@@ -11,7 +11,8 @@ from starlette.websockets import WebSocketDisconnect
 from support.asgi import http_scope
 from support.sandboxes import HOST, PORT, Sandbox
 
-from polygent_issuer.sandbox.guard import HEADERS, MOST_BODY, Access
+from polygent_issuer.enforcement.router import MAX_BODY
+from polygent_issuer.sandbox.guard import HEADERS, Access
 from polygent_issuer.sandbox.server import application
 
 
@@ -67,14 +68,14 @@ def test_a_large_body_is_refused_however_it_is_declared(sandbox: Sandbox) -> Non
     """The limit of 64 KiB is enough for a license and its form."""
 
     def chunks() -> Iterator[bytes]:
-        for _ in range(MOST_BODY // 1024 + 1):
+        for _ in range(MAX_BODY // 1024 + 1):
             yield b"x" * 1024
 
     form = {"content-type": "multipart/form-data; boundary=x"}
-    declared = sandbox.client.post("/sign-in", content=b"x" * (MOST_BODY + 1), headers=form)
+    declared = sandbox.client.post("/sign-in", content=b"x" * (MAX_BODY + 1), headers=form)
     undeclared = sandbox.client.post("/sign-in", content=chunks(), headers=form)
     assert (declared.status_code, undeclared.status_code) == (413, 413)
-    by_api = sandbox.client.post("/api/license", content=b"x" * (MOST_BODY + 1))
+    by_api = sandbox.client.post("/api/license", content=b"x" * (MAX_BODY + 1))
     assert (by_api.status_code, by_api.json()["error"]["code"]) == (413, "too_large")
     assert "Request too large" in declared.text, "a page of ours with a link back"
     assert "Sandbox controls" in declared.text
@@ -83,7 +84,7 @@ def test_a_large_body_is_refused_however_it_is_declared(sandbox: Sandbox) -> Non
 def test_the_body_of_a_get_is_ignored(licensed: Sandbox) -> None:
     """Pages, API and style sheet respond as without a body of any size."""
     for path in ("/", "/api/license", "/style.css"):
-        answer = licensed.client.request("GET", path, content=b"x" * (MOST_BODY + 1))
+        answer = licensed.client.request("GET", path, content=b"x" * (MAX_BODY + 1))
         assert answer.status_code == 200, path
 
 
