@@ -27,12 +27,12 @@ from polygent_issuer.doctor.context import (
     NotChecked,
     State,
     Verdict,
+    Verdicts,
     not_checked,
     ok,
     refused,
     warn,
 )
-from polygent_issuer.doctor.registry_checks import of_server
 from polygent_issuer.errors import ExitCode, InvalidTerms, IssuerError
 from polygent_issuer.files.disk import reason
 from polygent_issuer.files.reading import require_unexposed
@@ -51,7 +51,7 @@ _REQUIREMENT: Final = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])? *([^;]*)")
 _BOUND: Final = re.compile(r"(>=|<) *([0-9.]+)")
 _ANY_ZONE: Final = "Europe/Berlin"
 
-Check = Callable[[DoctorContext], Verdict | tuple[Verdict, ...]]
+Check = Callable[[DoctorContext], Verdicts]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -200,21 +200,21 @@ def _keyring(context: DoctorContext) -> Verdict:
     )
 
 
-def _home_files(context: DoctorContext) -> Verdict | tuple[Verdict, ...]:
+def _home_files(context: DoctorContext) -> Verdicts:
     """Check who can change the files of the home, even if the home is not safe to read."""
     return home_checks.exposed(context.home_requirements) or home_checks.private_files(
         context.home_files, group_may=True
     )
 
 
-def _key_files(context: DoctorContext) -> Verdict | tuple[Verdict, ...]:
+def _key_files(context: DoctorContext) -> Verdicts:
     paths = context.key_files
     return home_checks.exposed(
         partial(require_unexposed, path, "key file") for path in paths
     ) or home_checks.private_files(paths)
 
 
-def _private_keys(context: DoctorContext) -> Verdict | tuple[Verdict, ...]:
+def _private_keys(context: DoctorContext) -> Verdicts:
     if not context.may_sign:
         return ok("not needed by your roles in the registry")
     return key_checks.private_keys(context.known_keys, context.settings)
@@ -223,14 +223,22 @@ def _private_keys(context: DoctorContext) -> Verdict | tuple[Verdict, ...]:
 def _of_keys(check: Check) -> Check:
     """Let the fixes of a check of keys be what the user's roles allow."""
 
-    def allowed(context: DoctorContext) -> Verdict | tuple[Verdict, ...]:
-        verdicts = check(context)
+    def allowed(context: DoctorContext) -> Verdicts:
+        verdicts = _several(check(context))
         if context.may_change_keys:
             return verdicts
-        several = verdicts if isinstance(verdicts, tuple) else (verdicts,)
-        return tuple(map(key_checks.within_roles, several))
+        return tuple(map(key_checks.within_roles, verdicts))
 
     return allowed
+
+
+def _of_server(check: Check) -> Check:
+    """Leave the row of a check out if the registry is a file."""
+    return lambda context: check(context) if context.is_on_server else ()
+
+
+def _several(verdicts: Verdicts) -> tuple[Verdict, ...]:
+    return verdicts if isinstance(verdicts, tuple) else (verdicts,)
 
 
 CHECKS: Final[Mapping[str, Check]] = {
@@ -259,15 +267,15 @@ CHECKS: Final[Mapping[str, Check]] = {
     "leftovers": lambda c: home_checks.leftovers(c.folders, c.now),
     "free-space": lambda c: home_checks.free_space(c.folders),
     "registry": lambda c: registry_checks.opened(c.registry),
-    "server": of_server(lambda c: registry_checks.server_version(c.server)),
-    "tls": of_server(lambda c: registry_checks.tls(c.server)),
-    "encoding": of_server(lambda c: registry_checks.encoding(c.server)),
-    "roles": of_server(lambda c: registry_checks.roles(c.server)),
-    "server-clock": of_server(lambda c: registry_checks.server_clock(c.server, c.now)),
-    "durability": of_server(lambda c: registry_checks.durability(c.server)),
-    "replication": of_server(lambda c: registry_checks.replication(c.server)),
-    "connections": of_server(lambda c: registry_checks.connections(c.server)),
-    "writer": of_server(lambda c: registry_checks.writer(c.server)),
+    "server": _of_server(lambda c: registry_checks.server_version(c.server)),
+    "tls": _of_server(lambda c: registry_checks.tls(c.server)),
+    "encoding": _of_server(lambda c: registry_checks.encoding(c.server)),
+    "roles": _of_server(lambda c: registry_checks.roles(c.server)),
+    "server-clock": _of_server(lambda c: registry_checks.server_clock(c.server, c.now)),
+    "durability": _of_server(lambda c: registry_checks.durability(c.server)),
+    "replication": _of_server(lambda c: registry_checks.replication(c.server)),
+    "connections": _of_server(lambda c: registry_checks.connections(c.server)),
+    "writer": _of_server(lambda c: registry_checks.writer(c.server)),
     "tables": lambda c: registry_checks.tables(c.registry),
     "integrity": lambda c: registry_checks.integrity(c.registry),
     "journal": lambda c: registry_checks.journal_intact(c.current_registry),
@@ -320,11 +328,10 @@ def examine(
 def _rows(name: str, context: DoctorContext, *, quick: bool) -> Iterator[Verdict]:
     left_out = quick and name in SLOW
     verdicts = not_checked("skipped by --quick") if left_out else verdict_of(CHECKS[name], context)
-    for verdict in verdicts if isinstance(verdicts, tuple) else (verdicts,):
-        yield replace(verdict, name=name)
+    return (replace(verdict, name=name) for verdict in _several(verdicts))
 
 
-def verdict_of(check: Check, context: DoctorContext) -> Verdict | tuple[Verdict, ...]:
+def verdict_of(check: Check, context: DoctorContext) -> Verdicts:
     """Return the verdicts of a check, also for an error that it raises."""
     try:
         return check(context)

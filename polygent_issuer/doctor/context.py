@@ -87,6 +87,7 @@ def not_checked(reason: str) -> Verdict:
     return Verdict(state=State.NOT_CHECKED, message=f"not checked: {reason}")
 
 
+Verdicts = Verdict | tuple[Verdict, ...]
 T = TypeVar("T")
 
 PATIENCE: Final = timedelta(seconds=3)

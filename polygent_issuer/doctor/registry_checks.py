@@ -1,12 +1,10 @@
 """Checks of the registry, its journal, and their copies; and of the server of a team's registry."""
 
 import os
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
 from polygent_issuer.doctor.context import (
-    DoctorContext,
     Verdict,
     fail,
     not_checked,
@@ -234,13 +232,6 @@ _LONG: Final = 10
 """The seconds after which a session that holds the lock is a problem: a group takes 0.25."""
 _FAR_BEHIND: Final = 64 * 1024 * 1024
 _TEAM: Final = run("help", "team")
-
-
-def of_server(
-    check: Callable[[DoctorContext], Verdict],
-) -> Callable[[DoctorContext], Verdict | tuple[Verdict, ...]]:
-    """Leave the row of a check out if the registry is a file."""
-    return lambda context: check(context) if context.is_on_server else ()
 
 
 def server_version(facts: ServerFacts) -> Verdict:

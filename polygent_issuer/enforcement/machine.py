@@ -91,7 +91,7 @@ def machine_fingerprint(*, system: str | None = None, root: Path = Path("/")) ->
     Raises:
         NoMachineInfo: (`no_machine_id`) the machine has no valid id.
     """
-    return _identity(system or platform.system(), root).fingerprint
+    return _identity(system, root).fingerprint
 
 
 def machine_info(
@@ -122,10 +122,10 @@ def machine_info(
         ValueError: `now` is naive.
     """
     if fingerprint is None:
-        identity = _identity(system or platform.system(), root)
+        identity = _identity(system, root)
         fingerprint, components = identity.fingerprint, identity.components
     else:
-        fingerprint, components = _given(fingerprint, system or platform.system(), root)
+        fingerprint, components = _given(fingerprint, system, root)
     fields = {
         "format": _FORMAT,
         "fingerprint": fingerprint,
@@ -140,7 +140,7 @@ def machine_info(
     return (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode()
 
 
-def _given(text: str, system: str, root: Path) -> tuple[str, dict[str, str]]:
+def _given(text: str, system: str | None, root: Path) -> tuple[str, dict[str, str]]:
     """Return a given fingerprint, and the components of this machine if it is made of them."""
     fingerprint = canonical_fingerprint(text)
     if fingerprint is None:
@@ -175,7 +175,8 @@ def _if_showable(text: str) -> str | None:
     return trimmed if display_name_problem(trimmed) is None else None
 
 
-def _identity(system: str, root: Path) -> MachineId:
+def _identity(system: str | None, root: Path) -> MachineId:
+    system = system or platform.system()
     readers: dict[str, Callable[[], MachineId]] = {
         "Linux": lambda: read_linux(root),
         "Darwin": read_macos,
