@@ -160,7 +160,7 @@ def _members(error: IssuerError) -> dict[str, Any]:
     return members
 
 
-_LIBRARIES: Final = "typer rich pydantic cryptography keyring platformdirs tomlkit"
+_LIBRARIES: Final = "typer rich cryptography keyring platformdirs tomlkit"
 # Modules that handle passphrases, PINs and private keys.
 _SECRET: Final = ("keys", "cli.commands.key", "cli.flows.key_storage")
 

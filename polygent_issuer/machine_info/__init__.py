@@ -1,5 +1,5 @@
 """The document `machine-info.json` of a customer's server (FORMAT §4).
 
 A license is bound to its fingerprint. The document is not authenticated, so the other fields prove
-nothing. Reading it loads pydantic (100 ms), so `document` is imported only where it is needed.
+nothing.
 """

@@ -12,13 +12,10 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal, NoReturn, TypeAlias
-
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails, PydanticCustomError
+from typing import Any, Final, NoReturn
 
 from polygent_issuer.errors import InvalidMachineInfo, InvalidTerms
 from polygent_issuer.terms.parsing import parse_instant
@@ -99,78 +96,96 @@ def _encoding(data: bytes) -> tuple[bytes, str | None]:
     return next((mark, name) for mark, name in _ENCODINGS if data.startswith(mark))
 
 
+_FORMAT: Final = "polygent-machine-info/1"
+_ABSENT: Final = object()
 _GENERATED_AT: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,7})?"
     r"(?:Z|[+-][0-9]{2}:[0-9]{2})"
 )
 
 
-def _fingerprint(text: str) -> str:
+class _Refused(Exception):
+    """A field violates its rule; each problem continues the name of the field."""
+
+    def __init__(self, *problems: str) -> None:
+        self.problems = problems
+
+
+class _WrongType(_Refused):
+    """The value of a field is neither a string nor, for components, an object of strings."""
+
+
+def _string(value: object) -> str:
+    if not isinstance(value, str):
+        raise _WrongType(" must be a string")
+    return value
+
+
+def _fingerprint(value: object) -> str:
     """Return the canonical form of a fingerprint."""
-    canonical = canonical_fingerprint(text)
+    canonical = canonical_fingerprint(_string(value))
     if canonical is None:
-        raise _refused("must be 8 to 256 characters of visible ASCII")
+        raise _Refused(" must be 8 to 256 characters of visible ASCII")
     return canonical
 
 
-def _generated_at(text: object) -> datetime:
+def _generated_at(value: object) -> datetime:
     """Parse `generatedAt`; the seventh digit of a fraction is dropped."""
-    if not isinstance(text, str):
-        raise _refused("must be a string")
+    text = _string(value)
     if not _GENERATED_AT.fullmatch(text):
-        raise _refused("must have the form 2026-11-23T09:30:00Z")
+        raise _Refused(" must have the form 2026-11-23T09:30:00Z")
     try:
         return parse_instant(text)
     except InvalidTerms:
-        raise _refused("is not a valid time") from None
+        raise _Refused(" is not a valid time") from None
 
 
-def _display_text(text: str | None) -> str | None:
+def _format(value: object) -> str:
+    if value != _FORMAT:
+        kind = _Refused if isinstance(value, str) else _WrongType
+        raise kind(f" must be {_FORMAT}")
+    return _FORMAT
+
+
+def _display_text(value: object) -> str | None:
     """Trim and compose a text for people; None if nothing is left."""
-    trimmed = nfc((text or "").strip(_SPACE))
+    trimmed = nfc(_string(value).strip(_SPACE))
     if not trimmed:
         return None
     if problem := display_name_problem(trimmed):
-        raise _refused(problem)
+        raise _Refused(f" {problem}")
     return trimmed
 
 
-def _components(components: Mapping[str, str]) -> Mapping[str, str]:
+def _components(value: object) -> Mapping[str, str]:
     """Check components by the rule of other texts; drop those without a name or a value."""
-    pairs = [
-        (_display_text(name) or "", _display_text(value)) for name, value in components.items()
-    ]
+    if not isinstance(value, dict):
+        raise _WrongType(" must be an object of strings")
+    others = [name for name, text in value.items() if not isinstance(text, str)]
+    if others:
+        raise _WrongType(*(f".{escape_short(name)} must be a string" for name in others))
+    pairs = [(_display_text(name) or "", _display_text(text)) for name, text in value.items()]
     if len({name for name, _ in pairs}) != len(pairs):
-        raise _refused("has two names that differ only in white space or Unicode composition")
-    return MappingProxyType({name: value for name, value in sorted(pairs) if name and value})
+        raise _Refused(" has two names that differ only in white space or Unicode composition")
+    return MappingProxyType({name: text for name, text in sorted(pairs) if name and text})
 
 
-def _refused(why: str) -> PydanticCustomError:
-    return PydanticCustomError("refused", "{why}", {"why": why})
-
-
-_Text: TypeAlias = Annotated[str | None, AfterValidator(_display_text)]
-
-
-class MachineInfo(BaseModel):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MachineInfo:
     """A valid document; times are UTC.
 
     `extra` lists the ignored names of the document, sorted and unchanged. It is foreign text: use
     `text.escape` to display it. Callers store the received bytes.
     """
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    fingerprint: Annotated[str, AfterValidator(_fingerprint)]
-    generated_at: Annotated[datetime, BeforeValidator(_generated_at)]
-    format: Literal["polygent-machine-info/1"] | None = None
-    hostname: _Text = None
-    os: _Text = None
-    product_version: _Text = None
-    customer: _Text = None
-    components: Annotated[Mapping[str, str], AfterValidator(_components)] = Field(
-        default_factory=lambda: MappingProxyType({})
-    )
+    fingerprint: str
+    generated_at: datetime
+    format: str | None = None
+    hostname: str | None = None
+    os: str | None = None
+    product_version: str | None = None
+    customer: str | None = None
+    components: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     extra: tuple[str, ...] = ()
 
 
@@ -187,42 +202,35 @@ class ReceivedDocument:
         return hashlib.sha256(self.content).hexdigest()
 
 
-# The accepted names of each field; the first is the canonical one. .NET writes PascalCase.
-_SPELLINGS: Final = {
+# The rule of each field and its accepted names; the first is the canonical one. .NET writes
+# PascalCase.
+_FIELDS: Final[Mapping[str, tuple[Callable[[object], object], tuple[str, ...]]]] = {
     "fingerprint": (
-        *("fingerprint", "machineFingerprint", "machine_fingerprint"),
-        *("Fingerprint", "MachineFingerprint"),
+        _fingerprint,
+        (
+            *("fingerprint", "machineFingerprint", "machine_fingerprint"),
+            *("Fingerprint", "MachineFingerprint"),
+        ),
     ),
     "generated_at": (
-        *("generatedAt", "generated_at", "timestamp", "createdAt"),
-        *("GeneratedAt", "Timestamp", "CreatedAt"),
+        _generated_at,
+        (
+            *("generatedAt", "generated_at", "timestamp", "createdAt"),
+            *("GeneratedAt", "Timestamp", "CreatedAt"),
+        ),
     ),
-    "format": ("format", "Format"),
-    "hostname": ("hostname", "machineName", "Hostname", "HostName", "MachineName"),
-    "os": ("os", "Os", "OS"),
-    "product_version": ("productVersion", "ProductVersion"),
-    "customer": ("customer", "Customer"),
-    "components": ("components", "Components"),
+    "format": (_format, ("format", "Format")),
+    "hostname": (
+        _display_text,
+        ("hostname", "machineName", "Hostname", "HostName", "MachineName"),
+    ),
+    "os": (_display_text, ("os", "Os", "OS")),
+    "product_version": (_display_text, ("productVersion", "ProductVersion")),
+    "customer": (_display_text, ("customer", "Customer")),
+    "components": (_components, ("components", "Components")),
 }
-_LISTED: Final = frozenset(name for names in _SPELLINGS.values() for name in names)
+_LISTED: Final = frozenset(name for _, names in _FIELDS.values() for name in names)
 _REQUIRED: Final = frozenset({"fingerprint", "generated_at"})
-_CANONICAL: Final[Mapping[str, Callable[[Any], object]]] = {
-    "fingerprint": _fingerprint,
-    "generated_at": _generated_at,
-    "format": str,
-    "hostname": _display_text,
-    "os": _display_text,
-    "product_version": _display_text,
-    "customer": _display_text,
-    "components": _components,
-}
-_PROBLEMS: Final = {
-    "missing": "is missing",
-    "string_type": "must be a string",
-    "dict_type": "must be an object of strings",
-    "mapping_type": "must be an object of strings",
-    "literal_error": "must be polygent-machine-info/1",
-}
 _MAX_PROBLEMS: Final = 5
 _MAX_DEPTH: Final = 64
 _STRING_OR_BRACKET: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
@@ -237,22 +245,24 @@ def parse(data: bytes) -> MachineInfo:
             each invalid field, but repeats no value.
     """
     document = _load(data)
-    fields: dict[str, Any] = {}
-    for field, spellings in _SPELLINGS.items():
-        values = {name: document[name] for name in spellings if name in document}
-        if field not in _REQUIRED:
-            values = {name: value for name, value in values.items() if value is not None}
-        if values:
-            fields[field] = _one(field, values)
-    fields["extra"] = tuple(sorted(document.keys() - _LISTED))
-    try:
-        return MachineInfo.model_validate(fields)
-    except ValidationError as error:
-        # the error contains the input, so only its messages and locations are used
-        problems = error.errors(include_url=False, include_context=False, include_input=False)
-    raise InvalidMachineInfo(
-        f"the machine-info document is invalid: {_listed(problems)}", hint=_HINT
-    )
+    values = {name: _value(document, name) for name in _FIELDS}
+    fields: dict[str, Any] = {"extra": tuple(sorted(document.keys() - _LISTED))}
+    problems = []
+    for name, (rule, (canonical, *_)) in _FIELDS.items():
+        if values[name] is not _ABSENT:
+            try:
+                fields[name] = rule(values[name])
+            except _Refused as refused:
+                problems += [f"{canonical}{problem}" for problem in refused.problems]
+        elif name in _REQUIRED:
+            problems.append(f"{canonical} is missing")
+    if problems:
+        rest = problems[_MAX_PROBLEMS:]
+        listed = [*problems[:_MAX_PROBLEMS], *([f"{len(rest)} more"] if rest else [])]
+        raise InvalidMachineInfo(
+            f"the machine-info document is invalid: {'; '.join(listed)}", hint=_HINT
+        )
+    return MachineInfo(**fields)
 
 
 class _NotJson(Exception):
@@ -321,42 +331,27 @@ _DECODER: Final = json.JSONDecoder(
 )
 
 
-def _one(field: str, values: dict[str, Any]) -> object:
+def _value(document: Mapping[str, Any], field: str) -> object:
     """Return the value of a field, which must be the same in all its spellings."""
-    (name, value), *others = values.items()
-    for its_value in values.values():
-        if not _comparable(field, its_value):
-            return its_value  # the rule of the field refuses it
-    for other, its_value in others:
-        if _canonical(field, its_value) != _canonical(field, value):
+    rule, spellings = _FIELDS[field]
+    values = {name: document[name] for name in spellings if name in document}
+    if field not in _REQUIRED:
+        values = {name: value for name, value in values.items() if value is not None}
+    if not values:
+        return _ABSENT
+    canonical = dict[str, object]()
+    for name, value in values.items():
+        try:
+            canonical[name] = rule(value)
+        except _WrongType:
+            return value  # refused later, with all other problems
+        except _Refused:
+            canonical[name] = value
+    first, *others = values
+    for other in others:
+        if canonical[other] != canonical[first]:
             raise InvalidMachineInfo(
-                f"the machine-info document is contradictory: {name} and {other} differ", hint=_HINT
+                f"the machine-info document is contradictory: {first} and {other} differ",
+                hint=_HINT,
             )
-    return value
-
-
-def _comparable(field: str, value: object) -> bool:
-    """Check that a value has the type of its field: an object of strings, or a string."""
-    if field == "components" and isinstance(value, dict):
-        return all(isinstance(part, str) for part in value.values())
-    return field != "components" and isinstance(value, str)
-
-
-def _canonical(field: str, value: object) -> object:
-    try:
-        return _CANONICAL[field](value)
-    except PydanticCustomError:
-        return value
-
-
-def _listed(problems: list[ErrorDetails]) -> str:
-    listed = [_problem(problem) for problem in problems[:_MAX_PROBLEMS]]
-    if len(problems) > _MAX_PROBLEMS:
-        listed.append(f"{len(problems) - _MAX_PROBLEMS} more")
-    return "; ".join(listed)
-
-
-def _problem(problem: ErrorDetails) -> str:
-    field, *inner = problem["loc"]
-    name = ".".join([_SPELLINGS[str(field)][0], *(escape_short(str(part)) for part in inner)])
-    return f"{name} {_PROBLEMS.get(problem['type'], problem['msg'])}"
+    return values[first]
