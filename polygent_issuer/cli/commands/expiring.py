@@ -10,7 +10,7 @@ from polygent_issuer.cli.options.common import flag, option
 from polygent_issuer.cli.output.blocks import Block, Line, Style, Table, cut
 from polygent_issuer.cli.output.expiring import ExpiryChart, expiring_metrics, write_metrics
 from polygent_issuer.cli.output.files import STDOUT, CsvOptions, write
-from polygent_issuer.cli.output.records import ORDER, hold_line
+from polygent_issuer.cli.output.records import ORDER, hold_line, license_json
 from polygent_issuer.cli.output.result import Report, Result
 from polygent_issuer.errors import ExitCode, UsageProblem
 from polygent_issuer.home.settings import Settings
@@ -59,8 +59,7 @@ def expiring(
     A license has to be sent if it is not marked as sent and its upload deadline is less than two
     days away, or over. --prometheus writes metrics for node_exporter and replaces its own file.
     """
-    as_csv = form.asked(invocation)
-    _require_one_document(invocation, ics, prometheus, as_csv=as_csv)
+    as_csv = _asks_for_csv(invocation, form, ics, prometheus)
     settings, now = invocation.settings, invocation.now
     until = dates.term_end(now, parse_term(within))
     with invocation.registry.reading(checked=False) as db:
@@ -73,7 +72,9 @@ def expiring(
         events = b"" if ics is None else _events(db, settings, records, now=now, until=until)
         outlook = None if as_csv or invocation.as_json else ExpiryChart.on_stdout(db, now)
     metrics = None if prometheus is None else write_metrics(measured, prometheus)
-    file = None if ics is None else _write_calendar(invocation, events, ics)
+    file: Path | str | None = None
+    if ics is not None:
+        file = write(invocation, events, ics, name="licenses.ics", option="--ics") or STDOUT
     code = ExitCode.DUE if exit_code and (due or to_send) else ExitCode.DONE
     items = [_item(record, now) for record in records]
     if as_csv:
@@ -85,41 +86,20 @@ def expiring(
         "licenses": items,
         "unsent": [_unsent_item(each) for each in to_send],
     }
+    text: list[Block] = [] if outlook is None else [*outlook.blocks()]
+    for what, path in (("calendar", file), ("metrics", metrics)):
+        text += [Line(f"{what}: {path}", "good")] if isinstance(path, Path) else []
     nothing = Line(f"nothing expires before {dates.instant(until)}", "good")
-    listed = [_table(items), *_next_steps(due, held, within)] if due else [nothing]
-    text = [*_head(outlook, file, metrics), *listed, *_unsent_blocks(to_send)]
-    is_idle = not due and not to_send
-    return Report(members, text, code, text_to_stderr=STDOUT in (file, metrics), is_idle=is_idle)
+    text += _due_blocks(due, items, held, within) if due else [nothing]
+    text += _unsent_blocks(to_send)
+    return Report(members, text, code, STDOUT in (file, metrics), is_idle=not (due or to_send))
 
 
-def _write_calendar(invocation: Invocation, events: bytes, ics: str) -> Path | str:
-    return write(invocation, events, ics, name="licenses.ics", option="--ics") or STDOUT
-
-
-def _next_steps(
-    due: Sequence[expiry.Due], held: Sequence[Customer], within: str
-) -> Iterator[Block]:
-    """Yield the commands that renew what is not on hold, and a line for each hold."""
-    held_ids = {customer.id for customer in held}
-    yield from _renewals(tuple(one for one in due if one[0].customer_id not in held_ids), within)
-    yield from map(hold_line, held)
-
-
-def _head(
-    outlook: ExpiryChart | None, calendar: Path | str | None, metrics: Path | str | None
-) -> Iterator[Block]:
-    """Yield the chart, and the paths of written files."""
-    if outlook is not None:
-        yield from outlook.blocks()
-    for what, path in (("calendar", calendar), ("metrics", metrics)):
-        if isinstance(path, Path):
-            yield Line(f"{what}: {path}", "good")
-
-
-def _require_one_document(
-    invocation: Invocation, ics: str | None, prometheus: str | None, *, as_csv: bool
-) -> None:
-    """Refuse two documents on stdout."""
+def _asks_for_csv(
+    invocation: Invocation, form: CsvOptions, ics: str | None, prometheus: str | None
+) -> bool:
+    """Return whether to write CSV; refuse two documents on stdout."""
+    as_csv = form.asked(invocation)
     if ics == STDOUT and as_csv:
         raise UsageProblem("--csv and --ics - are mutually exclusive", hint="--ics FILE")
     others = {"--csv": as_csv, "--ics -": ics == STDOUT, "--json": invocation.as_json}
@@ -128,6 +108,7 @@ def _require_one_document(
             raise UsageProblem(
                 f"{name} and --prometheus - are mutually exclusive", hint="--prometheus FILE.prom"
             )
+    return as_csv
 
 
 def _events(
@@ -150,7 +131,6 @@ def _unsent_item(license_: expiry.UnsentLicense) -> dict[str, Any]:
 
 
 def _unsent_blocks(to_send: Sequence[expiry.UnsentLicense]) -> Iterator[Block]:
-    """Yield the licenses that have to be sent, and the commands for them."""
     if not to_send:
         return
     yield Line()
@@ -169,6 +149,26 @@ def _unsent_blocks(to_send: Sequence[expiry.UnsentLicense]) -> Iterator[Block]:
     if any(each.is_late for each in to_send):
         yield Line(Hint("for a new deadline: ", run("reissue", "CUSTOMER")), "dim")
     yield Line(Hint("once sent: ", run("license", "sent", "LICENSE")), "dim")
+
+
+def _due_blocks(
+    due: Iterable[expiry.Due],
+    items: list[dict[str, Any]],
+    held: Sequence[Customer],
+    within: str,
+) -> Iterator[Block]:
+    """Yield the table, the commands that renew what is not on hold, and the holds."""
+    yield _table(items)
+    held_ids = {customer.id for customer in held}
+    renewable = [one for one in due if one[0].customer_id not in held_ids]
+    slugs = dict.fromkeys(record.customer_slug for record, command in renewable if command is None)
+    if slugs:
+        selection = slugs if len(slugs) <= _MAX_NAMES else ("--due-within", within)
+        yield Line(Hint("to renew: ", run("renew", *selection)), "dim")
+    for _, command in renewable:
+        if command is not None:
+            yield Line(Hint("to renew individually: ", command), "dim")
+    yield from map(hold_line, held)
 
 
 def _table(items: list[dict[str, Any]]) -> Table:
@@ -196,31 +196,13 @@ def _style(item: Mapping[str, Any]) -> Style:
     return "warn" if item["days_left"] <= dates.ALERT_DAYS[1] else "plain"
 
 
-def _renewals(due: tuple[expiry.Due, ...], within: str) -> Iterator[Line]:
-    """Yield the renewal commands; `within` is as typed."""
-    if slugs := dict.fromkeys(record.customer_slug for record, command in due if command is None):
-        selection = slugs if len(slugs) <= _MAX_NAMES else ("--due-within", within)
-        yield Line(Hint("to renew: ", run("renew", *selection)), "dim")
-    for _, command in due:
-        if command is not None:
-            yield Line(Hint("to renew individually: ", command), "dim")
-
-
 def _item(record: LicenseRecord, now: datetime) -> dict[str, Any]:
-    return {
-        "id": record.id,
-        "customer": record.customer_slug,
-        "machine": record.machine_label,
-        "tier": record.tier,
-        "expires_at": dates.instant(record.expires_at),
-        "last_full_day": dates.last_full_day(record.expires_at).isoformat(),
+    members = {
+        **license_json(record, now),
         "days_left": dates.days_left(record.expires_at, now),
-        "expired": record.expires_at <= now,
         "alert_days": milestone(record.expires_at, now),
-        "order_id": record.order_id,
-        "note": record.note,
-        "on_hold": on_hold(record, now),
     }
+    return {name: members[name] for name in COLUMNS}
 
 
 def milestone(expires_at: datetime, now: datetime) -> int | None:

@@ -55,8 +55,7 @@ def check(
             notes = history_notes(db, info, invocation.now)
     except HomeMissing:
         settings, known, hosts, named, notes = Settings(), None, (), (), ()
-    max_age = settings.machine_info_max_age
-    age = invocation.now - info.generated_at
+    max_age, age = settings.machine_info_max_age, invocation.now - info.generated_at
     stale = plausibility.freshness_finding(info, now=invocation.now, max_age=max_age)
     implausible = plausibility.implausible_fingerprint(info)
     findings = [each for each in (stale, implausible) if each is not None]
@@ -84,10 +83,8 @@ def check(
         text.append(Line(f"fresh: not older than {duration_text(max_age)}", "good"))
     for finding in findings:
         text.append(Line(f"{finding.code}: {finding.message}", "warn"))
-        if finding.hint:
-            text.append(Line(finding.hint, "plain", 1))
-    text += [*_owners(info, known, named), *_hosts(hosts)]
-    text += [Line(note, "warn", 1) for note in notes]
+        text += [Line(finding.hint, "plain", 1)] if finding.hint else []
+    text += [*_owners(info, known, named), *_hosts(hosts), *(Line(n, "warn", 1) for n in notes)]
     return Report(members, text, ExitCode.CONSENT if findings else ExitCode.DONE)
 
 
