@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from polygent_issuer.cli import candidates
+from polygent_issuer.cli.commands.report import DETAILS, details_json
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import LicenseId, flag, option
 from polygent_issuer.cli.output.blocks import Block, Fields, Line
@@ -20,7 +21,6 @@ from polygent_issuer.cli.output.records import (
     license_table,
     zone_of,
 )
-from polygent_issuer.cli.output.report import DETAILS, details_json
 from polygent_issuer.cli.output.result import Report, Result
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.registry import (
