@@ -108,24 +108,17 @@ def write_error(error: IssuerError, *, as_json: bool, in_line: bool = False) -> 
             discard(sys.stdout)
         else:
             return
-    if (several := _several_findings(error)) is not None:
-        _write_findings(several)
-        return
-    if isinstance(error, SeveralProblems):
-        _write_problems(error)
-        return
-    note("error", error.message, style="bad")
-    if error.hint:
-        note("hint", error.hint)
-
-
-def _several_findings(error: IssuerError) -> "ConsentNeeded | None":
-    """Return the error if it has several findings, which one line cannot show clearly."""
     from polygent_issuer.findings import ConsentNeeded
 
-    if not isinstance(error, ConsentNeeded) or error.reason_missing or len(error.findings) == 1:
-        return None
-    return error
+    # One line cannot show several findings clearly.
+    if isinstance(error, ConsentNeeded) and not error.reason_missing and len(error.findings) > 1:
+        _write_findings(error)
+    elif isinstance(error, SeveralProblems):
+        _write_problems(error)
+    else:
+        note("error", error.message, style="bad")
+        if error.hint:
+            note("hint", error.hint)
 
 
 def _write_findings(error: "ConsentNeeded") -> None:

@@ -3,10 +3,9 @@
 import io
 import secrets
 import shlex
-import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import chdir, contextmanager
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +53,9 @@ def _steps(invocation: Invocation, folder: Path) -> Iterator[_Step]:
     environ = {**invocation.environ, "POLYGENT_ISSUER_HOME": str(folder / "home")}
 
     def step(title: str, *command: str, expected: int = 0) -> _Step:
-        with _captured() as output:
+        output = io.BytesIO()
+        stream = io.TextIOWrapper(output, encoding="utf-8", write_through=True)
+        with redirect_stdout(stream), redirect_stderr(stream):
             code = run(["--no-input", *command], now=invocation.now, environ=environ)
         text = [
             Line(),
@@ -87,19 +88,6 @@ def _steps(invocation: Invocation, folder: Path) -> Iterator[_Step]:
     early = ("--accept", "not-due", "--reason", "to show it", "--output", "acme-next.lic")
     yield step("renew it early, which needs consent", "renew", "acme-gmbh", *early, *_PASSPHRASE)
     yield step("check the journal", "journal", "verify")
-
-
-@contextmanager
-def _captured() -> Iterator[io.BytesIO]:
-    """Capture stdout and stderr of a command in one buffer."""
-    output = io.BytesIO()
-    before = sys.stdout, sys.stderr
-    sys.stdout = sys.stderr = io.TextIOWrapper(output, encoding="utf-8", write_through=True)
-    try:
-        yield output
-    finally:
-        sys.stdout.detach()
-        sys.stdout, sys.stderr = before
 
 
 def _invent_document(invocation: Invocation) -> None:

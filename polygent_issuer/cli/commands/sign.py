@@ -6,42 +6,22 @@ from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import (
     CustomerNames,
-    MachineInfoFile,
-    PassphraseOptions,
     flag,
     option,
 )
 from polygent_issuer.cli.options.issue import (
     BatchOptions,
-    FirstTerms,
-    IssueOptions,
+    FirstOptions,
     NextOptions,
     Targets,
 )
 from polygent_issuer.cli.output.result import Result
-from polygent_issuer.cli.prompts import ConsentOptions
 
 if TYPE_CHECKING:
     from polygent_issuer.issuing.proposal import Action
 
 
-def sign(
-    invocation: Invocation,
-    machine_info: MachineInfoFile = None,
-    customer: str | None = option(
-        "--customer",
-        "NAME",
-        "Select the customer by slug or name (created if new).",
-        candidates.customers,
-    ),
-    slug: str | None = option("--slug", "SLUG", "Set the slug of a new customer."),
-    label: str | None = option("--label", "LABEL", "Set the label of a new machine."),
-    *,
-    terms: FirstTerms,
-    issue_options: IssueOptions,
-    consents: ConsentOptions,
-    passphrases: PassphraseOptions,
-) -> Result:
+def sign(invocation: Invocation, *, options: FirstOptions) -> Result:
     """Sign a customer's first license.
 
     On a terminal it prompts for a missing document, customer and plan; otherwise it uses the
@@ -50,17 +30,7 @@ def sign(
     """
     from polygent_issuer.cli.flows.issue import issue_first
 
-    return issue_first(
-        invocation,
-        machine_info,
-        customer,
-        slug,
-        label,
-        terms=terms,
-        issue_options=issue_options,
-        consents=consents,
-        passphrases=passphrases,
-    )
+    return issue_first(invocation, options)
 
 
 DueWithin = Annotated[

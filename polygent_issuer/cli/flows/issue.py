@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 from polygent_issuer.cli import prompts
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.mail_drafts import drafter
-from polygent_issuer.cli.options.common import PassphraseOptions, passphrase_source, read_document
-from polygent_issuer.cli.options.issue import FirstTerms, IssueOptions, NextOptions, parse_changes
+from polygent_issuer.cli.options.common import passphrase_source, read_document
+from polygent_issuer.cli.options.issue import FirstOptions, IssueOptions, NextOptions, parse_changes
 from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.blocks import Block, Line
 from polygent_issuer.cli.output.proposal import fields, issued_json, preview, proposal_json, written
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.cli.prompts import (
-    ConsentOptions,
     confirm_or_cancel,
     obtain_consent,
     parse_consent,
@@ -102,14 +101,13 @@ def _report(
 def _issue(
     invocation: Invocation,
     decide: Callable[[Reading], tuple[Proposal, ...]],
-    issue_options: IssueOptions,
-    consents: ConsentOptions,
-    *,
+    options: FirstOptions | NextOptions,
     passphrase: Passphrase,
     unlocked: Mapping[str, Signer] = MappingProxyType({}),
 ) -> Report:
     """Decide, show, obtain consent, sign and deliver; all prompts come before signing."""
-    settings, consent = invocation.settings, parse_consent(consents)
+    settings, issue_options = invocation.settings, options.issue
+    consent = parse_consent(options.consents)
     invocation.warn_of_default_issuer()
     decided = invocation.decide(decide)
     proposals = proposals_of(decided)
@@ -142,31 +140,21 @@ def _issue(
     )
 
 
-def issue_first(
-    invocation: Invocation,
-    machine_info: str | None,
-    customer: str | None,
-    slug: str | None,
-    label: str | None,
-    *,
-    terms: FirstTerms,
-    issue_options: IssueOptions,
-    consents: ConsentOptions,
-    passphrases: PassphraseOptions,
-) -> Report:
+def issue_first(invocation: Invocation, options: FirstOptions) -> Report:
     """Sign a first license; prompt for missing values at a terminal."""
-    changes = parse_changes(invocation.settings, terms)
+    customer = options.customer
+    changes = parse_changes(invocation.settings, options.terms)
     require_order_id(changes, invocation.settings)  # before any question
-    document = read_document(machine_info)
-    passphrase = passphrase_source(invocation, passphrases)
-    known = _owner(invocation, document, customer, slug, issue_options.key)
+    document = read_document(options.machine_info)
+    passphrase = passphrase_source(invocation, options.passphrases)
+    known = _owner(invocation, document, options)
     tier, unlocked = changes.implied_tier, dict[str, Signer]()
     asks_file = document is None and tier is not Tier.ENTERPRISE and invocation.interactive
     if asks_file or (known is None and not (customer and changes.plan)):
-        unlocked = _unlock_before_questions(invocation, issue_options, passphrase)
+        unlocked = _unlock_before_questions(invocation, options.issue, passphrase)
     if asks_file:
         document = _ask_document(required=tier is Tier.STANDARD)
-        known = _owner(invocation, document, customer, slug, issue_options.key)
+        known = _owner(invocation, document, options)
     named, claimed = (customer, False) if customer or known else _ask(invocation, document)
     if changes.plan is None and known is None and invocation.interactive:
         tier = tier or (Tier.STANDARD if document else Tier.ENTERPRISE)
@@ -175,20 +163,18 @@ def issue_first(
     request = FirstLicenseRequest(
         customer=named,
         claimed=claimed,
-        slug=slug,
+        slug=options.slug,
         document=document,
-        label=label,
+        label=options.label,
         plan=changes.plan or settings.plan_for(changes.tier),
         changes=changes,
-        key=issue_options.key,
+        key=options.issue.key,
     )
 
     def decide(db: Reading) -> tuple[Proposal, ...]:
         return (propose_first(db, request, settings=settings, now=now, license_id=license_id),)
 
-    return _issue(
-        invocation, decide, issue_options, consents, passphrase=passphrase, unlocked=unlocked
-    )
+    return _issue(invocation, decide, options, passphrase, unlocked)
 
 
 def _unlock_before_questions(
@@ -203,16 +189,13 @@ def _unlock_before_questions(
 
 
 def _owner(
-    invocation: Invocation,
-    document: "ReceivedDocument | None",
-    named: str | None,
-    slug: str | None,
-    key: str | None,
+    invocation: Invocation, document: "ReceivedDocument | None", options: FirstOptions
 ) -> Customer | None:
     """Return the owner of the document's machine; refuse a wrong slug or key before any prompt."""
+    named, slug = options.customer, options.slug
     with invocation.registry.reading() as db:
         if invocation.interactive:
-            choose_key(db, key)
+            choose_key(db, options.issue.key)
         known = owner_of_machine(db, document)
         if slug is not None and (named or known):
             resolve_customer(db, named, document, claimed=False, slug=slug)
@@ -289,4 +272,4 @@ def issue_next(invocation: Invocation, action: Action, name: str, options: NextO
         return propose_renewals(db, request, settings=settings, now=now, id_after=id_after)
 
     passphrase = passphrase_source(invocation, options.passphrases)
-    return _issue(invocation, decide, options.issue, options.consents, passphrase=passphrase)
+    return _issue(invocation, decide, options, passphrase)

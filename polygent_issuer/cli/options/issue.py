@@ -193,6 +193,25 @@ class IssueOptions(OptionGroup):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FirstOptions(OptionGroup):
+    """The options of `sign`."""
+
+    machine_info: MachineInfoFile = None
+    customer: str | None = option(
+        "--customer",
+        "NAME",
+        "Select the customer by slug or name (created if new).",
+        candidates.customers,
+    )
+    slug: str | None = option("--slug", "SLUG", "Set the slug of a new customer.")
+    label: str | None = option("--label", "LABEL", "Set the label of a new machine.")
+    terms: FirstTerms
+    issue: IssueOptions
+    consents: ConsentOptions
+    passphrases: PassphraseOptions
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class BatchOptions(OptionGroup):
     """The archive and the report of a batch, and the preview that it must have."""
 

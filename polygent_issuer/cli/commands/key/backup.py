@@ -1,7 +1,6 @@
 """`polygent-issue key backup` and `passphrase`: protect a private key."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -87,12 +86,8 @@ def _written(invocation: Invocation, key: KeyRecord, path: Path) -> Report:
     return Report(members, [done, fields, restore])
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Checked:
-    """A backup, and the error if it cannot be opened."""
-
-    backup: backups.Backup
-    problem: KeyUnavailable | None
+_Checked = tuple[backups.Backup, KeyUnavailable | None]
+"""A backup, and the error if it cannot be opened."""
 
 
 def _check(
@@ -106,26 +101,23 @@ def _check(
     )
     if not known:
         raise _none_recorded(key)
-    checked = tuple(
-        _Checked(backup=each, problem=_problem(invocation, key, each.path, passphrase))
-        for each in known
-    )
-    if path is not None and checked[0].problem is None:
+    problems = [_problem(invocation, key, each.path, passphrase) for each in known]
+    if path is not None and problems[0] is None:
         backups.try_to_remember(home, key, path, invocation.warn)
-    failed = any(each.problem for each in checked)
+    checked = tuple(zip(known, problems, strict=True))
     members = {
         "key": key_json(key, place_of(settings, key.kid)),
         "backup": None,
         "backups": [
             {
-                **backup_json(each.backup),
-                "opens": each.problem is None,
-                "problem": each.problem and backups.reason(each.problem),
+                **backup_json(each),
+                "opens": problem is None,
+                "problem": problem and backups.reason(problem),
             }
-            for each in checked
+            for each, problem in checked
         ],
     }
-    return Report(members, _lines(key, checked), ExitCode.KEY if failed else ExitCode.DONE)
+    return Report(members, _lines(key, checked), ExitCode.KEY if any(problems) else ExitCode.DONE)
 
 
 def _problem(
@@ -142,12 +134,12 @@ def _problem(
 
 
 def _lines(key: KeyRecord, checked: Iterable[_Checked]) -> Iterable[Block]:
-    for each in checked:
-        if each.problem is None:
-            yield Line(f"{each.backup.path} opens, and it is the key {key.label}", "good")
-            yield from backup_lines(key, [each.backup])
+    for each, problem in checked:
+        if problem is None:
+            yield Line(f"{each.path} opens, and it is the key {key.label}", "good")
+            yield from backup_lines(key, [each])
         else:
-            yield Line(f"{each.backup.path}: {backups.reason(each.problem)}", "bad")
+            yield Line(f"{each.path}: {backups.reason(problem)}", "bad")
             again = run("key", "backup", *label_words(key.label), "FILE")
             yield Line(Hint("while you have the key, write another backup: ", again), indent=1)
 
