@@ -62,8 +62,7 @@ def decide(db: Reading, file: CustomerFile, *, now: datetime) -> tuple[RowImport
         try:
             decided.append(rows.decide(db, row, now))
         except IssuerError as error:
-            why = InputRefused(error.message, hint=error.hint)
-            problems.append(InvalidCustomerFile.at(row.place, None, why))
+            problems.append(InvalidCustomerFile.at(row.place, None, error))
     if problems:
         SeveralProblems.raise_for(problems)
     return tuple(decided)
@@ -112,9 +111,8 @@ class _Rows:
         update = customer_changes.plan_update(
             db, customer.slug, _changes(row, customer), machine=None, label=None, now=now
         )
-        findings = tuple(replace(each, message=_at(row, each)) for each in update.findings)
-        if "name" in update.columns:
-            findings += self._similar(row, update.columns["name"], findings)
+        name = update.columns.get("name")
+        findings = () if name is None else self._similar(row, name, update.findings)
         return RowImport(row=row, customer=customer, update=update, findings=findings)
 
     def _new(self, db: Reading, row: CustomerRow) -> RowImport:
@@ -130,21 +128,14 @@ class _Rows:
             first = self._names[other]
             if row.slug is None or first.slug is None:
                 raise _twice(first.place)
-        slug = row.slug or self._free_slug(db, name)
+        slug = row.slug or customers.free_slug(db, name, besides=self._taken)
+        self._taken.add(slug)
         self._require_first(slug, row)
         finding = customer_changes.similar_name_finding(db, name)
-        findings = tuple(replace(each, message=_at(row, each)) for each in (finding,) if each)
-        findings += self._similar(row, name, findings)
+        findings = self._similar(row, name, () if finding is None else (finding,))
         columns = {key: value for key, value in row.columns.items() if key != "name"}
         customer = NewCustomer(slug=slug, name=name)
         return RowImport(row=row, customer=customer, columns=columns, findings=findings)
-
-    def _free_slug(self, db: Reading, name: str) -> str:
-        slug = customers.free_slug(db, name)
-        if slug in self._taken:
-            slug = customers.free_slug(db, name, besides=self._taken)
-        self._taken.add(slug)
-        return slug
 
     def _require_first(self, slug: str, row: CustomerRow) -> None:
         """Check that no earlier row is for the customer with this slug."""
@@ -155,16 +146,17 @@ class _Rows:
     def _similar(
         self, row: CustomerRow, name: str, findings: tuple[Finding, ...]
     ) -> tuple[Finding, ...]:
-        """Return the finding for the new names of earlier rows, unless the name has one already."""
+        """Return these findings on a new name, else the one on similar names of earlier rows."""
         same = [name] if name in self._names else []
         alike = [*same, *self._index.matches(name), *self._index.similar(name)]
         self._names.setdefault(name, row)
         self._index.add(name)
-        if findings or not alike:
-            return ()
-        names = [f"{each} ({_line(self._names[each])})" for each in dict.fromkeys(alike)]
+        line = f"line {row.line}"
+        if findings:
+            return tuple(replace(each, message=f"{line}: {each.message}") for each in findings)
+        names = [f"{each} (line {self._names[each].line})" for each in dict.fromkeys(alike)]
         hint = "if it is the same customer, remove one of the rows"
-        finding = similar_customer(f"{_line(row)}: the name {name}", names, hint=hint)
+        finding = similar_customer(f"{line}: the name {name}", names, hint=hint)
         return () if finding is None else (finding,)
 
 
@@ -212,14 +204,6 @@ def _changes(row: CustomerRow, customer: Customer) -> dict[str, Any]:
     if row.slug != customer.slug or name == plain_spaces(customer.name):
         changes.pop("name", None)
     return changes
-
-
-def _at(row: CustomerRow, finding: Finding) -> str:
-    return f"{_line(row)}: {finding.message}"
-
-
-def _line(row: CustomerRow) -> str:
-    return f"line {row.line}"
 
 
 def _twice(place: str) -> InputRefused:

@@ -1,4 +1,4 @@
-"""Customers as rows of a CSV file: the form of `customer import` and `customer export`.
+"""Customers as rows of a CSV file, which `customer import` reads.
 
 Columns are found without regard to case, spaces, hyphens and underscores. An empty cell changes
 nothing. Several contacts are in one cell, separated by semicolons.
@@ -7,14 +7,12 @@ nothing. Several contacts are in one cell, separated by semicolons.
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, BinaryIO, Final
 
-from polygent_issuer.batch import row_files
+from polygent_issuer.batch.row_files import named_cells, read_sheet, read_source
 from polygent_issuer.batch.rows import FIELDS
-from polygent_issuer.email_address import join_contacts
-from polygent_issuer.errors import InputRefused, UsageProblem
-from polygent_issuer.registry import Customer
+from polygent_issuer.errors import InputRefused, IssuerError, UsageProblem
 from polygent_issuer.registry.customers import require_notes, require_slug, require_text
 from polygent_issuer.terms import dates
 from polygent_issuer.text import (
@@ -37,7 +35,7 @@ class InvalidCustomerFile(InputRefused):
     code = "invalid_customer_file"
 
     @classmethod
-    def at(cls, place: str, field: str | None, why: InputRefused) -> "InvalidCustomerFile":
+    def at(cls, place: str, field: str | None, why: IssuerError) -> "InvalidCustomerFile":
         """Return the problem with its place and field."""
         named = "" if field is None else f"{field}: "
         return cls(f"{place}: {named}{why.message}", hint=why.hint)
@@ -71,14 +69,12 @@ class CustomerFile:
     problems: Sequence[InputRefused]
 
 
-def _slug(cell: str) -> str:
-    require_slug(cell)
-    return cell
+def _checked(check: Callable[[str], None]) -> Callable[[str], str]:
+    def read(cell: str) -> str:
+        check(cell)
+        return cell
 
-
-def _crm(cell: str) -> str:
-    require_text("CRM reference", cell)
-    return cell
+    return read
 
 
 def _notes(cell: str) -> str:
@@ -103,28 +99,16 @@ def _zone_or_problem(name: str) -> str | InputRefused:
 
 
 _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
-    "slug": _slug,
+    "slug": _checked(require_slug),
     "name": FIELDS["customer"].cell,
     "contacts": FIELDS["contact"].cell,
     "time_zone": _time_zone,
-    "crm": _crm,
+    "crm": _checked(partial(require_text, "CRM reference")),
     "notes": _notes,
 }
 COLUMNS: Final = tuple(_READERS)
 """The columns, which are JSON members of a customer."""
 _BY_KEY: Final = {name.replace("_", ""): name for name in COLUMNS} | _OTHER_NAMES
-
-
-def exported(customer: Customer) -> dict[str, str | None]:
-    """Return a customer as the cells of a row, by column."""
-    return {
-        "slug": customer.slug,
-        "name": customer.name,
-        "contacts": join_contacts(customer.contacts),
-        "time_zone": customer.time_zone,
-        "crm": customer.crm,
-        "notes": customer.notes,
-    }
 
 
 def parse_mapping(options: Iterable[str]) -> dict[str, str | None]:
@@ -164,9 +148,9 @@ def read(
         UnreadableInput: (`unreadable_input`) the file cannot be read, or exceeds 64 MiB.
         InvalidCustomerFile: (`invalid_customer_file`) the file is empty, or has no text.
     """
-    text = row_files.read_source(source, "file of customers", InvalidCustomerFile, _SAVE_AS, stdin)
+    text = read_source(source, "file of customers", InvalidCustomerFile, _SAVE_AS, stdin)
     name, problems = text.name, text.problems
-    records = row_files.read_sheet(text, InvalidCustomerFile)
+    records = read_sheet(text, InvalidCustomerFile)
     header_line, header = records[0] if records else (0, [])
     if not any(header):
         hint = f"columns are {', '.join(COLUMNS)}"
@@ -179,7 +163,7 @@ def read(
     for line, cells in records[1:] if any(columns) else ():
         place = f"{name}, line {line}"
         try:
-            texts = row_files.named_cells(columns, cells)
+            texts = named_cells(columns, cells)
         except InputRefused as refused:
             problems.append(InvalidCustomerFile.at(place, None, refused))
         else:
@@ -194,11 +178,11 @@ def _row(
 ) -> CustomerRow:
     """Return the row of those texts that are valid, and add the problems of the others."""
     values = dict[str, Any]()
-    for field, text in texts.items():
+    for column, text in texts.items():
         try:
-            values[field] = _READERS[field](from_spreadsheet(text))
+            values[column] = _READERS[column](from_spreadsheet(text))
         except InputRefused as refused:
-            problems.append(InvalidCustomerFile.at(place, field, refused))
+            problems.append(InvalidCustomerFile.at(place, column, refused))
     return CustomerRow(place=place, line=line, slug=values.pop("slug", None), columns=values)
 
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polygent_issuer.batch.customer_rows import COLUMNS, CustomerFile, exported, parse_mapping, read
+from polygent_issuer.batch.customer_rows import COLUMNS, CustomerFile, parse_mapping, read
 from polygent_issuer.batch.customer_rows import InvalidCustomerFile as Invalid
+from polygent_issuer.cli.commands.customer.show import EXPORT_COLUMNS, exported
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.registry import Customer
 from polygent_issuer.text import for_spreadsheet, one_line
@@ -141,6 +142,7 @@ def test_an_exported_customer_is_read_back(
     )
     out = io.StringIO(newline="")
     cells = {column: for_spreadsheet(text or "") for column, text in exported(customer).items()}
+    assert EXPORT_COLUMNS == COLUMNS
     rows = csv.DictWriter(out, COLUMNS, quoting=csv.QUOTE_ALL)
     rows.writeheader()
     rows.writerow(cells)

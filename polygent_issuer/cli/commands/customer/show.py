@@ -19,6 +19,7 @@ from polygent_issuer.cli.output.records import (
     zone_of,
 )
 from polygent_issuer.cli.output.result import Report, Result
+from polygent_issuer.email_address import join_contacts
 from polygent_issuer.registry import Reading, customers, journal, licenses, machines
 from polygent_issuer.registry.holds import hold_end, on_hold
 from polygent_issuer.registry.journal import JournalRow
@@ -35,6 +36,8 @@ LIST_COLUMNS: Final = (
     *("on_hold", "held_at", "held_until", "held_reason"),
 )
 """JSON members of a listed customer, which are the columns of the CSV."""
+EXPORT_COLUMNS: Final = ("slug", "name", "contacts", "time_zone", "crm", "notes")
+"""JSON members of an exported customer; `customer import` reads the same columns."""
 
 
 def list_all(
@@ -228,12 +231,16 @@ def export(invocation: Invocation, *, to: OutputFile = None) -> Result:
     spreadsheet and import it again: unchanged rows change nothing. An existing file is never
     overwritten.
     """
-    from polygent_issuer.batch import customer_rows as rows_of
-
     form = CsvOptions(csv=not invocation.as_json or to is not None, to=to)
     as_csv = form.asked(invocation)
     with invocation.registry.reading() as db:
-        rows = [rows_of.exported(customers.checked(db, each)) for each in customers.every(db)]
+        rows = [exported(customers.checked(db, each)) for each in customers.every(db)]
     if as_csv:
-        return form.table(rows_of.COLUMNS, rows, name="customers.csv")
+        return form.table(EXPORT_COLUMNS, rows, name="customers.csv")
     return Report({"customers": iter(rows)}, ())
+
+
+def exported(customer: Customer) -> dict[str, str | None]:
+    """Return a customer as the cells of a row, by column."""
+    cells = {name: getattr(customer, name) for name in EXPORT_COLUMNS}
+    return {**cells, "contacts": join_contacts(customer.contacts)}
