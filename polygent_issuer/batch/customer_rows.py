@@ -150,12 +150,10 @@ def read(
     """
     text = read_source(source, "file of customers", InvalidCustomerFile, _SAVE_AS, stdin)
     name, problems = text.name, text.problems
-    records = read_sheet(text, InvalidCustomerFile)
-    header_line, header = records[0] if records else (0, [])
-    if not any(header):
-        hint = f"columns are {', '.join(COLUMNS)}"
-        missing = InvalidCustomerFile(f"{name}: the header is missing", hint=hint)
-        return CustomerFile(rows=(), problems=problems or [missing])
+    records = read_sheet(text, InvalidCustomerFile, f"columns are {', '.join(COLUMNS)}")
+    if not records:
+        return CustomerFile(rows=(), problems=problems)
+    header_line, header = records[0]
     known = _BY_KEY | {_key(each): column for each, column in mapping.items()}
     columns = [known.get(_key(each)) if each else "" for each in header]
     problems += _header_problems(f"{name}, line {header_line}", header, columns, mapping)

@@ -70,33 +70,24 @@ def require_sound(db: Reading, file: RowFile) -> None:
     Raises:
         InvalidApplyFile, DuplicateRow, SeveralProblems: (`invalid_apply_file`, `duplicate_row`).
     """
-    file.require_sound(duplicates(db, file.rows, file.folder))
+    file.require_sound(_duplicates(db, file))
 
 
-def duplicates(
-    db: Reading, rows: Iterable[Row | RefusedRow], folder: Path | None
-) -> Iterator[DuplicateRow]:
+def _duplicates(db: Reading, file: RowFile) -> Iterator[DuplicateRow]:
     """Yield each row that matches the license of an earlier row, however its customer is written.
 
-    Args:
-        folder: as for `read_document`.
+    The licenses of many customers are read in a few queries.
     """
     places: dict[tuple[str, str], str] = {}
     new = NewCustomers()
-    for row in _read_ahead(db, rows):
-        key = None if isinstance(row, RefusedRow) else _key(db, row, folder, new)
-        if key is None:
-            continue
-        if key in places:
-            yield DuplicateRow(f"{places[key]} and {row.place}")
-        places.setdefault(key, row.place)
-
-
-def _read_ahead(db: Reading, rows: Iterable[Row | RefusedRow]) -> Iterator[Row | RefusedRow]:
-    """Yield the rows; the licenses of their customers are read in a few queries."""
-    for some in in_chunks(rows):
-        licenses.read_ahead_of(db, [row.customer for row in some if row.customer is not None])
-        yield from some
+    for rows in in_chunks(row for row in file.rows if isinstance(row, Row)):
+        licenses.read_ahead_of(db, [row.customer for row in rows])
+        for row in rows:
+            key = _key(db, row, file.folder, new)
+            if key in places:
+                yield DuplicateRow(f"{places[key]} and {row.place}")
+            elif key is not None:
+                places[key] = row.place
 
 
 def customers_missing_from(registry: Registry, rows: Iterable[Row | RefusedRow]) -> tuple[str, ...]:

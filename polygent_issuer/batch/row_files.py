@@ -111,18 +111,24 @@ def read_source(
     return SourceText(name=name, text="".join(texts), problems=[problem])
 
 
-def read_sheet(source: SourceText, refused: type[InputRefused]) -> list[tuple[int, list[str]]]:
+def read_sheet(
+    source: SourceText, refused: type[InputRefused], known: str
+) -> list[tuple[int, list[str]]]:
     """Return the records of a CSV file, the header first, each with the number of its first line.
 
-    Empty records are left out. A problem, an error of the class `refused`, is added to the source.
+    Empty records are left out. A problem is added to those of the source, and without a header
+    nothing is returned.
+
+    Args:
+        refused: the class of the errors.
+        known: the hint that names the columns.
     """
-    text = source.text
-    named = _NAMED_SEPARATOR.match(text)
-    text = text[named.end() if named else 0 :]
+    named = _NAMED_SEPARATOR.match(source.text)
+    text = source.text[named.end() if named else 0 :]
     separator = _find_separator(text)
     if separator is None:
-        return []
-    if named and not named[3].strip():
+        text, separator = "", ","
+    elif named and not named[3].strip():
         separator = named[1] or named[2]
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=True
@@ -143,6 +149,8 @@ def read_sheet(source: SourceText, refused: type[InputRefused]) -> list[tuple[in
             problem = f"the row that begins here has a cell of over {most:,} characters"
             hint = "check the quotes: the closing quote must be directly before the separator"
         source.problems.append(refused(f"{source.name}, line {line}: {problem}", hint=hint))
+    if not records and not source.problems:
+        source.problems.append(refused(f"{source.name}: the header is missing", hint=known))
     return records
 
 
@@ -195,13 +203,12 @@ _SAVE_AS: Final = 'save it as "CSV UTF-8", or as TOML in UTF-8'
 
 def read_csv(source: SourceText, fields: Fields) -> tuple[Rows, list[InputRefused]]:
     """Return the rows that are not empty, in the order of the file, and why it is refused."""
-    name, problems, records = source.name, source.problems, read_sheet(source, InvalidApplyFile)
-    line, cells = records[0] if records else (0, [])
+    name, problems = source.name, source.problems
+    records = read_sheet(source, InvalidApplyFile, f"fields are {', '.join(FIELDS)}")
+    if not records:
+        return (), problems
+    line, cells = records[0]
     header = [field_name(column) for column in cells]
-    if not any(header):  # such as `=""`
-        hint = f"fields are {', '.join(FIELDS)}"
-        missing = InvalidApplyFile(f"{name}: the header is missing", hint=hint)
-        return (), problems or [missing]
     problems += _header_problems(f"{name}, line {line}", header)
     columns = [column if column in ("", *FIELDS) else None for column in header]
     # Without the column, each row would have the same problem.

@@ -102,9 +102,10 @@ class BatchRunner:
         self._registry = registry
         self._unlock = unlock
         self._signers: Mapping[str, Signer] = {}
-        self._destination = destination
         self._folder = destination.folder
         self._into_bundle = outbox_delivery.is_bundle(str(destination.folder))
+        # The caller checks that the path of an archive is free.
+        self._target = destination.target if self._into_bundle else destination.free_target
         self._now = now
         self._actor = actor
         self._stopped = stopped
@@ -134,7 +135,7 @@ class BatchRunner:
         with self._registry.reading() as db:
             pending = change.pending_of(db, self._actor.home)
         if pending:  # if nothing is issued, no group delivers it
-            self._finish(self._begin)
+            change.finish(self._registry, self._begin, now=self._now, actor=self._actor)
         jobs = iter(jobs)
         while not self._stopped() and (chunk := list(islice(jobs, MAX_GROUP_SIZE))):
             yield from self._run_group(chunk)
@@ -233,19 +234,9 @@ class BatchRunner:
                 hint="run the command again",
             )
         try:
-            return [(proposal, self._path(proposal)) for proposal in proposals]
+            return [(proposal, self._target(proposal)) for proposal in proposals]
         except OutputProblem as problem:
             return problem
-
-    def _path(self, proposal: Proposal) -> Path | None:
-        """Return the path of a license, which must be free; the caller checks that of an archive.
-
-        Raises:
-            OutputProblem: as `Destination.free_target`.
-        """
-        if self._into_bundle:
-            return self._destination.target(proposal)
-        return self._destination.free_target(proposal)
 
     def _write_group(self, group: Group) -> tuple[list[Outcome], ToIssue | None]:
         """Do steps 3 to 5 for the first items of a group, and remove them from it.
@@ -353,9 +344,6 @@ class BatchRunner:
         if not problems:
             return done
         return Failed(job=done.job, error=delivery_failed(problems), issued=done.issued)
-
-    def _finish(self, work: Callable[[Writing], None]) -> None:
-        change.finish(self._registry, work, now=self._now, actor=self._actor)
 
 
 def _is_as_signed(item: ToIssue, signed: DecidedItem) -> bool:

@@ -207,17 +207,16 @@ def _of_another_customer(
 
 
 def _names_another_customer(
-    db: Reading, customer: Customer | NewCustomer, document: "ReceivedDocument | None"
+    db: Reading, customer: Customer | NewCustomer, document: "ReceivedDocument"
 ) -> Finding | None:
     """Return `claimed-customer` if the document names a customer other than the license's.
 
     The wrong attachment is the most common mistake. The name in a document proves nothing, so the
     operator decides.
     """
-    name = None if document is None else document.info.customer
-    if name is None:
+    if document.info.customer is None:
         return None
-    others = customers.matches(db, name)
+    others = customers.matches(db, document.info.customer)
     if not others or customer.slug in {other.slug for other in others}:
         return None
     named = list_first([other.name for other in others])

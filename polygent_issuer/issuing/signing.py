@@ -286,7 +286,10 @@ def _deliver_all(
     for each in issued:
         license_id = each.proposal.license.jti
         try:
-            _deliver(each, temps.get(license_id), destination, prefix)
+            if each.path is not None:
+                _publish(each, temps[license_id], each.path, prefix)
+            elif destination.write is not None:
+                destination.write(each.file)
         except OutputProblem as problem:
             problems[license_id] = problem
         else:
@@ -295,19 +298,13 @@ def _deliver_all(
         raise delivery_failed(problems)
 
 
-def _deliver(
-    issued: Issued, temp: files.Prepared | None, destination: Destination, prefix: str
-) -> None:
+def _publish(issued: Issued, temp: files.Prepared, path: Path, prefix: str) -> None:
     """Publish one file after the COMMIT, which is not undone by a failure."""
-    if temp is not None and issued.path is not None:
-        try:
-            temp.publish(issued.path.name)
-        except OutputProblem:
-            # Another command may have delivered it and removed the temporary file.
-            license_id = issued.proposal.license.jti
-            outbox_delivery.write(issued.file, issued.path, license_id, prefix)
-    elif destination.write is not None:
-        destination.write(issued.file)
+    try:
+        temp.publish(path.name)
+    except OutputProblem:
+        # Another command may have delivered it and removed the temporary file.
+        outbox_delivery.write(issued.file, path, issued.proposal.license.jti, prefix)
 
 
 def delivery_failed(problems: Mapping[str, OutputProblem]) -> OutputProblem:
