@@ -6,7 +6,7 @@ what is committed.
 """
 
 import csv
-import tempfile
+import io
 import zipfile
 import zlib
 from codecs import BOM_UTF8
@@ -168,21 +168,16 @@ class Bundle:
 def write_archive(temp: Path, entries: Iterable[change.Bundled], window: timedelta) -> list[str]:
     """Write license files and their manifest into a ZIP archive; return the IDs, in order."""
     written = []
-    with (
-        zipfile.ZipFile(temp, "w") as archive,
-        tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as manifest,
-    ):
-        rows = csv.writer(manifest)
-        rows.writerow(COLUMNS)
+    manifest = io.StringIO(newline="")
+    rows = csv.writer(manifest)
+    rows.writerow(COLUMNS)
+    with zipfile.ZipFile(temp, "w") as archive:
         for each in entries:
             written.append(each.id)
             archive.writestr(_entry(each.name, each.issued_at), each.file)
             rows.writerow(_row(each, window))
-        manifest.seek(0)
-        with archive.open(_entry(MANIFEST, None), "w") as entry:
-            entry.write(BOM_UTF8)  # without a BOM Excel reads the system's code page
-            for line in manifest:
-                entry.write(line.encode())
+        # Without a BOM Excel reads the system's code page.
+        archive.writestr(_entry(MANIFEST, None), BOM_UTF8 + manifest.getvalue().encode())
     return written
 
 

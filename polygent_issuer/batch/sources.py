@@ -136,14 +136,11 @@ def gather(
     return tuple(map(read_file, listing.sources)), tuple(listing.skipped)
 
 
-def has_license_text(data: bytes) -> bool:
+def _has_license_text(data: bytes) -> bool:
     """Return whether a file has a license as text, whatever mail or an editor did to it.
 
     A license within an archive, a database or another binary file does not count, nor one in an
     unsent mail draft (`--eml`), whose license was written as a file, too.
-
-    Args:
-        data: the file, or its first 16,385 bytes: more than a license file may have.
     """
     if peek_kid(data) is not None or any(beginning in data for beginning in _UTF16):
         return True
@@ -152,12 +149,8 @@ def has_license_text(data: bytes) -> bool:
     return any(beginning in data for beginning in _TEXT)
 
 
-def describe(data: bytes) -> str:
-    """Return what a file is that is not a license, as far as its beginning shows that.
-
-    Args:
-        data: the file, or its first 16,385 bytes: more than a license file may have.
-    """
+def _describe(data: bytes) -> str:
+    """Return what a file is that is not a license, as far as its beginning shows that."""
     if _DRAFT.match(data):
         return "an unsent mail draft"
     try:
@@ -192,20 +185,17 @@ def _look(
         return _named_as_license(entry, name)
     try:
         reason = _not_looked_into(entry)
-        same = reason is None and _is_same(entry, open_registry)
+        if reason is None and _is_same(entry, open_registry):
+            return Skipped(name=name, reason=Reason.NOT_A_LICENSE, message="the registry")
     except OSError:  # on a file system that does not report the type of an entry
-        reason, same = Reason.UNREADABLE, False
-    if reason is not None:
-        return Skipped(name=name, reason=reason, message=_MESSAGES[reason])
-    if same:
-        return Skipped(name=name, reason=Reason.NOT_A_LICENSE, message="the registry")
-    data = disk.content(Path(entry.path), limit=jws.MAX_FILE_BYTES)
-    if data is None:
         reason = Reason.UNREADABLE
+    data = disk.content(Path(entry.path), limit=jws.MAX_FILE_BYTES) if reason is None else None
+    if data is None:
+        reason = reason or Reason.UNREADABLE
         return Skipped(name=name, reason=reason, message=_MESSAGES[reason])
-    if has_license_text(data):
+    if _has_license_text(data):
         return name
-    return Skipped(name=name, reason=Reason.NOT_A_LICENSE, message=describe(data))
+    return Skipped(name=name, reason=Reason.NOT_A_LICENSE, message=_describe(data))
 
 
 def _is_same(entry: "os.DirEntry[str]", open_registry: os.stat_result | None) -> bool:
