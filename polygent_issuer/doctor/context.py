@@ -221,7 +221,7 @@ class DoctorContext:
     @_opened("the server cannot be asked")
     def server(self) -> ServerFacts:
         """Facts about the server of a team's registry."""
-        facts = self.registry.server
+        facts = self.registry.connection.facts()
         if facts is None:
             raise NotChecked("the registry is a file")
         return facts

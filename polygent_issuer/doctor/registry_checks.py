@@ -52,7 +52,7 @@ def opened(registry: Registry) -> Verdict:
 def tables(registry: Registry) -> Verdict:
     """Check that exactly the tables, indexes and triggers of the version exist."""
     with registry.reading(checked=False) as db:
-        problems = db.schema_problems(registry.tables)
+        problems = db.connection.schema_problems(registry.tables)
     if problems:
         return _broken(registry, problems)
     if not registry.is_up_to_date:
@@ -79,7 +79,7 @@ def integrity(registry: Registry) -> Verdict:
     if isinstance(registry.place, str):
         return ok("the server checks its pages and references")
     with registry.reading(checked=False) as db:
-        problems = db.damage()
+        problems = db.connection.damage()
     return _broken(registry, problems) if problems else ok("no problems found by SQLite")
 
 

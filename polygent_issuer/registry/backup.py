@@ -99,11 +99,11 @@ def back_up(
         raise _exists(target)
     with registry.reading() as db:
         size, head = journal.head(db)
-        foreign = db.schema_problems()
+        foreign = db.connection.schema_problems()
         settings = {} if foreign else settings
         then = () if foreign else settings_changes(settings)
         prepared = files.prepare_with(
-            lambda temp: db.copy_into(temp, named=target, then=then), target
+            lambda temp: db.connection.copy_into(temp, named=target, then=then), target
         )
     written = Backup(path=target, size=size, head=head, settings=settings)
     try:
@@ -127,7 +127,7 @@ def _read_back(path: Path, written: Backup) -> None:
             is_complete = journal.head(db) == (written.size, written.head)
             if written.settings:
                 is_complete &= read_settings(db) == written.settings
-            if db.damage() or not is_complete:
+            if db.connection.damage() or not is_complete:
                 raise RegistryDamaged(
                     f"the backup {escape(str(written.path))} is damaged and was removed",
                     hint=Hint("check the registry first: ", run("journal", "verify")),
@@ -273,7 +273,7 @@ def _open(copy: Path, source: Path) -> Registry:
     with connection.closed_on_error():
         connection.require_registry()
         with registry.reading() as db:
-            _require_none(source, db.schema_problems(registry.tables))
+            _require_none(source, db.connection.schema_problems(registry.tables))
         connection.settle()
         size = connection.number("page_count") * connection.number("page_size")
         if size != copy.stat().st_size:
@@ -285,7 +285,7 @@ def _open(copy: Path, source: Path) -> Registry:
 def _validate(registry: Registry, source: Path, heads: tuple[JournalHead, ...]) -> JournalCheck:
     """Make step 4."""
     with registry.reading() as db:
-        _require_none(source, db.damage())
+        _require_none(source, db.connection.damage())
         check = journal_check.verify(db, against=heads)
         intact = bool(check.problems and heads) and not journal_check.verify(db).problems
     _require_none(source, check.problems, hint=_OLDER if intact else _ANOTHER)

@@ -31,8 +31,6 @@ from polygent_issuer.registry.writing import Writing
 from polygent_issuer.text import Hint, run
 
 if TYPE_CHECKING:
-    from polygent_issuer.registry.postgres.roles import Session
-    from polygent_issuer.registry.postgres.server import ServerFacts
     from polygent_issuer.registry.row_check import RowCheck
 
 REGISTRY_FILE: Final = "registry.db"
@@ -44,11 +42,14 @@ class Registry:
 
     If another process locks it for longer than the timeout, RegistryLocked (`registry_locked`) is
     raised.
+
+    Attributes:
+        connection: that of the engine.
     """
 
     def __init__(self, connection: Connection) -> None:
         """Use a connection that `create` or `open` has checked."""
-        self._connection = connection
+        self.connection = connection
         self._id: str | None = None
         # The data version of the file after the last transaction, and its compared rows.
         self._last_check: tuple[int | None, RowCheck] | None = None
@@ -118,14 +119,9 @@ class Registry:
         return cls(connection)
 
     @property
-    def connection(self) -> Connection:
-        """The connection, for copies."""
-        return self._connection
-
-    @property
     def id(self) -> str:
         """The permanent id that was given to `create`."""
-        if self._id is None and (state := self._connection.state) is not None:
+        if self._id is None and (state := self.connection.state) is not None:
             self._id = state.registry_id
         if self._id is None:
             with self.reading(checked=False) as db:
@@ -137,7 +133,7 @@ class Registry:
     @property
     def place(self) -> Place:
         """The registry's file, or the URI of its database."""
-        return self._connection.place
+        return self.connection.place
 
     def again(self) -> "Callable[..., Registry] | None":
         """Return a function with which another process opens the registry; None if it cannot."""
@@ -149,7 +145,7 @@ class Registry:
     @property
     def tables(self) -> int:
         """The version of the tables: the number of migrations so far."""
-        return self._connection.tables()
+        return self.connection.tables()
 
     @property
     def is_up_to_date(self) -> bool:
@@ -158,30 +154,16 @@ class Registry:
 
     def allows(self, role: str) -> bool:
         """Return whether the user has a role; a file has none, and allows everything."""
-        session = self.session
+        session = self.connection.session()
         return session is None or role in session.roles
 
     def require_role(self, role: str) -> None:
         """Check that the user has a role (`registry_role`); a file has none."""
-        session = self.session
+        session = self.connection.session()
         if session is not None and role not in session.roles:
             from polygent_issuer.registry.postgres.roles import missing  # noqa: PLC0415  # a server's
 
             raise missing(self.place, role, session.user)
-
-    @property
-    def session(self) -> "Session | None":
-        """The user at a server with the roles that it has; None for a file."""
-        return self._connection.session()
-
-    def upgrade(self) -> int:
-        """Upgrade the tables in a database, as `Connection.upgrade`; open it without `migrate`."""
-        return self._connection.upgrade()
-
-    @property
-    def server(self) -> "ServerFacts | None":
-        """Facts about the server at this moment; None for a file."""
-        return self._connection.facts()
 
     @contextmanager
     def reading(self, *, checked: bool = True, ahead: Sequence[Query] = ()) -> Iterator[Reading]:
@@ -191,7 +173,7 @@ class Registry:
             ahead: queries that will follow; a server returns their rows in the same round trip.
             checked: compare rows with the journal before use; False only for display.
         """
-        connection = self._connection
+        connection = self.connection
         connection.read_ahead(ahead)
         connection.begin_reading()
         db = Reading(connection, checked=checked, state=connection.state)
@@ -231,7 +213,7 @@ class Registry:
             RegistryDamaged: (`registry_damaged`) when its tables were changed, earlier rows violate
                 a constraint, or a written row is missing before the COMMIT.
         """
-        connection = self._connection
+        connection = self.connection
         connection.read_ahead(ahead)
         connection.begin_writing(journal=journal)
         db = Writing(connection, now=now, actor=actor, state=connection.state)
@@ -252,14 +234,14 @@ class Registry:
             if isinstance(error, RegistryMisuse):
                 # If earlier rows violate a constraint, this is not a bug of the writing command.
                 with self.reading() as read:
-                    problems = read.damage()
+                    problems = read.connection.damage()
                 if problems:
                     raise damaged(self.place, f"is damaged: {problems[0]}") from error
             raise
 
     def _require_usable(self) -> None:
-        self._connection.require_current()
-        require_in_use(self._connection)
+        self.connection.require_current()
+        require_in_use(self.connection)
 
     def _compared(self, version: int | None) -> "RowCheck | None":
         """Return the rows that the last transaction compared, if no other connection wrote since.
@@ -269,13 +251,13 @@ class Registry:
         last = self._last_check
         if version is None or last is None or last[0] != version:
             return None
-        if self._connection.state is not None:  # of a server, whose version is the journal's head
+        if self.connection.state is not None:  # of a server, whose version is the journal's head
             last[1].forget_unread()
         return last[1]
 
     def close(self) -> None:
         """Close the file and undo an open transaction."""
-        self._connection.close()
+        self.connection.close()
 
     def __enter__(self) -> Self:
         """Return the registry, which is closed at the end of the block."""

@@ -137,8 +137,7 @@ class Connection(ABC):
     def create_tables(self) -> None:
         """Create the tables of this version in the open transaction."""
 
-    @abstractmethod
-    def settle(self) -> None:
+    def settle(self) -> None:  # noqa: B027  # of one engine
         """Make lasting settings after the creation; call this only for a registry."""
 
     def session(self) -> "Session | None":
@@ -199,9 +198,9 @@ class Connection(ABC):
     def begin_part(self) -> None:
         """Begin a part of the transaction that can be undone alone."""
 
-    @abstractmethod
     def end_part(self) -> None:
         """Keep the part."""
+        self.run("RELEASE SAVEPOINT part").close()
 
     @abstractmethod
     def undo_part(self) -> None:
@@ -273,9 +272,12 @@ class Connection(ABC):
             version: the version of the tables; default: that of this tool.
         """
 
-    @abstractmethod
     def damage(self) -> tuple[str, ...]:
-        """Check the stored pages and references; return a line for each problem."""
+        """Check the stored pages and references; return a line for each problem.
+
+        A server checks its pages, and keeps every reference.
+        """
+        return ()
 
     def facts(self) -> "ServerFacts | None":
         """Return facts about the server, or None for a file."""

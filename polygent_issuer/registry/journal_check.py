@@ -138,7 +138,7 @@ def table_problems(db: Reading, recorded: Recorded, rows: Iterable[RowDigest]) -
 
 def row_journal_problems(db: Reading, recorded: Recorded) -> Iterator[str]:
     """Yield one line for each wrong or missing row of `row_journal`, if the table exists."""
-    if not db.columns("row_journal"):
+    if not db.connection.columns("row_journal"):
         return
     missing = dict.fromkeys(recorded)
     for stored, seq in db.execute("SELECT name, seq FROM row_journal"):
@@ -153,14 +153,14 @@ def row_journal_problems(db: Reading, recorded: Recorded) -> Iterator[str]:
 
 def name_key_problems(db: Reading) -> Iterator[str]:
     """Yield one line for each customer whose name has wrong keys, if the table exists."""
-    if db.columns("customer_names"):
+    if db.connection.columns("customer_names"):
         yield from customer_names.problems(db)
 
 
 def _journaled(db: Reading) -> Iterator[RowDigest]:
     """Stream the rows that the journal records."""
     for table, key in schema.JOURNALED.items():
-        names = db.columns(table)
+        names = db.connection.columns(table)
         if key not in names:
             continue  # the check of the schema reports that
         place, digest_of = names.index(key), row_digests(names)
@@ -246,7 +246,7 @@ def verify(
     lines = chain_of(
         chain.problems,
         chain.beside_noted(),
-        db.schema_problems(),
+        db.connection.schema_problems(),
         table_problems(db, chain.recorded, _journaled(db) if rows is None else rows),
         row_problems,
         seals.problems(checked),

@@ -2,13 +2,11 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
 from polygent_issuer.registry.engine import (
     REGISTRY_ID,
-    Change,
     Connection,
     Cursor,
     Params,
@@ -77,6 +75,7 @@ class Reading:
     after the end.
 
     Attributes:
+        connection: that of the registry, in the open transaction.
         all_keys: the signing keys, if they have been read.
         customers: the customers that have been read by their row ids.
         row_check: the rows that were compared with the journal.
@@ -94,7 +93,7 @@ class Reading:
         """
         self.all_keys: tuple[KeyRecord, ...] | None = None
         self.customers: dict[int, Customer] = {}
-        self._connection = connection
+        self.connection = connection
         self.row_check = RowCheck(connection, checked=checked)
         self._cursors: WeakSet[Cursor] = WeakSet()
         self._state = state
@@ -185,27 +184,8 @@ class Reading:
 
     def is_own(self, server_user: str | None) -> bool:
         """Return whether the user of the connection wrote a journal row; True if no server did."""
-        session = self._connection.session()
+        session = self.connection.session()
         return session is None or server_user is None or session.is_of(server_user)
-
-    def columns(self, table: str) -> tuple[str, ...]:
-        """Return the columns of a table in their order; empty without such a table."""
-        self._require_open()
-        return self._connection.columns(table)
-
-    def schema_problems(self, version: int | None = None) -> tuple[str, ...]:
-        """Return the changes of tables and triggers, as `Connection.schema_problems`."""
-        self._require_open()
-        return self._connection.schema_problems(version)
-
-    def damage(self) -> tuple[str, ...]:
-        """Return the damage that the engine finds, as `Connection.damage`."""
-        self._require_open()
-        return self._connection.damage()
-
-    def copy_into(self, path: Path, *, named: Path, then: Iterable[Change] = ()) -> None:
-        """Copy the whole registry of this snapshot as `Connection.copy_into` does."""
-        self._connection.copy_into(path, named=named, then=then)
 
     def end(self) -> None:
         """Close all cursors; nothing can be read afterwards."""
@@ -266,15 +246,15 @@ class Reading:
 
     def damaged(self, what: str) -> RegistryDamaged:
         """Return the error for inconsistent rows; `what` follows the path in the message."""
-        return damaged(self._connection.place, what)
+        return damaged(self.connection.place, what)
 
     def tampered(self, what: str) -> RegistryDamaged:
         """Return the error for a change that was made outside this tool."""
-        return tampered(self._connection.place, what)
+        return tampered(self.connection.place, what)
 
     def edited(self, name: str) -> RegistryDamaged:
         """Return the error for a row, such as `licenses/ID`, that differs from the journal."""
-        return changed_row(self._connection.place, name)
+        return changed_row(self.connection.place, name)
 
     def require_present(self, record: _Record | None, what: str) -> _Record:
         """Return a record that another row refers to; `registry_damaged` without one."""
@@ -288,7 +268,7 @@ class Reading:
         try:
             return build(source)
         except _UNREADABLE as error:
-            raise damaged_row(self._connection.place, sql, row) from error
+            raise damaged_row(self.connection.place, sql, row) from error
 
     def _require_open(self) -> None:
         if self._ended:
@@ -297,17 +277,17 @@ class Reading:
     def _first(self, sql: str, params: Params) -> tuple[tuple[Any, ...], Row | None]:
         """Execute a statement and return its first row, as `Connection.first`."""
         self._require_open()
-        return self._connection.first(sql, params)
+        return self.connection.first(sql, params)
 
     def _run(self, sql: str, params: Params) -> Cursor:
         self._require_open()
-        cursor = self._connection.run(sql, params)
+        cursor = self.connection.run(sql, params)
         self._cursors.add(cursor)
         return cursor
 
     def _stream(self, cursor: Cursor) -> Iterator[Row]:
         try:
-            yield from self._connection.fetch_all(cursor)
+            yield from self.connection.fetch_all(cursor)
         finally:
             if not self._ended:  # `end` has closed all cursors, and the connection may be closed
                 cursor.close()

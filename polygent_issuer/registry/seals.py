@@ -166,9 +166,9 @@ def _is_hash(head: str) -> bool:
 
 def check(db: Reading) -> tuple[CheckedSeal, ...]:
     """Return all seals after the checks, by kid; none if the tables are of an older version."""
-    if not db.columns("keys") or not db.columns("seals"):  # the check of the schema reports it
-        return ()
-    return _every(db)
+    columns = db.connection.columns
+    # The check of the schema reports a missing table.
+    return _every(db) if columns("keys") and columns("seals") else ()
 
 
 def _every(db: Reading) -> tuple[CheckedSeal, ...]:

@@ -257,10 +257,6 @@ class SqliteConnection(Connection):
         """Begin a part of the transaction that can be undone alone."""
         self.run("SAVEPOINT part").close()
 
-    def end_part(self) -> None:
-        """Keep the part."""
-        self.run("RELEASE part").close()
-
     def undo_part(self) -> None:
         """Undo the part; if this fails, nothing is committed."""
         # After some errors, such as a full disk, SQLite has undone the whole transaction.

@@ -65,14 +65,14 @@ class Writing(Reading):
         sql = inserting(table, tuple(columns))
         values, rowid = tuple(columns.values()), columns.get(KEYS[table])
         if KEYS[table] in columns:
-            count = self._connection.add(sql, values)
+            count = self.connection.add(sql, values)
         else:
-            count, rowid = self._connection.insert(sql, values, KEYS[table])
+            count, rowid = self.connection.insert(sql, values, KEYS[table])
         if count != 1:  # a foreign trigger can ignore an insert
             raise self._written.not_kept(table)
         fields = {KEYS[table]: rowid, **columns}
         # A digest leaves out empty columns, and only rows that are read back need the others.
-        reads_back = self._connection.reads_back
+        reads_back = self.connection.reads_back
         names = self.row_check.columns(table) if reads_back else tuple(fields)
         if table in JOURNALED:
             # Otherwise the new row would hide that a row with this key was deleted by an edit.
@@ -94,7 +94,7 @@ class Writing(Reading):
         if fields is None:
             return False
         sql = _updating(table, tuple(columns), only)
-        count = self._connection.change(sql, (*columns.values(), key))
+        count = self.connection.change(sql, (*columns.values(), key))
         if count != 1:
             # A foreign trigger can ignore an update.
             there = f"SELECT 1 FROM {table} WHERE {JOURNALED[table]} = ? AND {only}"  # noqa: S608
@@ -111,7 +111,7 @@ class Writing(Reading):
             for key in keys:
                 self.require_recorded(table, key)
         sql = f"DELETE FROM {table} WHERE {KEYS[table]} = ?"  # noqa: S608  # names of our own
-        self._connection.run_many(sql, ((key,) for key in keys))
+        self.connection.run_many(sql, ((key,) for key in keys))
         for key in keys:
             self._written.note_deleted(table, key)
             self.row_check.note(f"{table}/{key}")
@@ -120,7 +120,7 @@ class Writing(Reading):
     def execute_later(self, sql: str, params: Params) -> None:
         """Execute a statement without result rows, perhaps together with the next one."""
         self._require_open()
-        self._connection.run_many(sql, (params,))
+        self.connection.run_many(sql, (params,))
 
     def write_team_settings(self, before: Mapping[str, str], after: Mapping[str, str]) -> None:
         """Write the shared settings that differ; the caller appends the journal row."""
@@ -173,7 +173,7 @@ class Writing(Reading):
         chained = chain_hash(previous, body)
         sql = "INSERT INTO journal (seq, previous, bytes, hash) VALUES (?, ?, ?, ?)"
         self._require_open()
-        self._connection.add(sql, (seq + 1, previous, body, chained))
+        self.connection.add(sql, (seq + 1, previous, body, chained))
         self._newest = seq + 1, chained, self.at
         self._written.chain(seq + 1, chained)
 
@@ -183,15 +183,15 @@ class Writing(Reading):
         self._written.require_journaled()
         mark, newest = self._written.mark(), self._newest
         self._require_open()
-        self._connection.begin_part()
+        self.connection.begin_part()
         try:
             yield
-            self._connection.end_part()
+            self.connection.end_part()
         except BaseException:
             self.row_check.note_undone(self._written.undo(mark))
             self.all_keys, self._newest = None, newest
             self.customers.clear()
-            self._connection.undo_part()
+            self.connection.undo_part()
             raise
 
     def check_written(self) -> None:
@@ -201,7 +201,7 @@ class Writing(Reading):
         """
         self._written.require_journaled()
         self._written.write_newest()
-        if self._connection.reads_back:
+        if self.connection.reads_back:
             self._written.require_kept()
 
     def _note(self, table: str, names: tuple[str, ...], row: Row) -> RowKey:

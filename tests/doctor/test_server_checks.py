@@ -215,7 +215,7 @@ def test_a_command_of_this_tool_may_hold_the_lock_for_a_while(
     """A group of a batch takes a quarter of a second; only a longer one is a warning."""
     with Registry.open(postgres.uri(database)) as registry:
         registry.connection.begin_writing()
-        facts = registry.server
+        facts = registry.connection.facts()
         registry.connection.roll_back()
     assert facts is not None
     assert facts.writer is not None

@@ -85,7 +85,7 @@ def test_errors_without_a_result_code(error: Exception, expected: type[Exception
 def test_a_full_disk_is_an_error_and_leaves_nothing(registry: Registry) -> None:
     """A full file (SQLite's page limit) is an error with a hint; the next write works."""
     fill(registry)
-    connection = cast("SqliteConnection", registry._connection)
+    connection = cast("SqliteConnection", registry.connection)
     pages = connection.number("page_count")
     connection.number(f"max_page_count = {pages + 2}")
     with pytest.raises(RegistryFailed, match="SQLITE_FULL") as caught, writing(registry) as db:

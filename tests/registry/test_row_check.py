@@ -448,7 +448,7 @@ def test_the_queries_of_a_check_use_an_index(filled: Path, table: str) -> None:
     """A check takes the same time in a registry of any size."""
     with Registry.open(filled) as registry, registry.reading() as db:
         plans: list[str] = []
-        run = db._connection.run
+        run = db.connection.run
 
         def explain(sql: str, params: tuple[object, ...] = ()) -> object:
             rows = run(f"EXPLAIN QUERY PLAN {sql}", params)  # type: ignore[arg-type]
@@ -457,14 +457,14 @@ def test_the_queries_of_a_check_use_an_index(filled: Path, table: str) -> None:
 
         def first(sql: str, params: tuple[object, ...] = ()) -> object:
             explain(sql, params)
-            return type(db._connection).first(db._connection, sql, params)  # type: ignore[arg-type]
+            return type(db.connection).first(db.connection, sql, params)  # type: ignore[arg-type]
 
-        db._connection.run, db._connection.first = explain, first  # type: ignore[assignment,method-assign]
+        db.connection.run, db.connection.first = explain, first  # type: ignore[assignment,method-assign]
         try:
             licenses.current(db, customers.get(db, "acme"))
             keys.key_set(db)
         finally:
-            del db._connection.run, db._connection.first
+            del db.connection.run, db.connection.first
     assert any(table in plan for plan in plans)
     scans = [plan for plan in plans if plan.startswith("SCAN") and table in plan]
     assert all("USING" in plan and "INDEX journal_about_keys" in plan for plan in scans), scans
@@ -487,9 +487,9 @@ def test_rows_are_compared_once_without_another_writer(filled: Path) -> None:
             licenses.current(db, customers.get(db, "acme"))
         with registry.reading() as db:
             queries: list[str] = []
-            cast("SqliteConnection", db._connection)._sqlite.set_trace_callback(queries.append)
+            cast("SqliteConnection", db.connection)._sqlite.set_trace_callback(queries.append)
             licenses.current(db, customers.get(db, "acme"))
-            cast("SqliteConnection", db._connection)._sqlite.set_trace_callback(None)
+            cast("SqliteConnection", db.connection)._sqlite.set_trace_callback(None)
     assert queries
     assert not any("journal" in query for query in queries)
 
@@ -497,11 +497,11 @@ def test_rows_are_compared_once_without_another_writer(filled: Path) -> None:
 def queries_of(db: Reading, read: Callable[[Reading], object]) -> list[str]:
     """Return the SQL statements of a call."""
     queries: list[str] = []
-    cast("SqliteConnection", db._connection)._sqlite.set_trace_callback(queries.append)
+    cast("SqliteConnection", db.connection)._sqlite.set_trace_callback(queries.append)
     try:
         read(db)
     finally:
-        cast("SqliteConnection", db._connection)._sqlite.set_trace_callback(None)
+        cast("SqliteConnection", db.connection)._sqlite.set_trace_callback(None)
     return queries
 
 

@@ -112,7 +112,7 @@ def test_a_slug_is_never_an_alias_too(registry: Registry) -> None:
             db.insert("aliases", slug="globex", customer_id=acme.id, created_at=db.at)
         with pytest.raises(Taken):
             customers.add(db, slug="old-acme", name="New")
-        empty = ", ".join(["''"] * (len(db.columns("customers")) - 2))
+        empty = ", ".join(["''"] * (len(db.connection.columns("customers")) - 2))
         sql = f"INSERT INTO customers SELECT 9, 'old-acme', {empty}"
         with pytest.raises(RegistryMisuse), db.part():
             db.execute(sql)

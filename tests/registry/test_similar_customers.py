@@ -177,7 +177,7 @@ def watch(db: Reading) -> tuple[list[str], list[str]]:
     """Note the plan of each query from now on, and each row that is compared with the journal."""
     plans: list[str] = []
     compared: list[str] = []
-    connection = db._connection
+    connection = db.connection
     run, first, require = connection.run, connection.first, db.row_check.require
 
     def explain(sql: str, params: tuple[object, ...]) -> None:

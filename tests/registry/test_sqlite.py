@@ -24,7 +24,7 @@ BRIEFLY = timedelta(milliseconds=50)
 
 def pragma(registry: Registry, name: str) -> object:
     """Return the value of a pragma in the registry's connection."""
-    return registry._connection.run(f"PRAGMA {name}").fetchone()[0]
+    return registry.connection.run(f"PRAGMA {name}").fetchone()[0]
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_only_writers_wait_in_the_queue(path: Path) -> None:
     Nor does a private copy: `registry restore` writes to one while it has the registry's lock.
     """
     with Registry.open(path, busy_timeout=BRIEFLY) as other:
-        connection = other._connection
+        connection = other.connection
         assert waits_in_queue(connection, "BEGIN IMMEDIATE", path)
         assert waits_in_queue(connection, "BEGIN EXCLUSIVE", path)
         assert not waits_in_queue(connection, "BEGIN", path)

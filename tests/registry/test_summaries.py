@@ -175,7 +175,7 @@ def test_the_prefix_searches_use_an_index(books: Books, search: str) -> None:
         plans: list[tuple[object, ...]] = []
 
         def explain(_build: object, sql: str, params: tuple[object, ...] = ()) -> object:
-            plans.extend(db._connection.run(f"EXPLAIN QUERY PLAN {sql}", params))  # type: ignore[arg-type]
+            plans.extend(db.connection.run(f"EXPLAIN QUERY PLAN {sql}", params))  # type: ignore[arg-type]
             return iter(())
 
         db.each = explain  # type: ignore[assignment,method-assign]

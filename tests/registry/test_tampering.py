@@ -209,7 +209,7 @@ def test_a_dropped_write_is_not_committed(
         db.insert("about", name="colour", value="blue")
         change.add_pending(db, license_id(2), folder=None, name=None)
     before = size(registry)
-    registry._connection.run(f"CREATE TEMP TRIGGER evil {trigger}").close()
+    registry.connection.run(f"CREATE TEMP TRIGGER evil {trigger}").close()
 
     def run() -> None:
         with writing(registry) as db:
@@ -217,7 +217,7 @@ def test_a_dropped_write_is_not_committed(
 
     with pytest.raises(RegistryDamaged, match=f"a row of {table} is missing or different"):
         run()
-    registry._connection.run("DROP TRIGGER temp.evil").close()
+    registry.connection.run("DROP TRIGGER temp.evil").close()
     assert size(registry) == before
     with registry.reading() as read:
         assert journal_check.verify(read).problems == ()

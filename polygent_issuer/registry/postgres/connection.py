@@ -192,14 +192,9 @@ class PostgresConnection(Connection):
         """Begin a part of the transaction that can be undone alone."""
         self._statements.queue(_PART)
 
-    def end_part(self) -> None:
-        """Keep the part."""
-        self.run("RELEASE SAVEPOINT part").close()
-
     def undo_part(self) -> None:
         """Undo the part; if this fails, nothing is committed."""
         if not self._statements.unqueue(_PART):
-            self._statements.drop_queued()
             self.run("ROLLBACK TO SAVEPOINT part").close()
             self.end_part()
 
@@ -317,9 +312,6 @@ class PostgresConnection(Connection):
     def _note_tables(self, sql: str) -> None:
         self.change(sql, (len(schema.MIGRATIONS), self._objects()))
 
-    def settle(self) -> None:
-        """Do nothing: the server's settings are its administrator's."""
-
     def columns(self, table: str) -> tuple[str, ...]:
         """Return the columns of a table in their order; empty without such a table."""
         if not self._columns:  # of all tables in one round trip
@@ -336,10 +328,6 @@ class PostgresConnection(Connection):
         sql = f"SELECT string_agg(line, chr(10) ORDER BY line) FROM ({tables.OBJECTS}) AS objects (line)"  # noqa: S608, E501
         _, row = self.first(sql)
         return str(row[0]) if row else ""
-
-    def damage(self) -> tuple[str, ...]:
-        """Return nothing: the server checks its pages, and keeps every reference."""
-        return ()
 
     def facts(self) -> ServerFacts:
         """Return facts about the server."""

@@ -95,38 +95,11 @@ def _formatted(sql: str) -> str:
     return sql.replace("%", "%%").replace("?", "%s")
 
 
-class _Rows:
-    """The rows of a query that was executed ahead, as a cursor."""
-
-    def __init__(self, cursor: psycopg.Cursor[Row]) -> None:
-        """Take the rows of a cursor."""
-        self._cursor = cursor
-
-    @property
-    def description(self) -> Any:  # noqa: ANN401  # as `Cursor`
-        """The columns."""
-        return self._cursor.description
-
-    def rewound(self) -> "_Rows":
-        """Return the cursor before the first row."""
-        if self._cursor.rowcount:
-            self._cursor.scroll(0, mode="absolute")
-        return self
-
-    def fetchone(self) -> Any:  # noqa: ANN401  # a row or None
-        """Return the next row, or None."""
-        return self._cursor.fetchone()
-
-    def fetchmany(self, size: int) -> list[Row]:
-        """Return up to `size` rows."""
-        return self._cursor.fetchmany(size)
-
-    def __iter__(self) -> Iterator[Row]:
-        """Iterate over the rows."""
-        return iter(self._cursor)
+class _Ahead(psycopg.Cursor[Row]):
+    """The rows of a query that was executed ahead, which may be needed again."""
 
     def close(self) -> None:
-        """Do nothing: the rows may be needed again."""
+        """Keep the rows."""
 
 
 class Statements:
@@ -143,7 +116,7 @@ class Statements:
         self._queued: list[tuple[str, Params]] = []
         self._cursors = 0
         # The rows of queries that were executed ahead, which any write may change.
-        self._ahead: dict[Query, _Rows] = {}
+        self._ahead: dict[Query, _Ahead] = {}
         # Those to be executed together with the next begin.
         self._announced: Sequence[Query] = ()
         # Whether the answer to the end of a snapshot is still to be read.
@@ -168,21 +141,20 @@ class Statements:
         self._queued.append((sql, params))
 
     def unqueue(self, sql: str) -> bool:
-        """Remove a queued statement with all later ones; return whether there was one."""
-        for place, (queued, _) in enumerate(self._queued):
-            if queued == sql:
-                del self._queued[place:]
-                return True
-        return False
-
-    def drop_queued(self) -> None:
-        """Remove all queued statements."""
-        self._queued.clear()
+        """Remove a queued statement with all later ones, or without it all; return which."""
+        queued = [each for each, _ in self._queued]
+        is_queued = sql in queued
+        del self._queued[queued.index(sql) if is_queued else 0 :]
+        return is_queued
 
     def select(self, sql: str, params: Params = ()) -> Cursor:
         """Execute a query, unless it was executed ahead."""
         rows = self._ahead.get((sql, params))
-        return self.execute(sql, params) if rows is None else rows.rewound()
+        if rows is None:
+            return self.execute(sql, params)
+        if rows.rowcount:
+            rows.scroll(0, mode="absolute")
+        return rows
 
     def is_ahead(self, sql: str, params: Params) -> bool:
         """Return whether a query was executed ahead."""
@@ -304,7 +276,7 @@ class Statements:
 
     def _select_each(self, queries: Sequence[Query]) -> None:
         for sql, params in queries:
-            self._ahead[sql, params] = _Rows(self.pg.execute(_formatted(sql), params))
+            self._ahead[sql, params] = _Ahead(self.pg).execute(_formatted(sql), params)
 
     def _execute_each(self, statements: Iterable[tuple[str, Params]]) -> None:
         for sql, params in statements:

@@ -285,7 +285,7 @@ def test_the_session_has_the_roles_of_its_privileges(
 ) -> None:
     """A role includes those below it; the owner has all of them."""
     with Registry.open(postgres.uri(shared, user)) as registry:
-        session = registry.session
+        session = registry.connection.session()
         assert session is not None
         assert (session.user, set(session.roles)) == (user, roles)
 

@@ -98,10 +98,13 @@ class Undo(Exception):
 def test_a_changed_schema_is_found(team: Registry, sql: str, problem: str) -> None:
     """Each change is named, by `journal verify` and `doctor`."""
     with team.reading() as db:
-        assert db.schema_problems() == ()
+        assert db.connection.schema_problems() == ()
     with suppress(Undo), writing(team) as written:
         written.execute(sql)
-        problems, verified = written.schema_problems(), journal_check.verify(written).problems
+        problems, verified = (
+            written.connection.schema_problems(),
+            journal_check.verify(written).problems,
+        )
         raise Undo
     assert any(problem in line for line in problems), problems
     assert set(problems) <= set(verified)

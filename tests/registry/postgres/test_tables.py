@@ -75,22 +75,22 @@ def test_commands_refuse_older_tables(older: Older) -> None:
 def test_the_owner_upgrades(older: Older, user: str) -> None:
     """The tables are those of a new registry and belong to the owner; the rows stay."""
     with Registry.open(older.server.uri(older.database, user), migrate=False) as registry:
-        assert (registry.upgrade(), registry.tables) == (OLD, OLD + 1)
-        assert registry.upgrade() == OLD + 1
+        assert (registry.connection.upgrade(), registry.tables) == (OLD, OLD + 1)
+        assert registry.connection.upgrade() == OLD + 1
     assert older.state() == [(OLD + 1, "owner")]
     with Registry.open(older.uri) as registry:
         with writing(registry) as db:
             customers.add(db, slug="globex", name="Globex")
         with registry.reading() as db:
             assert [each.slug for each in customers.every(db)] == ["acme", "globex"]
-            assert db.schema_problems() == ()
+            assert db.connection.schema_problems() == ()
 
 
 @pytest.mark.parametrize("user", ["manager", "key_admin"])
 def test_only_the_owner_upgrades(older: Older, user: str) -> None:
     """Another role is refused before and by the server, and nothing changes."""
     with Registry.open(older.server.uri(older.database, user), migrate=False) as registry:
-        for attempt in (lambda: registry.require_role("owner"), registry.upgrade):
+        for attempt in (lambda: registry.require_role("owner"), registry.connection.upgrade):
             with pytest.raises(HomeProblem) as caught:
                 attempt()
             assert caught.value.code == "registry_role"
@@ -101,7 +101,7 @@ def test_a_failed_upgrade_changes_nothing(older: Older, monkeypatch: pytest.Monk
     """All statements are in one transaction."""
     monkeypatch.setattr(tables, "CHANGES", (*tables.CHANGES[:-1], (TABLE, TABLE)))
     with Registry.open(older.uri, migrate=False) as registry, pytest.raises(RegistryDamaged):
-        registry.upgrade()
+        registry.connection.upgrade()
     assert older.state() == [(OLD, None)]
 
 
@@ -112,7 +112,7 @@ def test_changed_tables_are_not_upgraded(older: Older) -> None:
         Registry.open(older.uri, migrate=False) as registry,
         pytest.raises(RegistryDamaged, match="journal_stays"),
     ):
-        registry.upgrade()
+        registry.connection.upgrade()
     assert older.state() == [(OLD, None)]
 
 
@@ -125,7 +125,7 @@ def test_an_upgrade_waits_for_commands_that_write(older: Older) -> None:
         Registry.open(older.uri, migrate=False, busy_timeout=brief) as registry,
         pytest.raises(RegistryLocked),
     ):
-        registry.upgrade()
+        registry.connection.upgrade()
     writer.close()
     assert older.state() == [(OLD, None)]
 
@@ -137,7 +137,7 @@ def test_a_new_registry_has_the_newest_tables(older: Older) -> None:
     uri = older.server.uri(fresh, "owner")
     Registry.create(uri, now=NOW, actor=ACTOR, registry_id=REGISTRY_ID).close()
     with Registry.open(older.uri, migrate=False) as registry:
-        registry.upgrade()
+        registry.connection.upgrade()
     recorded = "SELECT version, objects FROM polygent.tables"
     assert older.server.rows(recorded, fresh) == older.server.rows(recorded, older.database)
 
@@ -164,11 +164,11 @@ def test_from_version_7_the_server_computes_each_hash(
     postgres.grant(database)
     _append(postgres, database, "hash")
     with Registry.open(uri, migrate=False) as old:
-        assert old.upgrade() == 6
+        assert old.connection.upgrade() == 6
     _append(postgres, database, "sha256(hash || bytes)")
     with pytest.raises(errors.RaiseException, match="the hash of a journal row"):
         _append(postgres, database, "hash")
     with Registry.open(uri) as registry:
         assert registry.is_up_to_date
         with registry.reading() as db:
-            assert db.schema_problems() == ()
+            assert db.connection.schema_problems() == ()

@@ -30,7 +30,7 @@ def roles(
         return Report(
             {"sql": text}, [Line(line, verbatim=True) for line in text.rstrip("\n").split("\n")]
         )
-    session = invocation.registry.session
+    session = invocation.registry.connection.session()
     commands = {each.role: tuple(_commands(COMMANDS, each.role)) for each in ROLES}
     members = [
         {
@@ -100,7 +100,7 @@ def upgrade(invocation: Invocation) -> Report:
         return Report({"upgraded": False, "from": None, "to": None}, [Line(text)])
     with Registry.open(place, migrate=False) as registry:
         registry.require_role(Role.OWNER)
-        before = registry.upgrade()
+        before = registry.connection.upgrade()
         after = registry.tables
     members = {"upgraded": before != after, "from": before, "to": after}
     if before == after:
