@@ -215,7 +215,7 @@ class Invocation:
         ahead = customer_queries(name) if whole else ()
         with self.registry.reading(checked=checked, ahead=ahead) as db:
             if whole:
-                db.read_customer(name)
+                db.row_check.read_customer(name)
             try:
                 return customers.find(db, name)
             except NotFound:

@@ -204,7 +204,7 @@ def propose_renewals(
     Raises:
         IssuerError: each code of `select_licenses`, `grouped` and `propose_renewal`.
     """
-    db.read_customer(request.customer)
+    db.row_check.read_customer(request.customer)
     records = select_licenses(db, request, settings=settings, now=now)
     first, *others = (
         propose_renewal(

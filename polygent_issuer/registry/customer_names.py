@@ -269,7 +269,12 @@ def text_range(prefix: str) -> tuple[str, str]:
 
 
 def problems(db: Reading) -> Iterator[str]:
-    """Yield one line for each customer whose keys are not those of its name."""
+    """Yield one line for each customer whose keys are not those of its name.
+
+    An older version has no such table.
+    """
+    if not db.connection.columns("customer_names"):
+        return
     stored: dict[Value, list[Row]] = {}
     for row in db.execute(f"SELECT {', '.join(_COLUMNS)} FROM customer_names"):  # noqa: S608
         stored.setdefault(row[0], []).append(row)

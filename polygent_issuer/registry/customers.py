@@ -129,7 +129,7 @@ def read_ahead(db: Reading, customer_ids: Iterable[int]) -> None:
     """Read many customers in a few queries, before `by_id` of each."""
     aliases = db.row_check.aliases
     for some in in_chunks(customer_ids):
-        db.read_ahead("customers", some)
+        db.row_check.read_ahead("customers", some)
         aliases.update(dict.fromkeys(some, ""))
         sql = f"SELECT customer_id, slug FROM aliases WHERE customer_id IN ({marks(some)})"  # noqa: S608
         for customer_id, slug in db.each_row(lambda row: (as_int(row[0]), text(row[1])), sql, some):

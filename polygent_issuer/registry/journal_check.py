@@ -151,12 +151,6 @@ def row_journal_problems(db: Reading, recorded: Recorded) -> Iterator[str]:
         yield f"row_journal/{escape(name)} is missing"
 
 
-def name_key_problems(db: Reading) -> Iterator[str]:
-    """Yield one line for each customer whose name has wrong keys, if the table exists."""
-    if db.connection.columns("customer_names"):
-        yield from customer_names.problems(db)
-
-
 def _journaled(db: Reading) -> Iterator[RowDigest]:
     """Stream the rows that the journal records."""
     for table, key in schema.JOURNALED.items():
@@ -242,7 +236,7 @@ def verify(
     # If the chain is broken, most of the numbers differ.
     unlisted = () if chain.problems else row_journal_problems(db, chain.recorded)
     # These are checked while the other process still reads the rows.
-    row_problems = [*islice(unlisted, _MOST + 1), *islice(name_key_problems(db), _MOST + 1)]
+    row_problems = [*islice(unlisted, _MOST + 1), *islice(customer_names.problems(db), _MOST + 1)]
     lines = chain_of(
         chain.problems,
         chain.beside_noted(),

@@ -69,14 +69,14 @@ def by_id(db: Reading, license_id: str) -> LicenseRecord | None:
 
 def read_ahead(db: Reading, license_ids: Iterable[str]) -> None:
     """Read many licenses with their customers and machines at once, before `get` of each."""
-    rows = db.read_ahead("licenses", license_ids)
+    rows = db.row_check.read_ahead("licenses", license_ids)
     # `get` refuses a damaged row with another type.
     customer_ids, machine_ids = (
         {value for row in rows if isinstance(value := row[column], int)}
         for column in ("customer_id", "machine_id")
     )
     customers.read_ahead(db, customer_ids)
-    db.read_ahead("machines", machine_ids)
+    db.row_check.read_ahead("machines", machine_ids)
 
 
 def read_ahead_of(db: Reading, slugs: Iterable[str]) -> None:

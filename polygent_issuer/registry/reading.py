@@ -1,6 +1,6 @@
 """A snapshot of the registry, whose rows are compared with the journal."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, Final, TypeVar
 from weakref import WeakSet
@@ -113,19 +113,6 @@ class Reading:
         """Check each row of a table that a journal row about a customer, or keys (None), wrote."""
         self._require_open()
         self.row_check.require_every(table, customer_id)
-
-    def read_ahead(self, table: str, keys: Iterable[RowKey]) -> list[Fields]:
-        """Read many rows in a few queries, unchecked; `recorded` then needs no query for them."""
-        self._require_open()
-        return self.row_check.read_ahead(table, keys)
-
-    def read_customer(self, slug: str) -> None:
-        """Read all rows of a customer, and all keys, in one round trip to a server.
-
-        They are kept, as long as nothing was written; another name than a slug has no rows.
-        """
-        self._require_open()
-        self.row_check.read_customer(slug)
 
     def recorded(self, table: str, key: RowKey) -> Fields | None:
         """Return a row after a check with `require_recorded`, or None."""

@@ -22,6 +22,7 @@ from polygent_issuer.registry import schema
 from polygent_issuer.registry.engine import MOVED_TO, Change, Connection, Params
 from polygent_issuer.registry.errors import (
     FOREIGN,
+    Place,
     RegistryFailed,
     RegistryMissing,
     RegistryMisuse,
@@ -49,11 +50,7 @@ _NAMED: Final = 3
 
 
 def pragmas(platform: str) -> tuple[str, ...]:
-    """Return the pragmas of every connection, for use outside a transaction.
-
-    Args:
-        platform: as `sys.platform`; on macOS fsync may leave data in the disk's cache.
-    """
+    """Return the pragmas of a connection; on macOS fsync may leave data in the disk's cache."""
     common = (
         "PRAGMA trusted_schema = OFF",
         "PRAGMA cell_size_check = ON",
@@ -127,19 +124,9 @@ class SqliteConnection(Connection):
 
     def copy_into(self, path: Path, *, named: Path, then: Iterable[Change] = ()) -> None:
         """Copy the whole database, as the open transaction sees it, to an empty file."""
-        try:
-            with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as copy:
-                # An incomplete copy is removed, so it needs no journal. This also keeps SQLite from
-                # applying a journal file that another user puts next to it.
-                copy.execute("PRAGMA journal_mode = OFF")
-                copy.execute("PRAGMA synchronous = OFF")
-                # In slices with a call in between, so that Ctrl-C works.
-                self._sqlite.backup(copy, pages=_SLICE_PAGES, progress=lambda *_: None)
-                for sql, several in then:
-                    copy.executemany(sql, several)
-                copy.commit()
-        except FOREIGN as error:
-            raise not_copied(error, self.place, named) from error
+        with copying_to(path, self.place, named=named, then=then) as copy:
+            # In slices with a call in between, so that Ctrl-C works.
+            self._sqlite.backup(copy, pages=_SLICE_PAGES, progress=lambda *_: None)
 
     def settle(self) -> None:
         """Set the journal mode, which is stored in the file."""
@@ -375,6 +362,25 @@ class SqliteConnection(Connection):
         """Close the connection and undo an open transaction."""
         with suppress(*FOREIGN):
             self._sqlite.close()
+
+
+@contextmanager
+def copying_to(
+    path: Path, source: Place, *, named: Path, then: Iterable[Change]
+) -> Iterator[sqlite3.Connection]:
+    """Open an empty file for a copy; the rest is as for `Connection.copy_into`."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as copy:
+            # An incomplete copy is removed, so it needs no journal. This also keeps SQLite from
+            # applying a journal file that another user puts next to it.
+            copy.execute("PRAGMA journal_mode = OFF")
+            copy.execute("PRAGMA synchronous = OFF")
+            yield copy
+            for sql, several in then:
+                copy.executemany(sql, several)
+            copy.commit()
+    except FOREIGN as error:
+        raise not_copied(error, source, named) from error
 
 
 def _require_regular(path: Path) -> None:

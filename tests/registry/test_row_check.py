@@ -318,7 +318,7 @@ def test_recorded_rows_are_read(
     with registry.reading() as db:
         db.row_check = row_check.RowCheck(registry.connection)
         for slug in whole:
-            db.read_customer(slug)
+            db.row_check.read_customer(slug)
         if reader != "key set":  # it has no equality
             assert READERS[reader](db) == expected
         assert journal_check.verify(db).problems == ()
@@ -336,7 +336,7 @@ def test_an_edited_row_is_refused(
     change(filled, script.format(**NAMES))
     with registry.reading() as db:
         for slug in whole:
-            db.read_customer(slug)
+            db.row_check.read_customer(slug)
         with pytest.raises(RegistryDamaged, match=named.format(**NAMES)) as caught:
             READERS[reader](db)
     for command in ("journal verify", "registry restore BACKUP", "registry import"):
@@ -352,7 +352,7 @@ def test_a_customer_that_was_read_whole_has_what_is_written_later(registry: Regi
     fill(registry)
     with writing(registry) as db:
         for name in ("Acme Corp", "acme"):
-            db.read_customer(name)
+            db.row_check.read_customer(name)
         acme, kid = customers.get(db, "acme"), keys.every(db)[0].kid
         before = licenses.current(db, acme)
         added = add_license(db, 99, acme, kid)

@@ -12,7 +12,6 @@ on a new connection, after the old transaction has ended.
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import timedelta
-from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
@@ -47,15 +46,9 @@ _FEW: Final = (
 
 
 def open_database(place: str, *, busy_timeout: timedelta, migrate: bool) -> "PostgresConnection":
-    """Open the registry of a database.
+    """Open the registry of a database, as `Registry.open`.
 
-    Args:
-        migrate: refuse older tables; they are never changed by the way.
-
-    Raises:
-        RegistryMissing: (`registry_missing`) when the database has no registry.
-        RegistryFailed: (`registry_failed`) when the server cannot be reached.
-        HomeProblem: (`registry_newer`, `registry_older`) for tables of another version.
+    With `migrate`, older tables are refused (`registry_older`); they are never changed by the way.
     """
     connection = PostgresConnection(place, busy_timeout=busy_timeout)
     with connection.closed_on_error():
@@ -297,17 +290,25 @@ class PostgresConnection(Connection):
 
     def create_tables(self) -> None:
         """Create the schema and the tables of this version in the open transaction."""
-        tables.require_creator(self)
-        for statements in (tables.CREATION, *tables.CHANGES):
-            tables.execute(self, statements)
+        tables.create(self)
         self._note_tables("INSERT INTO tables (version, objects) VALUES (?, ?)")
         self.state = None
         self._columns.clear()
 
     def upgrade(self) -> int:
         """Upgrade the tables in one transaction, as their owner; return their earlier version."""
-        sql = "UPDATE tables SET version = ?, objects = ?"
-        return tables.upgrade(self, partial(self._note_tables, sql))
+        self.begin_writing()
+        try:
+            version = self.tables()
+            self.require_known(version)
+            if version < len(schema.MIGRATIONS):
+                tables.upgrade(self, version)
+                self._note_tables("UPDATE tables SET version = ?, objects = ?")
+            self.commit(None)
+        except BaseException:
+            self.roll_back()
+            raise
+        return version
 
     def _note_tables(self, sql: str) -> None:
         self.change(sql, (len(schema.MIGRATIONS), self._objects()))

@@ -7,9 +7,8 @@ lock, and then find the new journal. Commands that read see the old rows up to t
 it, an exclusive lock waits for the end of their snapshots.
 """
 
-import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import zip_longest
 from pathlib import Path
@@ -17,7 +16,8 @@ from typing import Final
 
 from polygent_issuer.registry import schema
 from polygent_issuer.registry.engine import Change, Connection, inserting
-from polygent_issuer.registry.errors import FOREIGN, damaged, display_place, not_copied
+from polygent_issuer.registry.errors import damaged, display_place
+from polygent_issuer.registry.sqlite import copying_to
 
 # A row comes after those to which it refers.
 TABLES: Final = {
@@ -44,21 +44,11 @@ _JOURNAL: Final = ("seq", "previous", "bytes", "hash", "server_user")
 
 def write_file(source: Connection, path: Path, *, named: Path, then: Iterable[Change] = ()) -> None:
     """Write the registry of an open transaction to an empty SQLite file, as `copy_into`."""
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as copy:
-            # An incomplete copy is removed, so it needs no journal.
-            copy.execute("PRAGMA journal_mode = OFF")
-            copy.execute("PRAGMA synchronous = OFF")
-            schema.create(copy, schema.MIGRATIONS)
-            for table in TABLES:
-                columns = _columns(source, table)
-                rows = source.stream(select(source, table))
-                copy.executemany(inserting(table, columns), rows)
-            for sql, several in then:
-                copy.executemany(sql, several)
-            copy.commit()
-    except FOREIGN as error:
-        raise not_copied(error, source.place, named) from error
+    with copying_to(path, source.place, named=named, then=then) as copy:
+        schema.create(copy, schema.MIGRATIONS)
+        for table in TABLES:
+            rows = source.stream(select(source, table))
+            copy.executemany(inserting(table, _columns(source, table)), rows)
 
 
 def fill_database(source: Connection, target: Connection) -> None:

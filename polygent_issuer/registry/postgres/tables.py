@@ -6,7 +6,7 @@ any of this, so that the command that writes need not check it; `doctor` and `jo
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import chain
 from typing import Final
 
@@ -208,8 +208,7 @@ _HIDDEN: Final = f"""SELECT CASE WHEN {_VISIBLE}
     CASE WHEN {_VISIBLE} THEN to_regclass('polygent.tables') IS NOT NULL END"""
 
 
-def require_creator(connection: Connection) -> None:
-    """Check that the user may create a registry in the database (`registry_role`)."""
+def _require_creator(connection: Connection) -> None:
     _, row = connection.first(_CREATOR)
     allowed, user, database = row or (True, None, None)
     if not allowed:
@@ -254,36 +253,28 @@ def require_newest(place: Place, version: int) -> None:
         )
 
 
-def upgrade(connection: Connection, note: Callable[[], None]) -> int:
-    """Upgrade the tables in one transaction, as their owner; return their earlier version.
-
-    `note` writes the version and the objects of the upgraded tables.
-    """
-    connection.begin_writing()
-    try:
-        version = connection.tables()
-        connection.require_known(version)
-        if version < len(schema.MIGRATIONS):
-            _upgrade(connection, version)
-            note()
-        connection.commit(None)
-    except BaseException:
-        connection.roll_back()
-        raise
-    return version
-
-
-def _upgrade(connection: Connection, version: int) -> None:
+def upgrade(connection: Connection, version: int) -> None:
+    """Upgrade the tables from an older version, as their owner, in the open transaction."""
     if problems := connection.schema_problems():
         raise tampered(connection.place, problems[0], older=True)
     # New tables belong to the owner, also if a superuser or a member of the owner upgrades.
     _, row = connection.first(_AS_OWNER)
-    execute(connection, map(str, row or ()))
+    _execute(connection, map(str, row or ()))
     for statements in CHANGES[version - FIRST :]:
-        execute(connection, statements)
+        _execute(connection, statements)
 
 
-def execute(connection: Connection, statements: Iterable[str]) -> None:
-    """Execute statements in the open transaction."""
+def create(connection: Connection) -> None:
+    """Create the schema and the tables of this version in the open transaction.
+
+    Raises:
+        HomeProblem: (`registry_role`) when the user may not create them.
+    """
+    _require_creator(connection)
+    for statements in (CREATION, *CHANGES):
+        _execute(connection, statements)
+
+
+def _execute(connection: Connection, statements: Iterable[str]) -> None:
     for statement in statements:
         connection.run(statement).close()

@@ -144,7 +144,7 @@ def test_an_edited_customer_does_not_decide(
         with registry.reading() as db:
             assert look(db, "acme") == before
         with registry.reading() as db:
-            db.read_customer("acme")
+            db.row_check.read_customer("acme")
             with pytest.raises(RegistryDamaged, match="customers/"):
                 look(db, "acme")
 
