@@ -216,10 +216,7 @@ def verify_registry(registry: Registry, *, against: Iterable[JournalHead] = ()) 
 
 
 def verify(
-    db: Reading,
-    *,
-    against: Iterable[JournalHead] = (),
-    rows: Iterable[RowDigest] | None = None,
+    db: Reading, *, against: Iterable[JournalHead] = (), rows: Iterable[RowDigest] | None = None
 ) -> JournalCheck:
     """Check the journal and all rows that it records, in one pass over each table.
 
@@ -272,10 +269,7 @@ class _TableReader:
         Raises:
             RegistryLocked: (`registry_locked`) a writer waits for this check to end.
         """
-        with (
-            self.open(busy_timeout=timedelta()) as registry,
-            registry.reading(checked=False) as db,
-        ):
+        with self.open(busy_timeout=timedelta()) as registry, registry.reading(checked=False) as db:
             head, rows = db.head(), _journaled(db)
             yield lambda count: (head, list(islice(rows, count)))
 

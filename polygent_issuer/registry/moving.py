@@ -25,12 +25,7 @@ from polygent_issuer import files
 from polygent_issuer.errors import HomeProblem
 from polygent_issuer.files import disk
 from polygent_issuer.findings import Consent, Finding, require
-from polygent_issuer.registry import (
-    change,
-    database,
-    journal,
-    journal_check,
-)
+from polygent_issuer.registry import change, database, journal, journal_check
 from polygent_issuer.registry.backup import stamp
 from polygent_issuer.registry.change import clock_behind_finding
 from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry, place_text

@@ -44,14 +44,7 @@ _Source = TypeVar("_Source")
 _UNREADABLE = (ValueError, TypeError, LookupError, OverflowError, RecursionError)
 
 
-SHARED: Final = (
-    "issuer",
-    "upload_window",
-    "default_plan",
-    "features",
-    "require_order_id",
-    "plans",
-)
+SHARED: Final = ("issuer", "upload_window", "default_plan", "features", "require_order_id", "plans")
 """The names of the settings that all homes of a registry share."""
 _SETTINGS: Final = f"""SELECT row_journal.name, team_settings.value, journal.bytes FROM row_journal
     JOIN journal ON journal.seq = row_journal.seq

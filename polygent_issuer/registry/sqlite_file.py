@@ -9,10 +9,7 @@ from polygent_issuer import files
 from polygent_issuer.files import disk
 from polygent_issuer.registry import schema
 from polygent_issuer.registry.customer_names import rows_of_name
-from polygent_issuer.registry.errors import (
-    RegistryFailed,
-    display_place,
-)
+from polygent_issuer.registry.errors import RegistryFailed, display_place
 from polygent_issuer.registry.sqlite import SqliteConnection
 
 

@@ -19,15 +19,7 @@ from typing import Any, Final
 import psycopg
 
 from polygent_issuer.registry import schema
-from polygent_issuer.registry.engine import (
-    CHUNK,
-    Change,
-    Connection,
-    Cursor,
-    Params,
-    Query,
-    State,
-)
+from polygent_issuer.registry.engine import CHUNK, Change, Connection, Cursor, Params, Query, State
 from polygent_issuer.registry.errors import RegistryFailed, RegistryMisuse, damaged, exists
 from polygent_issuer.registry.postgres import copying, server, session, tables, transactions
 from polygent_issuer.registry.postgres.errors import FOREIGN, translate

@@ -83,22 +83,10 @@ _NETWORK: Final = Hint(
 )
 _LONGEST: Final = 200
 _HINTS: Final[tuple[tuple[type[psycopg.Error], str, str], ...]] = (
-    (
-        pg.InvalidPassword,
-        "the server refused the password",
-        _CREDENTIALS,
-    ),
-    (
-        pg.InvalidAuthorizationSpecification,
-        "the server refused the user",
-        _ACCOUNT,
-    ),
+    (pg.InvalidPassword, "the server refused the password", _CREDENTIALS),
+    (pg.InvalidAuthorizationSpecification, "the server refused the user", _ACCOUNT),
     (pg.InvalidCatalogName, "the database does not exist", _NAME),
-    (
-        pg.TooManyConnections,
-        "the server has no free connection",
-        _FREE,
-    ),
+    (pg.TooManyConnections, "the server has no free connection", _FREE),
     (
         pg.ReadOnlySqlTransaction,
         "the session cannot write, as on a standby",
@@ -164,8 +152,7 @@ def unreachable(error: psycopg.Error, place: str) -> RegistryFailed:
     reason = reason.strip()[:_LONGEST]
     hint = next((text for part, text in _REFUSED if part in reason), None)
     return RegistryFailed(
-        f"cannot reach the registry {display_place(place)}: {escape(reason)}",
-        hint=hint or _NETWORK,
+        f"cannot reach the registry {display_place(place)}: {escape(reason)}", hint=hint or _NETWORK
     )
 
 

@@ -13,13 +13,7 @@ from typing import Final
 from polygent_issuer.errors import HomeProblem
 from polygent_issuer.registry import schema
 from polygent_issuer.registry.engine import Connection
-from polygent_issuer.registry.errors import (
-    Place,
-    RegistryMissing,
-    damaged,
-    display_place,
-    tampered,
-)
+from polygent_issuer.registry.errors import Place, RegistryMissing, damaged, display_place, tampered
 from polygent_issuer.registry.postgres import roles
 from polygent_issuer.registry.records import text as as_text
 from polygent_issuer.registry.schema import Statements

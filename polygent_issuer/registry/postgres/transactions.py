@@ -24,10 +24,7 @@ BEGIN: Final = (
     f"SELECT pg_advisory_xact_lock({LOCK})",
 )
 # For rows that the journal does not record. If the server crashes, the next command writes them.
-UNLOCKED: Final = (
-    "BEGIN ISOLATION LEVEL READ COMMITTED",
-    "SET LOCAL synchronous_commit = off",
-)
+UNLOCKED: Final = ("BEGIN ISOLATION LEVEL READ COMMITTED", "SET LOCAL synchronous_commit = off")
 # The lock comes before the snapshot: a command that waits while a backup replaces the tables then
 # sees the new rows.
 SNAPSHOT: Final = (
