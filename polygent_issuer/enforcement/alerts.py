@@ -15,8 +15,8 @@ from typing import Final
 
 from ..verifier import License, Tier
 from .live import Claims
-from .state_cache import StateCache
 from .store import FIRST, LAST, from_moment, utc
+from .stored_state import StateCache
 
 MILESTONES: Final = (1, 7, 14, 30)
 """Days before the expiry."""

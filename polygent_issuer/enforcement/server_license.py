@@ -8,15 +8,15 @@ from typing import Final, Self, TypeVar
 
 from ..verifier import CheckCode, License, Verifier
 from ..verifier.license import canonical_fingerprint
-from . import alerts, refusals, uploads
+from . import alerts, refusals
 from .alerts import Admin, Alert, AlertRun, AlertRuns, Banner, deliver
 from .events import Events, Pausable, Services
 from .live import Claims, Connection, HostCaps, HostKind
 from .paths import JUDGED, Route
 from .refusals import InstallRefused, Refusal, Refused, Standing, State, shown
-from .state_cache import SharedStore, StateCache
 from .status import Status, status
 from .store import ProcessBound, Store, StoreFailed, utc
+from .stored_state import SharedStore, StateCache
 from .threads import Forked, take_part_in_forks
 
 S = TypeVar("S")
@@ -110,8 +110,7 @@ class ServerLicense(ProcessBound, Forked):
         try:
             with self._lock:
                 try:
-                    installed = uploads.install(
-                        self._memory,
+                    installed = self._memory.install(
                         data,
                         fingerprint=self._fingerprint(),
                         window=self._window,

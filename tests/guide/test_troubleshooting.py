@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from support.lic_files import ISSUED, Issuer, license_id
 
-from polygent_issuer.enforcement import Installation, InstallRefused, refusals, uploads
+from polygent_issuer.enforcement import Installation, InstallRefused, refusals, stored_state
 from polygent_issuer.guide import markdown
 from polygent_issuer.verifier import KeySet, Outcome, Verifier
 
@@ -84,5 +84,5 @@ def test_the_text_of_a_superseded_upload() -> None:
         by="admin",
     )
     with pytest.raises(InstallRefused) as refused:
-        uploads.require_not_superseded(SERVER.authenticate(FILE), [installed])
+        stored_state.require_not_superseded(SERVER.authenticate(FILE), [installed])
     require_text(refused.value.message)

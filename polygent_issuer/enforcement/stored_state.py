@@ -1,4 +1,4 @@
-"""The state of the store in memory, and decisions on what is stored.
+"""The stored state in memory, and what changes it: the clock, installations and daily runs.
 
 A store that several processes share is read again when another one has written. What changes the
 state is decided and written in one transaction.
@@ -6,20 +6,23 @@ state is decided and written in one transaction.
 The clock guard (FORMAT §5) is stored before it takes effect: `tampered` at once, `last_seen` after
 a minute, since a commit takes longer than a request. So a clock that is set back by at most a day
 and a minute may go unnoticed.
+
+Without an order of licenses an older one with more rights could be installed again while its upload
+window is open.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol, runtime_checkable
 
-from ..verifier import ClockGuard, License, LicenseError, Verifier
+from ..verifier import CheckCode, ClockGuard, License, LicenseError, Verifier
 from ..verifier.errors import quoted
 from ..verifier.policy import SECOND, SET_BACK, SKEW, microseconds, moment
 from .live import Claims, HostCaps
-from .refusals import Standing, State
-from .store import Kept, Store, from_moment
+from .refusals import InstallRefused, Standing, State
+from .store import INSTALLED, Installation, Kept, LogEntry, Store, from_moment
 
 _ADVANCE: Final = timedelta(seconds=60)
 """The progress of the clock after which `last_seen` is stored again before a decision."""
@@ -105,6 +108,50 @@ class StateCache:
             self._known = replace(stored, guard=seen), installed
         return seen
 
+    def install(
+        self, data: bytes, *, fingerprint: str, window: timedelta, now: datetime, by: str
+    ) -> License:
+        """Install a file for `ServerLicense.install`, under its lock; a refusal is logged.
+
+        Raises:
+            InstallRefused: as `ServerLicense.install`, whose arguments these are.
+            StoreFailed: it cannot be stored.
+        """
+        try:
+            self.observe(now)
+            uploaded = self._accepted(data, fingerprint, window, now)
+            with self.deciding() as (stored, _):
+                require_not_superseded(uploaded, stored.installations)
+                guard = stored.guard.observe(now)
+                guard = _guard_after(uploaded, stored.installations, guard, now)
+                installation = Installation(
+                    license_id=uploaded.jti,
+                    file=data,
+                    sub=uploaded.sub,
+                    scope=_scope(uploaded),
+                    iat=uploaded.iat,
+                    replaces=uploaded.replaces,
+                    at=now,
+                    by=by,
+                )
+                entry = _log_entry(now, by, uploaded, INSTALLED)
+                self.store.install(installation, guard, entry)
+                self.forget()
+        except InstallRefused as refused:
+            self.store.log_refusal(_log_entry(now, by, refused.license, refused.code))
+            raise
+        return uploaded
+
+    def _accepted(self, data: bytes, fingerprint: str, window: timedelta, now: datetime) -> License:
+        try:
+            return self.verifier.verify(
+                data, now=now, fingerprint=fingerprint, freshness_window=window
+            )
+        except LicenseError as error:
+            raise InstallRefused(
+                str(error.code), error.message, hint=error.hint, license=error.license
+            ) from error
+
     def keep_run(self, at: datetime, sent: tuple[str, int] | None) -> None:
         """Store a daily run, with a milestone that was sent."""
         with self.deciding() as (stored, installed):
@@ -146,3 +193,60 @@ def _worth_storing(old: ClockGuard, new: ClockGuard, advance: timedelta) -> bool
     if old.tampered != new.tampered or old.last_seen is None or new.last_seen is None:
         return True
     return new.last_seen - old.last_seen >= advance
+
+
+def _scope(license_: License) -> str:
+    """Return the scope of a license: its machine, its domain, or any."""
+    if license_.machine_fingerprint is not None:
+        return f"machine {license_.machine_fingerprint}"
+    return "any" if license_.allowed_domain is None else f"domain {license_.allowed_domain}"
+
+
+def require_not_superseded(uploaded: License, installed: Sequence[Installation]) -> None:
+    """Check that no installed license supersedes this one.
+
+    Raises:
+        InstallRefused: (`superseded`) one of the same customer and scope was issued later, or an
+            installed license replaces this one.
+    """
+    own = uploaded.sub, _scope(uploaded)
+    if any(
+        uploaded.jti in each.replaces or ((each.sub, each.scope) == own and each.iat > uploaded.iat)
+        for each in installed
+    ):
+        raise InstallRefused(
+            "superseded",
+            "a newer license has replaced this one on this server",
+            hint="upload the newest license that you received",
+            license=uploaded,
+        )
+
+
+def _guard_after(
+    uploaded: License, installed: Sequence[Installation], guard: ClockGuard, now: datetime
+) -> ClockGuard:
+    """Return the clock guard after the installation; `guard` has observed `now`.
+
+    A license that was issued after all those installed here proves that the time is at least its
+    `iat`. So it ends tampering, also for a server whose clock once was years ahead. It sets the
+    guard back to its own `iat` at most, and only once. Any other license leaves the guard
+    unchanged.
+
+    Raises:
+        InstallRefused: (`clock_tampered`) the guard stays tampered.
+    """
+    if all(uploaded.iat > each.iat for each in installed):
+        return ClockGuard(from_moment(max(moment(now), uploaded.iat * SECOND)))
+    if guard.tampered:
+        raise InstallRefused(
+            str(CheckCode.CLOCK_TAMPERED),
+            "the clock was set back by more than a day and has not caught up since",
+            hint="correct the server's clock, or upload a newly issued license",
+            license=uploaded,
+        )
+    return guard
+
+
+def _log_entry(at: datetime, by: str, uploaded: License | None, outcome: str) -> LogEntry:
+    license_id, customer = (uploaded.jti, uploaded.customer) if uploaded else (None, None)
+    return LogEntry(at=at, by=by, license_id=license_id, customer=customer, outcome=outcome)
