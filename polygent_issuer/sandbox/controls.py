@@ -27,7 +27,7 @@ from polygent_issuer.enforcement import (
 )
 from polygent_issuer.sandbox.api import AGENTS, FEATURE_PATHS, Endpoint, site_of
 from polygent_issuer.sandbox.pages import PAGES, form_of, render, to
-from polygent_issuer.sandbox.simulated_server import MOST, SimulatedServer, another_fingerprint
+from polygent_issuer.sandbox.simulated_server import SimulatedServer, another_fingerprint
 
 ANSWERS: Final = "/sandbox"
 """The path of the page of API responses."""
@@ -37,7 +37,7 @@ METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", WEBSOCKET)
 
 _ADD_USER: Final = ("POST", "/api/users")
 _ACTIVATE_USER: Final = ("POST", "/api/users/activate")
-_GENERAL: Final = (("GET", "/api/projects"), _ADD_USER, _ACTIVATE_USER, *DEFAULT_ROUTES)
+GENERAL: Final = (("GET", "/api/projects"), _ADD_USER, _ACTIVATE_USER, *DEFAULT_ROUTES)
 """One route of each kind."""
 
 _PROBE_HOST: Final = "\0the probe's own"
@@ -46,6 +46,7 @@ _STEPS: Final = {"plus-1": _DAY, "minus-1": -_DAY}
 _BEFORE: Final = {"expiry": 0, "before-1": 1, "before-7": 7, "before-14": 14, "before-30": 30}
 _SET_BACK: Final = 2 * _DAY
 _YEARS: Final = range(1971, 9999)
+_MOST_USERS: Final = 1_000_000
 _LONGEST: Final = 300
 _LONGEST_BACK: Final = 2_000
 
@@ -113,10 +114,10 @@ def _users(site: SimulatedServer, form: FormData) -> str | None:
         return _answered("POST /api/users/activate", site.activate_user())
     if do == "deactivate":
         site.deactivate_user()
-    elif number.isdecimal() and int(number) <= MOST:
+    elif number.isdecimal() and int(number) <= _MOST_USERS:
         site.users = int(number)
     else:
-        return f"the number of users must be between 0 and {MOST:,}"
+        return f"the number of users must be between 0 and {_MOST_USERS:,}"
     return None
 
 
@@ -211,16 +212,6 @@ class Answer:
         return self.code is None
 
 
-async def general(site: SimulatedServer) -> list[Answer]:
-    """Return the response of one route of each kind."""
-    return [await answer(site, method, path) for method, path in _GENERAL]
-
-
-async def features(site: SimulatedServer) -> list[Answer]:
-    """Return the response of the route of each feature."""
-    return [await answer(site, "GET", path) for path in FEATURE_PATHS]
-
-
 async def answer(
     site: SimulatedServer, method: str, path: str, *, feature: str | None = None
 ) -> Answer:
@@ -306,8 +297,8 @@ async def _answers(request: Request) -> Response:
     return render(
         request,
         "answers.html",
-        general=await general(site),
-        features=await features(site),
+        general=[await answer(site, method, path) for method, path in GENERAL],
+        features=[await answer(site, "GET", path) for path in FEATURE_PATHS],
         methods=METHODS,
         asked=await _asked(site, query),
         asked_feature=query.get("feature"),

@@ -30,9 +30,6 @@ from polygent_issuer.terms.dates import ASSUMED_UPLOAD_WINDOW
 from polygent_issuer.verifier import KeySet, License, LicenseError, Verifier
 from polygent_issuer.verifier.policy import SKEW
 
-MOST: Final = 1_000_000
-"""The largest number of simulated users."""
-
 _SKEW: Final = timedelta(microseconds=SKEW)
 """A license may be issued this much later than a server's clock (FORMAT §5)."""
 _ADMINS: Final = (

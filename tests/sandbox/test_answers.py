@@ -8,6 +8,7 @@ from support.sandboxes import Sandbox
 
 from polygent_issuer.enforcement import WEBSOCKET, HostKind
 from polygent_issuer.sandbox import controls
+from polygent_issuer.sandbox.api import FEATURE_PATHS
 from polygent_issuer.sandbox.controls import Answer
 
 
@@ -19,13 +20,12 @@ def answer(sandbox: Sandbox, method: str, path: str, feature: str | None = None)
 def test_the_page_matches_the_api(licensed: Sandbox) -> None:
     """Each route that changes nothing responds as shown on the page."""
     for step in ("plus-1", "expiry", "minus-1"):
-        general = asyncio.run(controls.general(licensed.site))
-        features = asyncio.run(controls.features(licensed.site))
-        for each in (*general, *features):
-            if each.method == "GET":
-                sent = licensed.client.get(each.path)
-                assert sent.status_code == each.status, each
-                assert sent.json().get("error", {}).get("code") == each.code
+        gets = [path for method, path in controls.GENERAL if method == "GET"]
+        for path in (*gets, *FEATURE_PATHS):
+            shown = answer(licensed, "GET", path)
+            sent = licensed.client.get(path)
+            assert sent.status_code == shown.status, shown
+            assert sent.json().get("error", {}).get("code") == shown.code
         licensed.move("clock", do=step)
 
 
