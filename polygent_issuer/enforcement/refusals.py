@@ -4,15 +4,13 @@ Everyone who sends a request sees these texts, signed in or not, so they name no
 customer. `Standing.message` and `Status` have more details for admins.
 """
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
 from ..verifier import CheckCode, License
 from ..verifier.errors import quoted
-from ..verifier.license import MAX_DISPLAY_NAME
-from ..verifier.tables import FORBIDDEN
+from ..verifier.license import FORBIDDEN_CHARACTER, MAX_DISPLAY_NAME
 
 
 class State(StrEnum):
@@ -48,14 +46,9 @@ class Standing:
         return self.state is State.ACTIVE
 
 
-_FORBIDDEN: Final = re.compile(
-    "[" + "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in FORBIDDEN) + "]"
-)
-
-
 def shown(text: str) -> str:
     """Return at most 200 characters, with U+FFFD for those that FORMAT §1 forbids in names."""
-    return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text[:MAX_DISPLAY_NAME])
+    return FORBIDDEN_CHARACTER.sub("\N{REPLACEMENT CHARACTER}", text[:MAX_DISPLAY_NAME])
 
 
 def error_json(
@@ -156,34 +149,29 @@ class InstallRefused(Exception):
 
 OF_STATE: Final = {
     state: Refusal(status=503, code=f"license_{state}", message=message, hint=hint)
-    for state, message, hint in (
-        (
-            State.NONE,
+    for state, (message, hint) in {
+        State.NONE: (
             "no license is installed",
             "ask an admin to upload a license under Settings, License",
         ),
-        (State.EXPIRED, "the license has expired", "ask an admin to upload a renewed license"),
-        (
-            State.NOT_YET_VALID,
+        State.EXPIRED: ("the license has expired", "ask an admin to upload a renewed license"),
+        State.NOT_YET_VALID: (
             "according to this server's clock, the license was issued in the future",
             "correct the server's clock",
         ),
-        (
-            State.MACHINE_CHANGED,
+        State.MACHINE_CHANGED: (
             "the license is bound to another machine",
             "ask an admin to download the machine info and upload a license reissued for it",
         ),
-        (
-            State.CLOCK_TAMPERED,
+        State.CLOCK_TAMPERED: (
             "the server's clock was set back",
             "correct the server's clock, or upload a newly issued license",
         ),
-        (
-            State.NOT_AUTHENTIC,
+        State.NOT_AUTHENTIC: (
             "the installed license is no longer authentic",
             "ask an admin to upload a reissued license",
         ),
-    )
+    }.items()
 }
 """The refusal in every state except active."""
 NOT_OPEN: Final = Refusal(

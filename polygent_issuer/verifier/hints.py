@@ -20,83 +20,57 @@ _SPACE: Final = b" \t\r\n"
 _UTF16: Final = rb"\xff\xfe|\xfe\xff|(?:[^\0]\0)+\Z|(?:\0[^\0])+\Z"
 _UTF16_HINT: Final = "the file is UTF-16, as a Windows shell or editor writes it"
 
-_KINDS: Final = (
-    (rb"\Z", f"the file was not saved completely: {_AGAIN}"),
-    (rb"\0+\Z", f"the file has only NUL bytes, so it was not saved completely: {_AGAIN}"),
-    (
-        rb"PK\x03\x04.{26}(?:\[Content_Types\]|_rels/|docProps/|word/|xl/|mimetypeapp)",
-        f"this is an office document, not a license: {_INSTEAD}",
+_KINDS: Final = {
+    rb"\Z": f"the file was not saved completely: {_AGAIN}",
+    rb"\0+\Z": f"the file has only NUL bytes, so it was not saved completely: {_AGAIN}",
+    rb"PK\x03\x04.{26}(?:\[Content_Types\]|_rels/|docProps/|word/|xl/|mimetypeapp)": (
+        f"this is an office document, not a license: {_INSTEAD}"
     ),
-    (rb"PK(?:\x03\x04|\x05\x06|\x07\x08)", f"this is a ZIP archive: {_UNPACK}"),
+    rb"PK(?:\x03\x04|\x05\x06|\x07\x08)": f"this is a ZIP archive: {_UNPACK}",
     (
-        (
-            rb"\x1f\x8b|BZh[1-9]|\xfd7zXZ\0|\x28\xb5\x2f\xfd|7z\xbc\xaf\x27\x1c|Rar!\x1a\x07|"
-            rb"MSCF|.{257}ustar"
-        ),
-        f"this is an archive or a compressed file: {_UNPACK}",
+        rb"\x1f\x8b|BZh[1-9]|\xfd7zXZ\0|\x28\xb5\x2f\xfd|7z\xbc\xaf\x27\x1c|Rar!\x1a\x07|"
+        rb"MSCF|.{257}ustar"
+    ): f"this is an archive or a compressed file: {_UNPACK}",
+    # TNEF, [MS-OXTNEF] 2.1.3.1
+    rb"\x78\x9f\x3e\x22": (
+        "this is winmail.dat, which Outlook makes of a mail in rich text: ask for the .lic "
+        "file in a mail in plain text or HTML"
     ),
-    (
-        rb"\x78\x9f\x3e\x22",  # TNEF, [MS-OXTNEF] 2.1.3.1
-        (
-            "this is winmail.dat, which Outlook makes of a mail in rich text: ask for the .lic "
-            "file in a mail in plain text or HTML"
-        ),
+    # compound file, [MS-CFB] 2.2
+    rb"\xd0\xcf\x11\xe0": (
+        "this is a mail saved by Outlook (.msg), or an office document: open it and save "
+        "the .lic file that is attached"
     ),
-    (
-        rb"\xd0\xcf\x11\xe0",  # compound file, [MS-CFB] 2.2
-        (
-            "this is a mail saved by Outlook (.msg), or an office document: open it and save "
-            "the .lic file that is attached"
-        ),
+    rb"\x30[\x80-\x84].{0,4}?\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07|-----BEGIN PGP": (
+        "this is encrypted or signed with S/MIME or PGP: open it in a mail program and "
+        "save the .lic file"
     ),
     (
-        rb"\x30[\x80-\x84].{0,4}?\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07|-----BEGIN PGP",
-        (
-            "this is encrypted or signed with S/MIME or PGP: open it in a mail program and "
-            "save the .lic file"
-        ),
+        rb"From [^\n]*\n|(?i:arc-[a-z-]+|authentication-results|content-[a-z-]+|date|"
+        rb"delivered-to|dkim-signature|from|message-id|mime-version|received|reply-to|"
+        rb"return-path|subject|to|x-[a-z-]+):[ \t]"
+    ): "this is a saved mail: open it in a mail program and save the .lic file that is attached",
+    rb"%PDF-": f"this is a PDF document, not a license: {_INSTEAD}",
+    rb"\{\\rtf": f"this is an RTF document, not a license: {_INSTEAD}",
+    rb"\x89PNG|\xff\xd8\xff|GIF8|RIFF.{4}WEBP|.{4}ftyp": (
+        f"this is a picture, not a license: {_INSTEAD}"
     ),
-    (
-        (
-            rb"From [^\n]*\n|(?i:arc-[a-z-]+|authentication-results|content-[a-z-]+|date|"
-            rb"delivered-to|dkim-signature|from|message-id|mime-version|received|reply-to|"
-            rb"return-path|subject|to|x-[a-z-]+):[ \t]"
-        ),
-        ("this is a saved mail: open it in a mail program and save the .lic file that is attached"),
+    rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY": (
+        f"this is a private key, not a license: keep it secret, and {_INSTEAD}"
     ),
-    (rb"%PDF-", f"this is a PDF document, not a license: {_INSTEAD}"),
-    (rb"\{\\rtf", f"this is an RTF document, not a license: {_INSTEAD}"),
-    (
-        rb"\x89PNG|\xff\xd8\xff|GIF8|RIFF.{4}WEBP|.{4}ftyp",
-        f"this is a picture, not a license: {_INSTEAD}",
+    rb"-----BEGIN [A-Z0-9 ]*PUBLIC KEY": f"this is a public key, not a license: {_INSTEAD}",
+    rb"-----BEGIN ": f"this is a PEM file, not a license: {_INSTEAD}",
+    rb"<(?i:!doctype html|html|head|body|meta|div|p|pre|span|table|script)\b": (
+        "this is an HTML page, not a license: it may be a sign-in page that was saved "
+        "instead of the file; download the .lic file again"
     ),
-    (
-        rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY",
-        f"this is a private key, not a license: keep it secret, and {_INSTEAD}",
+    rb"<[?!a-zA-Z]": f"this is an XML document, not a license: {_INSTEAD}",
+    rb'\{(?=.*(?i:polygent-machine-info|"(?:machine_?)?fingerprint"))': (
+        "this is a machine-info document, not a license: use the .lic file issued for it"
     ),
-    (
-        rb"-----BEGIN [A-Z0-9 ]*PUBLIC KEY",
-        f"this is a public key, not a license: {_INSTEAD}",
-    ),
-    (rb"-----BEGIN ", f"this is a PEM file, not a license: {_INSTEAD}"),
-    (
-        rb"<(?i:!doctype html|html|head|body|meta|div|p|pre|span|table|script)\b",
-        (
-            "this is an HTML page, not a license: it may be a sign-in page that was saved "
-            "instead of the file; download the .lic file again"
-        ),
-    ),
-    (rb"<[?!a-zA-Z]", f"this is an XML document, not a license: {_INSTEAD}"),
-    (
-        rb'\{(?=.*(?i:polygent-machine-info|"(?:machine_?)?fingerprint"))',
-        ("this is a machine-info document, not a license: use the .lic file issued for it"),
-    ),
-    (
-        rb"SQLite format 3\0",
-        f"this is a database, perhaps a registry, not a license: {_INSTEAD}",
-    ),
-    (rb"[\[{]", f"this is a JSON document, not a license: {_INSTEAD}"),
-)
+    rb"SQLite format 3\0": f"this is a database, perhaps a registry, not a license: {_INSTEAD}",
+    rb"[\[{]": f"this is a JSON document, not a license: {_INSTEAD}",
+}
 """Beginnings of files that are not licenses, each with its hint; the first match counts. Patterns
 are compiled at their first use, since most files are licenses."""
 
@@ -166,7 +140,7 @@ def hint(data: bytes, is_token: Callable[[bytes], bool]) -> str | None:
     if re.match(_UTF16, examined):
         return f"{_UTF16_HINT}: {_AGAIN}"
     beginning = examined.removeprefix(BOM_UTF8).lstrip(_SPACE)
-    for pattern, text in _KINDS:
+    for pattern, text in _KINDS.items():
         if re.match(pattern, beginning, re.DOTALL):
             return text
     return _of_license(beginning, is_token) if len(data) <= _EXAMINED_BYTES else None

@@ -198,7 +198,7 @@ def _characters(ranges: tuple[tuple[int, int], ...]) -> str:
 
 
 _PLAIN = re.compile(r"[!-~](?:[ -~]{0,198}[!-~])?")
-_FORBIDDEN = re.compile(_characters(FORBIDDEN))
+FORBIDDEN_CHARACTER: Final = re.compile(_characters(FORBIDDEN))
 _EDGE = re.compile(_characters(FORBIDDEN_AT_EDGES))
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 _FEATURE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
@@ -217,7 +217,7 @@ def display_name_problem(text: str, most: int = MAX_DISPLAY_NAME) -> str | None:
         return None
     if not 1 <= len(text) <= most:
         return f"must have 1 to {most:,} characters, has {len(text):,}"
-    if match := _FORBIDDEN.search(text):
+    if match := FORBIDDEN_CHARACTER.search(text):
         return f"character U+{ord(match[0]):04X} is not allowed"
     for character in (text[0], text[-1]):
         if _EDGE.match(character):

@@ -34,7 +34,8 @@ _AUTHENTICITY: Final = {
 class Verifier:
     """Verifies license files with the public keys that a server trusts.
 
-    It has no other state, so threads can share one.
+    It has no other state, so threads can share one. Each `now` is aware; a naive one raises
+    `ValueError`.
     """
 
     keys: KeySet
@@ -53,7 +54,7 @@ class Verifier:
 
         Args:
             data: the file's bytes as received.
-            now: the server's time, aware.
+            now: the server's time.
             fingerprint: that of the server's machine, in any form that FORMAT §4 makes canonical.
                 A standard license is refused without it.
             host: the request's Host header ("" if it is missing or repeated); None without a
@@ -66,7 +67,6 @@ class Verifier:
         Raises:
             LicenseError: with the code of the first check of FORMAT §5 that fails. From `expired`
                 on it carries the decoded license.
-            ValueError: `now` is naive.
         """
         at = Circumstances.of(now, fingerprint, host, freshness_window, clock)
         license_ = self.authenticate(data)
@@ -98,9 +98,6 @@ class Verifier:
         It is for a server that checks the same license at every request. The server keeps the
         result of `verify` or `authenticate`, and this method reads no file. The arguments are those
         of `verify`, without the freshness window of an installation.
-
-        Raises:
-            ValueError: `now` is naive.
         """
         return policy.first_failure(held, Circumstances.of(now, fingerprint, host, None, clock))
 
@@ -118,9 +115,6 @@ class Verifier:
 
         Rows 5 to 10 are `not_checked` if the file is not authentic. `verify` refuses the file with
         the code of the first failed row.
-
-        Raises:
-            ValueError: `now` is naive.
         """
         at = Circumstances.of(now, fingerprint, host, freshness_window, clock)
         try:
