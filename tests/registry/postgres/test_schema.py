@@ -54,7 +54,9 @@ def test_rows_have_the_same_digests(team: Registry, tmp_path: Path) -> None:
         for registry in (team, file):
             fill(registry)
             with registry.reading() as db:
-                rows = db.execute("SELECT seq, bytes, hash, at, event, operator FROM journal")
+                rows = db.execute(
+                    "SELECT seq, bytes, hash, at, event, operator FROM journal ORDER BY seq"
+                )
                 journals.append(list(rows))
                 assert journal_check.verify(db).problems == ()
     assert journals[0] == journals[1]
