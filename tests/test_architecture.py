@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from support.sources import tree
 
 import polygent_issuer
 
@@ -223,7 +224,7 @@ def _read(root: Path, path: Path) -> Module:
     return Module(
         name=".".join(inner if last == "__init__" else [*inner, last]),
         package=".".join([PACKAGE, *inner]),
-        tree=ast.parse(path.read_text(encoding="utf-8"), filename=str(path)),
+        tree=tree(path),
     )
 
 

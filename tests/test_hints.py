@@ -9,6 +9,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from support.sources import tree
 
 import polygent_issuer
 from polygent_issuer.cli.commands import COMMANDS
@@ -87,18 +88,15 @@ def test_hints_are_pickled_whole(protocol: int) -> None:
 
 
 PACKAGE = Path(polygent_issuer.__file__).parent
-SOURCES = {
-    path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
-    for path in PACKAGE.rglob("*.py")
-}
+SOURCES = {path.relative_to(PACKAGE).as_posix(): path for path in PACKAGE.rglob("*.py")}
 COMMAND = re.compile(rf"polygent-issue (?:{'|'.join(each.name for each in COMMANDS.entries)})\b")
 IN_FILES = {"batch/export.py", "home/settings_editing.py", "registry/postgres/roles.py"}
 """Modules with the text of a file, whose comments name commands for the reader of the file."""
 
 
-def docstrings(tree: ast.Module) -> set[ast.expr]:
+def docstrings(module: ast.Module) -> set[ast.expr]:
     """Return the texts that are a statement: docstrings, and the help of commands."""
-    return {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return {node.value for node in ast.walk(module) if isinstance(node, ast.Expr)}
 
 
 @pytest.mark.parametrize("name", sorted(SOURCES.keys() - IN_FILES))
@@ -106,7 +104,7 @@ def test_each_command_in_a_text_is_made_by_run(name: str) -> None:
     """No text has a command in it, so that `at_home` can add the home to each."""
     texts = {
         node.value: node.lineno
-        for node in set(ast.walk(SOURCES[name])) - docstrings(SOURCES[name])
+        for node in set(ast.walk(tree(SOURCES[name]))) - docstrings(tree(SOURCES[name]))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
     assert not [f"{name}:{line}" for text, line in texts.items() if COMMAND.search(text)]
@@ -116,16 +114,16 @@ def test_no_hint_is_formatted_into_a_text() -> None:
     """A call that returns a hint is not in an f-string, which makes a plain text of it."""
     functions = [
         node
-        for tree in SOURCES.values()
-        for node in ast.walk(tree)
+        for path in SOURCES.values()
+        for node in ast.walk(tree(path))
         if isinstance(node, ast.FunctionDef) and node.returns is not None
     ]
     makers = {each.name for each in functions if ast.unparse(each.returns or each) == "Hint"}
     assert {"run", "option", "join", "reissue_command"} <= makers
     formatted = [
         f"{name}:{node.lineno}"
-        for name, tree in SOURCES.items()
-        for node in ast.walk(tree)
+        for name, path in SOURCES.items()
+        for node in ast.walk(tree(path))
         if isinstance(node, ast.FormattedValue) and isinstance(node.value, ast.Call)
         if ast.unparse(node.value.func) in makers
     ]

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from support.sources import tree
 
 TOP = Path(__file__).parents[1]
 
@@ -85,7 +86,7 @@ def prose(path: Path) -> Iterator[tuple[int, str]]:
     if path.suffix != ".py":
         yield from enumerate(text.splitlines(), 1)
         return
-    for node in ast.walk(_tree(path)):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
             yield node.lineno, node.value
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
@@ -99,16 +100,11 @@ def docstrings(path: Path) -> Iterator[tuple[int, str]]:
     """Yield line and text of each docstring of a module, class or function."""
     if path.suffix != ".py":
         return
-    for node in ast.walk(_tree(path)):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             text = ast.get_docstring(node)
             if text:
                 yield getattr(node, "lineno", 1), text
-
-
-@cache
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def retired_words(path: Path) -> list[str]:
