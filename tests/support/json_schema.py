@@ -38,10 +38,16 @@ def _command(argv: Sequence[str]) -> str:
 
 @cache
 def _validator(command: str) -> Draft202012Validator:
-    schema = json.loads(JSON_SCHEMA.read_bytes())
-    definitions = {name: _closed(each) for name, each in schema["$defs"].items()}
-    of_any = {"anyOf": schema["anyOf"]}
+    schema = _schema()
+    definitions, of_any = schema["$defs"], {"anyOf": schema["anyOf"]}
     return Draft202012Validator({**definitions.get(command, of_any), "$defs": definitions})
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    """Return the schema, whose definitions refuse additional members."""
+    schema: dict[str, Any] = json.loads(JSON_SCHEMA.read_bytes())
+    return schema | {"$defs": {name: _closed(each) for name, each in schema["$defs"].items()}}
 
 
 def _closed(node: Any) -> Any:
