@@ -22,7 +22,7 @@ _MAX_DIGITS: Final = len(str(-MAX_INTEGER))
 
 _STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 _TO_URL = bytes.maketrans(b"+/", b"-_")
-_FROM_URL = bytes.maketrans(b"-_", b"+/")
+_FROM_URL = bytes.maketrans(b"-_+/=", b"+/***")  # what only base64 has becomes foreign
 
 
 def to_base64url(data: bytes) -> bytes:
@@ -38,8 +38,9 @@ def from_base64url(text: bytes) -> bytes:
             character, padding, white space, an impossible length, or unused low bits that are not
             zero.
     """
-    data = binascii.a2b_base64(text.translate(_FROM_URL) + b"=" * (-len(text) % 4))
-    if to_base64url(data) != text:
+    standard = text.translate(_FROM_URL) + b"=" * (-len(text) % 4)
+    data = binascii.a2b_base64(standard)
+    if binascii.b2a_base64(data, newline=False) != standard:
         raise ValueError("not canonical base64url")
     return data
 

@@ -205,7 +205,7 @@ _FEATURE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _LICENSE_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _PUNCTUATION = re.compile(r"[^a-z0-9]+")
 _FINGERPRINT = re.compile(r"[!-~]{8,256}")
-_HEXADECIMAL = re.compile(r"(?:sha256:)?[0-9a-f]+", re.ASCII | re.IGNORECASE)
+_HEXADECIMAL = re.compile(r"(?:[Ss][Hh][Aa]256:)?[0-9A-Fa-f]+")
 
 
 def display_name_problem(text: str, most: int = MAX_DISPLAY_NAME) -> str | None:
@@ -230,6 +230,7 @@ def is_slug(text: str) -> bool:
     return _SLUG.fullmatch(text) is not None
 
 
+@lru_cache(maxsize=64)  # licenses share few names
 def is_feature_name(text: str) -> bool:
     """Return whether a text can name a feature, known or not (FORMAT §1, `features`)."""
     return len(text) <= MAX_FEATURE_NAME and _FEATURE.fullmatch(text) is not None
