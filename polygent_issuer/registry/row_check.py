@@ -364,7 +364,9 @@ def row_digests(names: tuple[str, ...]) -> Callable[[Sequence[Value]], str]:
 
     def digest(row: Sequence[Value]) -> str:
         members = [
-            begun + (encode_basestring(value) if isinstance(value, str) else _json(value))
+            f"{begun}{value}"
+            if isinstance(value, int)
+            else begun + (encode_basestring(value) if isinstance(value, str) else _digest(value))
             for begun, place in columns
             if (value := row[place]) is not None
         ]
@@ -373,8 +375,8 @@ def row_digests(names: tuple[str, ...]) -> Callable[[Sequence[Value]], str]:
     return digest
 
 
-def _json(value: int | bytes) -> str:
-    return f'"{sha256(value).hexdigest()}"' if isinstance(value, bytes) else str(int(value))
+def _digest(value: bytes) -> str:
+    return f'"{sha256(value).hexdigest()}"'
 
 
 def chain_hash(previous: bytes, body: bytes) -> bytes:
