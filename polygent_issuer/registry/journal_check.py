@@ -140,14 +140,13 @@ def row_journal_problems(db: Reading, recorded: Recorded) -> Iterator[str]:
     """Yield one line for each wrong or missing row of `row_journal`, if the table exists."""
     if not db.connection.columns("row_journal"):
         return
-    missing = dict.fromkeys(recorded)
+    newest = {name: seq for name, (seq, _) in recorded.items()}
     for stored, seq in db.execute("SELECT name, seq FROM row_journal"):
         name = str(stored)
-        missing.pop(name, None)
-        if name not in recorded or seq != recorded[name][0]:
+        if newest.pop(name, None) != seq:
             what = "does not refer to the newest journal row of its row"
             yield f"row_journal/{escape(name)} {what}"
-    for name in missing:
+    for name in newest:
         yield f"row_journal/{escape(name)} is missing"
 
 
