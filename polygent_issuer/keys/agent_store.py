@@ -13,16 +13,12 @@ import os
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
-from typing import ClassVar, Final
+from typing import Final
 
 from polygent_issuer.errors import KeyUnavailable
 from polygent_issuer.files import disk
-from polygent_issuer.keys import remote
-from polygent_issuer.keys.openssh import KIND, blob_of, key_of, string, take_mpint, take_number
-from polygent_issuer.keys.openssh import take_string as take
+from polygent_issuer.keys import openssh, remote
 from polygent_issuer.keys.signer import StoreEntry, TimeoutExpired
-from polygent_issuer.store_uri.remote import RemoteUri
 from polygent_issuer.text import escape
 from polygent_issuer.verifier.errors import InvalidKey
 from polygent_issuer.verifier.keys import COORDINATE_BYTES, Key
@@ -37,15 +33,11 @@ _LIMIT: Final = 256 * 1024
 _NO_FLAGS: Final = bytes(4)
 
 
-class Agent:
-    """The SSH agent of a store URI: `agent:FINGERPRINT`, `agent:COMMENT`, or its only P-256 key."""
+class Agent(remote.Service):
+    """The SSH agent of a store URI: `agent:FINGERPRINT`, `agent:COMMENT`, or its only P-256 key.
 
-    at_once: ClassVar[int] = 1
-
-    def __init__(self, place: RemoteUri, *, timeout: timedelta) -> None:
-        """Store the arguments; nothing is opened."""
-        self._place = place
-        self._timeout = timeout.total_seconds()
+    An agent does not state where its keys come from, so `check_stays` checks nothing.
+    """
 
     def keys(self) -> list[StoreEntry]:
         """Return the P-256 keys with the fingerprint or the comment of the URI, each once.
@@ -73,31 +65,28 @@ class Agent:
             )
         return [*entries.values()]
 
-    def check_stays(self, entry: StoreEntry) -> None:
-        """Do nothing: an agent does not state where its keys come from."""
-
     def sign(self, entry: StoreEntry, items: Sequence[bytes]) -> list[bytes]:
         """Return the signature of the item; the agent may ask a person first.
 
         Raises:
             KeyUnavailable: (`remote_absent`, `remote_failed`, `remote_refused`, `no_such_key`).
         """
-        blob = blob_of(entry.key)
+        blob = openssh.blob_of(entry.key)
         return [self._signature(blob, data) for data in items]
 
     def _signature(self, blob: bytes, data: bytes) -> bytes:
-        answer = self._ask(_SIGN, string(blob) + string(data) + _NO_FLAGS, _SIGNED)
+        answer = self._ask(_SIGN, openssh.string(blob) + openssh.string(data) + _NO_FLAGS, _SIGNED)
         if answer is None:
             raise self._refusal(blob)
         try:
-            signature, rest = take(answer)
-            kind, numbers = take(signature)
-            text, more = take(numbers)
-            r, s = take_mpint(text, COORDINATE_BYTES)
-            s, end = take_mpint(s, COORDINATE_BYTES)
+            signature, rest = openssh.take_string(answer)
+            kind, numbers = openssh.take_string(signature)
+            text, more = openssh.take_string(numbers)
+            r, s = openssh.take_mpint(text, COORDINATE_BYTES)
+            s, end = openssh.take_mpint(s, COORDINATE_BYTES)
         except ValueError:
             kind = b""
-        if kind != KIND or rest or more or end:
+        if kind != openssh.KIND or rest or more or end:
             raise remote.failed(self._place, "a malformed signature")
         return r + s
 
@@ -117,10 +106,10 @@ class Agent:
         if answer is None:
             raise remote.refused(self._place, hint="unlock the agent: ssh-add -X")
         try:
-            count, rest = take_number(answer)
+            count, rest = openssh.take_number(answer)
             for _ in range(count):
-                blob, rest = take(rest)
-                comment, rest = take(rest)
+                blob, rest = openssh.take_string(rest)
+                comment, rest = openssh.take_string(rest)
                 yield blob, comment.decode(errors="replace")
         except ValueError:
             raise remote.failed(self._place, "a malformed list of keys") from None
@@ -130,9 +119,9 @@ class Agent:
         path = self._socket()
         try:
             with socket.socket(socket.AF_UNIX) as connection:
-                connection.settimeout(self._timeout)
+                connection.settimeout(self._timeout.total_seconds())
                 connection.connect(path)
-                connection.sendall(string(bytes([request]) + body))
+                connection.sendall(openssh.string(bytes([request]) + body))
                 length = int.from_bytes(_receive(connection, 4), "big")
                 if not 1 <= length <= _LIMIT:
                     raise remote.failed(self._place, "a message of an invalid length")
@@ -174,7 +163,7 @@ def fingerprint(blob: bytes) -> str:
 
 def _p256(blob: bytes) -> Key | None:
     try:
-        return key_of(blob)
+        return openssh.key_of(blob)
     except (ValueError, InvalidKey):
         return None
 

@@ -9,8 +9,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import load_der_public_key
@@ -18,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from polygent_issuer.errors import KeyUnavailable
 from polygent_issuer.keys import remote
 from polygent_issuer.keys.signer import StoreEntry, TimeoutExpired
-from polygent_issuer.store_uri.remote import KMS_ARN, RemoteUri, is_loopback, parse_remote_uri
+from polygent_issuer.store_uri.remote import KMS_ARN, is_loopback, parse_remote_uri
 from polygent_issuer.text import escape, escape_short
 from polygent_issuer.verifier.errors import InvalidKey
 from polygent_issuer.verifier.keys import COORDINATE_BYTES, Key
@@ -94,16 +93,13 @@ _PROBLEMS: Final[Sequence[tuple[str, str, str, str]]] = (
 )
 
 
-class AwsKms:
-    """The KMS key of a store URI: `awskms:ARN`, or `awskms:alias/NAME?region=REGION`."""
+class AwsKms(remote.Service):
+    """The KMS key of a store URI: `awskms:ARN`, or `awskms:alias/NAME?region=REGION`.
 
-    at_once: ClassVar[int] = 1
+    KMS has no operation that returns a private key, so `check_stays` checks nothing.
+    """
 
-    def __init__(self, place: RemoteUri, *, timeout: timedelta) -> None:
-        """Store the arguments; nothing is imported or opened."""
-        self._place = place
-        self._timeout = timeout.total_seconds()
-        self._client: BaseClient | None = None
+    _client: "BaseClient | None" = None
 
     def keys(self) -> list[StoreEntry]:
         """Return the key of the URI, pinned by its ARN; an alias is its label.
@@ -117,7 +113,12 @@ class AwsKms:
         if answer is None:
             return []
         if (answer.get("KeySpec"), answer.get("KeyUsage")) != _SPEC:
-            raise self._unsupported(f"has {answer.get('KeySpec')} and {answer.get('KeyUsage')}")
+            has = escape(f"{answer.get('KeySpec')} and {answer.get('KeyUsage')}")
+            raise KeyUnavailable(
+                f"signing keys must be P-256 keys for signatures, and the key in AWS KMS has {has}",
+                hint=f"generate another key: {self._place.scheme.generating}",
+                code="unsupported_key",
+            )
         arn = str(answer.get("KeyId"))
         if not KMS_ARN.fullmatch(arn) or ":key/" not in arn:
             raise remote.failed(self._place, "a key without its ARN")
@@ -134,9 +135,6 @@ class AwsKms:
                 label=alias[1] if alias else "",
             )
         ]
-
-    def check_stays(self, entry: StoreEntry) -> None:
-        """Do nothing: KMS has no operation that returns a private key."""
 
     def sign(self, entry: StoreEntry, items: Sequence[bytes]) -> list[bytes]:
         """Return the signature of the item with the key of the entry.
@@ -171,11 +169,7 @@ class AwsKms:
             import boto3  # noqa: F401, PLC0415 -- an extra, which takes most of a second
             from botocore import exceptions as of_aws  # noqa: PLC0415 -- as above
         except ImportError:
-            raise KeyUnavailable(
-                "keys in AWS KMS need the library boto3, which is not installed",
-                hint="install it: pip install 'polygent-issuer[awskms]'",
-                code="remote_library_missing",
-            ) from None
+            raise remote.library_missing(self._place, "boto3") from None
         try:
             return call(self._connected())
         except of_aws.ClientError as error:
@@ -194,7 +188,7 @@ class AwsKms:
             import boto3  # noqa: PLC0415 -- as in _ask
             from botocore.config import Config  # noqa: PLC0415 -- as in _ask
 
-            each = self._timeout / _ATTEMPTS
+            each = self._timeout.total_seconds() / _ATTEMPTS
             arn = KMS_ARN.fullmatch(self._place.key)
             endpoint = self._place.option("endpoint")
             self._client = boto3.session.Session().client(
@@ -251,14 +245,6 @@ class AwsKms:
         endpoint = self._place.option("endpoint")
         prefix = "" if endpoint is None else f"{escape(endpoint)}: "
         return remote.absent(self._place, f"{prefix}{why}", hint=hint)
-
-    def _unsupported(self, what: str) -> KeyUnavailable:
-        return KeyUnavailable(
-            f"signing keys must be P-256 keys for signatures, and the key in {self._place.where} "
-            f"{escape(what)}",
-            hint=f"generate another key: {self._place.scheme.generating}",
-            code="unsupported_key",
-        )
 
 
 def numbers_of(signature: bytes) -> bytes:

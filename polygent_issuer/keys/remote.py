@@ -7,10 +7,11 @@ own store, since they take new keys and need a PIN.
 No transaction is open while a signature is awaited (`registry.change`).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final, NoReturn, Protocol, TypeVar
+from typing import Final, NoReturn, TypeVar
 
 from polygent_issuer import store_uri
 from polygent_issuer.errors import InvalidStore, IssuerError, KeyUnavailable
@@ -31,19 +32,25 @@ from polygent_issuer.verifier.keys import Key
 T = TypeVar("T")
 
 
-class Service(Protocol):
+class Service(ABC):
     """A service that signs; its calls may block, and raise anything.
 
     Each call opens and closes what it needs, because one that misses its deadline is abandoned in
     its thread. A call that notices this itself raises `TimeoutExpired`. Any other error that is not
     a `KeyUnavailable` becomes `remote_failed`.
+
+    Attributes:
+        at_once: the largest number of signatures in one call.
     """
 
-    @property
-    def at_once(self) -> int:
-        """The largest number of signatures in one call."""
-        ...
+    at_once: int = 1
 
+    def __init__(self, place: RemoteUri, *, timeout: timedelta) -> None:
+        """Store the URI and the deadline of each call; nothing is opened."""
+        self._place = place
+        self._timeout = timeout
+
+    @abstractmethod
     def keys(self) -> Sequence[StoreEntry]:
         """Return the P-256 keys that match the URI, without a signature or a prompt.
 
@@ -52,23 +59,21 @@ class Service(Protocol):
         Raises:
             KeyUnavailable: as `absent`, `refused`, and (`unsupported_key`).
         """
-        ...
 
-    def check_stays(self, entry: StoreEntry) -> None:
+    def check_stays(self, entry: StoreEntry) -> None:  # noqa: B027 -- most services know nothing
         """Check without a signature, as far as the service knows, that a key cannot leave it.
 
         Raises:
             KeyUnavailable: (`remote_exportable`) if it can; as `keys`.
         """
-        ...
 
+    @abstractmethod
     def sign(self, entry: StoreEntry, items: Sequence[bytes]) -> Sequence[bytes]:
         """Return an ES256 signature, 64 bytes R‖S, of each item; at most `at_once` of them.
 
         Raises:
             KeyUnavailable: as `absent`, `refused`, and (`no_such_key`).
         """
-        ...
 
 
 class RemoteStore:
@@ -232,6 +237,15 @@ class RemoteSigner(Signer):
 
 
 _FEW: Final = 3
+
+
+def library_missing(place: RemoteUri, library: str) -> KeyUnavailable:
+    """Return the error for a service whose extra is not installed (`remote_library_missing`)."""
+    return KeyUnavailable(
+        f"keys in {place.where} need the library {library}, which is not installed",
+        hint=f"install it: pip install 'polygent-issuer[{place.scheme.name}]'",
+        code="remote_library_missing",
+    )
 
 
 def absent(place: RemoteUri, why: str, *, hint: str) -> KeyUnavailable:

@@ -17,7 +17,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from polygent_issuer import files
 from polygent_issuer.errors import InvalidStore, KeyUnavailable
@@ -59,7 +59,7 @@ _LIMIT: Final = 64 * 1024
 _TOKEN: Final = re.compile(rb"[!-~]+")
 
 
-class Vault:
+class Vault(remote.Service):
     """One transit key: `vault:MOUNT/KEY`, with `version` one of its versions.
 
     The address and the namespace come from the URI, else from the environment (`variable`).
@@ -68,7 +68,7 @@ class Vault:
         KeyUnavailable: (`remote_library_missing`) without the extra `[vault]`.
     """
 
-    at_once: ClassVar[int] = 200
+    at_once = 200
 
     def __init__(
         self, place: RemoteUri, *, timeout: timedelta, warn: Callable[[str], None]
@@ -77,14 +77,9 @@ class Vault:
         try:
             import hvac  # noqa: PLC0415, F401 -- an extra, which takes long to import
         except ImportError:
-            raise KeyUnavailable(
-                "keys in Vault need the library hvac, which is not installed",
-                hint="install it: pip install 'polygent-issuer[vault]'",
-                code="remote_library_missing",
-            ) from None
-        self._place = place
+            raise remote.library_missing(place, "hvac") from None
+        super().__init__(place, timeout=timeout)
         self._mount, _, self._name = place.key.rpartition("/")
-        self._timeout = timeout
         self._warn = warn
         self._token: str | None = None
 

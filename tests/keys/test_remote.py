@@ -32,7 +32,7 @@ def entry(signer: SoftwareSigner) -> StoreEntry:
     return StoreEntry(key=signer.public_key, uri=f"agent:{signer.kid}", label="a label")
 
 
-class Fake:
+class Fake(remote.Service):
     """A service; `sizes` has the size of each call to sign.
 
     Its `answer` replaces the signatures, and `before` runs first in each call.
