@@ -18,7 +18,7 @@ from typing import Final
 from polygent_issuer.errors import KeyUnavailable
 from polygent_issuer.files import disk
 from polygent_issuer.keys import openssh, remote
-from polygent_issuer.keys.signer import StoreEntry, TimeoutExpired
+from polygent_issuer.keys.signer import StoreEntry, TimeoutExpired, not_p256
 from polygent_issuer.text import escape
 from polygent_issuer.verifier.errors import InvalidKey
 from polygent_issuer.verifier.keys import COORDINATE_BYTES, Key
@@ -58,10 +58,9 @@ class Agent(remote.Service):
             uri = replace(self._place, key=fingerprint(blob)).uri
             entries.setdefault(key, StoreEntry(key=key, uri=uri, label=comment))
         if others and not entries:
-            raise KeyUnavailable(
-                "signing keys must be P-256 keys, and the SSH agent has another type of key",
+            raise not_p256(
+                "the SSH agent has another type of key",
                 hint="generate a P-256 key: ssh-keygen -t ecdsa -b 256 -f FILE (not ecdsa-sk)",
-                code="unsupported_key",
             )
         return [*entries.values()]
 

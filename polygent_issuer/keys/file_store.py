@@ -25,7 +25,6 @@ from polygent_issuer.files import disk, reading
 from polygent_issuer.files.publication import NEVER_OVERWRITTEN
 from polygent_issuer.files.reading import UnsafeFile
 from polygent_issuer.keys.openssh import (
-    IMPORT,
     OPENSSH,
     Envelope,
     parse_openssh,
@@ -34,6 +33,7 @@ from polygent_issuer.keys.openssh import (
 )
 from polygent_issuer.keys.passphrases import Passphrase
 from polygent_issuer.keys.signer import (
+    IMPORT,
     Presence,
     SoftwareSigner,
     StoreEntry,

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 from polygent_issuer.errors import KeyUnavailable
 from polygent_issuer.keys.keyring_backends import INTO_FILE, KeyStatus, SystemKeyring
 from polygent_issuer.keys.signer import (
+    IMPORT,
     Presence,
     SoftwareSigner,
     call_store,
@@ -31,13 +32,12 @@ from polygent_issuer.keys.signer import (
     require_p256,
 )
 from polygent_issuer.store_uri import EXAMPLE_FILE_URI, KEYRING
-from polygent_issuer.text import Hint, run
+from polygent_issuer.text import Hint
 from polygent_issuer.verifier.keys import Key
 
 T = TypeVar("T")
 
 _NEW_FILE: Final = f"or store the key in an encrypted file: --store {EXAMPLE_FILE_URI}"
-_IMPORT: Final = run("key", "import", "BACKUP")
 _TIMEOUT: Final = "keyring_timeout"
 _ANY: Final = "any"  # a kid that no key has
 _LOCKED: Final = frozenset({"KeyringLocked", "LockedException", "PromptDismissedException"})
@@ -100,7 +100,7 @@ class KeyringStore:
                 return pinned_signer(from_text(text), pinned)
         raise KeyUnavailable(
             f"the key {pinned.kid} is not in the keyring",
-            hint=Hint("restore it from its backup: ", _IMPORT),
+            hint=Hint("restore it from its backup: ", IMPORT),
             code="no_such_key",
         )
 
@@ -205,7 +205,7 @@ def from_text(text: str) -> ec.EllipticCurvePrivateKey:
     if loaded is None:
         raise KeyUnavailable(
             "the keyring entry is not a private key",
-            hint=Hint("restore the key from its backup: ", _IMPORT),
+            hint=Hint("restore the key from its backup: ", IMPORT),
             code="key_damaged",
         )
     return require_p256(loaded)

@@ -69,8 +69,6 @@ class NewPassphrase(Passphrase):
     If a key file and its backup share the passphrase, it is asked for once.
     """
 
-    __slots__ = ("_consent", "_findings", "_new", "_obtain", "_shared", "_source")
-
     def __init__(
         self,
         source: Passphrase,
@@ -79,10 +77,7 @@ class NewPassphrase(Passphrase):
         *,
         shared: bool = False,
     ) -> None:
-        """Store the arguments; the source is not read yet.
-
-        `obtain` returns the consent to findings, or raises `ConsentNeeded`.
-        """
+        """Store the arguments; `obtain` returns consent to findings or raises `ConsentNeeded`."""
         self._source = source
         self._obtain = obtain
         self._shared = shared

@@ -28,8 +28,15 @@ from cryptography.hazmat.primitives.serialization import (
 
 from polygent_issuer.errors import KeyUnavailable
 from polygent_issuer.keys.passphrases import Passphrase, WrongPassphrase
-from polygent_issuer.keys.signer import public_key_of, rebuilt, require_not_example, require_p256
-from polygent_issuer.text import Hint, run
+from polygent_issuer.keys.signer import (
+    IMPORT,
+    not_p256,
+    public_key_of,
+    rebuilt,
+    require_not_example,
+    require_p256,
+)
+from polygent_issuer.text import Hint
 from polygent_issuer.verifier.errors import InvalidKey
 from polygent_issuer.verifier.keys import Key
 
@@ -37,8 +44,6 @@ MAX_ROUNDS: Final = 1024
 """The largest accepted number of rounds: about 10 s."""
 OPENSSH: Final = b"-----BEGIN OPENSSH PRIVATE KEY-----"
 """The first line of every file in the OpenSSH format."""
-IMPORT: Final = run("key", "import", "BACKUP")
-"""The command that restores a key from its backup."""
 
 KIND: Final = b"ecdsa-sha2-nistp256"
 _CURVE: Final = b"nistp256"
@@ -203,14 +208,11 @@ def _rounds(cipher: bytes, kdf: bytes, options: bytes) -> int:
 def _claimed_key(claimed: bytes) -> Key:
     key = key_of(claimed)
     if key is None:
-        raise _unsupported(
-            "signing keys must be P-256 keys, and this key file holds another type of key",
-            hint=Hint("generate a P-256 key: ", run("key", "generate")),
-        )
+        raise not_p256("this key file holds another type of key")
     return key
 
 
-def _unsupported(message: str, *, hint: str | Hint) -> KeyUnavailable:
+def _unsupported(message: str, *, hint: str) -> KeyUnavailable:
     return KeyUnavailable(message, hint=hint, code="unsupported_key")
 
 

@@ -128,14 +128,6 @@ class _CachedPassphrase(Passphrase):
         )
         return opened
 
-    def is_usable(self) -> bool:
-        """Return whether this passphrase can protect a new key."""
-        try:
-            _one_line(self._bytes(), self.name)
-        except PassphraseRefused:
-            return False
-        return True
-
     def _bytes(self) -> bytes:
         if self._data is None:
             self._data = self._read()
@@ -154,7 +146,7 @@ class TerminalPassphrase(Passphrase):
     def get(self, purpose: str, *, confirm: bool = False) -> bytes:
         """Ask without echo; twice when `confirm`."""
         if not confirm:
-            return _typed(purpose, "")
+            return _typed(purpose)
         return _three_tries(partial(_typed_twice, purpose))
 
     def unlock(self, purpose: str, attempt: Callable[[bytes], T]) -> T:
@@ -232,9 +224,12 @@ def from_command(
 
 
 def or_terminal(source: Passphrase) -> Passphrase:
-    """Return this source for a new key file, or the terminal if it is not usable."""
-    if isinstance(source, _CachedPassphrase) and not source.is_usable():
-        return TerminalPassphrase()
+    """Return this source for a new key file, or the terminal if the source is refused for that."""
+    if isinstance(source, _CachedPassphrase):
+        try:
+            source.get("the new key file")
+        except PassphraseRefused:
+            return TerminalPassphrase()
     return source
 
 
@@ -259,7 +254,7 @@ def _three_tries(ask: Callable[[str], T]) -> T:
     return ask(problem)
 
 
-def _typed(purpose: str, problem: str) -> bytes:
+def _typed(purpose: str, problem: str = "") -> bytes:
     secret = _ask(f"passphrase for {purpose}: ", problem)
     if not secret:
         raise PassphraseRefused("no passphrase was typed", hint="run the command again")

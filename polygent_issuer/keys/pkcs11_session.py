@@ -25,7 +25,7 @@ from polygent_issuer.keys.pkcs11_module import (
     public_key_object,
     serial_of,
 )
-from polygent_issuer.keys.signer import PROBE, Signer, mismatch
+from polygent_issuer.keys.signer import IMPORT, PROBE, Signer, mismatch, not_p256
 from polygent_issuer.store_uri.token import TokenUri, id_text
 from polygent_issuer.text import Hint, escape, for_shell, run
 from polygent_issuer.verifier.keys import COORDINATE_BYTES, Key
@@ -100,10 +100,9 @@ class TokenSession:
         others = [public.key for public in objects if public.key is not None]
         if others and self._place.names_a_key:
             raise mismatch(others[0], key)
-        restore = run("key", "import", "BACKUP")
         raise KeyUnavailable(
             f"the key {key.kid} is not in the token",
-            hint=Hint("if the key has a backup, restore it: ", restore),
+            hint=Hint("if the key has a backup, restore it: ", IMPORT),
             code="no_such_key",
         )
 
@@ -122,13 +121,9 @@ class TokenSession:
             )
         usable = [(public, public.key) for public in objects if public.key is not None]
         if not usable:
-            raise KeyUnavailable(
-                "signing keys must be P-256 keys, and this is another type of key",
-                hint=Hint(
-                    "generate a P-256 key: ", run("key", "generate", "LABEL", "--store", "URI")
-                ),
-                code="unsupported_key",
-            )
+            generate = run("key", "generate", "LABEL", "--store", "URI")
+            hint = Hint("generate a P-256 key: ", generate)
+            raise not_p256("this is another type of key", hint=hint)
         if len(usable) > 1:
             ids = ", ".join(sorted(f"id={id_text(public.id)}" for public, _ in usable))
             raise KeyUnavailable(

@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 PROBE: Final = b"polygent-issue: a probe of a key; no license"
 """The bytes that a key in a token or a service signs as a test; no license begins with them."""
+IMPORT: Final = run("key", "import", "BACKUP")
+"""The command that restores a key from its backup."""
 
 
 class Signer(ABC):
@@ -123,12 +125,16 @@ def require_p256(loaded: object) -> ec.EllipticCurvePrivateKey:
         KeyUnavailable: (`unsupported_key`) when it is another type of key.
     """
     if not isinstance(loaded, ec.EllipticCurvePrivateKey) or loaded.curve.name != "secp256r1":
-        raise KeyUnavailable(
-            "signing keys must be P-256 keys, and this is another type of key",
-            hint=Hint("generate a P-256 key: ", run("key", "generate")),
-            code="unsupported_key",
-        )
+        raise not_p256("this is another type of key")
     return rebuilt(loaded)
+
+
+def not_p256(
+    what: str, *, hint: str = Hint("generate a P-256 key: ", run("key", "generate"))
+) -> KeyUnavailable:
+    """Return the error for another type of key (`unsupported_key`); `what` ends the sentence."""
+    message = f"signing keys must be P-256 keys, and {what}"
+    return KeyUnavailable(message, hint=hint, code="unsupported_key")
 
 
 def pinned_signer(private_key: ec.EllipticCurvePrivateKey, pinned: Key) -> SoftwareSigner:

@@ -15,7 +15,7 @@ from polygent_issuer.errors import IssuerError, KeyUnavailable
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import passphrases
 from polygent_issuer.keys.passphrases import Passphrase
-from polygent_issuer.keys.signer import Presence, Signer, require_not_example
+from polygent_issuer.keys.signer import IMPORT, Presence, Signer, require_not_example
 from polygent_issuer.registry import KeyRecord
 from polygent_issuer.text import Hint, escape, run
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 LOST: Final = Hint(
     "if it has a backup: ",
-    run("key", "import", "BACKUP"),
+    IMPORT,
     "; otherwise installed licenses keep working, and servers need a new public key before the "
     "next renewal: ",
     run("help", "runbooks"),

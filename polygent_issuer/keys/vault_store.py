@@ -24,7 +24,7 @@ from polygent_issuer.errors import InvalidStore, KeyUnavailable
 from polygent_issuer.files import disk
 from polygent_issuer.files.within import require_code
 from polygent_issuer.keys import remote
-from polygent_issuer.keys.signer import StoreEntry, TimeoutExpired, command_output
+from polygent_issuer.keys.signer import StoreEntry, TimeoutExpired, command_output, not_p256
 from polygent_issuer.store_uri.remote import (
     RemoteUri,
     address_problem,
@@ -95,11 +95,10 @@ class Vault(remote.Service):
         if details is None:
             return []
         if details.get("type") != TYPE:
-            raise KeyUnavailable(
-                f"signing keys must be P-256 keys, and {escape(self._name)} in Vault has the type "
-                f"{escape(str(details.get('type')))}",
+            kind = escape(str(details.get("type")))
+            raise not_p256(
+                f"{escape(self._name)} in Vault has the type {kind}",
                 hint=f"generate a P-256 key: {place.scheme.generating}",
-                code="unsupported_key",
             )
         try:
             lowest = max(details["min_decryption_version"], details["min_encryption_version"])
