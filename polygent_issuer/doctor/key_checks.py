@@ -170,7 +170,7 @@ def _private_key(key: KeyRecord, settings: Settings, hanging: dict[str, KeyUnava
         return refused(error)
     place = place_of(settings, key.kid)
     try:
-        if store_uri.parse(place).stays:
+        if store_uri.stays(place):
             store = signing.open_store(settings, place)
             if isinstance(store, Pkcs11Store):
                 store.require_ready()

@@ -135,11 +135,10 @@ def prepare_with(
     try:
         fill(prepared.temp)
         disk.sync_file(prepared.temp)
-    except (OSError, ValueError) as error:
+    except BaseException as error:
         prepared.discard()
-        disk.cannot_write(target.parent, error, into=True)
-    except BaseException:
-        prepared.discard()
+        if isinstance(error, OSError | ValueError):
+            disk.cannot_write(target.parent, error, into=True)
         raise
     return prepared
 
@@ -169,11 +168,10 @@ class Replacement:
         """
         try:
             self.temp.replace(self.target)
-        except OSError as error:
+        except BaseException as error:
             self.discard()
-            disk.cannot_write(self.target, error)
-        except BaseException:
-            self.discard()
+            if isinstance(error, OSError):
+                disk.cannot_write(self.target, error)
             raise
 
     def discard(self) -> None:

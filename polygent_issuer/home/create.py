@@ -41,10 +41,9 @@ def is_complete(folder: Path) -> bool:
     """
     try:
         home_folder.require(folder)
-        Registry.open(settings.registry_place(folder)).close()
-    except (HomeMissing, RegistryMissing):
+    except HomeMissing:
         return False
-    return True
+    return _has_registry(settings.registry_place(folder))
 
 
 def require_room(folder: Path) -> None:
@@ -167,8 +166,7 @@ def team_to_join(uri: str | None) -> settings.Team | None:
         return None
 
 
-def _has_registry(place: str) -> bool:
-    """Return whether a team's registry exists, which a further home joins."""
+def _has_registry(place: Path | str) -> bool:
     try:
         Registry.open(place).close()
     except RegistryMissing:

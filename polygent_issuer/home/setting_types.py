@@ -18,6 +18,7 @@ from polygent_issuer import email_address, registry_uri, store_uri
 from polygent_issuer.errors import InvalidSettings, InvalidStore, InvalidTerms
 from polygent_issuer.terms.dates import Term
 from polygent_issuer.terms.parsing import (
+    LIMITS,
     Catalogue,
     Plan,
     check_limit,
@@ -189,9 +190,6 @@ def _parse_term(text: str) -> Term:
     return term
 
 
-_LIMITS = ("users", "session_hosts", "deploy_hosts")
-
-
 def _list(parse: Callable[[list[str]], tuple[Any, ...]], example: str) -> SettingType:
     """Return the type of a list of texts that `parse` reads; errors name the dotted path."""
 
@@ -312,7 +310,7 @@ KINDS: Mapping[str, SettingType] = {
     "tier": TIER,
     "term": TERM,
     "renewable": FLAG,
-    **{name: _limit(name) for name in _LIMITS},
+    **{name: _limit(name) for name in LIMITS},
     "features": FEATURES,
 }
 """The keys of a plan's table, in the order in which they are written."""
@@ -328,7 +326,7 @@ def _shipped(name: str, tier: Tier, term: Term, limits: tuple[int, int, int], **
         tier=tier,
         term=term,
         features=everything if tier is Tier.ENTERPRISE else _STANDARD,
-        limits=Limits(**dict(zip(_LIMITS, limits, strict=True))),
+        limits=Limits(**dict(zip(LIMITS, limits, strict=True))),
         **more,
     )
 
@@ -365,7 +363,7 @@ def read_plans(table: Mapping[str, object], catalogue: Catalogue) -> dict[str, P
 def plan_texts(plan: Plan) -> dict[str, str]:
     """Return the values of a plan by key, as `config set` takes them."""
     return {
-        key: kind.text(getattr(plan.limits if key in _LIMITS else plan, key))
+        key: kind.text(getattr(plan.limits if key in LIMITS else plan, key))
         for key, kind in KINDS.items()
     }
 
@@ -381,7 +379,7 @@ def _read_plan(name: str, values: Mapping[str, object], path: str) -> Plan:
         if key not in values:
             raise invalid(f"{path}.{key}", "missing", f"add {key} = {kind.example}")
     read = {key: kind.read(values[key], f"{path}.{key}") for key, kind in KINDS.items()}
-    limits = Limits(**{key: read.pop(key) for key in _LIMITS})
+    limits = Limits(**{key: read.pop(key) for key in LIMITS})
     return Plan(name=name, limits=limits, **read)
 
 

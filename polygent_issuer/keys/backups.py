@@ -134,9 +134,10 @@ def reason(problem: IssuerError) -> str:
 
 def _disk_of_key(settings: Settings, home: Path, kid: str) -> int | None:
     """Return the disk of a private key; for a keyring it is the disk of the home."""
-    place = store_uri.parse(place_of(settings, kid))
-    if place.stays:
+    uri = place_of(settings, kid)
+    if store_uri.stays(uri):
         return None
+    place = store_uri.parse(uri)
     path = place.path if isinstance(place, FileLocation) else home
     return _device(path) or _device(path.parent)
 

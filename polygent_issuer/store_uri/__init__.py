@@ -1,16 +1,10 @@
-"""Store URIs: `keyring:`, `file:PATH`, `pkcs11:…` (RFC 7512), and those of remote keys.
-
-Each location states what the other modules need to know about its kind:
-
-- `stays`: a private key never leaves it, so that it has no backup.
-- `where`: its name in a sentence.
-"""
+"""Store URIs: `keyring:`, `file:PATH`, `pkcs11:…` (RFC 7512), and those of remote keys."""
 
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from polygent_issuer.errors import InvalidStore
 from polygent_issuer.files import disk
@@ -35,9 +29,6 @@ EXAMPLE_FILE_URI = "file:~/polygent-keys/"
 class KeyringLocation:
     """The operating system's keyring of the current user."""
 
-    stays: ClassVar[bool] = False
-    where: ClassVar[str] = "the keyring"
-
     @property
     def uri(self) -> str:
         """`keyring:`."""
@@ -47,9 +38,6 @@ class KeyringLocation:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FileLocation:
     """An absolute path of one key file, or of a folder with one file per key."""
-
-    stays: ClassVar[bool] = False
-    where: ClassVar[str] = "a file"
 
     path: Path
     folder: bool
@@ -71,7 +59,10 @@ def is_service(uri: str) -> bool:
 
 
 def stays(uri: str) -> bool:
-    """Return whether a key stays in the place of a store URI, which may be invalid."""
+    """Return whether a key never leaves the place of a store URI, so that it has no backup.
+
+    The URI may be invalid.
+    """
     return uri.startswith(PKCS11) or is_service(uri)
 
 

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Final
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from polygent_issuer.errors import InvalidStore
@@ -60,8 +60,6 @@ class RemoteUri:
         key: the key's name there; empty for the only one.
         options: names and values, in the order of the scheme.
     """
-
-    stays: ClassVar[bool] = True
 
     scheme: RemoteScheme
     key: str = ""

@@ -39,7 +39,6 @@ class TokenUri:
         id: the key's CKA_ID.
     """
 
-    stays: ClassVar[bool] = True
     where: ClassVar[str] = "a token"
 
     module: Path
