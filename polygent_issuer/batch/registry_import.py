@@ -11,6 +11,7 @@ mail program changed does not count as a difference, but another signature of th
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from polygent_issuer.errors import NotFound
 from polygent_issuer.home.settings import Settings
@@ -20,7 +21,6 @@ from polygent_issuer.keys.rotation import free_label
 from polygent_issuer.keys.signer import require_not_example
 from polygent_issuer.registry import (
     Customer,
-    KeyRecord,
     LicenseRecord,
     Reading,
     Writing,
@@ -50,8 +50,7 @@ class ImportedLicense:
     file: bytes
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RejectedFile:
+class RejectedFile(NamedTuple):
     """A file that is not imported, with the reason, a fix and a stable code.
 
     The code is a `CheckCode`, or `unreadable_input`, `key_compromised`, `example_key`,
@@ -64,64 +63,52 @@ class RejectedFile:
     hint: str | None
 
 
-class _Validator:
-    """Checks files with the pinned keys and those that the operator named, if not compromised."""
+def _validate(
+    file: LicenseFile, verifier: Verifier, compromised: Mapping[str, str]
+) -> ImportedLicense | RejectedFile:
+    """Check that a file is authentic; only a server checks its acceptance.
 
-    def __init__(self, pinned: Iterable[KeyRecord], named: Iterable[Key]) -> None:
-        pinned = tuple(pinned)
-        self._compromised: Mapping[str, str] = {
-            key.kid: key.label for key in pinned if key.compromised
-        }
-        trusted = (*(key.public_key for key in pinned), *named)
-        self._verifier = Verifier(
-            KeySet.of(*(key for key in trusted if key.kid not in self._compromised))
+    `compromised` are the labels of the compromised keys, by kid.
+    """
+    if file.problem is not None:
+        return RejectedFile(file.name, "unreadable_input", file.problem.message, file.problem.hint)
+    try:
+        authentic = verifier.authenticate(file.data)
+    except LicenseError as error:
+        if error.code is CheckCode.UNKNOWN_KEY:
+            return _unknown(file, compromised)
+        return RejectedFile(file.name, str(error.code), error.message, error.hint)
+    token = jws.parse(file.data)
+    canonical = jws.assemble(token.signing_input, token.signature)
+    return ImportedLicense(name=file.name, license=authentic, kid=token.kid, file=canonical)
+
+
+def _unknown(file: LicenseFile, compromised: Mapping[str, str]) -> RejectedFile:
+    kid = jws.parse(file.data).kid
+    if kid in compromised:
+        return RejectedFile(
+            file.name,
+            "key_compromised",
+            f"signed with {escape(compromised[kid])}, which is marked as compromised, so it may be "
+            "forged",
+            Hint(
+                "confirm the license with the customer, then issue it with another key: ",
+                run("sign"),
+            ),
         )
-
-    def validate(self, file: LicenseFile) -> ImportedLicense | RejectedFile:
-        """Check that a file is authentic; only a server checks its acceptance."""
-        problem = file.problem
-        if problem is not None:
-            return _rejected(file, "unreadable_input", problem.message, problem.hint)
-        try:
-            authentic = self._verifier.authenticate(file.data)
-        except LicenseError as error:
-            if error.code is CheckCode.UNKNOWN_KEY:
-                return self._unknown(file)
-            return _rejected(file, error.code, error.message, error.hint)
-        token = jws.parse(file.data)
-        canonical = jws.assemble(token.signing_input, token.signature)
-        return ImportedLicense(name=file.name, license=authentic, kid=token.kid, file=canonical)
-
-    def _unknown(self, file: LicenseFile) -> RejectedFile:
-        kid = jws.parse(file.data).kid
-        if kid in self._compromised:
-            label = escape(self._compromised[kid])
-            return _rejected(
-                file,
-                "key_compromised",
-                f"signed with {label}, which is marked as compromised, so it may be forged",
-                Hint(
-                    "confirm the license with the customer, then issue it with another key: ",
-                    run("sign"),
-                ),
-            )
-        if kid == EXAMPLE_KID:
-            return _rejected(
-                file,
-                "example_key",
-                "signed with the published example key, whose private key is public",
-                None,
-            )
-        return _rejected(
-            file,
-            CheckCode.UNKNOWN_KEY,
-            f"signed with a key that is not pinned here, {quoted(kid)}",
-            Hint("pin its key: ", run("key", "import", "BACKUP"), ", or add --public-key FILE"),
+    if kid == EXAMPLE_KID:
+        return RejectedFile(
+            file.name,
+            "example_key",
+            "signed with the published example key, whose private key is public",
+            None,
         )
-
-
-def _rejected(file: LicenseFile, code: str, message: str, hint: str | None) -> RejectedFile:
-    return RejectedFile(name=file.name, code=str(code), message=message, hint=hint)
+    return RejectedFile(
+        file.name,
+        str(CheckCode.UNKNOWN_KEY),
+        f"signed with a key that is not pinned here, {quoted(kid)}",
+        Hint("pin its key: ", run("key", "import", "BACKUP"), ", or add --public-key FILE"),
+    )
 
 
 _EVENT = "registry-imported"
@@ -197,8 +184,10 @@ def decide(db: Reading, sources: Iterable[LicenseFile], named: Iterable[Key] = (
     named = tuple(named)
     for key in named:
         require_not_example(key.kid)
-    validator = _Validator(pinned, named)
-    outcomes = _outcomes(db, tuple(map(validator.validate, sources)))
+    compromised = {key.kid: key.label for key in pinned if key.compromised}
+    trusted = (*(key.public_key for key in pinned), *named)
+    verifier = Verifier(KeySet.of(*(key for key in trusted if key.kid not in compromised)))
+    outcomes = _outcomes(db, tuple(_validate(file, verifier, compromised) for file in sources))
     new = [each for each in outcomes if isinstance(each, ImportedLicense)]
     owners = {each.license.sub: customers.by_slug(db, each.license.sub) for each in new}
     replaced, missing = _replaced(db, new, owners)
@@ -233,14 +222,9 @@ def _outcomes(
         copies = contents[license_id] if record is None else {record.file}
         if copies != {each.file}:
             other = "another of these files contains" if record is None else "the registry contains"
-            outcomes.append(
-                RejectedFile(
-                    name=each.name,
-                    code="other_bytes",
-                    message=f"{other} license {license_id} with different content",
-                    hint=Hint("compare it with the customer's file: ", run("inspect", each.name)),
-                )
-            )
+            message = f"{other} license {license_id} with different content"
+            hint = Hint("compare it with the customer's file: ", run("inspect", each.name))
+            outcomes.append(RejectedFile(each.name, "other_bytes", message, hint))
         elif record is not None or license_id in seen:
             outcomes.append(ExistingLicense(name=each.name, license=each.license))
         else:
