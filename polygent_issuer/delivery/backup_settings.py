@@ -11,7 +11,6 @@ files are kept.
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -87,7 +86,8 @@ def compare(home: Path, rows: Mapping[str, str]) -> tuple[Difference, ...]:
         InvalidSettings: (`invalid_settings`) for rows that are invalid, or that a backup does not
             contain; and as `settings.load`.
     """
-    return _decide(home, rows).differences
+    differences, _ = _decide(home, rows)
+    return differences
 
 
 def restore(
@@ -111,29 +111,27 @@ def restore(
         files.sweep(home, _TEMPORARY)
         for path in (template.template_path(home), settings_path(home)):
             files.sweep_replacements(path)
-        contents = _decide(home, rows).contents
+        _, contents = _decide(home, rows)
         # A template is never a default: a home without a settings file may have an edited one.
         keep = [path for path in contents if keep_old or path != settings_path(home)]
         return _replace(contents, now, keep)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Decided:
-    """The differences, and the new content of each file that changes; None removes the file."""
-
-    differences: tuple[Difference, ...]
-    contents: Mapping[Path, bytes | None]
-
-
-def _decide(home: Path, rows: Mapping[str, str]) -> _Decided:
+def _decide(
+    home: Path, rows: Mapping[str, str]
+) -> tuple[tuple[Difference, ...], Mapping[Path, bytes | None]]:
+    """Return the differences, and the new content of each file that changes; None removes it."""
     path, others = settings_path(home), dict(rows)
     new_template = others.pop(MAIL_TEMPLATE, None)
     text = settings_text(path)
     present = load_text(text, path)
-    with _naming_the_backup():
+    try:
         after = changed_text(text, _values(others, present))
         if new_template:
             template.check_text(new_template, "mail template")
+    except InputRefused as refused:
+        hint = Hint("restore the registry without them: ", option("--settings", "keep"))
+        raise invalid("the settings in the backup", refused.message, hint) from None
     differences = [*_differences(present, load_text(after, path))]
     contents: dict[Path, bytes | None] = {}
     if new_template is not None:
@@ -145,17 +143,7 @@ def _decide(home: Path, rows: Mapping[str, str]) -> _Decided:
             contents[place] = new_template.encode() if new_template else None
     if after != text:
         contents[path] = after.encode()
-    return _Decided(differences=tuple(differences), contents=contents)
-
-
-@contextmanager
-def _naming_the_backup() -> Iterator[None]:
-    """Turn an error about a row into an error about the backup, with what helps then."""
-    try:
-        yield
-    except InputRefused as refused:
-        hint = Hint("restore the registry without them: ", option("--settings", "keep"))
-        raise invalid("the settings in the backup", refused.message, hint) from None
+    return tuple(differences), contents
 
 
 def _values(rows: Mapping[str, str], present: Loaded) -> dict[tuple[str, ...], Any]:
