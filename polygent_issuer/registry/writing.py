@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Final
 
 from polygent_issuer.registry.engine import Connection, Params, State, in_chunks, inserting, marks
-from polygent_issuer.registry.errors import RegistryDamaged, RegistryMisuse, damaged, tampered
+from polygent_issuer.registry.errors import RegistryDamaged, RegistryMisuse, damaged
 from polygent_issuer.registry.reading import Reading
 from polygent_issuer.registry.records import (
     Actor,
@@ -43,12 +43,21 @@ class Writing(Reading):
         super().__init__(connection, state=state)
         self.now = now
         self.actor = actor
-        self._written = WrittenRows(connection)
+        # The digests for the next journal row, by name (None: deleted), and those of each `.lic`
+        # among them, by license.
+        self._digests: dict[str, str | None] = {}
+        self._files: dict[str, str] = {}
+        # The expected content at the COMMIT: rows with Python's own hash, which only this process
+        # can compute (None: deleted), journal rows with their hash, and the journal row in
+        # `row_journal` for each row.
+        self._rows: list[tuple[str, RowKey, int | None]] = []
+        self._chained: list[tuple[int, bytes]] = []
+        self._listed: list[tuple[str, int]] = []
 
     @property
     def written_head(self) -> tuple[int, bytes] | None:
         """The number and the hash of the last journal row of this transaction, if any."""
-        return self._written.head
+        return self._chained[-1] if self._chained else None
 
     @property
     def at(self) -> str:
@@ -69,7 +78,7 @@ class Writing(Reading):
         else:
             count, rowid = self.connection.insert(sql, values, KEYS[table])
         if count != 1:  # a foreign trigger can ignore an insert
-            raise self._written.not_kept(table)
+            raise self._not_kept(table)
         fields = {KEYS[table]: rowid, **columns}
         # A digest leaves out empty columns, and only rows that are read back need the others.
         reads_back = self.connection.reads_back
@@ -99,7 +108,7 @@ class Writing(Reading):
             # A foreign trigger can ignore an update.
             there = f"SELECT 1 FROM {table} WHERE {JOURNALED[table]} = ? AND {only}"  # noqa: S608
             if self._first(there, (key,))[1] is not None:
-                raise self._written.not_kept(table)
+                raise self._not_kept(table)
             return False
         self._note(table, tuple(fields), tuple({**fields, **columns}.values()))
         return True
@@ -113,9 +122,10 @@ class Writing(Reading):
         sql = f"DELETE FROM {table} WHERE {KEYS[table]} = ?"  # noqa: S608  # names of our own
         self.connection.run_many(sql, ((key,) for key in keys))
         for key in keys:
-            self._written.note_deleted(table, key)
-            self.row_check.note(f"{table}/{key}")
-        self._forget(table)
+            self._rows.append((table, key, None))
+            if table in JOURNALED:
+                self._digests[f"{table}/{key}"] = None
+            self._forget(table, key)
 
     def execute_later(self, sql: str, params: Params) -> None:
         """Execute a statement without result rows, perhaps together with the next one."""
@@ -157,7 +167,7 @@ class Writing(Reading):
                 "at": self.at,
                 "customer": customer,
                 "event": event,
-                "files": self._written.files,
+                "files": self._files,
                 "host": self.actor.host,
                 "kid": kid,
                 "license": license,
@@ -165,7 +175,7 @@ class Writing(Reading):
                 "os_user": self.actor.os_user,
                 "particulars": dict(details or {}),
                 "reason": reason,
-                "rows": self._written.digests,
+                "rows": self._digests,
                 "seq": seq + 1,
                 "uid": self.actor.uid,
             }
@@ -175,20 +185,27 @@ class Writing(Reading):
         self._require_open()
         self.connection.add(sql, (seq + 1, previous, body, chained))
         self._newest = seq + 1, chained, self.at
-        self._written.chain(seq + 1, chained)
+        self._chained.append((seq + 1, chained))
+        self._listed += ((name, seq + 1) for name in self._digests)
+        self._digests.clear()
+        self._files.clear()
 
     @contextmanager
     def part(self) -> Iterator[None]:
         """Undo the writes of the block, and only these, if it raises anything."""
-        self._written.require_journaled()
-        mark, newest = self._written.mark(), self._newest
+        self._require_journaled()
+        rows, chained, listed = len(self._rows), len(self._chained), len(self._listed)
+        newest = self._newest
         self._require_open()
         self.connection.begin_part()
         try:
             yield
             self.connection.end_part()
         except BaseException:
-            self.row_check.note_undone(self._written.undo(mark))
+            self.row_check.note_undone({f"{table}/{key}" for table, key, _ in self._rows[rows:]})
+            del self._rows[rows:], self._chained[chained:], self._listed[listed:]
+            self._digests.clear()
+            self._files.clear()
             self.all_keys, self._newest = None, newest
             self.customers.clear()
             self.connection.undo_part()
@@ -199,106 +216,42 @@ class Writing(Reading):
 
         A foreign trigger can drop or change a row without an error: `registry_damaged`.
         """
-        self._written.require_journaled()
-        self._written.write_newest()
+        self._require_journaled()
+        self.connection.run_many(_NEWEST, dict(self._listed).items())
         if self.connection.reads_back:
-            self._written.require_kept()
+            self._require_chained()
+            self._require_listed()
+            self._require_rows()
 
     def _note(self, table: str, names: tuple[str, ...], row: Row) -> RowKey:
-        key = self._written.note(table, names, row)
-        self.row_check.note(f"{table}/{key}")
-        self._forget(table)
+        """Note a written row with its columns; return its key."""
+        key = row[names.index(KEYS[table])]
+        if not isinstance(key, str | int):
+            raise damaged(self.connection.place, "has a row without a key")
+        self._rows.append((table, key, hash(row)))
+        if table in JOURNALED:
+            self._digests[f"{table}/{key}"] = row_digests(names)(row)
+            if table == "licenses":
+                self._files[str(key)] = sha256(as_bytes(row[names.index("file")])).hexdigest()
+        self._forget(table, key)
         return key
 
-    def _forget(self, table: str) -> None:
-        """Forget the records of a table that was written to."""
+    def _forget(self, table: str, key: RowKey) -> None:
+        """Forget what was read before a row was written."""
+        self.row_check.note(f"{table}/{key}")
         if table == "keys":
             self.all_keys = None
         elif table in ("customers", "aliases"):
             self.customers.clear()
 
-
-class WrittenRows:
-    """The rows that a transaction has written so far."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Note rows that are written within the open transaction of a connection."""
-        self._connection = connection
-        # The digests for the next journal row, by name (None: deleted), and those of each `.lic`
-        # among them, by license.
-        self.digests: dict[str, str | None] = {}
-        self.files: dict[str, str] = {}
-        # The expected content at the COMMIT: rows with Python's own hash, which only this process
-        # can compute (None: deleted), journal rows with their hash, and the journal row in
-        # `row_journal` for each row.
-        self._rows: list[tuple[str, RowKey, int | None]] = []
-        self._chained: list[tuple[int, bytes]] = []
-        self._newest: list[tuple[str, int]] = []
-
-    def note(self, table: str, names: tuple[str, ...], row: Row) -> RowKey:
-        """Note a written row with its columns; return its key."""
-        key = row[names.index(KEYS[table])]
-        if not isinstance(key, str | int):
-            raise damaged(self._connection.place, "has a row without a key")
-        self._rows.append((table, key, hash(row)))
-        if table in JOURNALED:
-            self.digests[f"{table}/{key}"] = row_digests(names)(row)
-            if table == "licenses":
-                self.files[str(key)] = sha256(as_bytes(row[names.index("file")])).hexdigest()
-        return key
-
-    def note_deleted(self, table: str, key: RowKey) -> None:
-        """Note a deleted row."""
-        self._rows.append((table, key, None))
-        if table in JOURNALED:
-            self.digests[f"{table}/{key}"] = None
-
-    def chain(self, seq: int, hashed: bytes) -> None:
-        """Note the journal row of the written rows."""
-        self._chained.append((seq, hashed))
-        self._newest += ((name, seq) for name in self.digests)
-        self.digests.clear()
-        self.files.clear()
-
-    @property
-    def head(self) -> tuple[int, bytes] | None:
-        """The number and the hash of the last journal row, if any."""
-        return self._chained[-1] if self._chained else None
-
-    def write_newest(self) -> None:
-        """Write the newest journal row of each row to `row_journal`."""
-        self._connection.run_many(_NEWEST, dict(self._newest).items())
-
-    def mark(self) -> tuple[int, int, int]:
-        """Return a mark for `undo`."""
-        return len(self._rows), len(self._chained), len(self._newest)
-
-    def undo(self, mark: tuple[int, int, int]) -> set[str]:
-        """Forget the notes since a mark; return the names of their rows."""
-        rows, chained, newest = mark
-        undone = {f"{table}/{key}" for table, key, _ in self._rows[rows:]}
-        del self._rows[rows:], self._chained[chained:], self._newest[newest:]
-        self.digests.clear()
-        self.files.clear()
-        return undone
-
-    def require_journaled(self) -> None:
+    def _require_journaled(self) -> None:
         """Check that a journal row records all written rows; else `registry_misuse`."""
-        if self.digests:
-            tables = ", ".join(sorted({name.partition("/")[0] for name in self.digests}))
+        if self._digests:
+            tables = ", ".join(sorted({name.partition("/")[0] for name in self._digests}))
             raise RegistryMisuse(f"rows of {tables} were written without a journal row")
 
-    def require_kept(self) -> None:
-        """Read all rows back; `registry_damaged` if one is not as it was written."""
-        self._require_chained()
-        self._require_newest()
-        self._require_rows()
-
-    def not_kept(self, table: str) -> RegistryDamaged:
-        """Return the error for a row that is not as it was written."""
-        return tampered(
-            self._connection.place, f"a row of {table} is missing or different after the write"
-        )
+    def _not_kept(self, table: str) -> RegistryDamaged:
+        return self.tampered(f"a row of {table} is missing or different after the write")
 
     def _require_chained(self) -> None:
         if not self._chained:
@@ -307,17 +260,17 @@ class WrittenRows:
         sql = "SELECT seq, previous, bytes, hash FROM journal WHERE seq >= ? ORDER BY seq"
         stored = (
             (row[0], chain_hash(as_bytes(row[1]), as_bytes(row[2])), row[3])
-            for row in self._connection.stream(sql, (first,))
+            for row in self.connection.stream(sql, (first,))
         )
         if list(stored) != [(seq, hashed, hashed) for seq, hashed in self._chained]:
-            raise self.not_kept("journal")
+            raise self._not_kept("journal")
 
-    def _require_newest(self) -> None:
-        newest = dict(self._newest)
-        for some in in_chunks(newest):
+    def _require_listed(self) -> None:
+        listed = dict(self._listed)
+        for some in in_chunks(listed):
             sql = f"SELECT name, seq FROM row_journal WHERE name IN ({marks(some)})"  # noqa: S608
-            if set(self._connection.stream(sql, some)) != {(name, newest[name]) for name in some}:
-                raise self.not_kept("row_journal")
+            if set(self.connection.stream(sql, some)) != {(name, listed[name]) for name in some}:
+                raise self._not_kept("row_journal")
 
     def _require_rows(self) -> None:
         latest: dict[str, dict[RowKey, int | None]] = {}
@@ -327,11 +280,11 @@ class WrittenRows:
             for some in in_chunks(hashes):
                 stored = self._hashes(table, some)
                 if any(stored.get(key) != hashes[key] for key in some):
-                    raise self.not_kept(table)
+                    raise self._not_kept(table)
 
     def _hashes(self, table: str, keys: tuple[RowKey, ...]) -> dict[Value, int]:
         """Return the hashes of the rows with these keys, by key."""
         sql = f"SELECT * FROM {table} WHERE {KEYS[table]} IN ({marks(keys)})"  # noqa: S608  # names of our own
-        with closing(self._connection.run(sql, keys)) as cursor:
+        with closing(self.connection.run(sql, keys)) as cursor:
             place = [column[0] for column in cursor.description].index(KEYS[table])
-            return {row[place]: hash(row) for row in self._connection.fetch(cursor, len(keys))}
+            return {row[place]: hash(row) for row in self.connection.fetch(cursor, len(keys))}
