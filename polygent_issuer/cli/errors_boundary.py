@@ -187,11 +187,11 @@ def debug_report(raised: BaseException) -> Iterator[str]:
 def _versions() -> Iterator[str]:
     from importlib import metadata
 
-    from polygent_issuer.registry.schema import sqlite_version
+    from polygent_issuer.registry.schema import SQLITE_VERSION
 
     yield f"polygent-issue {__version__}"
     yield f"Python {platform.python_version()}"
-    yield f"SQLite {'.'.join(map(str, sqlite_version()))}"
+    yield f"SQLite {'.'.join(map(str, SQLITE_VERSION))}"
     for name in _LIBRARIES.split():
         with suppress(metadata.PackageNotFoundError):
             yield f"{name} {metadata.version(name)}"

@@ -40,7 +40,7 @@ from polygent_issuer.home import folder
 from polygent_issuer.home.settings import Entry, Settings
 from polygent_issuer.keys import passphrases
 from polygent_issuer.keys.signer import deterministic_es256
-from polygent_issuer.registry.schema import require_sqlite, sqlite_version
+from polygent_issuer.registry.schema import SQLITE_VERSION, require_sqlite
 from polygent_issuer.terms import dates
 
 DISTRIBUTION: Final = "polygent-issuer"
@@ -244,7 +244,7 @@ def _several(verdicts: Verdicts) -> tuple[Verdict, ...]:
 CHECKS: Final[Mapping[str, Check]] = {
     "tool": lambda _: tool(),
     "python": lambda _: python(sys.version_info[:3]),
-    "sqlite": lambda _: sqlite(sqlite_version()),
+    "sqlite": lambda _: sqlite(SQLITE_VERSION),
     "cryptography": lambda _: cryptography(),
     "libraries": lambda _: libraries(requirements()),
     "time-zones": lambda _: time_zones(),

@@ -18,6 +18,8 @@ from polygent_issuer.text import escape
 APPLICATION_ID: Final = 0x504C4749
 NAMES: Final = "rows_of_name"
 """The SQL function of a migration: the keys of a customer's name."""
+SQLITE_VERSION: Final[tuple[int, ...]] = sqlite3.sqlite_version_info
+"""The version of this Python's SQLite library."""
 # The first version with STRICT tables.
 OLDEST_SQLITE: Final = (3, 37)
 
@@ -287,11 +289,6 @@ MIGRATIONS: Final[tuple[Statements, ...]] = (
     _HASHES,
 )
 """The migration at index N changes the tables from `user_version` N to N + 1."""
-
-
-def sqlite_version() -> tuple[int, ...]:
-    """Return the version of this Python's SQLite library."""
-    return sqlite3.sqlite_version_info
 
 
 def require_sqlite(version: tuple[int, ...]) -> None:

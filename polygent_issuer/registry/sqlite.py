@@ -88,7 +88,7 @@ class SqliteConnection(Connection):
             RegistryFailed: (`registry_failed`) when the system cannot open it, or when it or its
                 journal is not a regular file.
         """
-        schema.require_sqlite(schema.sqlite_version())
+        schema.require_sqlite(schema.SQLITE_VERSION)
         _require_regular(path)
         self.place = path if named is None else named
         self.file = path

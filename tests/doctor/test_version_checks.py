@@ -10,7 +10,7 @@ from polygent_issuer import __version__
 from polygent_issuer.doctor import State, checks
 from polygent_issuer.doctor.context import NotChecked
 from polygent_issuer.errors import HomeProblem
-from polygent_issuer.registry.schema import sqlite_version
+from polygent_issuer.registry.schema import SQLITE_VERSION
 
 
 def test_the_tool_reports_its_version() -> None:
@@ -41,7 +41,7 @@ def test_the_range_is_that_of_the_distribution() -> None:
 
 def test_sqlite_must_have_strict_tables() -> None:
     """This machine's SQLite is ok; an older one is refused as in every command."""
-    assert checks.sqlite(sqlite_version()).state is State.OK
+    assert checks.sqlite(SQLITE_VERSION).state is State.OK
     with pytest.raises(HomeProblem, match=r"SQLite 3\.36\.0"):
         checks.sqlite((3, 36, 0))
 
