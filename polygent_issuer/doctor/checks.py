@@ -16,11 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from polygent_issuer import __version__
-from polygent_issuer.doctor import (
-    home_checks,
-    key_checks,
-    registry_checks,
-)
+from polygent_issuer.doctor import home_checks, key_checks, registry_checks
 from polygent_issuer.doctor.context import (
     PATIENCE,
     DoctorContext,

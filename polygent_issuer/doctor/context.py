@@ -94,9 +94,7 @@ PATIENCE: Final = timedelta(seconds=3)
 """The default time limit for a keyring to answer and for a registry lock to end."""
 
 
-def _opened(
-    failure: str,
-) -> Callable[[Callable[["DoctorContext"], T]], "cached_property[T]"]:
+def _opened(failure: str) -> Callable[[Callable[["DoctorContext"], T]], "cached_property[T]"]:
     """Make a cached property that raises its error once, and then `NotChecked` with `failure`."""
 
     def decorate(open_it: Callable[["DoctorContext"], T]) -> "cached_property[T]":

@@ -243,10 +243,7 @@ def issuer(loaded: Loaded) -> Verdict:
     name = loaded.settings.issuer
     if loaded.entries["issuer"].where is not Where.DEFAULT:
         return ok(f"licenses name the issuer {escape(name)}")
-    return warn(
-        f"not set: licenses name the issuer {name}",
-        run("config", "set", "issuer", "NAME"),
-    )
+    return warn(f"not set: licenses name the issuer {name}", run("config", "set", "issuer", "NAME"))
 
 
 def operator(loaded: Loaded) -> Verdict:
@@ -263,8 +260,7 @@ def upload_window(loaded: Loaded) -> Verdict:
     if window is not None:
         return ok(f"servers accept a license file for {window} after issue")
     return warn(
-        "not set: upload deadlines assume 7 days",
-        run("config", "set", "upload_window", "7d"),
+        "not set: upload deadlines assume 7 days", run("config", "set", "upload_window", "7d")
     )
 
 

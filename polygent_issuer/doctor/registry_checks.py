@@ -4,23 +4,10 @@ import os
 from datetime import datetime, timedelta
 from typing import Final
 
-from polygent_issuer.doctor.context import (
-    Verdict,
-    fail,
-    not_checked,
-    ok,
-    warn,
-)
+from polygent_issuer.doctor.context import Verdict, fail, not_checked, ok, warn
 from polygent_issuer.errors import ExitCode, InvalidTerms
 from polygent_issuer.issuing import outbox_delivery
-from polygent_issuer.registry import (
-    Registry,
-    customers,
-    journal,
-    journal_check,
-    seals,
-    summaries,
-)
+from polygent_issuer.registry import Registry, customers, journal, journal_check, seals, summaries
 from polygent_issuer.registry.change import CLOCK_TOLERANCE, clock_behind_finding
 from polygent_issuer.registry.postgres.roles import Role
 from polygent_issuer.registry.postgres.server import APPLICATION, ServerFacts

@@ -122,12 +122,7 @@ class InstallRefused(Exception):
     status = 400
 
     def __init__(
-        self,
-        code: str,
-        message: str,
-        *,
-        hint: str | None = None,
-        license: License | None = None,
+        self, code: str, message: str, *, hint: str | None = None, license: License | None = None
     ) -> None:
         """Set the check that failed, and the license if it is authentic."""
         super().__init__(message)

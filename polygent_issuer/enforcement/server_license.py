@@ -111,11 +111,7 @@ class ServerLicense(ProcessBound, Forked):
             with self._lock:
                 try:
                     installed = self._memory.install(
-                        data,
-                        fingerprint=self._fingerprint(),
-                        window=self._window,
-                        now=at,
-                        by=who,
+                        data, fingerprint=self._fingerprint(), window=self._window, now=at, by=who
                     )
                 finally:
                     self._cached = None

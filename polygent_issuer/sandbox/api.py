@@ -17,13 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from polygent_issuer.enforcement import (
-    HostKind,
-    NoMachineInfo,
-    Refusal,
-    Refused,
-    machine_info,
-)
+from polygent_issuer.enforcement import HostKind, NoMachineInfo, Refusal, Refused, machine_info
 from polygent_issuer.sandbox.simulated_server import Attempt, SimulatedServer
 from polygent_issuer.verifier.tables import ENTERPRISE_FEATURES, FEATURES
 
@@ -115,10 +109,7 @@ API: Final = "/api/"
 FEATURE_PATHS: Final = {f"{API}{name}": name for name in (*FEATURES, *ENTERPRISE_FEATURES)}
 """One endpoint for each feature of the catalogue."""
 
-AGENTS: Final = {
-    "/api/agents/session": HostKind.SESSION,
-    "/api/agents/deploy": HostKind.DEPLOY,
-}
+AGENTS: Final = {"/api/agents/session": HostKind.SESSION, "/api/agents/deploy": HostKind.DEPLOY}
 _HOST_NAME: Final = 253
 _NO_HOST: Final = Refusal(
     status=400,

@@ -102,10 +102,7 @@ _REFUSED: Final = {
         "This license was changed or damaged after it was signed",
         "Ask your vendor to send it again, and upload the attached file as it is.",
     ),
-    "invalid_claims": (
-        "This server cannot use this license",
-        "Ask your vendor for a new license.",
-    ),
+    "invalid_claims": ("This server cannot use this license", "Ask your vendor for a new license."),
     "expired": ("This license has already expired", "Ask your vendor for a renewed license."),
     "not_yet_valid": (
         "This license was issued in the future, according to this server's clock",
