@@ -29,7 +29,7 @@ from polygent_issuer.doctor.context import (
     refused,
     warn,
 )
-from polygent_issuer.errors import ExitCode, InvalidTerms, IssuerError
+from polygent_issuer.errors import ExitCode, IssuerError
 from polygent_issuer.files.disk import reason
 from polygent_issuer.files.reading import require_unexposed
 from polygent_issuer.home import folder
@@ -37,7 +37,6 @@ from polygent_issuer.home.settings import Entry, Settings
 from polygent_issuer.keys import passphrases
 from polygent_issuer.keys.signer import deterministic_es256
 from polygent_issuer.registry.schema import SQLITE_VERSION, require_sqlite
-from polygent_issuer.terms import dates
 
 DISTRIBUTION: Final = "polygent-issuer"
 OLDEST_PYTHON: Final = (3, 11)
@@ -124,18 +123,16 @@ def requirements() -> tuple[str, ...]:
     return tuple(line for line in lines if ";" not in line)
 
 
-def libraries(needed: Iterable[str], installed: Callable[[str], str] = metadata.version) -> Verdict:
+def libraries(needed: Iterable[str]) -> Verdict:
     """Check that each library has a supported version.
 
-    Args:
-        needed: requirement lines of a distribution, with bounds `>=` and `<`.
-        installed: as `metadata.version`.
+    Each requirement is a line of a distribution, with bounds `>=` and `<`.
     """
     fit, unfit = [], []
     for line in needed:
         name, bounds = _REQUIREMENT.match(line).groups()  # type: ignore[union-attr] # any line
         try:
-            version = installed(name)
+            version = metadata.version(name)
         except metadata.PackageNotFoundError:
             unfit.append((f"{name} is not installed", line))
             continue
@@ -150,9 +147,7 @@ def libraries(needed: Iterable[str], installed: Callable[[str], str] = metadata.
 
 def time_zones() -> Verdict:
     """Check that this machine has a time zone database, to show times in customers' zones."""
-    try:
-        dates.parse_zone(_ANY_ZONE)
-    except InvalidTerms:
+    if not registry_checks.is_known_zone(_ANY_ZONE):
         return warn("this machine has no time zone database", f"{_pip()} install tzdata")
     return ok("time zone database found")
 

@@ -70,18 +70,18 @@ def mount_of(path: PurePosixPath, mountinfo: str) -> Mount | None:
     return max(reversed(above), key=lambda mount: len(mount.folder.parts), default=None)
 
 
-def read_mountinfo(platform: str = sys.platform, path: Path = _MOUNTINFO) -> str:
+def read_mountinfo() -> str:
     """Return the mounts of this process as the text of `/proc/self/mountinfo`.
 
     Raises:
         NotChecked: on other systems, or without `/proc`.
     """
-    if platform != "linux":
+    if sys.platform != "linux":
         raise NotChecked("network disks are only detected on Linux")
     try:
-        text = path.read_bytes()
+        text = _MOUNTINFO.read_bytes()
     except OSError:
-        raise NotChecked(f"{path} cannot be read") from None
+        raise NotChecked(f"{_MOUNTINFO} cannot be read") from None
     return text.decode(errors="surrogateescape")
 
 

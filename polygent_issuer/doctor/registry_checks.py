@@ -107,7 +107,7 @@ def outbox(registry: Registry, home: str | None) -> tuple[Verdict, ...]:
 def customer_zones(registry: Registry) -> tuple[Verdict, ...]:
     """Check that this machine knows the time zone of every customer."""
     with registry.reading(checked=False) as db:
-        unknown = [(slug, zone) for slug, zone in customers.zones(db) if not _is_known(zone)]
+        unknown = [(slug, zone) for slug, zone in customers.zones(db) if not is_known_zone(zone)]
     if not unknown:
         return (ok("the time zones of all customers are known"),)
     return tuple(
@@ -119,7 +119,8 @@ def customer_zones(registry: Registry) -> tuple[Verdict, ...]:
     )
 
 
-def _is_known(zone: str) -> bool:
+def is_known_zone(zone: str) -> bool:
+    """Return whether this machine knows a time zone."""
     try:
         dates.parse_zone(zone)
     except InvalidTerms:

@@ -106,7 +106,6 @@ class SimulatedServer:
         *,
         folder: Path,
         clock: Callable[[], datetime],
-        window: timedelta = ASSUMED_UPLOAD_WINDOW,
         first: bytes | None = None,
     ) -> None:
         """Start the server.
@@ -115,13 +114,11 @@ class SimulatedServer:
             keys: the trusted keys.
             folder: for the database, which has all of the server's state.
             clock: returns the true time, timezone-aware.
-            window: the upload window of licenses.
             first: a license file to install; the server gets its fingerprint.
         """
         self._verifier = Verifier(keys)
         self._folder = folder
         self._clock = clock
-        self._window = window
         self._first = first
         self._numbers = count(1)
         self._store: SqliteStore | None = None
@@ -162,7 +159,7 @@ class SimulatedServer:
             self._verifier,
             self._store,
             fingerprint=lambda: self.fingerprint,
-            freshness_window=self._window,
+            freshness_window=ASSUMED_UPLOAD_WINDOW,
         )
 
     def _authentic(self, file: bytes | None) -> License | None:
@@ -174,8 +171,9 @@ class SimulatedServer:
     def _install_first(self, file: bytes) -> None:
         """Install the first license now, or at its issue time if the upload window has passed."""
         now, first = self.now(), self._first_license
-        if first is not None and now >= min(first.issued_at + self._window, first.expires_at):
-            now = first.issued_at
+        if first is not None:
+            closes = min(first.issued_at + ASSUMED_UPLOAD_WINDOW, first.expires_at)
+            now = first.issued_at if now >= closes else now
         attempt = self.install(file, now=now)
         self.attempt = attempt if attempt.refused is not None else None
 

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import tempfile
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
@@ -263,13 +264,13 @@ def test_links_are_followed(tmp_path: Path) -> None:
 def test_a_real_mount_is_recognised(tmp_path: Path) -> None:
     """A mounted tmpfs is a local disk."""
     with mounted(tmp_path / "disk") as disk:
-        verdict = local_disk(disk / "home", read_mountinfo("linux"))
+        verdict = local_disk(disk / "home", read_mountinfo())
     assert (verdict.state, verdict.message) == (State.OK, f"tmpfs at {tmp_path / 'disk'}")
 
 
 def test_every_folder_has_a_mount(tmp_path: Path) -> None:
     """The mount of the test's own folder is found."""
-    assert mount_of(PurePosixPath(tmp_path.resolve()), read_mountinfo("linux")) is not None
+    assert mount_of(PurePosixPath(tmp_path.resolve()), read_mountinfo()) is not None
 
 
 def test_an_unknown_mount_is_not_checked(tmp_path: Path) -> None:
@@ -278,14 +279,18 @@ def test_an_unknown_mount_is_not_checked(tmp_path: Path) -> None:
         local_disk(tmp_path, "")
 
 
-def test_a_system_without_proc_is_not_checked(tmp_path: Path) -> None:
+def test_a_system_without_proc_is_not_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without `/proc` the disk is not checked."""
+    monkeypatch.setattr(home_checks, "_MOUNTINFO", tmp_path / "mountinfo")
     with pytest.raises(NotChecked, match="cannot be read"):
-        read_mountinfo("linux", tmp_path / "mountinfo")
+        read_mountinfo()
 
 
 @pytest.mark.parametrize("platform", ["darwin", "win32", "freebsd14"])
-def test_other_systems_are_not_checked(platform: str) -> None:
+def test_other_systems_are_not_checked(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The row of other systems states that the disk was not checked."""
+    monkeypatch.setattr(sys, "platform", platform)
     with pytest.raises(NotChecked, match="only detected on Linux"):
-        read_mountinfo(platform)
+        read_mountinfo()

@@ -95,9 +95,14 @@ def test_a_library_out_of_bounds_is_a_warning_with_the_command() -> None:
         ("0.28.0rc1", True),
     ],
 )
-def test_versions_are_compared_as_numbers(version: str, fits: bool) -> None:  # noqa: FBT001
+def test_versions_are_compared_as_numbers(
+    version: str,
+    fits: bool,  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """0.29 equals 0.29.0, and 0.3 is older than 0.28."""
-    verdict = checks.libraries(["typer>=0.28,<0.29"], lambda _: version)
+    monkeypatch.setattr(metadata, "version", lambda _: version)
+    verdict = checks.libraries(["typer>=0.28,<0.29"])
     assert (verdict.state is State.OK) is fits
 
 

@@ -43,7 +43,6 @@ class Sandbox:
             KeySet.of(self.issuer.signer.public_key),
             folder=folder,
             clock=self.clock,
-            window=timedelta(days=7),
             first=first,
         )
         self._built.append(site)
