@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from support.cli import Desk, Outcome
+from support.databases import Databases
 from support.screen import at_terminal, finish
 
 from polygent_issuer.cli.output import result
@@ -25,10 +26,10 @@ UNBROKEN = (
 )
 
 
-@pytest.fixture
-def office(desk: Desk, tmp_path: Path) -> Desk:
-    """A home and an output folder with long names and a space, and customers with long names."""
-    office = desk.copy_to(tmp_path / "Documents of the licensing department" / "2026-11")
+@pytest.fixture(scope="session")
+def made_office(made_desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """A home and an output folder with customers with long names, for copies."""
+    office = made_desk.copy_to(tmp_path_factory.mktemp("office"))
     machine = office.machine_info(customer=CUSTOMER, hostname="prod-1.manufacturing.acme.example")
     office.ok("sign", "--machine-info", machine, "--term", "20d")
     other = office.machine_info("g.json", fingerprint="sha256:" + "cd" * 32, customer="Globex")
@@ -40,6 +41,14 @@ def office(desk: Desk, tmp_path: Path) -> Desk:
     )
     (office.folder / "rows.csv").write_text(rows)
     return office
+
+
+@pytest.fixture
+def office(made_office: Desk, tmp_path: Path, engine: Databases | None) -> Desk:
+    """The test's own office, in a folder with a long name and a space."""
+    folder = tmp_path / "Documents of the licensing department" / "2026-11"
+    office = made_office.copy_to(folder)
+    return office.move_registry(engine) if engine else office
 
 
 @pytest.fixture(params=["colour", "plain"])
