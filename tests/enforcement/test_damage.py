@@ -97,6 +97,7 @@ def outcome(server: Server, newer: bytes) -> StoreFailed | None:
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
 def test_a_damaged_store_fails_as_a_store(tmp_path: Path, part: int) -> None:
     """Wrong bits, lost pages and impossible values raise only `StoreFailed`."""

@@ -339,6 +339,7 @@ def test_most_paths_are_allowed_at_first_glance(path: str) -> None:
     assert not allows(PATHS.clues({"bots"}), "/api/planner")
 
 
+@pytest.mark.slow
 def test_nothing_is_kept() -> None:
     """Clients choose method and path, but cannot fill the memory."""
     paths = Paths(routes=DEFAULT_ROUTES, api="/api", features=FEATURES)

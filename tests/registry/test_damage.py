@@ -123,6 +123,7 @@ def test_a_renamed_column_is_reported(
     survive(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", range(100))
 def test_a_changed_header_raises_only_errors_of_this_tool(
     intact: bytes, tmp_path: Path, place: int

@@ -36,6 +36,7 @@ def _code(data: bytes) -> CheckCode | None:
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plain", [STANDARD_FILE, ENTERPRISE_FILE], ids=["standard", "enterprise"])
 def test_every_flipped_bit_is_refused(plain: bytes) -> None:
     """Each file with one flipped bit is refused as not authentic, also in the final newline.

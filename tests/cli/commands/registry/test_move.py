@@ -364,6 +364,7 @@ def in_use(place: Place) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("back", [False, True], ids=["to a database", "to a file"])
 def test_a_killed_move_is_finished_by_the_same_command(
     filled: Desk, postgres: Cluster, *, back: bool
