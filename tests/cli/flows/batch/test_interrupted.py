@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from support.cli import Desk
+from support.databases import Databases
 from support.desk_state import litter_in, read_state
 from support.many_customers import add_customers_at
 
@@ -23,13 +24,22 @@ MANY = 2 * MAX_GROUP_SIZE + 9
 DUE = ("renew", "--due-within", "30d")
 
 
-@pytest.fixture
-def many(desk: Desk) -> Desk:
-    """A desk whose clock is the machine's, with licenses that are due."""
+@pytest.fixture(scope="session")
+def made_many(made_desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """A desk whose clock is the machine's, with licenses that are due, for copies."""
+    desk = made_desk.copy_to(tmp_path_factory.mktemp("many"))
     desk.now = datetime.now(UTC)
     add_customers_at(desk, range(1, MANY + 1))
     desk.ok("journal", "seal")
     return desk
+
+
+@pytest.fixture
+def many(made_many: Desk, tmp_path: Path, engine: Databases | None) -> Desk:
+    """The test's own desk with licenses that are due."""
+    desk = made_many.copy_to(tmp_path)
+    desk.now = datetime.now(UTC)
+    return desk.move_registry(engine) if engine else desk
 
 
 def begin(
