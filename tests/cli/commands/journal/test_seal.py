@@ -12,7 +12,7 @@ from jwt.api_jwk import PyJWK
 from support.cli import Desk
 from support.registries import tampering
 
-from polygent_issuer.cli.flows import issue
+from polygent_issuer.issuing import signing
 from polygent_issuer.verifier import KeySet, LicenseError, Verifier
 
 TYPE = "polygent-journal-seal+jwt"
@@ -146,7 +146,7 @@ def test_an_interrupted_seal_leaves_the_command_done(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(issue, "seal_journal", interrupted)
+    monkeypatch.setattr(signing, "seal_journal", interrupted)
     outcome = sign(desk, "Acme", "--json")
     assert (outcome.code, len(outcome.json["licenses"])) == (0, 1)
     assert outcome.err.startswith("warning: the journal was not sealed: interrupted")
