@@ -104,6 +104,24 @@ class ConsentOptions(OptionGroup):
     )
     reason: str | None = option("--reason", "TEXT", "Record this reason in the journal.")
 
+    def parse(self) -> "Consent":
+        """Return the consent given on the command line.
+
+        Raises:
+            UsageProblem: (`usage`) a finding code does not exist.
+        """
+        from polygent_issuer.findings import Consent, FindingCode
+
+        codes = self.accept or ()
+        for code in codes:
+            if code not in tuple(FindingCode):
+                suggestion = nearest(code, [*FindingCode])
+                known = "codes: " + ", ".join(FindingCode)
+                hint = f"did you mean --accept {suggestion}?" if suggestion else known
+                raise UsageProblem(f"no such finding code: {code!a}", hint=hint)
+        reason = parse_reason(self.reason)
+        return Consent(accepted=frozenset(map(FindingCode, codes)), reason=reason)
+
 
 Yes = Annotated[bool, flag("--yes", "Skip the confirmation prompt.", short="-y")]
 # For commands with findings other than `clock-behind`.
@@ -125,25 +143,6 @@ def parse_reason(reason: str | None) -> str | None:
             hint="give --reason plain text",
         )
     return reason or None
-
-
-def parse_consent(options: ConsentOptions) -> "Consent":
-    """Return the consent given on the command line.
-
-    Raises:
-        UsageProblem: (`usage`) a finding code does not exist.
-    """
-    from polygent_issuer.findings import Consent, FindingCode
-
-    codes = options.accept or ()
-    for code in codes:
-        if code not in tuple(FindingCode):
-            suggestion = nearest(code, [*FindingCode])
-            known = "codes: " + ", ".join(FindingCode)
-            hint = f"did you mean --accept {suggestion}?" if suggestion else known
-            raise UsageProblem(f"no such finding code: {code!a}", hint=hint)
-    reason = parse_reason(options.reason)
-    return Consent(accepted=frozenset(map(FindingCode, codes)), reason=reason)
 
 
 def obtain_consent_for_many(missing: Mapping[str, int], consent: "Consent") -> "Consent":

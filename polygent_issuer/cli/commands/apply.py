@@ -15,11 +15,10 @@ from polygent_issuer.cli.options.common import (
     argument,
     flag,
     option,
-    passphrase_source,
 )
 from polygent_issuer.cli.options.issue import BatchOptions, IssueOptions
 from polygent_issuer.cli.output.result import Result
-from polygent_issuer.cli.prompts import ConsentOptions, parse_consent
+from polygent_issuer.cli.prompts import ConsentOptions
 from polygent_issuer.findings import Consent
 from polygent_issuer.issuing.signing import choose_key
 from polygent_issuer.registry import KeyRecord, Registry
@@ -73,7 +72,7 @@ def apply(
         new_id=invocation.new_id,
         behind=behind,
     )
-    secret = passphrase_source(invocation, passphrases)
+    secret = passphrases.source(invocation)
     key_names = {row.key or issue_options.key for row in rows if isinstance(row, Row)}
     batch = Batch(
         activity="applying",
@@ -85,7 +84,7 @@ def apply(
         default_key=None in key_names,
         missing_customers=lambda: customers_missing_from(registry, rows),
     )
-    return run_batch(invocation, batch, issue_options, batch_options, parse_consent(consents))
+    return run_batch(invocation, batch, issue_options, batch_options, consents.parse())
 
 
 def _signing_keys(

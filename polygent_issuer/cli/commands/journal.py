@@ -14,7 +14,6 @@ from polygent_issuer.cli.options.common import (
     flag,
     noted_heads,
     option,
-    passphrase_source,
     period,
 )
 from polygent_issuer.cli.output.blocks import Block, Fields, Line
@@ -252,7 +251,7 @@ def seal(invocation: Invocation, *, passphrases: PassphraseOptions) -> Report:
     from polygent_issuer.issuing.signing import choose_key
     from polygent_issuer.registry import journal_check
 
-    source = passphrase_source(invocation, passphrases)
+    source = passphrases.source(invocation)
     with invocation.registry.reading() as db:
         key = choose_key(db, None)
 

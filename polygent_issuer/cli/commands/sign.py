@@ -4,17 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import (
-    CustomerNames,
-    flag,
-    option,
-)
-from polygent_issuer.cli.options.issue import (
-    BatchOptions,
-    FirstOptions,
-    NextOptions,
-    Targets,
-)
+from polygent_issuer.cli.options.common import CustomerNames, flag, option
+from polygent_issuer.cli.options.issue import BatchOptions, FirstOptions, NextOptions, Targets
 from polygent_issuer.cli.output.result import Result
 
 if TYPE_CHECKING:

@@ -12,17 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 from polygent_issuer.cli import prompts
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.mail_drafts import drafter
-from polygent_issuer.cli.options.common import passphrase_source, read_document
+from polygent_issuer.cli.options.common import read_document
 from polygent_issuer.cli.options.issue import FirstOptions, IssueOptions, NextOptions, parse_changes
 from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.blocks import Block, Line
 from polygent_issuer.cli.output.proposal import fields, issued_json, preview, proposal_json, written
 from polygent_issuer.cli.output.result import Report
-from polygent_issuer.cli.prompts import (
-    confirm_or_cancel,
-    obtain_consent,
-    parse_consent,
-)
+from polygent_issuer.cli.prompts import confirm_or_cancel, obtain_consent
 from polygent_issuer.errors import UnreadableInput, UsageProblem
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
@@ -36,12 +32,7 @@ from polygent_issuer.issuing.first_license import (
 from polygent_issuer.issuing.next_license import RenewalRequest, propose_renewals
 from polygent_issuer.issuing.outbox_delivery import choose_destination
 from polygent_issuer.issuing.proposal import Action, Proposal, require_order_id
-from polygent_issuer.issuing.signing import (
-    Issued,
-    choose_key,
-    proposals_of,
-    publish,
-)
+from polygent_issuer.issuing.signing import Issued, choose_key, proposals_of, publish
 from polygent_issuer.keys.passphrases import Passphrase
 from polygent_issuer.keys.signer import Signer
 from polygent_issuer.registry import Customer, Reading, customers
@@ -107,7 +98,7 @@ def _issue(
 ) -> Report:
     """Decide, show, obtain consent, sign and deliver; all prompts come before signing."""
     settings, issue_options = invocation.settings, options.issue
-    consent = parse_consent(options.consents)
+    consent = options.consents.parse()
     invocation.warn_of_default_issuer()
     decided = invocation.decide(decide)
     proposals = proposals_of(decided)
@@ -146,7 +137,7 @@ def issue_first(invocation: Invocation, options: FirstOptions) -> Report:
     changes = parse_changes(invocation.settings, options.terms)
     require_order_id(changes, invocation.settings)  # before any question
     document = read_document(options.machine_info)
-    passphrase = passphrase_source(invocation, options.passphrases)
+    passphrase = options.passphrases.source(invocation)
     known = _owner(invocation, document, options)
     tier, unlocked = changes.implied_tier, dict[str, Signer]()
     asks_file = document is None and tier is not Tier.ENTERPRISE and invocation.interactive
@@ -271,5 +262,5 @@ def issue_next(invocation: Invocation, action: Action, name: str, options: NextO
     def decide(db: Reading) -> tuple[Proposal, ...]:
         return propose_renewals(db, request, settings=settings, now=now, id_after=id_after)
 
-    passphrase = passphrase_source(invocation, options.passphrases)
+    passphrase = options.passphrases.source(invocation)
     return _issue(invocation, decide, options, passphrase)

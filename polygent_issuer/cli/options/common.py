@@ -210,31 +210,30 @@ class PassphraseOptions(OptionGroup):
         "--passphrase-command", "COMMAND", "Read the passphrase from a command."
     )
 
+    def source(self, invocation: Invocation) -> "Passphrase":
+        """Return the source of the passphrase: an option, the environment's file, or the terminal.
 
-def passphrase_source(invocation: Invocation, options: PassphraseOptions) -> "Passphrase":
-    """Return the source of the passphrase: an option, the environment's file, or the terminal.
+        Raises:
+            UsageProblem: (`usage`) several options are given.
+        """
+        from polygent_issuer.keys import passphrases
 
-    Raises:
-        UsageProblem: (`usage`) several options are given.
-    """
-    from polygent_issuer.keys import passphrases
-
-    fd, command = options.passphrase_fd, options.passphrase_command
-    if sum(option is not None for option in (fd, options.passphrase_file, command)) > 1:
-        raise UsageProblem(
-            "--passphrase-fd, --passphrase-file and --passphrase-command are mutually exclusive",
-            hint="give one of them",
+        fd, command = self.passphrase_fd, self.passphrase_command
+        if sum(option is not None for option in (fd, self.passphrase_file, command)) > 1:
+            names = "--passphrase-fd, --passphrase-file and --passphrase-command"
+            raise UsageProblem(f"{names} are mutually exclusive", hint="give one of them")
+        if fd is not None:
+            return passphrases.from_fd(fd, warn=invocation.warn)
+        if command is not None:
+            return passphrases.from_command(command, warn=invocation.warn)
+        path = self.passphrase_file or invocation.environ.get(passphrases.VARIABLE)
+        if path:
+            return passphrases.from_file(Path(path), warn=invocation.warn)
+        return (
+            passphrases.TerminalPassphrase()
+            if invocation.interactive
+            else passphrases.NoPassphrase()
         )
-    if fd is not None:
-        return passphrases.from_fd(fd, warn=invocation.warn)
-    if command is not None:
-        return passphrases.from_command(command, warn=invocation.warn)
-    path = options.passphrase_file or invocation.environ.get(passphrases.VARIABLE)
-    if path:
-        return passphrases.from_file(Path(path), warn=invocation.warn)
-    return (
-        passphrases.TerminalPassphrase() if invocation.interactive else passphrases.NoPassphrase()
-    )
 
 
 _DATE_LENGTH = len("2026-11-30")

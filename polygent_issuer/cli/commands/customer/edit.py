@@ -7,13 +7,8 @@ from typing import Any
 from polygent_issuer.cli import candidates, prompts
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import CustomerName, OptionGroup, argument, flag, option
+from polygent_issuer.cli.output import records
 from polygent_issuer.cli.output.blocks import Block, Fields, Line
-from polygent_issuer.cli.output.records import (
-    customer_json,
-    customer_rows,
-    outdated_json,
-    outdated_lines,
-)
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.findings import FindingCode
@@ -48,7 +43,7 @@ def add(
     slug is in every license and never changes; the name may change. A name that is similar to a
     known one needs consent (similar-customer).
     """
-    typed, name = prompts.parse_consent(consents), customer_changes.normalize_name(name)
+    typed, name = consents.parse(), customer_changes.normalize_name(name)
     zone = None if time_zone is None else str(dates.parse_zone(time_zone))
     decided = invocation.decide(
         lambda db: (
@@ -73,10 +68,13 @@ def add(
         ),
         undone="nothing was added",
     )
-    members = {"customer": customer_json(added), "accepted": [str(code) for code in accepted]}
+    members = {
+        "customer": records.customer_json(added),
+        "accepted": [str(code) for code in accepted],
+    }
     done = Line(f"added {added.slug}", "good")
     next_command = Line(Hint("next: ", run("sign", "--customer", added.slug)), "dim")
-    return Report(members, [done, Fields(tuple(customer_rows(added))), next_command])
+    return Report(members, [done, Fields(tuple(records.customer_rows(added))), next_command])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,7 +160,7 @@ def edit(
     The slug cannot change. A new name applies to licenses issued from now on; current licenses
     with the old name are listed. To rename a machine, give --machine OLD --label NEW.
     """
-    typed = prompts.parse_consent(consents)
+    typed = consents.parse()
     options.check()
     slug = invocation.customer(customer).slug
     decided = invocation.decide(
@@ -189,9 +187,9 @@ def _report(
 ) -> Report:
     changes = update.changes
     members = {
-        "customer": customer_json(customer),
+        "customer": records.customer_json(customer),
         "changes": [{"name": name, "old": old, "new": new} for name, (old, new) in changes.items()],
-        "still_named": [outdated_json(each) for each in update.still_named],
+        "still_named": [records.outdated_json(each) for each in update.still_named],
         "accepted": [str(code) for code in accepted],
     }
     if not changes:
@@ -201,7 +199,7 @@ def _report(
         (name.replace("_", " "), f"{old or 'none'} → {new or 'none'}")
         for name, (old, new) in changes.items()
     )
-    renamed = outdated_lines(update.still_named, "the old name")
+    renamed = records.outdated_lines(update.still_named, "the old name")
     return Report(members, [Line(f"changed {customer.slug}", "good"), Fields(rows), *renamed])
 
 
@@ -221,7 +219,7 @@ def hold(
     of that customer alone report the finding on-hold. Installed licenses stay valid. The hold ends
     with the day of --until, or with --release. The same command again changes reason and end.
     """
-    typed, now = prompts.parse_consent(consents), invocation.now
+    typed, now = consents.parse(), invocation.now
     if release and until is not None:
         raise UsageProblem("--until and --release are mutually exclusive", hint="give one of them")
     last_day = None if until is None else parse_day(until)
@@ -246,7 +244,7 @@ def hold(
 
 def _hold_report(plan: HoldPlan, customer: Customer, *, changed: bool) -> Report:
     members = {
-        "customer": customer_json(customer),
+        "customer": records.customer_json(customer),
         "changed": changed,
         "on_hold": plan.hold is not None,
         "before": record_edits.hold_members(plan.before),

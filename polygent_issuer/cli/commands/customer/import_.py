@@ -43,7 +43,7 @@ def import_file(
     customer. A name changes only in a row with the slug. If any row is wrong, nothing is written
     and every problem is printed.
     """
-    typed, columns = prompts.parse_consent(consents), customer_rows.parse_mapping(mapping or ())
+    typed, columns = consents.parse(), customer_rows.parse_mapping(mapping or ())
     rows = customer_rows.read(file, columns)
     decided = invocation.decide(lambda db: customer_import.decide(db, rows, now=invocation.now))
     plan = _Plan(rows=decided.decision)

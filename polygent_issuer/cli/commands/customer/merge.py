@@ -6,14 +6,8 @@ from typing import Any
 from polygent_issuer.cli import candidates, prompts
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import CustomerName, argument, flag
+from polygent_issuer.cli.output import records
 from polygent_issuer.cli.output.blocks import Block, Fields, Line
-from polygent_issuer.cli.output.records import (
-    customer_json,
-    customer_rows,
-    outdated_json,
-    outdated_lines,
-    zone_of,
-)
 from polygent_issuer.cli.output.result import Report, hint_json
 from polygent_issuer.issuing import customer_changes, record_edits
 from polygent_issuer.issuing.customer_changes import DuplicateMachineLicense, MergePlan
@@ -35,7 +29,7 @@ def archive(
     An archived customer cannot be issued licenses, and is left out of customer list and expiring.
     All records stay in the registry. Installed licenses stay valid until they expire.
     """
-    typed, now = prompts.parse_consent(consents), invocation.now
+    typed, now = consents.parse(), invocation.now
     slug = invocation.customer(customer).slug
     decided = invocation.decide(lambda db: record_edits.plan_archive(db, slug, undo=undo, now=now))
     plan = decided.decision
@@ -62,7 +56,11 @@ def _archive_report(plan: record_edits.ArchivePlan, *, changed: bool) -> Report:
         }
         for record in plan.running
     ]
-    members = {"customer": customer_json(plan.customer), "changed": changed, "running": running}
+    members = {
+        "customer": records.customer_json(plan.customer),
+        "changed": changed,
+        "running": running,
+    }
     return Report(members, _archive_text(plan, changed=changed))
 
 
@@ -82,7 +80,7 @@ def _archive_text(plan: record_edits.ArchivePlan, *, changed: bool) -> Iterable[
 
 def _archive_consequences(plan: record_edits.ArchivePlan) -> Iterable[Block]:
     yield Line("no licenses can be issued to it; customer list and expiring leave it out")
-    zone = zone_of(plan.customer)
+    zone = records.zone_of(plan.customer)
     for record in plan.running:
         until = dates.describe_expiry(record.expires_at, zone)
         name = f"license {record.id[:8]} for {record.machine_label or 'any machine'}"
@@ -103,7 +101,7 @@ def merge(
     becomes an alias, so commands and the journal still find it. INTO gets the contacts of both,
     and keeps its own time zone, CRM reference and notes if it has them. A hold of either stays.
     """
-    typed, now = prompts.parse_consent(consents), invocation.now
+    typed, now = consents.parse(), invocation.now
     slugs = [invocation.customer(text).slug for text in (gone, kept)]
     decided = invocation.decide(lambda db: customer_changes.plan_merge(db, *slugs, now=now))
     agreed = prompts.obtain_consent(invocation, decided.behind, typed)
@@ -120,15 +118,15 @@ def _report(plan: MergePlan, customer: Customer) -> Report:
     moved = [(machine.label, label, "moved") for machine, label in merger.moved]
     same = [(old.label, kept.label, "same") for old, kept in merger.same]
     members = {
-        "customer": customer_json(customer),
-        "from": customer_json(merger.gone),
+        "customer": records.customer_json(customer),
+        "from": records.customer_json(merger.gone),
         "licenses": plan.licenses,
         "machines": [{"was": was, "label": now, "what": what} for was, now, what in moved + same],
-        "still_named": [outdated_json(each) for each in plan.still_named],
+        "still_named": [records.outdated_json(each) for each in plan.still_named],
         "rivals": [_rival_json(each) for each in plan.rivals],
     }
     done = Line(f"merged {merger.gone.slug} into {customer.slug}", "good")
-    fields = Fields(tuple(customer_rows(customer)))
+    fields = Fields(tuple(records.customer_rows(customer)))
     return Report(members, [done, fields, *_consequences(plan)])
 
 
@@ -171,7 +169,7 @@ def _consequences(plan: MergePlan) -> Iterable[Block]:
             "warn",
         )
         yield Line(_retire_command(rival), indent=1)
-    yield from outdated_lines(plan.still_named, f"the name or slug of {gone.slug}")
+    yield from records.outdated_lines(plan.still_named, f"the name or slug of {gone.slug}")
 
 
 def _retire_command(rival: DuplicateMachineLicense) -> Hint:

@@ -7,17 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import CustomerName, flag
+from polygent_issuer.cli.output import records
 from polygent_issuer.cli.output.blocks import Block, Fields, Line, Table
 from polygent_issuer.cli.output.files import CsvOptions, OutputFile
-from polygent_issuer.cli.output.records import (
-    customer_json,
-    customer_rows,
-    journal_json,
-    journal_table,
-    license_json,
-    license_table,
-    zone_of,
-)
 from polygent_issuer.cli.output.result import Report, Result
 from polygent_issuer.email_address import join_contacts
 from polygent_issuer.registry import Reading, customers, journal, licenses, machines
@@ -103,7 +95,7 @@ def _hold(listed: "CustomerSummary", now: datetime) -> str:
 
 def _customer_json(listed: "CustomerSummary", now: datetime) -> dict[str, Any]:
     members = {
-        **customer_json(listed.customer),
+        **records.customer_json(listed.customer),
         "current_licenses": listed.current,
         "next_expiry": dates.optional_instant(listed.first),
         "on_hold": on_hold(listed.customer, now),
@@ -126,19 +118,19 @@ def show(invocation: Invocation, customer: CustomerName) -> Report:
     owner, now = invocation.customer(customer), invocation.now
     with invocation.registry.reading() as db:
         shown = [_machine(db, machine, now) for machine in machines.of(db, owner)]
-        records = tuple(licenses.of(db, owner))
+        owned = tuple(licenses.of(db, owner))
         rows = tuple(deque(journal.rows(db, customer=owner), maxlen=_LAST_ROWS))
-    local = [_local_expiry(owner, record) for record in records]
+    local = [_local_expiry(owner, record) for record in owned]
     members = {
-        "customer": {**customer_json(owner), "on_hold": on_hold(owner, now)},
+        "customer": {**records.customer_json(owner), "on_hold": on_hold(owner, now)},
         "machines": [members for members, _, _ in shown],
         "licenses": [
-            {**license_json(record, now), "expires_at_local": there}
-            for record, there in zip(records, local, strict=True)
+            {**records.license_json(record, now), "expires_at_local": there}
+            for record, there in zip(owned, local, strict=True)
         ],
-        "journal": [journal_json(row) for row in rows],
+        "journal": [records.journal_json(row) for row in rows],
     }
-    table = license_table(records, now).without_repeated("customer")
+    table = records.license_table(owned, now).without_repeated("customer")
     return Report(members, _text(owner, now, shown, table, rows))
 
 
@@ -150,7 +142,7 @@ def _text(
     rows: tuple[JournalRow, ...],
 ) -> Iterable[Block]:
     yield Line(customer.name, "title")
-    yield Fields(tuple(customer_rows(customer, now))[1:])
+    yield Fields(tuple(records.customer_rows(customer, now))[1:])
     yield Line()
     if shown:
         headers = ("machine", "hostname", "fingerprint", "since", "until")
@@ -165,14 +157,14 @@ def _text(
         yield Line()
         last = "last row" if len(rows) == 1 else f"last {len(rows)} rows"
         yield Line(f"{last} of the journal", "title")
-        yield journal_table(rows).without_repeated("customer")
+        yield records.journal_table(rows).without_repeated("customer")
         every = run("journal", "show", "--customer", customer.slug)
         yield Line(Hint("all rows: ", every), "dim")
 
 
 def _local_expiry(customer: Customer, record: LicenseRecord) -> str | None:
     """Return an expiry in the customer's time zone; None without one, or after the year 9999."""
-    zone = zone_of(customer)
+    zone = records.zone_of(customer)
     try:
         local = zone and record.expires_at.astimezone(zone)
         return local.isoformat(timespec="seconds") if local else None

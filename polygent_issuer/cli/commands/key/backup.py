@@ -13,12 +13,11 @@ from polygent_issuer.cli.options.common import (
     argument,
     flag,
     option,
-    passphrase_source,
 )
 from polygent_issuer.cli.output.blocks import Block, Fields, Line
 from polygent_issuer.cli.output.key import backup_json, backup_lines, key_json
 from polygent_issuer.cli.output.result import Report
-from polygent_issuer.cli.prompts import ConsentOptions, parse_consent
+from polygent_issuer.cli.prompts import ConsentOptions
 from polygent_issuer.errors import ExitCode, KeyUnavailable, MissingInput, NotFound, UsageProblem
 from polygent_issuer.issuing.signing import choose_key
 from polygent_issuer.keys import backups
@@ -58,7 +57,7 @@ def backup(
     With --check it opens each backup whose place is recorded, or FILE, with its passphrase. The
     place of a FILE that opens is recorded.
     """
-    source, consent = passphrase_source(invocation, passphrases), parse_consent(consents)
+    source, consent = passphrases.source(invocation), consents.parse()
     if to is None and not check:
         raise UsageProblem(
             "no file for the backup given", hint="give FILE, or check the backups with --check"
@@ -180,7 +179,7 @@ def passphrase(
     A recorded backup with the same passphrase gets the new one, too. One that is out of reach
     keeps the old passphrase, and is named.
     """
-    old, consent = passphrase_source(invocation, passphrases), parse_consent(consents)
+    old, consent = passphrases.source(invocation), consents.parse()
     with invocation.registry.reading() as db:
         record = choose_key(db, key)
     require_in_file(invocation.settings, record)

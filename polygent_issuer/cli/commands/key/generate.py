@@ -9,10 +9,9 @@ from polygent_issuer.cli.options.common import (
     PassphraseOptions,
     argument,
     option,
-    passphrase_source,
 )
 from polygent_issuer.cli.output.result import Report
-from polygent_issuer.cli.prompts import ConsentOptions, parse_consent
+from polygent_issuer.cli.prompts import ConsentOptions
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.findings import Consent
 from polygent_issuer.keys.lifecycle import check_importable, pinned_as
@@ -45,8 +44,8 @@ def generate(
     only for its backup. A key generated in a token cannot be backed up, and its passphrase is the
     PIN of the token. A passphrase of fewer than 12 characters needs consent (weak-passphrase).
     """
-    settings, consent = key_storage.current_settings(invocation), parse_consent(consents)
-    passphrase = passphrase_source(invocation, passphrases)
+    settings, consent = key_storage.current_settings(invocation), consents.parse()
+    passphrase = passphrases.source(invocation)
     store = storage.store or settings.store
     check_new_key_uri(store)
     if storage.backup is not None and stays(store):
@@ -115,7 +114,7 @@ def import_private(
     label. A URI registers a key that stays in place: pkcs11: in a token, agent: in an SSH agent,
     vault: in Vault or OpenBao, awskms: in AWS KMS, file: in a mounted file.
     """
-    passphrase, consent = passphrase_source(invocation, passphrases), parse_consent(consents)
+    passphrase, consent = passphrases.source(invocation), consents.parse()
     if store_uri.stays(key_file) or key_file.startswith(store_uri.FILE):
         return _adopt(invocation, key_file, label, storage, passphrase, consent=consent)
     if store_uri.is_like_uri(key_file) and not os.path.lexists(key_file):

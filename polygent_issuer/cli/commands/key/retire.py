@@ -46,7 +46,7 @@ def use(invocation: Invocation, key: KeyName, *, consents: prompts.ConsentOption
         invocation.warn(
             Hint(f"the private key of {chosen.label} is not in {store}", way_back(chosen, store))
         )
-    typed = prompts.parse_consent(consents)
+    typed = consents.parse()
     agreed = prompts.obtain_consent(invocation, [decided.decision.finding, *decided.behind], typed)
     activated = rotation.activate(decided, consent=agreed)
     return _use_report(activated, before, store)
@@ -88,7 +88,7 @@ def retire_key(
     With --compromised, remove the public key from every server at once, and reissue every license
     signed with it.
     """
-    typed, now = prompts.parse_consent(consents), invocation.now
+    typed, now = consents.parse(), invocation.now
     decided = invocation.decide(lambda db: decide_retirement(db, key, compromised=compromised))
     retirement = decided.decision
     place = place_of(invocation.settings, retirement.key.kid)

@@ -75,7 +75,7 @@ def edit(
     Both are only in the registry, so the license file stays as it is. The journal records the old
     and the new text.
     """
-    typed, columns = prompts.parse_consent(consents), options.columns()
+    typed, columns = consents.parse(), options.columns()
     decided = invocation.decide(lambda db: record_edits.plan_license_edit(db, license_id, columns))
     record, changes = decided.decision.record, decided.decision.changes
     if changes:
@@ -107,7 +107,7 @@ def retire(
     A retired license is no longer current, and expiring leaves it out. The installed file stays
     valid until it expires; licenses cannot be revoked.
     """
-    typed = prompts.parse_consent(consents)
+    typed = consents.parse()
     decided = invocation.decide(lambda db: _current(db, license_id))
     record, customer = decided.decision
     agreed = prompts.obtain_consent(invocation, decided.behind, typed)
@@ -181,7 +181,7 @@ def sent(
     from polygent_issuer.batch.bundle import licenses_in
     from polygent_issuer.cli.commands.license.export import warn_before_sending
 
-    typed = prompts.parse_consent(consents)
+    typed = consents.parse()
     _check_options(license_ids, bundle, every=every, undo=undo)
     ids = license_ids or ([] if bundle is None else licenses_in(bundle))
     decided = invocation.decide(lambda db: _unsent(db) if every else _chosen(db, ids))

@@ -24,13 +24,7 @@ from polygent_issuer.errors import UsageProblem
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.outbox_delivery import choose_destination
-from polygent_issuer.registry import (
-    KeyRecord,
-    LicenseRecord,
-    Reading,
-    Writing,
-    change,
-)
+from polygent_issuer.registry import KeyRecord, LicenseRecord, Reading, Writing, change
 from polygent_issuer.registry.change import Decided
 from polygent_issuer.terms import dates
 from polygent_issuer.text import Hint, counted, escape, run

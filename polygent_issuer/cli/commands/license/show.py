@@ -9,18 +9,9 @@ from polygent_issuer.cli import candidates
 from polygent_issuer.cli.commands.report import DETAILS, details_json
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import LicenseId, flag, option
+from polygent_issuer.cli.output import records
 from polygent_issuer.cli.output.blocks import Block, Fields, Line
 from polygent_issuer.cli.output.files import CsvOptions
-from polygent_issuer.cli.output.records import COLUMNS as OWN
-from polygent_issuer.cli.output.records import (
-    claim_rows,
-    hold_text,
-    journal_json,
-    journal_table,
-    license_json,
-    license_table,
-    zone_of,
-)
 from polygent_issuer.cli.output.result import Report, Result
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.registry import (
@@ -41,7 +32,7 @@ from polygent_issuer.terms import dates
 from polygent_issuer.terms.parsing import parse_date_or_instant
 from polygent_issuer.verifier.license import Tier
 
-COLUMNS: Final = (*OWN, *DETAILS)
+COLUMNS: Final = (*records.COLUMNS, *DETAILS)
 """The JSON members of a license, which are the columns of the CSV."""
 
 
@@ -88,14 +79,18 @@ def list_all(
             order_id=order_id,
             note=note,
         )
-        records = tuple(matching)
+        listed = tuple(matching)
         every = customers.every(db, archived=True) if owner is None else (owner,)
         owners = {each.id: each for each in every}
-    items = (_item(each, owners[each.customer_id], invocation.now) for each in records)
+    items = (_item(each, owners[each.customer_id], invocation.now) for each in listed)
     if as_csv:
         return form.table(COLUMNS, items, name="licenses.csv")
-    text = license_table(records, invocation.now) if records else Line("no licenses match", "dim")
-    return Report({"licenses": items}, [text], is_idle=not records)
+    text = (
+        records.license_table(listed, invocation.now)
+        if listed
+        else Line("no licenses match", "dim")
+    )
+    return Report({"licenses": items}, [text], is_idle=not listed)
 
 
 def _require_current(status: LicenseStatus | None, *, unsent: bool) -> None:
@@ -113,7 +108,7 @@ def _item(record: LicenseRecord, customer: Customer, now: datetime) -> Mapping[s
     details: dict[str, Any] = {**dict.fromkeys(DETAILS), "name": customer.name, "plan": record.plan}
     with suppress(RegistryDamaged):  # `journal verify` reports it
         details = details_json(ReportedLicense.of(record, customer, now))
-    return {**license_json(record, now), **details}
+    return {**records.license_json(record, now), **details}
 
 
 def show(invocation: Invocation, license_id: LicenseId) -> Report:
@@ -138,7 +133,7 @@ def show(invocation: Invocation, license_id: LicenseId) -> Report:
         ]
     upload_before = dates.instant(dates.upload_deadline(license_.issued_at, window))
     members = {
-        **license_json(record, now),
+        **records.license_json(record, now),
         "claims": dict(license_.to_claims()),
         "term": record.term,
         "plan": record.plan,
@@ -152,7 +147,7 @@ def show(invocation: Invocation, license_id: LicenseId) -> Report:
     }
     text: list[Block] = [
         _state(record, now),
-        Fields(tuple(claim_rows(license_, zone_of(customer)))),
+        Fields(tuple(records.claim_rows(license_, records.zone_of(customer)))),
         Line("in the registry", "title"),
         Fields(
             (
@@ -162,7 +157,7 @@ def show(invocation: Invocation, license_id: LicenseId) -> Report:
                 ("key", f"{key.label} ({key.kid})"),
                 ("order", record.order_id),
                 ("note", record.note),
-                ("on hold", hold_text(customer) if on_hold(customer, now) else None),
+                ("on hold", records.hold_text(customer) if on_hold(customer, now) else None),
                 ("sent", dates.optional_instant(record.sent_at)),
                 ("upload before", upload_before),
                 ("file sha256", record.sha256),
@@ -173,9 +168,9 @@ def show(invocation: Invocation, license_id: LicenseId) -> Report:
     if history:
         text += [
             Line("in the journal", "title"),
-            journal_table(history).without_repeated("customer", "license"),
+            records.journal_table(history).without_repeated("customer", "license"),
         ]
-    return Report({"license": members, "journal": list(map(journal_json, history))}, text)
+    return Report({"license": members, "journal": list(map(records.journal_json, history))}, text)
 
 
 def _document_json(document: Document) -> dict[str, str]:

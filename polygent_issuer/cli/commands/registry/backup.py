@@ -90,7 +90,7 @@ def restore(
     drafts. If they differ from yours, a terminal shows how and asks. Elsewhere yours are kept,
     unless --settings restore is given. --settings only leaves the registry as it is.
     """
-    heads, typed = noted_heads(against), prompts.parse_consent(consents)
+    heads, typed = noted_heads(against), consents.parse()
     if settings is home_setup.Choice.ONLY:
         with open_backup(source, invocation.home, against=heads) as backup:
             offer = home_setup.decide_settings(
@@ -190,11 +190,7 @@ def _preview(
         elif present.rows_lost:
             lost = f"nothing but {lost} about copies of the registry"
         yield Fields(
-            (
-                ("registry", present.registry_id),
-                ("rows", str(present.size)),
-                ("lost", lost),
-            )
+            (("registry", present.registry_id), ("rows", str(present.size)), ("lost", lost))
         )
 
 

@@ -70,7 +70,7 @@ def import_files(
     In a folder, license files are recognised by the ending .lic or by their content; other files
     are skipped and reported.
     """
-    typed = prompts.parse_consent(consents)
+    typed = consents.parse()
     keys = tuple(read_public_keys(invocation, public_key)) if public_key else ()
     registry_file = invocation.home_path / REGISTRY_FILE
     sources, skipped = gather(named, recursive=recursive, registry=registry_file)

@@ -49,7 +49,7 @@ def move(
     if old == new:
         kept = None if isinstance(new, Path) else moving.set_file_aside(file, new, invocation.now)
         return _already(new, kept)
-    typed = prompts.parse_consent(consents)
+    typed = consents.parse()
     planned = moving.examine(old, new, invocation.now)
     if dry_run:
         return _planned(planned)

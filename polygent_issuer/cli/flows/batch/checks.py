@@ -141,8 +141,7 @@ def _folder(invocation: Invocation, option: str | None) -> Destination:
     destination = choose_destination(option, invocation.settings.output, streams.write_bytes)
     if destination.folder is None:
         raise UsageProblem(
-            "a batch cannot be written to stdout",
-            hint="--output FOLDER, or --bundle FILE.zip",
+            "a batch cannot be written to stdout", hint="--output FOLDER, or --bundle FILE.zip"
         )
     if destination.name is not None:
         place = str(destination.folder / destination.name)

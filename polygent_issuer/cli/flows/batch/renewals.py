@@ -9,7 +9,6 @@ from polygent_issuer.batch.items import Job
 from polygent_issuer.batch.renewals import Renewals
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.batch.run import Batch, run_batch
-from polygent_issuer.cli.options.common import passphrase_source
 from polygent_issuer.cli.options.issue import (
     LicenseSelection,
     NextOptions,
@@ -18,7 +17,6 @@ from polygent_issuer.cli.options.issue import (
     parse_changes,
 )
 from polygent_issuer.cli.output.result import Result
-from polygent_issuer.cli.prompts import parse_consent
 from polygent_issuer.errors import Ambiguous, NotFound, UsageProblem
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
@@ -37,10 +35,7 @@ _MAX_NAMES_BYTES: Final = 64 * 1024 * 1024
 
 
 def renew_or_reissue_many(
-    invocation: Invocation,
-    action: Action,
-    targets: Targets,
-    options: NextOptions,
+    invocation: Invocation, action: Action, targets: Targets, options: NextOptions
 ) -> Result:
     """Renew or reissue for each customer or license, independently of the others.
 
@@ -86,12 +81,10 @@ def renew_or_reissue_many(
             key = choose_key(db, options.issue.key)
         return invocation.signers_of([key], secret)
 
-    secret = passphrase_source(invocation, options.passphrases)
+    secret = options.passphrases.source(invocation)
     activity = "renewing" if action is Action.RENEW else "reissuing"
     batch = Batch(activity=activity, jobs=jobs, unlock=unlock, total=total)
-    return run_batch(
-        invocation, batch, options.issue, options.batch, parse_consent(options.consents)
-    )
+    return run_batch(invocation, batch, options.issue, options.batch, options.consents.parse())
 
 
 def _check_options(action: Action, targets: Targets, selection: LicenseSelection) -> None:

@@ -162,11 +162,7 @@ def batch_report(
 
 
 def preview_report(
-    preview: Preview,
-    argv: Sequence[str],
-    *,
-    file: Path | None,
-    missing_customers: tuple[str, ...],
+    preview: Preview, argv: Sequence[str], *, file: Path | None, missing_customers: tuple[str, ...]
 ) -> Report:
     """Return the end of a dry run, with the digest and the command that issues this preview.
 
