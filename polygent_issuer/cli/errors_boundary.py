@@ -90,7 +90,6 @@ def _describe(error: Any) -> tuple[str, str | None]:  # noqa: ANN401 - Typer's o
 
 
 def _value(error: Any, choices: Sequence[str]) -> str:  # noqa: ANN401 - as above
-    """Return the typed value that is not one of `choices`."""
     parser = error.ctx.command.make_parser(error.ctx)
     value = parser.parse_args(args=list(error.typed))[0][error.param.name]
     values = [value] if isinstance(value, str) else value
@@ -224,7 +223,6 @@ def _summary(error: BaseException, *, shown: bool) -> str:
 
 
 def _handles_secrets(error: BaseException) -> bool:
-    """Return True if the traceback passes through code that handles secrets."""
     modules = tuple(f"polygent_issuer.{module}." for module in _SECRET)
     frames = traceback.walk_tb(error.__traceback__)
     return any(f"{frame.f_globals.get('__name__')}.".startswith(modules) for frame, _ in frames)

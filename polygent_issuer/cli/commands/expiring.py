@@ -154,7 +154,6 @@ def _unsent_blocks(to_send: Sequence[expiry.UnsentLicense]) -> Iterator[Block]:
 def _due_blocks(
     due: Iterable[expiry.Due], items: list[dict[str, Any]], held: Sequence[Customer], within: str
 ) -> Iterator[Block]:
-    """Yield the table, the commands that renew what is not on hold, and the holds."""
     yield _table(items)
     held_ids = {customer.id for customer in held}
     renewable = [one for one in due if one[0].customer_id not in held_ids]

@@ -59,7 +59,6 @@ def help_(
 
 
 def _write_topic(text: str, stream: TextIO) -> ExitCode:
-    """Write the Markdown, rendered on a terminal."""
     if is_plain(stream):
         stream.write(text)
     else:

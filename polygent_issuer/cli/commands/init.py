@@ -127,7 +127,6 @@ def _first_key(settings: Settings) -> tuple[str, ...]:
 def _report(
     home: CreatedHome, settings: Settings, folders: tuple[Path, ...], next_words: tuple[str, ...]
 ) -> Report:
-    """Report the path of the home, the settings that `init` prompts for, and the next command."""
     file, window = str(settings_path(home.folder)), settings.upload_window
     next_command = run(*next_words)
     backups, output = _text(settings.key_backup_folder), _text(settings.output)

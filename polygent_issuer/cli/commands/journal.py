@@ -154,7 +154,6 @@ def verify(
 
 
 def _text(check: "JournalCheck", fields: Fields, *, is_saved: bool) -> Iterator[Block]:
-    """Yield the problems and how to restore, or the advice to save the head."""
     if check.problems:
         yield Line("the journal or registry was changed from outside this tool", "bad")
         yield from (Line(problem, "bad", 1) for problem in check.problems)
@@ -186,7 +185,6 @@ def _seal_json(each: "CheckedSeal") -> dict[str, Any]:
 
 
 def _seal_rows(check: "JournalCheck") -> Iterator[tuple[str, str]]:
-    """Yield what each seal covers, and what none covers."""
     for each in check.seals:
         if each.seal is not None and each.problem is None:
             rows = f"row {each.seal.seq}" if each.seal.seq == 1 else f"rows 1 to {each.seal.seq}"

@@ -118,7 +118,6 @@ def _owners(info: "MachineInfo", known: "_Known", named: "Sequence[Customer]") -
 
 
 def _same_host_name(db: "Reading", hostname: str | None, known: "_Known") -> "_Hosts":
-    """Return the machines with this host name and another fingerprint."""
     from polygent_issuer.registry import machines
 
     same = {one.machine.id for one in known or ()}

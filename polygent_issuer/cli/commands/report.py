@@ -98,7 +98,6 @@ def report(
 
 
 def _days_before(end: datetime) -> datetime:
-    """Return the beginning of the default period."""
     try:
         return end - _DEFAULT_PERIOD
     except OverflowError:  # in January of the year 1

@@ -135,7 +135,6 @@ def verify(invocation: Invocation, options: VerifyOptions) -> Result:
 def _report(
     results: "Iterable[VerificationResult | UnreadableFile]", now: datetime, window: "UploadWindow"
 ) -> Report:
-    """Report for each file the verdict, the license, the checks with fixes, and the timeline."""
     from polygent_issuer.cli.output import verification
     from polygent_issuer.issuing.verification import VerificationResult
     from polygent_issuer.terms import dates
@@ -152,7 +151,6 @@ def _report(
 
 
 def _files(invocation: Invocation, options: VerifyOptions) -> "list[LicenseFile]":
-    """Return the one file, or those of the registry."""
     from polygent_issuer.issuing.verification import LicenseFile, read_file
 
     if options.license_files:
@@ -302,7 +300,6 @@ def _inspect_keys(
 
 
 def _unverified(data: bytes) -> "License | None":
-    """Return the claims of the file without checking its signature."""
     from polygent_issuer.verifier import License, LicenseError, jws
 
     try:

@@ -183,7 +183,6 @@ def _report(offer: Offer, kept: tuple[Path, ...]) -> Iterator[Block]:
 
 
 def _preview(differences: tuple[Difference, ...], old: str, new: str) -> Iterator[Block]:
-    """Yield the settings that differ, and the changed lines of the mail template."""
     rows = [(each.name, *_values(each)) for each in differences if each.name != MAIL_TEMPLATE]
     if rows:
         yield Table(("setting", old, new), rows)

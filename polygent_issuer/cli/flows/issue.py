@@ -49,7 +49,6 @@ _CHECK_PATH: Final = "check the path and its permissions"
 
 
 def _dry_run(proposals: Sequence[Proposal], settings: Settings, consent: Consent) -> Report:
-    """Return the preview of the licenses and their findings."""
     findings = [finding for each in proposals for finding in each.findings]
     blocks = [*preview(proposals, settings)]
     blocks += (Line(f"{finding.code}: {finding.message}", "warn") for finding in findings)

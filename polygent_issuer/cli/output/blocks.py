@@ -276,7 +276,6 @@ def _table(table: Table, width: int | None, *, boxes: bool) -> Iterator[Row]:
 
 
 def _span(widths: Sequence[int]) -> int:
-    """Return the width of a table with these columns."""
     return sum(widths) + GAP * (len(widths) - 1)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from polygent_issuer import files
 from polygent_issuer.cli.output.blocks import CUT, Block, Line, cells, cut
@@ -104,8 +104,7 @@ FIRST_LINE: Final = "# Written by polygent-issue, which replaces this file.\n"
 _ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Gauge:
+class Gauge(NamedTuple):
     """A gauge: its name, a sentence about it, and its values, each with its labels."""
 
     name: str
@@ -145,19 +144,25 @@ def expiring_metrics(
     expiries = [(_labels(each), dates.to_seconds(each.expires_at)) for each in due]
     deadlines = [(_labels(each.record), dates.to_seconds(each.upload_before)) for each in unsent]
     gauges = (
-        _count("polygent_licenses_current", "Current licenses, expired ones included.", current),
-        _count("polygent_licenses_expired", "Current licenses that have expired.", expired),
-        _count("polygent_licenses_due", "Current licenses that expire soon or have.", len(due)),
-        _count("polygent_licenses_unsent", "Licenses that have to be sent now.", len(unsent)),
         Gauge(
-            name="polygent_license_expiry_timestamp_seconds",
-            help="When a license that is due expires.",
-            samples=expiries,
+            "polygent_licenses_current", "Current licenses, expired ones included.", [({}, current)]
+        ),
+        Gauge("polygent_licenses_expired", "Current licenses that have expired.", [({}, expired)]),
+        Gauge(
+            "polygent_licenses_due", "Current licenses that expire soon or have.", [({}, len(due))]
         ),
         Gauge(
-            name="polygent_license_upload_deadline_timestamp_seconds",
-            help="Until when a server accepts the file of a license that has to be sent.",
-            samples=deadlines,
+            "polygent_licenses_unsent", "Licenses that have to be sent now.", [({}, len(unsent))]
+        ),
+        Gauge(
+            "polygent_license_expiry_timestamp_seconds",
+            "When a license that is due expires.",
+            expiries,
+        ),
+        Gauge(
+            "polygent_license_upload_deadline_timestamp_seconds",
+            "Until when a server accepts the file of a license that has to be sent.",
+            deadlines,
         ),
     )
     return exposition(gauges).encode()
@@ -191,10 +196,6 @@ def write_metrics(data: bytes, target: str) -> Path | str:
         )
     files.replace(data, path, mode=_READABLE)
     return path
-
-
-def _count(name: str, about: str, count: int) -> Gauge:
-    return Gauge(name=name, help=about, samples=(({}, count),))
 
 
 def _labels(record: "LicenseRecord") -> dict[str, str]:

@@ -40,16 +40,12 @@ def _set_widths(table: Table, console: Console, options: ConsoleOptions) -> None
 
 
 class _WideCode(CodeBlock):
-    """Code in the full width of the terminal."""
-
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         code = str(self.text).rstrip()
         yield Syntax(code, self.lexer_name, theme=self.theme, word_wrap=True, padding=(1, 0))
 
 
 class _Guide(Markdown):
-    """A topic of the guide."""
-
     elements: ClassVar[dict[str, type[MarkdownElement]]] = {
         **Markdown.elements,
         "table_open": _WholeTable,

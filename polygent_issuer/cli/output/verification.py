@@ -108,7 +108,6 @@ def _patterns(result: VerificationResult) -> tuple[str, ...]:
 
 
 def _covering(result: VerificationResult) -> str:
-    """Return which patterns cover the hosts that were given, if any does."""
     patterns = " or ".join(_patterns(result))
     if len(result.hosts) == 1:
         return f"the host is covered by {patterns or 'no pattern'}"

@@ -62,8 +62,6 @@ def import_file(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Plan:
-    """The decisions on all rows."""
-
     rows: Sequence[RowImport]
 
     @property
@@ -105,7 +103,6 @@ def _obtain(
 def _report(
     plan: _Plan, agreed: Consent, typed: Consent, *, done: bool, shown: bool = False
 ) -> Report:
-    """Report the rows, unless the question has `shown` them."""
     members = {
         "done": done,
         **plan.counts,
@@ -152,7 +149,6 @@ def _row_lines(rows: Sequence[RowImport], most: int) -> Iterable[Block]:
 
 
 def _changes(each: RowImport) -> list[tuple[str, str | None, str | None]]:
-    """Return the old and the new value of each column that is written."""
     if each.update is not None:
         return [(name, old, new) for name, (old, new) in each.update.changes.items()]
     return [(name, None, value_text(value)) for name, value in each.columns.items()]

@@ -119,7 +119,6 @@ def _report(
     changed: bool,
     previewed: bool = False,
 ) -> Report:
-    """Report the state of the key, and its current licenses with the command that reissues all."""
     key = retirement.key
     members = {
         "key": {
@@ -158,7 +157,6 @@ def _report(
 def _consequences(
     retirement: Retirement, store: str, present: Presence, now: datetime
 ) -> Iterable[Block]:
-    """Yield the consequences and the next steps, in their order."""
     key, since = retirement.key, retirement.since
     yield Fields(
         (
@@ -233,7 +231,6 @@ def _license_lines(retirement: Retirement, now: datetime) -> Iterable[Block]:
 
 
 def _next_step(retirement: Retirement) -> Iterable[Block]:
-    """Yield the command that reissues all licenses; it is necessary if the key is compromised."""
     if retirement.licenses:
         label = "next" if retirement.compromised else "to reissue them now"
         yield Line(Hint(f"{label}: ", reissue_all_command(retirement.key.label)))

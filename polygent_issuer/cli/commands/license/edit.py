@@ -258,7 +258,6 @@ def _chosen(db: Reading, typed: Iterable[str]) -> _Chosen:
 
 
 def _unsent(db: Reading) -> _Chosen:
-    """Return the licenses that `license list --unsent` lists, with their keys."""
     unsent = licenses.select(db, status=LicenseStatus.CURRENT, unsent=True, archived=False)
     records = [licenses.checked(db, record) for record in unsent]
     return tuple((record, keys.pinned(db, record.kid)) for record in records)

@@ -173,7 +173,6 @@ def _next_steps(replaced: CurrentRegistry | None, missing: list[str]) -> Iterabl
 def _preview(
     backup: CheckedBackup, present: CurrentRegistry | None, place: Place
 ) -> Iterable[Block]:
-    """Yield the backup and the registry that it would replace."""
     yield Line(f"backup {backup.source}", "title")
     head = head_text(backup.size, backup.head)
     yield Fields((("registry", backup.registry_id), ("rows", str(backup.size)), ("head", head)))

@@ -51,7 +51,6 @@ def roles(
 
 
 def _commands(entry: Entry, role: Role, path: str = "") -> Iterator[str]:
-    """Yield the commands that need a role."""
     from polygent_issuer.cli.main import role_of
 
     for child in entry.entries:

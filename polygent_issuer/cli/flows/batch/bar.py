@@ -19,8 +19,6 @@ from rich.text import Text
 
 
 class _Rate(ProgressColumn):
-    """Items per second."""
-
     def render(self, task: Task) -> Text:
         return Text(f"{task.speed:,.0f}/s" if task.speed else "", style="dim")
 

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from polygent_issuer.batch.bundle import Bundle
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.flows.batch.reporter import ReportFile
-from polygent_issuer.cli.flows.mail_drafts import Drafter, drafter
+from polygent_issuer.cli.flows.batch.reporter import Outputs, ReportFile
+from polygent_issuer.cli.flows.mail_drafts import drafter
 from polygent_issuer.cli.options.issue import BatchOptions, IssueOptions
 from polygent_issuer.cli.output import result as streams
 from polygent_issuer.errors import IssuerError, OutputProblem, SeveralProblems, UsageProblem
@@ -41,16 +41,6 @@ class Problems:
         """Raise the error, or `SeveralProblems` for several errors."""
         if self.found:
             SeveralProblems.raise_for(self.found)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outputs:
-    """The checked places of a batch: an archive or a folder, mail drafts, the report."""
-
-    destination: Destination
-    bundle: Bundle | None
-    mail: Drafter | None
-    report: ReportFile | None
 
 
 def check_outputs(
@@ -110,12 +100,7 @@ def check_signing(
 
 
 def _archive(invocation: Invocation, path: Path, output: str | None) -> Bundle:
-    """Return the archive of `--bundle`, after checking that it can be written.
-
-    Raises:
-        UsageProblem: (`usage`) there is an `output`, too.
-        OutputProblem: (`output_failed`) as `Bundle.check`.
-    """
+    """Return the archive of `--bundle`, after checking that it can be written."""
     if output is not None:
         raise UsageProblem("--bundle and --output are mutually exclusive", hint="give one of them")
     window = invocation.settings.upload_window_or_assumed
@@ -132,12 +117,7 @@ def _archive(invocation: Invocation, path: Path, output: str | None) -> Bundle:
 
 
 def _folder(invocation: Invocation, option: str | None) -> Destination:
-    """Return the folder of many files; a file or stdout is refused.
-
-    Raises:
-        UsageProblem: (`usage`) it is a file, or stdout.
-        OutputProblem: (`output_failed`) as `choose_destination` and `Destination.check`.
-    """
+    """Return the folder of many files; a file or stdout is refused."""
     destination = choose_destination(option, invocation.settings.output, streams.write_bytes)
     if destination.folder is None:
         raise UsageProblem(

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from polygent_issuer.cli.output.proposal import change_text, days_text, issued_j
 from polygent_issuer.cli.output.result import error_json, json_line
 from polygent_issuer.errors import IssuerError, UsageProblem
 from polygent_issuer.home.settings import Settings
+from polygent_issuer.issuing.outbox_delivery import Destination
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal
 from polygent_issuer.text import Hint, escape
 
@@ -195,27 +197,24 @@ def _rows(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
         }
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outputs:
+    """The checked places of a batch: an archive or a folder, mail drafts, the report."""
+
+    destination: Destination
+    bundle: Bundle | None
+    mail: Drafter | None
+    report: ReportFile | None
+
+
 class BatchReporter:
-    """Reports the outcomes of a batch, each when it is durable.
+    """Reports the outcomes of a batch, each when it is durable; `counts` has them so far."""
 
-    Attributes:
-        counts: the counts so far.
-        bundle: the archive of the licenses, if there is one.
-    """
-
-    def __init__(
-        self,
-        invocation: Invocation,
-        drafter: Drafter | None,
-        report: ReportFile | None,
-        bundle: Bundle | None,
-    ) -> None:
+    def __init__(self, invocation: Invocation, outputs: Outputs) -> None:
         """Prepare the report; outcomes of an archive are printed by `finish_bundle`."""
         self.counts = BatchCounts()
-        self.bundle = bundle
         self._invocation = invocation
-        self._drafter = drafter
-        self._report = report
+        self._outputs = outputs
         self._waiting: list[str] = []
 
     def add(self, outcome: Outcome) -> None:
@@ -224,26 +223,27 @@ class BatchReporter:
         Raises:
             OutputProblem: (`output_failed`) stdout cannot be written.
         """
-        if self.bundle is not None:
-            self.bundle.note(outcome)
+        bundle, mail, report = self._outputs.bundle, self._outputs.mail, self._outputs.report
+        settings, as_json = self._invocation.settings, self._invocation.as_json
+        if bundle is not None:
+            bundle.note(outcome)
         drafts: dict[str, tuple[Path, ...]] = {}
-        if self._drafter is not None and isinstance(outcome, Done):
+        if mail is not None and isinstance(outcome, Done):
             try:
-                drafts = self._drafter.write(each.proposal.license.jti for each in outcome.issued)
+                drafts = mail.write(each.proposal.license.jti for each in outcome.issued)
             except IssuerError as problem:  # the license is issued and reported
                 outcome = Failed(job=outcome.job, error=problem, issued=outcome.issued)
         self.counts.add(outcome)
-        as_json = self._invocation.as_json
         self._invocation.in_lines |= as_json
-        has_members = as_json or self._report is not None
-        settings = self._invocation.settings
-        archive = None if self.bundle is None else self.bundle.target
-        members = outcome_json(outcome, settings, drafts, archive) if has_members else {}
-        if self._report is not None:
-            self._report.add(members)
+        archive = None if bundle is None else bundle.target
+        members: Mapping[str, Any] = {}
+        if as_json or report is not None:
+            members = outcome_json(outcome, settings, drafts, archive)
+        if report is not None:
+            report.add(members)
         if self._invocation.quiet and isinstance(outcome, Kept) and not as_json:
             return
-        if self.bundle is not None:
+        if bundle is not None:
             blocks, width = outcome_blocks(outcome, drafts, archive), result.width_of(sys.stdout)
             lines = [json_line(members)] if as_json else result.plain_lines(blocks, width)
             self._waiting += (f"{line}\n" for line in lines)
@@ -254,16 +254,9 @@ class BatchReporter:
 
     def finish_bundle(self) -> None:
         """Complete the archive, if there is one, and report its licenses."""
-        if self.bundle is None:
-            return
-        invocation = self._invocation
-        self.bundle.finish(invocation.registry, now=invocation.now, actor=invocation.actor)
-        result.write_lines(self._waiting)
-
-    def finish_report(self) -> Path | None:
-        """Write the report file, if there is one.
-
-        Raises:
-            OutputExists, OutputProblem: as `ReportFile.finish`.
-        """
-        return None if self._report is None else self._report.finish()
+        if self._outputs.bundle is not None:
+            invocation = self._invocation
+            self._outputs.bundle.finish(
+                invocation.registry, now=invocation.now, actor=invocation.actor
+            )
+            result.write_lines(self._waiting)

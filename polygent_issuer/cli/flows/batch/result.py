@@ -260,8 +260,6 @@ NEW: Final = "NEW"
 
 
 class _Message(NamedTuple):
-    """A message about one item, in a style, with a hint."""
-
     place: str
     text: str
     hint: str | None = None

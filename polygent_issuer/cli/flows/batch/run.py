@@ -3,19 +3,19 @@
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from types import FrameType
-from typing import Any, Final, Self
+from typing import Final
 
 from polygent_issuer.batch.items import Job, Outcome, Preview, PreviewItem, preview
 from polygent_issuer.batch.run import BatchRunner
 from polygent_issuer.cli import prompts
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.flows.batch.checks import Outputs, Problems, check_outputs, check_signing
-from polygent_issuer.cli.flows.batch.reporter import BatchReporter, preview_json
+from polygent_issuer.cli.flows.batch.checks import Problems, check_outputs, check_signing
+from polygent_issuer.cli.flows.batch.reporter import BatchReporter, Outputs, preview_json
 from polygent_issuer.cli.flows.batch.result import (
     PreviewText,
     batch_report,
@@ -64,27 +64,26 @@ class Batch:
 
 
 class Interruption:
-    """A context in which the first Ctrl-C is noted, and the second one interrupts immediately.
+    """Ctrl-C during a batch: the first is noted, and the second one interrupts immediately.
 
     Attributes:
         came: whether Ctrl-C was pressed.
     """
 
-    def __init__(self) -> None:
-        """Begin without Ctrl-C."""
-        self.came = False
-        self._before: Any = None
+    came = False
 
-    def __enter__(self) -> Self:
-        """Install the handler, if this is the main thread, which receives signals."""
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._note)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Restore the previous handler."""
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Note Ctrl-C, if this is the main thread, which receives signals."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGINT, self._note)
+        try:
+            yield
+        finally:
+            if before is not None:
+                signal.signal(signal.SIGINT, before)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.came:
@@ -138,9 +137,9 @@ def run_batch(
         review=expect,
     )
     outcomes = runner.outcomes(batch.jobs(consent), None if total is None else total.shown)
-    reporter = BatchReporter(invocation, outputs.mail, outputs.report, bundle)
+    reporter = BatchReporter(invocation, outputs)
     try:
-        return _report(invocation, batch, outcomes, reporter, interruption)
+        return _report(invocation, batch, outcomes, reporter, outputs, interruption=interruption)
     finally:
         if reporter.counts.issued:
             invocation.seal_at_end(unlock())
@@ -151,11 +150,13 @@ def _report(
     batch: Batch,
     outcomes: Iterable[Outcome],
     reporter: BatchReporter,
+    outputs: Outputs,
+    *,
     interruption: Interruption,
 ) -> Report:
     """Report each outcome when it is durable, then return the result."""
     problem, report_path = None, None
-    with interruption:
+    with interruption.noted():
         try:
             with _progress(invocation, batch.activity, batch.total) as advance:
                 for outcome in outcomes:
@@ -166,14 +167,14 @@ def _report(
         except IssuerError as error:
             problem = error
     try:
-        report_path = reporter.finish_report()
+        report_path = None if outputs.report is None else outputs.report.finish()
     except OutputProblem as error:
         problem = problem or error
     result = batch_report(
         reporter.counts,
         invocation.settings,
         file=report_path,
-        bundle=reporter.bundle,
+        bundle=outputs.bundle,
         interrupted=interruption.came,
         stopped=problem is not None,
         missing_customers=batch.missing_customers() if problem is None else (),
@@ -225,7 +226,6 @@ def _preview(
     expect: str | None,
     show: Callable[[PreviewItem], None],
 ) -> Preview:
-    """Decide every item, and show each as it is decided."""
     total = Preview()
     with _progress(invocation, "reviewing", batch.total) as advance:
         for item in preview(invocation.registry, batch.jobs(consent), resumed=expect):

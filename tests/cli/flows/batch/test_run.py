@@ -11,7 +11,8 @@ from polygent_issuer.cli.flows.batch.run import Interruption
 def test_the_first_ctrl_c_is_noted() -> None:
     """Nothing is raised, and the previous handler is restored afterwards."""
     before = signal.getsignal(signal.SIGINT)
-    with Interruption() as interruption:
+    interruption = Interruption()
+    with interruption.noted():
         came = [interruption.came]
         signal.raise_signal(signal.SIGINT)
         came.append(interruption.came)
@@ -24,7 +25,7 @@ def test_the_second_ctrl_c_interrupts() -> None:
     before = signal.getsignal(signal.SIGINT)
 
     def press_twice() -> None:
-        with Interruption():
+        with Interruption().noted():
             signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGINT)
 
@@ -38,7 +39,8 @@ def test_another_thread_installs_no_handler() -> None:
     heard = []
 
     def work() -> None:
-        with Interruption() as interruption:
+        interruption = Interruption()
+        with interruption.noted():
             heard.append(interruption.came)
 
     thread = threading.Thread(target=work)
