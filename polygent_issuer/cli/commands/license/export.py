@@ -11,7 +11,7 @@ from polygent_issuer.batch.export import StoredFile, read_file, record_export
 from polygent_issuer.batch.export import select as select_licenses
 from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.flows.batch.checks import Problems, check_place
+from polygent_issuer.cli.flows.batch.outputs import Problems, check_place
 from polygent_issuer.cli.flows.mail_drafts import drafter
 from polygent_issuer.cli.options.common import LicenseIds, flag, option
 from polygent_issuer.cli.options.issue import BundleFile, EmlFolder, LicenseFile

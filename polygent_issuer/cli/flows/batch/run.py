@@ -14,8 +14,14 @@ from polygent_issuer.batch.items import Job, Outcome, Preview, PreviewItem, prev
 from polygent_issuer.batch.run import BatchRunner
 from polygent_issuer.cli import prompts
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.flows.batch.checks import Problems, check_outputs, check_signing
-from polygent_issuer.cli.flows.batch.reporter import BatchReporter, Outputs, preview_json
+from polygent_issuer.cli.flows.batch.outputs import (
+    BatchReporter,
+    Outputs,
+    Problems,
+    check_outputs,
+    check_signing,
+    preview_json,
+)
 from polygent_issuer.cli.flows.batch.result import (
     PreviewText,
     batch_report,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from polygent_issuer.batch.items import Decision, Failed, Job, Kept
-from polygent_issuer.cli.flows.batch.reporter import COLUMNS, ReportFile, outcome_json
+from polygent_issuer.cli.flows.batch.outputs import COLUMNS, ReportFile, outcome_json
 from polygent_issuer.errors import NotFound, OutputExists, OutputProblem, UsageProblem
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
