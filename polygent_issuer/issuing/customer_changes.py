@@ -132,9 +132,9 @@ def plan_update(
     slug: str,
     columns: Mapping[str, Any],
     *,
-    machine: str | None,
-    label: str | None,
     now: datetime,
+    machine: str | None = None,
+    label: str | None = None,
 ) -> CustomerUpdate:
     """Decide which columns and which machine's label change (`not_found`); nothing is written."""
     customer = customers.get(db, slug)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from polygent_issuer.batch import customer_import, customer_rows
+from polygent_issuer.batch import customer_import
 from polygent_issuer.batch.customer_import import RowImport
 from polygent_issuer.cli import prompts
 from polygent_issuer.cli.context import Invocation
@@ -43,8 +43,8 @@ def import_file(
     customer. A name changes only in a row with the slug. If any row is wrong, nothing is written
     and every problem is printed.
     """
-    typed, columns = consents.parse(), customer_rows.parse_mapping(mapping or ())
-    rows = customer_rows.read(file, columns)
+    typed, columns = consents.parse(), customer_import.parse_mapping(mapping or ())
+    rows = customer_import.read(file, columns)
     decided = invocation.decide(lambda db: customer_import.decide(db, rows, now=invocation.now))
     plan = _Plan(rows=decided.decision)
     if dry_run or not plan.needed:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polygent_issuer.batch.customer_rows import COLUMNS, CustomerFile, parse_mapping, read
-from polygent_issuer.batch.customer_rows import InvalidCustomerFile as Invalid
+from polygent_issuer.batch.customer_import import COLUMNS, CustomerFile, parse_mapping, read
+from polygent_issuer.batch.customer_import import InvalidCustomerFile as Invalid
 from polygent_issuer.cli.commands.customer.show import EXPORT_COLUMNS, exported
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.registry import Customer
