@@ -116,12 +116,8 @@ def read_sheet(
 ) -> list[tuple[int, list[str]]]:
     """Return the records of a CSV file, the header first, each with the number of its first line.
 
-    Empty records are left out. A problem is added to those of the source, and without a header
-    nothing is returned.
-
-    Args:
-        refused: the class of the errors.
-        known: the hint that names the columns.
+    Empty records are left out. A problem, an error of the class `refused`, is added to the source.
+    Without a header nothing is returned, and the hint is `known`, which names the columns.
     """
     named = _NAMED_SEPARATOR.match(source.text)
     text = source.text[named.end() if named else 0 :]
@@ -254,7 +250,6 @@ _DEFAULTS: Final = "defaults"
 _TABLES: Final = (_DEFAULTS, _LICENSE)
 _OF_ONE_LICENSE: Final = ("customer", "contact", "machine", "machine_info", "accept", "reason")
 _FILLABLE: Final = tuple(name for name in FIELDS if name not in _OF_ONE_LICENSE)
-_LONGEST: Final = 200
 _HINT: Final = "put texts in quotes, write dates as 2027-11-30, and name a CSV file .csv"
 
 
@@ -299,7 +294,7 @@ def _parse(name: str, text: str) -> dict[str, Any]:
         problem, hint = "nested too deeply", _HINT
     except ValueError as error:  # a number of thousands of digits raises no TOMLDecodeError
         message = str(error)
-        problem = escape_short(message[:1].lower() + message[1:], limit=_LONGEST)
+        problem = escape_short(message[:1].lower() + message[1:], limit=200)
         hint = backslash_hint(text, message) or _HINT
     raise InvalidApplyFile(f"{name} is not TOML: {problem}", hint=hint)
 
