@@ -198,7 +198,7 @@ def verify_files(
     licenses = [_authenticate(verifier, file) for file in files]
     with nullcontext() if registry is None else registry.reading() as db:
         known = _states(db, [each.jti for each in licenses if each is not None])
-        judge = _Judge(verifier, server, db, known)
+        judge = _Judge(verifier, server, server.circumstances(), db, known)
         return list(map(judge.result, files, licenses))
 
 
@@ -225,22 +225,14 @@ def _states(db: "Reading | None", ids: Sequence[str]) -> "Mapping[str, LicenseSt
     return licenses.states(db, ids)
 
 
-class _Judge:
-    """Makes results in one snapshot of the registry."""
+class _Judge(NamedTuple):
+    """Makes results in one snapshot of the registry; `known` are the states of its licenses."""
 
-    def __init__(
-        self,
-        verifier: Verifier,
-        server: ServerContext,
-        db: "Reading | None",
-        known: "Mapping[str, LicenseState]",
-    ) -> None:
-        self._verifier = verifier
-        self._server = server
-        self._circumstances = server.circumstances()
-        self._db = db
-        self._known = known
-        self._has_example = verifier.keys.get(EXAMPLE_KID) is not None
+    verifier: Verifier
+    server: ServerContext
+    circumstances: policy.Circumstances
+    db: "Reading | None"
+    known: "Mapping[str, LicenseState]"
 
     def result(
         self, file: LicenseFile, license_: License | None
@@ -250,14 +242,14 @@ class _Judge:
         return self._not_authentic(file) if license_ is None else self._authentic(file, license_)
 
     def _authentic(self, file: LicenseFile, license_: License) -> VerificationResult:
-        stored, at, source = self._known.get(license_.jti), self._circumstances, None
+        stored, at, source = self.known.get(license_.jti), self.circumstances, None
         if license_.tier is Tier.STANDARD:
             source = _COMMAND_LINE
             if at.fingerprint is None:
                 fingerprint = None if stored is None else stored.fingerprint
                 source = None if fingerprint is None else _REGISTRY
                 at = at._replace(fingerprint=fingerprint)
-        outside, hosts = _outside(license_.allowed_domain, self._server.hosts), self._server.hosts
+        outside, hosts = _outside(license_.allowed_domain, self.server.hosts), self.server.hosts
         if outside:
             at = at._replace(host=outside[0])
         rows = list(every_row(license_, at))
@@ -269,13 +261,14 @@ class _Judge:
             rows[_MACHINE] = _machine_row(rows[_MACHINE], source)
         report = Report(rows=tuple(rows), license=license_)
         failure = report.failure
+        has_example = self.verifier.keys.get(EXAMPLE_KID) is not None
         return VerificationResult(
             name=file.name,
-            at=self._server.now,
+            at=self.server.now,
             report=report,
             failure=failure,
-            own_keys=self._db is not None,
-            example_key=self._has_example and peek_kid(file.data) == EXAMPLE_KID,
+            own_keys=self.db is not None,
+            example_key=has_example and peek_kid(file.data) == EXAMPLE_KID,
             stored=stored,
             latest=None if failure is None else self._latest(stored),
             fingerprint_from=source,
@@ -283,18 +276,18 @@ class _Judge:
         )
 
     def _not_authentic(self, file: LicenseFile) -> VerificationResult:
-        kid, db = peek_kid(file.data), self._db
+        kid, db = peek_kid(file.data), self.db
         compromised = stored = None
         if db is not None and kid is not None:
             from polygent_issuer.registry import keys  # noqa: PLC0415  # 20 ms
 
             compromised = keys.find_compromised_key(db, kid)
             stored = _of_file(db, kid, file.data) if compromised else None
-        report = self._verifier.report(file.data, now=self._server.now)
+        report = self.verifier.report(file.data, now=self.server.now)
         rows = tuple(_explained_unknown(row, compromised) for row in report.rows)
         return VerificationResult(
             name=file.name,
-            at=self._server.now,
+            at=self.server.now,
             report=replace(report, rows=rows),
             failure=next(row for row in rows if row.outcome is Outcome.FAILED),
             kid=kid,
@@ -305,13 +298,13 @@ class _Judge:
         )
 
     def _latest(self, stored: "LicenseState | None") -> "LicenseRecord | None":
-        if self._db is None or stored is None:
+        if self.db is None or stored is None:
             return None
         from polygent_issuer.registry import licenses  # noqa: PLC0415  # 20 ms
 
-        record = licenses.get(self._db, stored.id)
+        record = licenses.get(self.db, stored.id)
         seen = {record.id}
-        while (following := licenses.successor(self._db, record)) and following.id not in seen:
+        while (following := licenses.successor(self.db, record)) and following.id not in seen:
             record = following
             seen.add(record.id)
         return record
