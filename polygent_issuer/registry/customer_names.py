@@ -20,7 +20,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from polygent_issuer.registry.engine import Params, in_chunks, marks
 from polygent_issuer.registry.reading import Reading
@@ -45,8 +45,7 @@ _MOST_COUNTED: Final = 500
 """Enough to compare two ranges of names; more would take as long as a search."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, order=True)
-class NameKey:
+class NameKey(NamedTuple):
     """One reading of a name: its words without the legal form, separated by spaces."""
 
     words: str

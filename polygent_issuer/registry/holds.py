@@ -4,8 +4,8 @@ A hold is over at its end, without a command; its columns stay until the next ho
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from polygent_issuer.registry.customers import edit
 from polygent_issuer.registry.records import Customer, LicenseRecord, Value, moment_text
@@ -13,8 +13,7 @@ from polygent_issuer.registry.writing import Writing
 from polygent_issuer.terms import dates
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Hold:
+class Hold(NamedTuple):
     """A hold since an instant, until an instant or without end."""
 
     since: datetime

@@ -28,7 +28,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from itertools import chain as chain_of
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from polygent_issuer import processes
 from polygent_issuer.errors import InputRefused
@@ -59,8 +59,7 @@ _MOST: Final = 100
 HEAD: Final = re.compile(r"(?:([0-9]{1,15}):)?([0-9a-f]{64})")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JournalHead:
+class JournalHead(NamedTuple):
     """A saved head: the number of rows (if saved), the hash, and a title for messages."""
 
     size: int | None

@@ -1,9 +1,8 @@
 """Signing keys: their pinned public keys, their labels, the active one, and compromised ones."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from polygent_issuer.registry.customers import require_text
 from polygent_issuer.registry.errors import Taken, ambiguous, not_found
@@ -162,8 +161,7 @@ def key_set(db: Reading) -> "KeySet":
     return KeySet.of(*(key.public_key for key in every(db) if not key.compromised))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CompromisedKey:
+class CompromisedKey(NamedTuple):
     """A key that the registry pins and marks as compromised.
 
     Attributes:

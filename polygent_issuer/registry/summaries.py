@@ -1,9 +1,8 @@
 """Queries for a few columns of many rows: counts, overviews, shell completion, many files."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from polygent_issuer.registry import machines
 from polygent_issuer.registry.customer_names import text_range
@@ -53,8 +52,7 @@ _IDS: Final = f"""SELECT id, CASE WHEN (SELECT count(*) FROM (SELECT 1 FROM lice
     FROM licenses"""  # noqa: S608  # a number of our own
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CustomerSummary:
+class CustomerSummary(NamedTuple):
     """A customer, the number of its current licenses, and the first expiry of these, if any."""
 
     customer: Customer
@@ -83,8 +81,7 @@ def count_all(db: Reading) -> dict[str, int]:
     }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Chain:
+class Chain(NamedTuple):
     """The first and the last of licenses that replaced one another, and the replacements."""
 
     first_id: str
@@ -122,8 +119,7 @@ def _walk(start: str, steps: Mapping[str, str]) -> list[str]:
     return list(walked)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Expiry:
+class Expiry(NamedTuple):
     """The expiry of a current license, and the customer's name."""
 
     expires_at: datetime
@@ -143,8 +139,7 @@ def expiries(db: Reading, after: datetime, until: datetime) -> Iterator[Expiry]:
     return db.each(_expiry, _ENDS, (whole_seconds(after), whole_seconds(until)))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class IdRow:
+class IdRow(NamedTuple):
     """A license; `short` is an unambiguous beginning of its id."""
 
     id: str

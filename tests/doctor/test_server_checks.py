@@ -4,7 +4,6 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -219,7 +218,7 @@ def test_a_command_of_this_tool_may_hold_the_lock_for_a_while(
         registry.connection.roll_back()
     assert facts is not None
     assert facts.writer is not None
-    facts = replace(facts, writer=replace(facts.writer, waited=waited))
+    facts = facts._replace(writer=facts.writer._replace(waited=waited))
     assert registry_checks.writer(facts).state == state
 
 

@@ -6,9 +6,8 @@ Any user who may connect to the database can take the lock.
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from polygent_issuer.errors import IssuerError
 from polygent_issuer.registry.errors import RegistryLocked
@@ -23,8 +22,7 @@ APPLICATION: Final = "polygent-issue"
 """The name of the sessions of this tool."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LockHolder:
+class LockHolder(NamedTuple):
     """The session that holds the lock.
 
     Attributes:
@@ -93,8 +91,7 @@ def named(error: IssuerError, first: Callable[[str], tuple[Any, Row | None]]) ->
     return error
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Standby:
+class Standby(NamedTuple):
     """A connected standby.
 
     Attributes:
@@ -108,8 +105,7 @@ class Standby:
     behind: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ServerFacts:
+class ServerFacts(NamedTuple):
     """The state of a server, and of the session on it.
 
     Attributes:
