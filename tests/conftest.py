@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings
 from support import softhsm
 from support.cli import NOW, Desk
 from support.databases import Databases
+from support.disks import disk_in_memory
 from support.licenses import Books
 from support.postgres import Cluster, cluster
 from support.pty import stop_forking
@@ -49,6 +50,42 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option for other versions of Python and of the libraries."""
+    about = "run each test with its first and its last parameters only"
+    parser.addoption("--ends", action="store_true", help=about)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect the parameters of a test between its first and its last, with `--ends`."""
+    if not config.getoption("ends"):
+        return
+    first: dict[str, pytest.Item] = {}
+    last: dict[str, pytest.Item] = {}
+    for item in items:
+        test = item.nodeid.partition("[")[0]
+        first.setdefault(test, item)
+        last[test] = item
+    chosen = {*first.values(), *last.values()}
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = [item for item in items if item in chosen]
+
+
+def pytest_configure() -> None:
+    """Keep the files of the tests in memory, if there is enough."""
+    if memory := disk_in_memory():
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Use more processes than cores, since many tests wait for servers, locks and processes."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    cores = len(os.sched_getaffinity(0))
+    return cores + 1 if "not slow" in config.option.markexpr else 2 * cores
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Switch the garbage collector off while thousands of tests are collected."""
@@ -57,6 +94,7 @@ def pytest_collection() -> Generator[None, object, object]:
         return (yield)
     finally:
         gc.freeze()  # the collected tests live until the end, so no collection has to visit them
+        gc.set_threshold(100_000, 50, 50)  # Python's own take a tenth of the time of all tests
         gc.enable()
 
 

@@ -15,7 +15,7 @@ from socket import AF_UNIX, socket
 import pytest
 from support import softhsm
 from support.cli import PASSPHRASE, Desk
-from support.disks import memory_folder
+from support.disks import folder_on_another_disk
 from support.doctor_rows import look, row, rows, state
 from support.licenses import Books
 from support.secret_service import SecretService, secret_service
@@ -300,7 +300,7 @@ def test_a_label_like_an_option_follows_two_hyphens(desk: Desk) -> None:
 def test_a_backup_is_at_its_place_on_another_disk(desk: Desk) -> None:
     """It is ok there; a lost one is a warning, whose command forgets it."""
     generate(desk)
-    with memory_folder() as folder:
+    with folder_on_another_disk(desk.folder) as folder:
         desk.ok("key", "backup", "main", f"{folder}/b")
         assert look(desk, "key-backup")["state"] == "ok"
         Path(f"{folder}/b").write_text("rubbish")

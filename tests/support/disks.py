@@ -1,14 +1,24 @@
 """Small disks that a test can fill or make read-only."""
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 import pytest
 
 from support.tools import require_tool
+
+# Linux's disk in memory, and the bytes that must be free on it.
+_MEMORY = Path("/dev/shm")  # noqa: S108  # each use makes a folder of its own in it
+_ENOUGH = 2 << 30
+
+
+def disk_in_memory() -> Path | None:
+    """Return the disk in memory, if there is one with enough space for the files of the tests."""
+    return _MEMORY if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ENOUGH else None
 
 
 @contextmanager
@@ -25,7 +35,9 @@ def mounted(folder: Path, *, size: str) -> Iterator[Path]:
 
 
 @contextmanager
-def memory_folder() -> Iterator[Path]:
-    """Create a folder on Linux's disk in memory, which is another one than that of the desk."""
-    with TemporaryDirectory(dir="/dev/shm") as folder:
-        yield Path(folder)
+def folder_on_another_disk(folder: Path) -> Iterator[Path]:
+    """Create a folder that is not on the disk of this one: in memory, or in `/tmp`."""
+    disk = folder.stat().st_dev
+    [parent, *_] = [each for each in (_MEMORY, Path(gettempdir())) if each.stat().st_dev != disk]
+    with TemporaryDirectory(dir=parent) as other:
+        yield Path(other)

@@ -15,15 +15,12 @@ from pathlib import Path
 import psycopg
 
 from polygent_issuer.registry.postgres.roles import GROUPS, sql
-from support.disks import mounted
+from support.disks import disk_in_memory, mounted
 
 # Debian keeps the programs of each version in a folder of its own.
 _INITDB = max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), default=Path("/usr/bin/initdb"))
 PROGRAMS = _INITDB.parent
 _FAST = ("max_wal_size=128MB",)
-# A disk of memory, on which a server with the settings of a real one is fast.
-_MEMORY = Path("/dev/shm")  # noqa: S108  # a folder of its own is made in it
-_ENOUGH = 2 << 30
 
 
 @dataclass
@@ -131,8 +128,9 @@ def cluster(
         in_memory: keep the data in memory, if there is enough; a benchmark needs a real disk.
     """
     # The path of a socket has at most 107 bytes.
-    in_memory = in_memory and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ENOUGH
-    parent = _MEMORY if in_memory else Path("/tmp")  # noqa: S108  # the same
+    # A server with the settings of a real one is fast there.
+    memory = disk_in_memory() if in_memory else None
+    parent = memory or Path("/tmp")  # noqa: S108  # a folder of its own is made in it
     folder = Path(tempfile.mkdtemp(prefix="pg-", dir=parent))
     folder.chmod(0o755)
     if os.geteuid() == 0:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import Desk
-from support.disks import memory_folder
+from support.disks import folder_on_another_disk
 from support.keys import kid_of
 from support.registries import ACTOR
 from support.secret_service import secret_service
@@ -126,7 +126,7 @@ def test_backups_are_looked_for(desk: Desk) -> None:
 
 def test_a_backup_on_another_disk_has_no_warning(desk: Desk) -> None:
     """Its place is named, and nothing else."""
-    with memory_folder() as folder:
+    with folder_on_another_disk(desk.folder) as folder:
         desk.ok("key", "backup", "main", f"{folder}/b")
         text = desk.ok("key", "show", "main").text
         assert f"backup file  {folder}/b\n" in text
