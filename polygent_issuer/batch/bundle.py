@@ -18,9 +18,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from polygent_issuer import files
 from polygent_issuer.batch.items import Done, Outcome
 from polygent_issuer.errors import OutputExists, OutputProblem, UnreadableInput
+from polygent_issuer.files import publication, reading
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.outbox_delivery import Destination
 from polygent_issuer.registry import Actor, Reading, Registry, Writing, change, licenses
@@ -85,7 +85,7 @@ class Bundle:
                 f"the name of an archive must end in .zip: {escape(place)}",
                 hint="--bundle FILE.zip",
             )
-        files.require_folder(self.target.parent, _ELSEWHERE)
+        publication.require_folder(self.target.parent, _ELSEWHERE)
         with suppress(OutputExists):
             self.require_free()
 
@@ -95,7 +95,7 @@ class Bundle:
         Raises:
             OutputExists: (`output_exists`) the path exists.
         """
-        files.require_free(self.target, _ELSEWHERE)
+        publication.require_free(self.target, _ELSEWHERE)
 
     def recover(self, registry: Registry, *, now: datetime, actor: Actor) -> None:
         """Clear the outbox of licenses that an existing archive contains, after a late crash.
@@ -119,7 +119,7 @@ class Bundle:
         The registry is locked meanwhile.
 
         Raises:
-            OutputExists, OutputProblem: as `files.publish`; the licenses stay in the outbox.
+            OutputExists, OutputProblem: as `publication.publish`; the licenses stay in the outbox.
         """
         place, prefix = str(self.target), outbox_delivery.temp_prefix(registry.id)
 
@@ -135,7 +135,8 @@ class Bundle:
                 written.extend(write_archive(temp, chain((first,), waiting), self._window))
 
             temp_name = f"{prefix}bundle.tmp"
-            files.prepare_with(write, self.target, temp_name=temp_name).publish(self.target.name)
+            prepared = publication.prepare_with(write, self.target, temp_name=temp_name)
+            prepared.publish(self.target.name)
             change.clear_pending(db, *written)
             self.written = len(written)
 
@@ -189,7 +190,7 @@ def licenses_in(path: Path) -> tuple[str, ...]:
     """
     place, reason = escape(str(path)), None
     try:
-        with files.open_file(str(path)) as stream, zipfile.ZipFile(stream) as archive:
+        with reading.open_file(str(path)) as stream, zipfile.ZipFile(stream) as archive:
             if archive.getinfo(MANIFEST).file_size <= _MANIFEST_LIMIT:
                 text = archive.read(MANIFEST).decode("utf-8-sig")
                 rows = csv.DictReader(text.splitlines())

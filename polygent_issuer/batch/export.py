@@ -11,10 +11,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from polygent_issuer import files
 from polygent_issuer.batch.bundle import write_archive
 from polygent_issuer.errors import NotFound, OutputExists
-from polygent_issuer.files import disk
+from polygent_issuer.files import disk, publication
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.next_license import check_not_archived
 from polygent_issuer.issuing.proposal import file_name, load_license
@@ -199,18 +198,19 @@ def export_into_folder(
         decide: decides the files of a group again, by their IDs.
 
     Raises:
-        OutputExists, OutputProblem: as `files.publish`; files of earlier groups are exported.
+        OutputExists, OutputProblem: as `publication.publish`; files of earlier groups are exported.
         RegistryChanged: (`registry_changed`) a license of this group changed meanwhile.
     """
     waiting = iter(ids)
     while group := tuple(islice(waiting, _GROUP)):
         decided = decide(group)
-        staged = files.BatchPublication(folder, outbox_delivery.temp_prefix(decided.registry.id))
+        prefix = outbox_delivery.temp_prefix(decided.registry.id)
+        staged = publication.BatchPublication(folder, prefix)
 
         def write(
             db: Writing,
             decided: Decided[tuple[StoredFile, ...]] = decided,
-            staged: files.BatchPublication = staged,
+            staged: publication.BatchPublication = staged,
         ) -> None:
             for each in decided.decision:
                 record_export(db, each, str(folder / each.name))
@@ -234,7 +234,7 @@ def export_into_archive(
     """Write all files into one archive with a manifest, as `--bundle` of a batch does.
 
     Raises:
-        OutputExists, OutputProblem: as `files.publish`; nothing is exported.
+        OutputExists, OutputProblem: as `publication.publish`; nothing is exported.
         RegistryChanged: (`registry_changed`) a license changed meanwhile.
     """
     prefix = outbox_delivery.temp_prefix(decided.registry.id)
@@ -243,7 +243,7 @@ def export_into_archive(
         for each in decided.decision:
             record_export(db, each, str(target / each.name))
         db.check_written()
-        files.prepare_with(
+        publication.prepare_with(
             lambda temp: write_archive(temp, map(_entry, decided.decision), window),
             target,
             temp_name=f"{prefix}bundle.tmp",

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from polygent_issuer import files
 from polygent_issuer.batch.row_files import RowFile
 from polygent_issuer.batch.rows import DuplicateRow, RefusedRow, Row
 from polygent_issuer.errors import Ambiguous, IssuerError, UnreadableInput
+from polygent_issuer.files import within
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.issuing.machines import own_machine
 from polygent_issuer.issuing.next_license import check_not_archived
@@ -121,7 +121,7 @@ def read_document(row: Row, folder: Path | None) -> "ReceivedDocument | None":
         )
     from polygent_issuer.machine_info import document  # noqa: PLC0415 - most rows have no document
 
-    content = files.read_within(
+    content = within.read_within(
         folder, row.machine_info, limit=document.LIMIT, what="machine-info document"
     )
     return document.ReceivedDocument(content=content, info=document.parse(content))

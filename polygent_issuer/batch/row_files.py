@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Self
 
-from polygent_issuer import files
 from polygent_issuer.batch.rows import (
     FIELDS,
     SPACE,
@@ -36,6 +35,7 @@ from polygent_issuer.batch.rows import (
     unknown_field,
 )
 from polygent_issuer.errors import InputRefused, IssuerError, SeveralProblems
+from polygent_issuer.files import reading
 from polygent_issuer.text import backslash_hint, escape, escape_short, list_first, nearest
 
 _SEPARATORS: Final = ",;\t"
@@ -83,13 +83,13 @@ def read_source(
         InputRefused: (the code of `refused`) it is empty, a workbook, or in UTF-16 or UTF-32, so
             that no row is known.
     """
-    data = files.read_bounded(source, limit=MAX_BYTES, what=what, stdin=stdin)
+    data = reading.read_bounded(source, limit=MAX_BYTES, what=what, stdin=stdin)
     name = "stdin" if source == STDIN else escape(Path(source).name)
     if data.startswith(_WORKBOOKS):
         raise refused(f"{name} is a spreadsheet's own format", hint=save_as)
     try:
-        files.without_mark(data, name)
-    except files.NotUtf8 as error:
+        reading.without_mark(data, name)
+    except reading.NotUtf8 as error:
         raise refused(error.message, hint=save_as) from None
     if b"\0" in data:
         raise refused(f"{name} contains NUL characters; it may be UTF-16", hint=save_as)

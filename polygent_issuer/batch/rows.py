@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from polygent_issuer.email_address import split_contacts
 from polygent_issuer.errors import InputRefused, InvalidTerms
-from polygent_issuer.files import inner_parts
+from polygent_issuer.files.within import inner_parts
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.home.setting_types import type_name
 from polygent_issuer.registry.customers import require_contacts
@@ -269,7 +269,7 @@ class Row:
         place: its place for messages: `licenses.csv, line 7`, `plan.toml, license 3`.
         customer: a slug or a name, in NFC.
         machine: the label.
-        machine_info: a path below the apply file's folder (`files.inner_parts`).
+        machine_info: a path below the apply file's folder (`within.inner_parts`).
         key: the label or kid of a signing key.
         term: the length of each renewal; `expires` is the end, UTC. A row has at most one of them.
         features: exactly these features; empty for no features.

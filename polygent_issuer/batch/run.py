@@ -26,7 +26,6 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
-from polygent_issuer import files
 from polygent_issuer.batch.items import (
     OF_ALL,
     REVIEW,
@@ -45,6 +44,7 @@ from polygent_issuer.batch.items import (
     shortened,
 )
 from polygent_issuer.errors import HomeProblem, IssuerError, OutputProblem, RegistryChanged
+from polygent_issuer.files.publication import BatchPublication
 from polygent_issuer.findings import Finding, require
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.outbox_delivery import Destination
@@ -244,7 +244,7 @@ class BatchRunner:
         Returns:
             Their outcomes, and the next item if its decision changed.
         """
-        staged = None if self._into_bundle else files.BatchPublication(self._folder, self._prefix)
+        staged = None if self._into_bundle else BatchPublication(self._folder, self._prefix)
 
         def write(db: Writing, as_decided: bool) -> tuple[list[Outcome], ToIssue | None]:  # noqa: FBT001
             self._begin(db)
@@ -321,7 +321,7 @@ class BatchRunner:
             return Failed(job=job, error=error)
         return Done(job=job, issued=issued, note=decision.note)
 
-    def _deliver(self, outcomes: list[Outcome], staged: files.BatchPublication) -> list[Outcome]:
+    def _deliver(self, outcomes: list[Outcome], staged: BatchPublication) -> list[Outcome]:
         """Do step 5; a file that could not be linked is written once more, else reported."""
         failed = staged.publish()
         return [

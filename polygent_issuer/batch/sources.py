@@ -13,9 +13,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from polygent_issuer import files
 from polygent_issuer.errors import UnreadableInput
-from polygent_issuer.files import disk
+from polygent_issuer.files import disk, reading
 from polygent_issuer.issuing.verification import LicenseFile, peek_kid, read_file
 from polygent_issuer.text import escape
 from polygent_issuer.verifier import LicenseError, hints, jws
@@ -129,7 +128,7 @@ def gather(
     for name in named:
         if name == STDIN:
             listing.sources.extend(_from_stdin())
-        elif files.names_folder(name):
+        elif reading.names_folder(name):
             listing.add_folder(name, recursive=recursive, registry=registry)
         else:
             listing.sources.append(name)
@@ -262,7 +261,7 @@ def _none(folder: str, why: str, hint: str = _NAME_THEM) -> LicenseFile:
 
 def _from_stdin() -> Iterator[LicenseFile]:
     try:
-        data = files.read_bounded(STDIN, limit=_MOST_FROM_STDIN, what=_WHAT)
+        data = reading.read_bounded(STDIN, limit=_MOST_FROM_STDIN, what=_WHAT)
     except UnreadableInput as problem:
         yield LicenseFile(name=STDIN, problem=problem)
         return

@@ -16,10 +16,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from polygent_issuer import files
 from polygent_issuer.delivery import template
 from polygent_issuer.errors import InputRefused
-from polygent_issuer.files import disk
+from polygent_issuer.files import disk, publication
 from polygent_issuer.home.folder import settings_text
 from polygent_issuer.home.setting_types import FEATURES, invalid, plan_texts, plan_toml
 from polygent_issuer.home.settings import Loaded, Settings, load_text, settings_path
@@ -108,9 +107,9 @@ def restore(
         OutputProblem: (`output_failed`) when a file cannot be written.
     """
     with settings_lock(home):
-        files.sweep(home, _TEMPORARY)
+        disk.sweep(home, _TEMPORARY)
         for path in (template.template_path(home), settings_path(home)):
-            files.sweep_replacements(path)
+            publication.sweep_replacements(path)
         _, contents = _decide(home, rows)
         # A template is never a default: a home without a settings file may have an edited one.
         keep = [path for path in contents if keep_old or path != settings_path(home)]
@@ -198,7 +197,7 @@ def _replace(
             if data is not None and path in keep:
                 copy = free_name(path.with_name(f"{path.name}.before-restore-{stamp(now)}"))
                 temp_name = f"{_TEMPORARY}{os.getpid()}.tmp"
-                prepared = files.prepare(data, copy.parent, temp_name=temp_name, private=True)
+                prepared = publication.prepare(data, copy.parent, temp_name=temp_name, private=True)
                 kept.append(prepared.publish(copy.name))
         for path, data in contents.items():
             _write(path, data)
@@ -227,8 +226,8 @@ def _write(path: Path, data: bytes | None) -> None:
             path.unlink(missing_ok=True)
         except OSError as error:
             disk.cannot_write(path, error)
-        files.sync_folder(path.parent)
+        disk.sync_folder(path.parent)
     elif os.path.lexists(path):
-        files.replace(data, path)
+        publication.replace(data, path)
     else:
-        files.write_private(data, path)
+        publication.write_private(data, path)

@@ -16,7 +16,7 @@ from typing import Final
 from polygent_issuer import email_address
 from polygent_issuer.email_address import Mailbox
 from polygent_issuer.errors import InputRefused, NotFound
-from polygent_issuer.files import NotUtf8, read_text
+from polygent_issuer.files.reading import NotUtf8, read_text
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.proposal import file_name, license_differences, load_license
 from polygent_issuer.registry import Customer, Reading, customers, licenses

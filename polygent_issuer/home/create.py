@@ -12,8 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from polygent_issuer import files, registry_uri
+from polygent_issuer import registry_uri
 from polygent_issuer.errors import HomeMissing, HomeProblem, OutputExists, OutputProblem
+from polygent_issuer.files import publication
 from polygent_issuer.files.disk import is_folder
 from polygent_issuer.home import folder as home_folder
 from polygent_issuer.home import settings, settings_editing, team_settings
@@ -94,7 +95,7 @@ def write_default_settings(folder: Path, text: str | None = None) -> bool:
         return False
     text = settings_editing.default_text() if text is None else text
     try:
-        files.write_private(text.encode(), path)
+        publication.write_private(text.encode(), path)
     except OutputExists:
         return False
     return True

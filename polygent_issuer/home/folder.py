@@ -15,7 +15,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from polygent_issuer import files
 from polygent_issuer.errors import (
     HomeMissing,
     HomeProblem,
@@ -23,7 +22,8 @@ from polygent_issuer.errors import (
     OutputExists,
     UnreadableInput,
 )
-from polygent_issuer.files import NotUtf8, disk, read_text, reading
+from polygent_issuer.files import disk, publication, reading
+from polygent_issuer.files.reading import NotUtf8, read_text
 from polygent_issuer.text import Hint, backslash_hint, escape, for_shell, run
 
 VARIABLE = "POLYGENT_ISSUER_HOME"
@@ -241,7 +241,7 @@ def id_of(home: Path) -> str | None:
     if not path.exists():
         return None
     try:
-        text = files.read_text(str(path), limit=_ID_LIMIT, what="home's id", trusted=True).strip()
+        text = reading.read_text(str(path), limit=_ID_LIMIT, what="home's id", trusted=True).strip()
     except UnreadableInput as refused:
         raise _not_an_id(refused.message) from None
     if not _ID.fullmatch(text):
@@ -260,7 +260,7 @@ def ensure_id(home: Path, new_id: str) -> str:
     if present is not None:
         return present
     try:
-        files.write_private(f"{new_id}\n".encode(), home / HOME_ID_FILE)
+        publication.write_private(f"{new_id}\n".encode(), home / HOME_ID_FILE)
     except OutputExists:  # of another command
         return id_of(home) or new_id
     return new_id

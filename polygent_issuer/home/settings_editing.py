@@ -9,8 +9,8 @@ from pathlib import Path
 from textwrap import fill, indent
 from typing import Any
 
-from polygent_issuer import files
 from polygent_issuer.errors import InvalidSettings
+from polygent_issuer.files import publication
 from polygent_issuer.files.disk import Queue
 from polygent_issuer.home.folder import LIMIT, parse, settings_text
 from polygent_issuer.home.setting_types import (
@@ -217,7 +217,7 @@ def _rewrite(home: Path, keys: Sequence[str], value: Value | None) -> None:
             after = changed_text(before, {tuple(keys): value})
             if after == before:
                 return
-        files.replace(after.encode(), path)
+        publication.replace(after.encode(), path)
 
 
 def changed_text(text: str, values: Mapping[tuple[str, ...], Value | None]) -> str:

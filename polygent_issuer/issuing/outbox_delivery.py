@@ -11,9 +11,8 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Final
 
-from polygent_issuer import files
 from polygent_issuer.errors import IssuerError, OutputProblem, UsageProblem
-from polygent_issuer.files import disk
+from polygent_issuer.files import disk, publication
 from polygent_issuer.registry import (
     LicenseRecord,
     Reading,
@@ -54,7 +53,7 @@ class Destination:
 
         Raises:
             UsageProblem: (`usage`) one name for several licenses.
-            OutputExists, OutputProblem: as `files.require_folder` and `files.require_free`.
+            OutputExists, OutputProblem: as `require_folder` and `require_free`.
         """
         if len(proposals) > 1 and (self.name is not None or self.folder is None):
             raise UsageProblem(
@@ -63,15 +62,15 @@ class Destination:
             )
         if self.folder is None:
             return
-        files.require_folder(self.folder, _ELSEWHERE)
+        publication.require_folder(self.folder, _ELSEWHERE)
         for proposal in proposals:
             self.free_target(proposal)
 
     def free_target(self, proposal: "Proposal") -> Path | None:
-        """Return `target` after a check with `files.require_free`."""
+        """Return `target` after a check with `publication.require_free`."""
         target = self.target(proposal)
         if target is not None:
-            files.require_free(target, _ELSEWHERE)
+            publication.require_free(target, _ELSEWHERE)
         return target
 
 
@@ -194,7 +193,7 @@ def deliver_pending(db: Writing, prefix: str) -> None:
 
 def sweep(db: Reading, folder: Path, prefix: str) -> None:
     """Remove temporary files of a crash, except for licenses in the outbox, still to be linked."""
-    files.sweep(folder, prefix, tuple(f"{prefix}{row.license_id}" for row in change.pending(db)))
+    disk.sweep(folder, prefix, tuple(f"{prefix}{row.license_id}" for row in change.pending(db)))
 
 
 def is_vouched(db: Reading, record: LicenseRecord, folder: str, name: str | None) -> bool:
@@ -225,7 +224,7 @@ def is_vouched(db: Reading, record: LicenseRecord, folder: str, name: str | None
 def write(file: bytes, target: Path, license_id: str, prefix: str) -> None:
     """Write the file of a license in the registry; the next issue sweeps a temporary file."""
     temp_name = f"{prefix}{license_id}-{os.getpid()}.tmp"
-    files.prepare(file, target.parent, temp_name=temp_name).publish(target.name)
+    publication.prepare(file, target.parent, temp_name=temp_name).publish(target.name)
 
 
 def temp_prefix(registry_id: str) -> str:
@@ -268,7 +267,7 @@ def _is_delivered(db: Writing, row: OutboxRow, record: LicenseRecord, prefix: st
     # the content before the COMMIT, but perhaps not the name.
     if _is_there(row, record):
         with suppress(OutputProblem):
-            files.sync_folder(target.parent)
+            disk.sync_folder(target.parent)
             return True
     if is_bundle(row.folder) or not is_vouched(db, record, row.folder, row.name):
         return False

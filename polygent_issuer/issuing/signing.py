@@ -12,8 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from polygent_issuer import files
 from polygent_issuer.errors import KeyUnavailable, OutputProblem
+from polygent_issuer.files import publication
 from polygent_issuer.findings import Consent, require
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.outbox_delivery import Destination
@@ -243,7 +243,7 @@ def publish(
     destination.check(proposals)
     issued = sign(((each, destination.target(each)) for each in proposals), signers)
     prefix = outbox_delivery.temp_prefix(decided.registry.id)
-    temps: dict[str, files.Prepared] = {}
+    temps: dict[str, publication.Prepared] = {}
     with ExitStack() as undo:
         ids = [each.proposal.license.jti for each in issued]
 
@@ -255,7 +255,7 @@ def publish(
                 for each in issued:
                     license_id = each.proposal.license.jti
                     name = f"{prefix}{license_id}.tmp"
-                    temp = files.prepare(each.file, destination.folder, temp_name=name)
+                    temp = publication.prepare(each.file, destination.folder, temp_name=name)
                     undo.callback(temp.discard)
                     temps[license_id] = temp
             for each in issued:
@@ -277,7 +277,7 @@ def publish(
 
 def _deliver_all(
     issued: Iterable[Issued],
-    temps: Mapping[str, files.Prepared],
+    temps: Mapping[str, publication.Prepared],
     destination: Destination,
     prefix: str,
 ) -> Iterator[str]:
@@ -298,7 +298,7 @@ def _deliver_all(
         raise delivery_failed(problems)
 
 
-def _publish(issued: Issued, temp: files.Prepared, path: Path, prefix: str) -> None:
+def _publish(issued: Issued, temp: publication.Prepared, path: Path, prefix: str) -> None:
     """Publish one file after the COMMIT, which is not undone by a failure."""
     try:
         temp.publish(path.name)

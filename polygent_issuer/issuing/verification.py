@@ -8,8 +8,8 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from polygent_issuer import files
 from polygent_issuer.errors import UnreadableInput
+from polygent_issuer.files import reading
 from polygent_issuer.terms import dates
 from polygent_issuer.verifier import (
     EXAMPLE_KID,
@@ -70,7 +70,7 @@ def read_file(named: str | LicenseFile) -> LicenseFile:
     if isinstance(named, LicenseFile):
         return named
     try:
-        data = files.read_beginning(named, count=jws.MAX_FILE_BYTES + 1, what="license file")
+        data = reading.read_beginning(named, count=jws.MAX_FILE_BYTES + 1, what="license file")
     except UnreadableInput as problem:
         return LicenseFile(name=named, problem=problem)
     return LicenseFile(name=named, data=data)

@@ -13,7 +13,6 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from polygent_issuer import files
 from polygent_issuer.errors import (
     InvalidStore,
     IssuerError,
@@ -21,7 +20,7 @@ from polygent_issuer.errors import (
     OutputExists,
     OutputProblem,
 )
-from polygent_issuer.files import disk, reading
+from polygent_issuer.files import disk, publication, reading
 from polygent_issuer.files.publication import NEVER_OVERWRITTEN
 from polygent_issuer.files.reading import UnsafeFile
 from polygent_issuer.keys.openssh import (
@@ -108,11 +107,11 @@ class FileStore:
         path = self._new_path(public_key.kid, label)
         if secret is None:
             secret = self._passphrase.get(f"the new key file {escape(path.name)}", confirm=True)
-        files.write_private(seal_openssh(private_key, secret, rounds=ROUNDS), path)
+        publication.write_private(seal_openssh(private_key, secret, rounds=ROUNDS), path)
         self._require_opens(path, secret, public_key)
         return path
 
-    def reseal(self, signer: SoftwareSigner, secret: bytes) -> files.Replacement:
+    def reseal(self, signer: SoftwareSigner, secret: bytes) -> publication.Replacement:
         """Write the key with another passphrase next to its file, read it back and compare.
 
         The caller replaces the file, or discards the new one.
@@ -122,7 +121,7 @@ class FileStore:
             KeyUnavailable: (`not_kept`) when it reads back differently; it is removed.
         """
         data = seal_openssh(signer.private_key, secret, rounds=ROUNDS)
-        replacement = files.prepare_replacement(data, self._path(signer.kid))
+        replacement = publication.prepare_replacement(data, self._path(signer.kid))
         try:
             self._require_opens(replacement.temp, secret, signer.public_key)
         except BaseException:
@@ -204,7 +203,7 @@ class FileStore:
         path = self._path(kid)
         self._envelope(path)
         real = Path(os.path.realpath(path))
-        files.require_folder(real.parent, "run the command where the key file can be changed")
+        publication.require_folder(real.parent, "run the command where the key file can be changed")
 
     def _unlocked(self, envelope: Envelope, path: Path) -> tuple[SoftwareSigner, bytes]:
         purpose = f"the {'key file' if self._trusted else 'backup'} {escape(path.name)}"
@@ -255,13 +254,13 @@ class FileStore:
         checked with `trusted=False`, nor those of a backup.
         """
         try:
-            with os.fdopen(files.open_regular(path), "rb") as stream:
+            with os.fdopen(reading.open_regular(path), "rb") as stream:
                 if trusted and self._trusted:
                     reading.require_unexposed(path, "key file", opened=stream.fileno())
                 data = stream.read(FILE_LIMIT + 1)
         except (OSError, ValueError) as error:
             raise _unreadable(path, error) from None
-        warning = files.secret_warning(str(path), what="key file")
+        warning = reading.secret_warning(str(path), what="key file")
         if warn and warning is not None:
             self._warn(warning)
         return _encrypted(data, path)
@@ -275,8 +274,8 @@ def _encrypted(data: bytes, path: Path) -> Envelope:
     """
     name = escape(str(path))
     try:
-        data = files.without_mark(data, f"the key file {name}")
-    except files.NotUtf8 as refused:
+        data = reading.without_mark(data, f"the key file {name}")
+    except reading.NotUtf8 as refused:
         raise KeyUnavailable(refused.message, hint=refused.hint, code="key_damaged") from None
     if len(data) > FILE_LIMIT or b"PRIVATE KEY-----" not in data or b"ENCRYPTED" in data:
         raise KeyUnavailable(
@@ -313,7 +312,7 @@ def _unreadable(path: Path, error: Exception) -> KeyUnavailable:
     if isinstance(error, OSError) and error.errno in (errno.ENOENT, errno.ENOTDIR):
         return _no_such_key(path)
     message = f"the key file {escape(str(path))} cannot be read: {disk.reason(error)}"
-    if isinstance(error, files.NotRegular):
+    if isinstance(error, reading.NotRegular):
         hint = Hint("move it away, then restore the key: ", IMPORT)
         return KeyUnavailable(message, hint=hint, code="key_damaged")
     return KeyUnavailable(message, hint="check the permissions of the file and of its folders")

@@ -7,8 +7,9 @@ after a crash at any point, the old or the new passphrase opens each of them.
 from dataclasses import dataclass
 from pathlib import Path
 
-from polygent_issuer import files, store_uri
+from polygent_issuer import store_uri
 from polygent_issuer.errors import IssuerError, KeyUnavailable, OutputProblem
+from polygent_issuer.files import disk, publication
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import backups
 from polygent_issuer.keys.file_store import FileStore
@@ -125,7 +126,7 @@ def require_in_file(settings: Settings, key: KeyRecord) -> FileLocation:
     raise KeyUnavailable(message, hint=hint, code="no_passphrase")
 
 
-def _replace(lifecycle: KeyLifecycle, key: KeyRecord, replacement: files.Replacement) -> None:
+def _replace(lifecycle: KeyLifecycle, key: KeyRecord, replacement: publication.Replacement) -> None:
     """Replace the key file within the transaction that records it, just before its end."""
     replaced = False
 
@@ -134,7 +135,7 @@ def _replace(lifecycle: KeyLifecycle, key: KeyRecord, replacement: files.Replace
         db.record("key-passphrase-changed", kid=key.kid, **lifecycle.passphrase.agreed)
         replacement.rename()
         replaced = True
-        files.sync_folder(replacement.target.parent)
+        disk.sync_folder(replacement.target.parent)
 
     try:
         decided = change.decide(
@@ -163,7 +164,7 @@ def _reseal_backup(
     replacement = store.reseal(signer, new)
     replacement.rename()
     try:
-        files.sync_folder(replacement.target.parent)
+        disk.sync_folder(replacement.target.parent)
     except OutputProblem as problem:
         lifecycle.warn(
             f"the backup {escape(str(path))} has the new passphrase, but its disk failed: "

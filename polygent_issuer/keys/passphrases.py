@@ -16,8 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
-from polygent_issuer import files
 from polygent_issuer.errors import KeyUnavailable, UsageProblem
+from polygent_issuer.files import reading
 from polygent_issuer.files.disk import reason
 from polygent_issuer.keys.signer import command_output
 from polygent_issuer.text import Hint, escape, run
@@ -170,7 +170,7 @@ def from_fd(descriptor: int, *, warn: Callable[[str], None]) -> Passphrase:
     def read() -> bytes:
         try:
             with os.fdopen(descriptor, "rb", closefd=descriptor > 2) as stream:  # noqa: PLR2004
-                return files.read_stream(stream, _READ_BYTES)
+                return reading.read_stream(stream, _READ_BYTES)
         except (OSError, ValueError, OverflowError, TypeError):  # depends on the number
             raise PassphraseRefused(
                 f"no passphrase can be read from file descriptor {descriptor}",
@@ -185,14 +185,14 @@ def from_file(path: Path, *, warn: Callable[[str], None]) -> Passphrase:
 
     def read() -> bytes:
         try:
-            with files.open_file(str(path)) as stream:
-                data = files.read_stream(stream, _READ_BYTES)
+            with reading.open_file(str(path)) as stream:
+                data = reading.read_stream(stream, _READ_BYTES)
         except (OSError, ValueError) as error:
             raise PassphraseRefused(
                 f"the passphrase file {escape(str(path))} cannot be read: {reason(error)}",
                 hint="check the path of the passphrase file",
             ) from None
-        warning = files.secret_warning(str(path), what="passphrase file")
+        warning = reading.secret_warning(str(path), what="passphrase file")
         if warning is not None:
             warn(warning)
         return data
@@ -293,8 +293,8 @@ def _one_line(data: bytes, name: str) -> bytes:
     """
     if len(data) < _READ_BYTES:  # longer data may be cut off within a character
         try:
-            data = files.decode(data, name).encode()
-        except files.NotUtf8 as refused:
+            data = reading.decode(data, name).encode()
+        except reading.NotUtf8 as refused:
             raise PassphraseRefused(refused.message, hint=_ONE_LINE) from None
     line = _usable(_LINE_END.sub(b"", data))
     if not line:

@@ -19,9 +19,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from polygent_issuer import files
 from polygent_issuer.errors import InvalidStore, KeyUnavailable
-from polygent_issuer.files import disk
+from polygent_issuer.files import disk, reading
 from polygent_issuer.files.within import require_code
 from polygent_issuer.keys import remote
 from polygent_issuer.keys.signer import StoreEntry, TimeoutExpired, command_output, not_p256
@@ -361,12 +360,12 @@ def _check_server(place: RemoteUri) -> None:
 
 def _file(place: RemoteUri, path: Path, warn: Callable[[str], None]) -> bytes:
     try:
-        with files.open_file(str(path)) as stream:
-            data = files.read_stream(stream, _LIMIT)
+        with reading.open_file(str(path)) as stream:
+            data = reading.read_stream(stream, _LIMIT)
     except (OSError, ValueError) as error:
         why = f"the token file {escape(str(path))} cannot be read: {disk.reason(error)}"
         raise remote.no_credentials(place, why, hint="check the path of the token file") from None
-    if (warning := files.secret_warning(str(path), what="token file")) is not None:
+    if (warning := reading.secret_warning(str(path), what="token file")) is not None:
         warn(warning)
     return data
 

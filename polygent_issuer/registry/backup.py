@@ -27,9 +27,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from polygent_issuer import files
 from polygent_issuer.errors import HomeProblem, OutputExists, UnreadableInput
-from polygent_issuer.files import disk
+from polygent_issuer.files import disk, publication, reading
 from polygent_issuer.registry import journal, journal_check
 from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry
 from polygent_issuer.registry.engine import Change
@@ -102,7 +101,7 @@ def back_up(
         foreign = db.connection.schema_problems()
         settings = {} if foreign else settings
         then = () if foreign else settings_changes(settings)
-        prepared = files.prepare_with(
+        prepared = publication.prepare_with(
             lambda temp: db.connection.copy_into(temp, named=target, then=then), target
         )
     written = Backup(path=target, size=size, head=head, settings=settings)
@@ -187,7 +186,7 @@ def open_backup(
         HomeProblem: (`backup_refused`) when it is not an unchanged backup of this tool.
         OutputProblem: (`output_failed`) when the copy cannot be written.
     """
-    files.sweep(home, _TEMPORARY)
+    disk.sweep(home, _TEMPORARY)
     copy = home / f"{_TEMPORARY}{os.getpid()}.tmp"
     try:
         sha256 = _copy(source, copy)
@@ -238,14 +237,14 @@ def _copy_one(source: Path, copy: Path, *, owner: int | None = None) -> str:
                 digest.update(chunk)
                 target.write(chunk)
 
-    files.prepare_with(fill, copy, temp_name=copy.name)
+    publication.prepare_with(fill, copy, temp_name=copy.name)
     return digest.hexdigest()
 
 
 def _chunks(source: Path, owner: int | None) -> Iterator[bytes]:
     """Read the content of a regular file; if an owner is given, the file must be theirs."""
     try:
-        descriptor = files.open_regular(source)
+        descriptor = reading.open_regular(source)
         try:
             if owner not in (None, os.fstat(descriptor).st_uid):
                 raise HomeProblem(

@@ -21,9 +21,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from polygent_issuer import files
 from polygent_issuer.errors import HomeProblem
-from polygent_issuer.files import disk
+from polygent_issuer.files import disk, publication
 from polygent_issuer.findings import Consent, Finding, require
 from polygent_issuer.registry import change, database, journal, journal_check
 from polygent_issuer.registry.backup import stamp
@@ -190,7 +189,7 @@ def carry_out(
                     _copy(registry.connection, move)
         _open(move, now=now, actor=actor, fill=fill)
     if isinstance(move.new, Path):
-        files.sweep(move.new.parent, _TEMPORARY)
+        disk.sweep(move.new.parent, _TEMPORARY)
     with Registry.open(move.new) as registry, registry.reading() as read:
         return journal.head(read)
 
@@ -252,7 +251,7 @@ def _compare(old: Connection, move: Move) -> None:
 
 def _copy_to_file(old: Connection, move: Move, path: Path) -> None:
     temporary = f"{_TEMPORARY}{os.getpid()}.tmp"
-    prepared = files.prepare_with(
+    prepared = publication.prepare_with(
         lambda temp: old.copy_into(temp, named=path), path, temp_name=temporary
     )
     try:
@@ -322,5 +321,5 @@ def set_file_aside(file: Path, new: Place, now: datetime) -> Path | None:
         file.rename(kept)
     except OSError as error:
         disk.cannot_write(kept, error)
-    files.sync_folder(file.parent)
+    disk.sync_folder(file.parent)
     return kept

@@ -23,9 +23,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from polygent_issuer import files
 from polygent_issuer.errors import OutputProblem, RegistryChanged
-from polygent_issuer.files import disk
+from polygent_issuer.files import disk, publication
 from polygent_issuer.findings import Consent, Finding, FindingCode, require
 from polygent_issuer.registry import backup, change, database, journal
 from polygent_issuer.registry.backup import CheckedBackup, stamp
@@ -293,7 +292,7 @@ def _swap(copy: Path, path: Path, kept: Path | None) -> None:
         disk.sync_file(copy)
         with ExitStack() as undo:
             if kept is not None:
-                undo.callback(files.set_aside(path, kept))
+                undo.callback(publication.set_aside(path, kept))
             aside = kept or path.with_name(f"{path.name}.before-restore")
             for suffix in BESIDE:
                 beside = Path(f"{path}{suffix}")
@@ -305,7 +304,7 @@ def _swap(copy: Path, path: Path, kept: Path | None) -> None:
     except OSError as error:
         disk.cannot_write(path, error)
     try:
-        files.sync_folder(path.parent)
+        disk.sync_folder(path.parent)
     except OutputProblem as failed:
         raise OutputProblem(
             f"the backup is restored, but the change may not be durable: {failed.message}",

@@ -5,8 +5,7 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
-from polygent_issuer import files
-from polygent_issuer.files import disk
+from polygent_issuer.files import disk, publication
 from polygent_issuer.registry import schema
 from polygent_issuer.registry.customer_names import rows_of_name
 from polygent_issuer.registry.errors import RegistryFailed, display_place
@@ -64,11 +63,11 @@ def _keep_copy(path: Path, version: int) -> None:
     """
     target = path.with_name(f"{path.name}.before-v{version}")
     temporary = f".polygent-before-v{version}."
-    files.sweep(path.parent, temporary)
+    disk.sweep(path.parent, temporary)
     # A second connection is needed, because SQLite cannot copy within a write transaction.
     reader = SqliteConnection(path, busy_timeout=timedelta(), read_only=True)
     try:
-        prepared = files.prepare_with(
+        prepared = publication.prepare_with(
             lambda temp: reader.copy_into(temp, named=target), target, temp_name=f"{temporary}tmp"
         )
     finally:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from polygent_issuer import files
 from polygent_issuer.delivery import backup_settings, template
 from polygent_issuer.delivery.backup_settings import MAIL_TEMPLATE, SETTINGS, Difference
 from polygent_issuer.errors import InvalidSettings, OutputProblem
+from polygent_issuer.files import publication
 from polygent_issuer.home.setting_types import FOLDER, STORE
 from polygent_issuer.home.settings import KEYS, load, settings_path
 from polygent_issuer.home.settings_editing import default_text, set_value
@@ -211,14 +211,14 @@ def test_a_failed_write_leaves_both_files_as_they_were(
 ) -> None:
     """The template is replaced first, and gets its old content back; no copy is left."""
     template.template_path(grace).write_text("Subject: mine\n\nx\n")
-    before, replace = contents(grace), files.replace
+    before, replace = contents(grace), publication.replace
 
     def refuse(data: bytes, path: Path) -> None:
         if path == settings_path(grace):
             raise error
         replace(data, path)
 
-    monkeypatch.setattr(files, "replace", refuse)
+    monkeypatch.setattr(publication, "replace", refuse)
     with pytest.raises(type(error)):
         backup_settings.restore(grace, collect(ada), NOW)
     assert contents(grace) == before

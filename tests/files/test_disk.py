@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 from support.waiting import eventually
 
-from polygent_issuer import files
 from polygent_issuer.errors import OutputProblem
+from polygent_issuer.files import disk
 from polygent_issuer.files.disk import Queue
 
 
@@ -29,8 +29,8 @@ def test_lines_are_appended(tmp_path: Path) -> None:
     path = tmp_path / "heads"
     before = os.umask(0)
     try:
-        files.append_line(path, "one")
-        files.append_line(path, "zwei ü")
+        disk.append_line(path, "one")
+        disk.append_line(path, "zwei ü")
     finally:
         os.umask(before)
     assert path.read_bytes() == "one\nzwei ü\n".encode()
@@ -41,14 +41,14 @@ def test_an_unfinished_line_is_ended_first(tmp_path: Path) -> None:
     """A line after an incomplete one begins on a new line."""
     path = tmp_path / "heads"
     path.write_bytes(b"whole\nhal")
-    files.append_line(path, "next")
+    disk.append_line(path, "next")
     assert path.read_bytes() == b"whole\nhal\nnext\n"
 
 
 def test_a_link_is_followed(tmp_path: Path) -> None:
     """If the file is a link, the line is appended to its target."""
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    files.append_line(tmp_path / "link", "one")
+    disk.append_line(tmp_path / "link", "one")
     assert (tmp_path / "real").read_bytes() == b"one\n"
 
 
@@ -65,7 +65,7 @@ def test_a_line_is_appended_to_a_regular_file_only(tmp_path: Path) -> None:
         tmp_path / "a\0b",
     ):
         with pytest.raises(OutputProblem) as caught:
-            files.append_line(path, "one")
+            disk.append_line(path, "one")
         assert caught.value.hint
 
 
@@ -82,7 +82,7 @@ def test_a_part_of_a_line_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(os, "write", stingy)
     with pytest.raises(OutputProblem, match="no space"):
-        files.append_line(path, "new line")
+        disk.append_line(path, "new line")
     assert path.read_bytes() == b"old\n"
 
 

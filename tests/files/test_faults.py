@@ -17,7 +17,7 @@ import pytest
 from support.disks import mounted
 from support.tools import require_tool, unmeasured
 
-from polygent_issuer.files import sweep
+from polygent_issuer.files.disk import sweep
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +29,7 @@ MOVES = "?rename,?renameat,renameat2"
 SCRIPT = """
 import json, os, resource, sys
 from pathlib import Path
-from polygent_issuer import files
+from polygent_issuer.files import publication, reading
 from polygent_issuer.errors import IssuerError
 call, folder, size, limits = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 if "file size" in limits:
@@ -39,10 +39,10 @@ if "user" in limits and os.geteuid() == 0:
 os.umask(0o022)
 data = b"x" * size
 try:
-    {"publish": lambda: files.publish(data, folder / "x.lic"),
-     "replace": lambda: files.replace(data, folder / "x.lic"),
-     "read": lambda: files.read_bounded(str(folder / "x.lic"), limit=10**9, what="license file"),
-     "private": lambda: files.write_private(data, folder / "x.lic")}[call]()
+    {"publish": lambda: publication.publish(data, folder / "x.lic"),
+     "replace": lambda: publication.replace(data, folder / "x.lic"),
+     "read": lambda: reading.read_bounded(str(folder / "x.lic"), limit=10**9, what="license file"),
+     "private": lambda: publication.write_private(data, folder / "x.lic")}[call]()
     print(json.dumps({"code": "done"}))
 except IssuerError as error:
     print(json.dumps({"code": error.code, "message": error.message, "hint": error.hint}))

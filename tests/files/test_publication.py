@@ -15,15 +15,14 @@ import pytest
 from support.disks import mounted
 
 from polygent_issuer.errors import OutputExists, OutputProblem
-from polygent_issuer.files import (
+from polygent_issuer.files import publication
+from polygent_issuer.files.disk import sweep, sync_folder
+from polygent_issuer.files.publication import (
     BatchPublication,
     Prepared,
     prepare,
-    publication,
     publish,
     replace,
-    sweep,
-    sync_folder,
     write_private,
 )
 

@@ -13,20 +13,19 @@ from typing import BinaryIO
 import pytest
 
 from polygent_issuer.errors import UnreadableInput
-from polygent_issuer.files import (
+from polygent_issuer.files.reading import (
     NotUtf8,
     decode,
-    inner_parts,
     read_bounded,
-    read_within,
     secret_warning,
     without_mark,
 )
+from polygent_issuer.files.within import inner_parts, read_within
 
 READ = """
 import sys
 from polygent_issuer.errors import UnreadableInput
-from polygent_issuer.files import read_bounded
+from polygent_issuer.files.reading import read_bounded
 try:
     sys.stdout.buffer.write(read_bounded(sys.argv[1], limit=10_000, what="x"))
 except UnreadableInput as error:

@@ -21,8 +21,9 @@ from support.passphrases import Given
 from support.tools import require_tool
 from support.users import ADA, give
 
-from polygent_issuer import files, store_uri
+from polygent_issuer import store_uri
 from polygent_issuer.errors import IssuerError, KeyUnavailable, OutputExists, OutputProblem
+from polygent_issuer.files import publication
 from polygent_issuer.files.reading import UnsafeFile
 from polygent_issuer.keys import file_store, openssh, passphrases
 from polygent_issuer.keys.file_store import FileStore
@@ -445,7 +446,7 @@ def test_a_key_that_reads_back_differently_is_not_saved(
         path.write_bytes(other)
         return path
 
-    monkeypatch.setattr(files, "write_private", write_another)
+    monkeypatch.setattr(publication, "write_private", write_another)
     with pytest.raises(KeyUnavailable) as raised:
         Opened(tmp_path / "main.key").store.save(PRIVATE, label="main")
     assert raised.value.code == "not_kept"

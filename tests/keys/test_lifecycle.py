@@ -19,7 +19,6 @@ from support.passphrases import Given, new
 from support.registries import ACTOR, NOW
 from support.secret_service import SecretService
 
-from polygent_issuer import files
 from polygent_issuer.errors import (
     InputRefused,
     InvalidSettings,
@@ -28,6 +27,7 @@ from polygent_issuer.errors import (
     OutputExists,
     OutputProblem,
 )
+from polygent_issuer.files import publication
 from polygent_issuer.home import settings, settings_editing
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import openssh, passphrases, signer
@@ -183,7 +183,7 @@ def test_a_failure_at_any_step_pins_nothing(
 ) -> None:
     """After any failure, no key is pinned without a stored private key."""
     written: list[Path] = []
-    write_private = files.write_private
+    write_private = publication.write_private
 
     def fail(*_: object, **__: object) -> None:
         raise IssuerError("failed here")
@@ -199,7 +199,7 @@ def test_a_failure_at_any_step_pins_nothing(
     elif step == "registry":
         monkeypatch.setattr(keys, "add", fail)
     else:
-        monkeypatch.setattr(files, "write_private", write)
+        monkeypatch.setattr(publication, "write_private", write)
     with pytest.raises(IssuerError, match="failed here"):
         key_lifecycle.generate(
             label="Main", store_uri=f"file:{tmp_path}/main.key", backup=tmp_path / "backup.key"

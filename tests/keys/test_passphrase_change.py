@@ -7,7 +7,6 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 from support.passphrases import Given, new
 
-from polygent_issuer import files
 from polygent_issuer.errors import HomeProblem, IssuerError, OutputProblem
 from polygent_issuer.files import disk, publication
 from polygent_issuer.keys import file_store, openssh
@@ -98,7 +97,7 @@ def test_a_failure_after_the_replacement_names_the_new_passphrase(
         if folder.name == "keys":
             raise OutputProblem("the disk failed")
 
-    monkeypatch.setattr(files, "sync_folder", unsynced)
+    monkeypatch.setattr(disk, "sync_folder", unsynced)
     error = change(key_lifecycle, stored)
     assert error.code == "not_recorded"
     assert error.message.endswith(

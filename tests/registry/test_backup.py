@@ -15,8 +15,8 @@ import pytest
 from support.registries import ACTOR, NOW, fill, ruin_table, writing
 from support.tools import require_tool
 
-from polygent_issuer import files
 from polygent_issuer.errors import OutputExists, OutputProblem
+from polygent_issuer.files import publication
 from polygent_issuer.registry import Registry, backup, customers, journal, journal_check
 from polygent_issuer.registry.errors import RegistryDamaged
 
@@ -71,16 +71,16 @@ def test_a_foreign_journal_file_is_not_applied_to_a_new_backup(
     fill(registry)
     target = tmp_path / "stick" / "x.db"
     target.parent.mkdir()
-    prepare_with = files.prepare_with
+    prepare_with = publication.prepare_with
     # No page, and a size of one page: SQLite would cut the file down to that.
     cut = bytes.fromhex("d9d505f920a163d7") + struct.pack(">IIIII", 0, 0, 1, 512, 4096)
 
-    def prepare(fill_it: Callable[[Path], object], to: Path) -> files.Prepared:
+    def prepare(fill_it: Callable[[Path], object], to: Path) -> publication.Prepared:
         prepared = prepare_with(fill_it, to)
         Path(f"{prepared.temp}-journal").write_bytes(cut.ljust(512, b"\0"))
         return prepared
 
-    monkeypatch.setattr(files, "prepare_with", prepare)
+    monkeypatch.setattr(publication, "prepare_with", prepare)
     written = backup.back_up(registry, target)
     assert head_of(target) == (written.size, written.head)
 

@@ -26,7 +26,6 @@ from support.registries import (
     writing,
 )
 
-from polygent_issuer import files
 from polygent_issuer.errors import (
     ExitCode,
     HomeProblem,
@@ -34,6 +33,7 @@ from polygent_issuer.errors import (
     RegistryChanged,
     UnreadableInput,
 )
+from polygent_issuer.files import disk
 from polygent_issuer.findings import Consent, ConsentNeeded, FindingCode
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.registry import (
@@ -522,7 +522,7 @@ def test_a_failed_sync_is_reported(
     def fail(_: Path) -> None:
         raise OutputProblem("cannot write it: input/output error")
 
-    monkeypatch.setattr(files, "sync_folder", fail)
+    monkeypatch.setattr(disk, "sync_folder", fail)
     with pytest.raises(OutputProblem, match="the backup is restored, but the change"):
         restore(saved, path)
     assert rows_of(path)[-1] == "registry-restored"

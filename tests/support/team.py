@@ -6,7 +6,7 @@ from pathlib import Path
 from unittest import mock
 
 from polygent_issuer.batch import bundle
-from polygent_issuer.files import Prepared
+from polygent_issuer.files.publication import Prepared
 from support.cli import PASSPHRASE, Desk
 from support.postgres import Cluster
 

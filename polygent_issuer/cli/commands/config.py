@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from polygent_issuer import files
 from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import argument, flag
 from polygent_issuer.cli.output.blocks import Block, Fields, Line, Table
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import HomeProblem, InvalidSettings, OutputExists
+from polygent_issuer.files import publication
 from polygent_issuer.home import settings, settings_editing
 from polygent_issuer.home.settings import KEYS, Entry, Loaded, Settings, Where, settings_path
 from polygent_issuer.home.settings_editing import kind_of, plan_of
@@ -127,7 +127,7 @@ def mail_template(
     path = template_path(invocation.home)
     if write:
         try:
-            files.write_private(DEFAULT.encode(), path)
+            publication.write_private(DEFAULT.encode(), path)
         except OutputExists as exists:
             raise OutputExists(exists.message, hint="edit this file") from None
     template = load(invocation.home)

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from polygent_issuer import files
 from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import (
@@ -21,6 +20,7 @@ from polygent_issuer.cli.output.files import CsvOptions
 from polygent_issuer.cli.output.records import JOURNAL_COLUMNS, journal_json, journal_table
 from polygent_issuer.cli.output.result import Report, Result, json_lines
 from polygent_issuer.errors import ExitCode, NotFound, OutputProblem, UsageProblem
+from polygent_issuer.files import disk
 from polygent_issuer.registry import Reading, journal
 from polygent_issuer.terms import dates
 from polygent_issuer.text import Hint, counted, escape, run
@@ -231,7 +231,7 @@ def _note(invocation: Invocation, check: "JournalCheck", path: Path) -> None:
         invocation.warn(Hint(f"{finding.message}: ", finding.hint or ""))
     registry_id = invocation.registry.id
     line = noted_line(check.size, check.head, now=invocation.now, registry_id=registry_id)
-    files.append_line(path, line)
+    disk.append_line(path, line)
     head = head_text(check.size, check.head)
     details = {"size": check.size, "head": head, "file": str(path)}
     invocation.record_copy(decided, journal.HEAD_NOTED, details)

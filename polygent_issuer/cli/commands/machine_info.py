@@ -37,14 +37,14 @@ def check(
     Exit 3: it is refused. Exit 4: it is stale or its fingerprint is a placeholder, so sign would
     need consent. No home is needed; without one the document is not compared with known machines.
     """
-    from polygent_issuer import files
+    from polygent_issuer.files import reading
     from polygent_issuer.home.setting_types import duration_text
     from polygent_issuer.home.settings import Settings
     from polygent_issuer.issuing.machines import history_notes
     from polygent_issuer.machine_info import document, plausibility
     from polygent_issuer.registry import customers, machines
 
-    data = files.read_bounded(document_file, limit=document.LIMIT, what="machine-info document")
+    data = reading.read_bounded(document_file, limit=document.LIMIT, what="machine-info document")
     info = document.parse(data)
     try:
         settings = invocation.settings

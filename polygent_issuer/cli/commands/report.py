@@ -8,7 +8,6 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from polygent_issuer import files
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import option, period
 from polygent_issuer.cli.output.blocks import Block, Fields, Line, Style, Table
@@ -21,7 +20,7 @@ from polygent_issuer.cli.output.result import (
     write_bytes,
 )
 from polygent_issuer.errors import UsageProblem
-from polygent_issuer.files import disk
+from polygent_issuer.files import disk, publication
 from polygent_issuer.terms import dates
 from polygent_issuer.text import Hint, escape, list_first
 from polygent_issuer.text import option as option_hint
@@ -89,7 +88,7 @@ def report(
         ending = "txt" if chosen is Format.TEXT else chosen
         with new_file(str(output), f"report.{ending}") as path:
             # Only this user can read it, because it names customers.
-            files.write_private(bom + _data(invocation, made, chosen), path)
+            publication.write_private(bom + _data(invocation, made, chosen), path)
         return Report({"file": str(path)}, (Line(f"wrote {path}"),))
     if chosen is Format.TEXT or invocation.as_json:
         return Report(report_json(made) if invocation.as_json else {}, report_blocks(made))

@@ -53,7 +53,7 @@ def sandbox(
             "the sandbox needs packages that are not installed",
             hint="pip install 'polygent-issuer[sandbox]'",
         )
-    from polygent_issuer.files import read_bounded
+    from polygent_issuer.files.reading import read_bounded
     from polygent_issuer.sandbox.guard import Access
     from polygent_issuer.sandbox.server import address, serve, stop_in_order, temporary_server
 

@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import Final
 
-from polygent_issuer import files
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import argument
 from polygent_issuer.cli.output.blocks import Line
 from polygent_issuer.cli.output.result import Report
-from polygent_issuer.files import disk
+from polygent_issuer.files import disk, publication
 from polygent_issuer.guide import ENFORCEMENT, FORMAT
 from polygent_issuer.home.create import ensure_folder
 
@@ -27,11 +26,11 @@ def vectors(
     documents = {folder / name: data for name, data in shipped_files().items()}
     for path, data in documents.items():
         if disk.content(path, limit=len(data)) != data:
-            files.require_free(path, disk.ELSEWHERE)
+            publication.require_free(path, disk.ELSEWHERE)
     for parent in dict.fromkeys((folder, *(path.parent for path in documents))):
         ensure_folder(parent)
     for path, data in documents.items():
-        files.publish(data, path)
+        publication.publish(data, path)
     names = [path.relative_to(folder).as_posix() for path in documents]
     return Report(
         {"folder": str(folder), "files": names},

@@ -92,7 +92,7 @@ def verify(invocation: Invocation, options: VerifyOptions) -> Result:
     soon as it is verified, then a summary. In a folder a file is a license if its name ends in .lic
     or its content is a license. Other files are counted and listed.
     """
-    from polygent_issuer.files import names_folder
+    from polygent_issuer.files.reading import names_folder
     from polygent_issuer.issuing.verification import ServerContext, verify_files
 
     options.check()

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from polygent_issuer import email_address, files
+from polygent_issuer import email_address
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.errors import InternalError, OutputProblem
+from polygent_issuer.files import publication
 from polygent_issuer.text import Hint, escape, join, run
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Drafter:
             )
         sender = email_address.parse_address(settings.mail_from) if settings.mail_from else None
         return tuple(
-            files.publish(draft.data, self.folder / draft.name)
+            publication.publish(draft.data, self.folder / draft.name)
             for draft in drafts(letter, self.text, sender)
         )
 
@@ -87,7 +88,7 @@ def drafter(invocation: Invocation, option: str) -> Drafter:
         folder = Path(option).expanduser().absolute()
     except (RuntimeError, OSError):
         raise OutputProblem(f"invalid path: {escape(option)}", hint=_ELSEWHERE) from None
-    files.require_folder(folder, _ELSEWHERE)
+    publication.require_folder(folder, _ELSEWHERE)
     return Drafter(invocation=invocation, folder=folder, text=template.load(invocation.home))
 
 

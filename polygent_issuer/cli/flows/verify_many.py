@@ -14,7 +14,7 @@ from polygent_issuer.cli.output import verification
 from polygent_issuer.cli.output.blocks import Line, Style
 from polygent_issuer.cli.output.result import OwnFormat, json_line, write_blocks
 from polygent_issuer.errors import ExitCode
-from polygent_issuer.files import names_folder
+from polygent_issuer.files.reading import names_folder
 from polygent_issuer.issuing.verification import (
     LicenseFile,
     ServerContext,

@@ -294,10 +294,10 @@ def read_document(source: str | None) -> "ReceivedDocument | None":
     """
     if source is None:
         return None
-    from polygent_issuer import files
+    from polygent_issuer.files import reading
     from polygent_issuer.machine_info import document
 
-    content = files.read_bounded(source, limit=document.LIMIT, what="machine-info document")
+    content = reading.read_bounded(source, limit=document.LIMIT, what="machine-info document")
     return document.ReceivedDocument(content=content, info=document.parse(content))
 
 
@@ -308,12 +308,12 @@ def read_public_keys(invocation: Invocation, paths: list[Path]) -> "KeySet":
         UnreadableInput: (`unreadable_input`) a file cannot be read.
         InvalidKey: (`invalid_key`) a file has no key that may be trusted.
     """
-    from polygent_issuer import files
+    from polygent_issuer.files import reading
     from polygent_issuer.verifier import EXAMPLE_KID, Key, KeySet
 
     keys: dict[str, Key] = {}
     for path in paths:
-        data = files.read_unmarked(str(path), limit=_PUBLIC_KEY_LIMIT, what="public key")
+        data = reading.read_unmarked(str(path), limit=_PUBLIC_KEY_LIMIT, what="public key")
         read = KeySet.from_jwks if data.lstrip().startswith(b"{") else KeySet.from_pem
         keys.update({key.kid: key for key in read(data, allow_example=True)})
     if EXAMPLE_KID in keys:
@@ -333,7 +333,7 @@ def noted_heads(against: str | None) -> "tuple[JournalHead, ...]":
     """
     if against is None:
         return ()
-    from polygent_issuer import files
+    from polygent_issuer.files import reading
     from polygent_issuer.registry.journal_check import parse_head, parse_noted
 
     head = parse_head(against)
@@ -344,7 +344,7 @@ def noted_heads(against: str | None) -> "tuple[JournalHead, ...]":
             f"{escape(against)} is neither a head (SIZE:HASH) nor a file of heads",
             hint=Hint("copy a head from an earlier ", run("journal", "verify")),
         )
-    data = files.read_unmarked(against, limit=_HEADS_LIMIT, what="file of heads")
+    data = reading.read_unmarked(against, limit=_HEADS_LIMIT, what="file of heads")
     name = "stdin" if against == "-" else escape(against)
     return parse_noted(data.decode("utf-8", "replace"), name)
 

@@ -9,12 +9,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-from polygent_issuer import files
 from polygent_issuer.cli.output.blocks import CUT, Block, Line, cells, cut
 from polygent_issuer.cli.output.files import STDOUT
 from polygent_issuer.cli.output.result import write_bytes
 from polygent_issuer.errors import OutputExists, UsageProblem
-from polygent_issuer.files import disk
+from polygent_issuer.files import disk, publication
 from polygent_issuer.registry import Reading, licenses, summaries
 from polygent_issuer.terms import dates
 from polygent_issuer.text import escape
@@ -186,7 +185,7 @@ def write_metrics(data: bytes, target: str) -> Path | str:
             hint="--prometheus FILE.prom",
         )
     elsewhere = "choose another file with --prometheus"
-    files.require_folder(path.parent, elsewhere)
+    publication.require_folder(path.parent, elsewhere)
     known = FIRST_LINE.encode()
     present = disk.content(path, limit=len(known)) or b""
     if os.path.lexists(path) and not present.startswith(known):
@@ -194,7 +193,7 @@ def write_metrics(data: bytes, target: str) -> Path | str:
             f"{escape(str(path))} already exists, and was not written by --prometheus",
             hint=elsewhere,
         )
-    files.replace(data, path, mode=_READABLE)
+    publication.replace(data, path, mode=_READABLE)
     return path
 
 

@@ -13,14 +13,13 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, Final, TextIO
 
-from polygent_issuer import files
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import OptionGroup, flag, option
 from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.blocks import Line
 from polygent_issuer.cli.output.result import OwnFormat, Report, Result
 from polygent_issuer.errors import ExitCode, OutputExists, UsageProblem
-from polygent_issuer.files import disk
+from polygent_issuer.files import disk, publication
 from polygent_issuer.text import for_spreadsheet
 
 STDOUT = "-"
@@ -55,7 +54,7 @@ def write(
         result.write_bytes(data)
         return None
     with new_file(str(to), name, option) as path:
-        return files.publish(data, path)
+        return publication.publish(data, path)
 
 
 @contextmanager
@@ -68,7 +67,7 @@ def new_file(to: str, name: str, option: str = "--output") -> Iterator[Path]:
     target = Path(to).absolute()
     path = target / name if disk.is_folder(target) else target
     elsewhere = f"choose another file with {option}"
-    files.require_folder(path.parent, elsewhere)
+    publication.require_folder(path.parent, elsewhere)
     try:
         yield path
     except OutputExists as exists:
@@ -119,7 +118,7 @@ class CsvOptions(OptionGroup):
             return OwnFormat(write_to_stdout)
         with new_file(str(self.to), name) as path:
             fill = partial(write_csv_file, columns=columns, items=items)
-            files.prepare_with(fill, path).publish(path.name)
+            publication.prepare_with(fill, path).publish(path.name)
         return Report({"file": str(path)}, (Line(f"wrote {path}"),), exit_code)
 
 

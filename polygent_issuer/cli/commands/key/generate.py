@@ -2,7 +2,7 @@
 
 import os
 
-from polygent_issuer import files, store_uri
+from polygent_issuer import store_uri
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows import key_storage
 from polygent_issuer.cli.options.common import (
@@ -13,6 +13,7 @@ from polygent_issuer.cli.options.common import (
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.cli.prompts import ConsentOptions
 from polygent_issuer.errors import UsageProblem
+from polygent_issuer.files import reading
 from polygent_issuer.findings import Consent
 from polygent_issuer.keys.lifecycle import check_importable, pinned_as
 from polygent_issuer.keys.openssh import read_private_key
@@ -129,8 +130,8 @@ def import_private(
         consents=consents,
     )
     key_storage.require_backup(retry)
-    data = files.read_unmarked(key_file, limit=_LIMIT, what="private key")
-    if warning := files.secret_warning(key_file, what="private key"):
+    data = reading.read_unmarked(key_file, limit=_LIMIT, what="private key")
+    if warning := reading.secret_warning(key_file, what="private key"):
         invocation.warn(warning)
     known = key_storage.known_keys(invocation)
     imported = read_private_key(data, passphrase)

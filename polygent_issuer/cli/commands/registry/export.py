@@ -4,7 +4,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from polygent_issuer import files
 from polygent_issuer.batch import export as exporting
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output import result
@@ -12,7 +11,7 @@ from polygent_issuer.cli.output.blocks import Line
 from polygent_issuer.cli.output.files import STDOUT, OutputFile
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import OutputExists, UsageProblem
-from polygent_issuer.files import disk
+from polygent_issuer.files import disk, publication
 from polygent_issuer.text import Hint, counted, run
 
 _NAME = "licenses.toml"
@@ -58,6 +57,6 @@ def export(invocation: Invocation, *, to: OutputFile = None) -> Report:
 
 def _write_file(target: Path, toml: bytes) -> Path:
     try:
-        return files.write_private(toml, target / _NAME if disk.is_folder(target) else target)
+        return publication.write_private(toml, target / _NAME if disk.is_folder(target) else target)
     except OutputExists as exists:
         raise OutputExists(exists.message, hint="choose another file with --output") from None

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from polygent_issuer import files
 from polygent_issuer.batch.bundle import Bundle
 from polygent_issuer.batch.items import Done, Failed, Kept, Outcome, PreviewItem
 from polygent_issuer.cli.context import Invocation
@@ -22,6 +21,7 @@ from polygent_issuer.cli.output.files import write_csv_file
 from polygent_issuer.cli.output.proposal import change_text, days_text, issued_json, proposal_json
 from polygent_issuer.cli.output.result import error_json, json_line
 from polygent_issuer.errors import IssuerError, OutputProblem, SeveralProblems, UsageProblem
+from polygent_issuer.files import publication
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.outbox_delivery import Destination, choose_destination
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal
@@ -150,8 +150,8 @@ class ReportFile:
                 f"--report FILE must end in .csv or .json: {escape(target.name)}",
                 hint="--report FILE.csv or --report FILE.json",
             )
-        files.require_folder(target.parent, _ELSEWHERE)
-        files.require_free(target, _ELSEWHERE)
+        publication.require_folder(target.parent, _ELSEWHERE)
+        publication.require_free(target, _ELSEWHERE)
         self._target = target
         self._items: list[str] = []
 
@@ -163,10 +163,10 @@ class ReportFile:
         """Write the file.
 
         Raises:
-            OutputExists, OutputProblem: as `files.publish`.
+            OutputExists, OutputProblem: as `publication.publish`.
         """
         fill = self._as_csv if self._target.suffix == ".csv" else self._as_json
-        return files.prepare_with(fill, self._target).publish(self._target.name)
+        return publication.prepare_with(fill, self._target).publish(self._target.name)
 
     def _as_json(self, path: Path) -> None:
         with path.open("w", encoding="ascii") as stream:

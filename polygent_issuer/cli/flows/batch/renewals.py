@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from polygent_issuer import files
 from polygent_issuer.batch.items import Job
 from polygent_issuer.batch.renewals import Renewals
 from polygent_issuer.cli.context import Invocation
@@ -18,6 +17,7 @@ from polygent_issuer.cli.options.issue import (
 )
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.errors import Ambiguous, NotFound, UsageProblem
+from polygent_issuer.files import reading
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.proposal import Action
@@ -142,5 +142,5 @@ def _names(names: Sequence[str]) -> Iterator[str]:
         if name != "-":
             yield name
             continue
-        text = files.read_text(name, limit=_MAX_NAMES_BYTES, what="list of customers")
+        text = reading.read_text(name, limit=_MAX_NAMES_BYTES, what="list of customers")
         yield from filter(None, map(str.strip, text.splitlines()))

@@ -15,8 +15,8 @@ from support.cli import Desk
 from support.postgres import Cluster
 from support.registries import fill, writing
 
-from polygent_issuer import files
 from polygent_issuer.errors import ExitCode, HomeProblem
+from polygent_issuer.files import publication
 from polygent_issuer.files.publication import Prepared
 from polygent_issuer.home import folder, settings_editing
 from polygent_issuer.home.settings_editing import set_value
@@ -348,7 +348,7 @@ def kill_at(number: int, patch: pytest.MonkeyPatch) -> None:
         (Prepared, "publish"),
         (Path, "rename"),
         (settings_editing, "set_value"),
-        (files, "replace"),
+        (publication, "replace"),
         (copying, "fill_database"),
         (copying, "write_file"),
     ):
