@@ -11,7 +11,6 @@ from polygent_issuer.cli.output import records
 from polygent_issuer.cli.output.blocks import Block, Fields, Line, Table
 from polygent_issuer.cli.output.files import CsvOptions, OutputFile
 from polygent_issuer.cli.output.result import Report, Result
-from polygent_issuer.email_address import join_contacts
 from polygent_issuer.registry import Reading, customers, journal, licenses, machines
 from polygent_issuer.registry.holds import hold_end, on_hold
 from polygent_issuer.registry.journal import JournalRow
@@ -234,5 +233,7 @@ def export(invocation: Invocation, *, to: OutputFile = None) -> Result:
 
 def exported(customer: Customer) -> dict[str, str | None]:
     """Return a customer as the cells of a row, by column."""
+    from polygent_issuer.email_address import join_contacts  # not for list and show
+
     cells = {name: getattr(customer, name) for name in EXPORT_COLUMNS}
     return {**cells, "contacts": join_contacts(customer.contacts)}
