@@ -41,6 +41,23 @@ from polygent_issuer.registry.sqlite_file import migrate_file
 from polygent_issuer.registry.writing import Writing
 from polygent_issuer.text import Hint, escape, run
 
+_CHUNK: Final = 1024 * 1024
+_MAX_PROBLEMS: Final = 3
+_TEMPORARY: Final = ".polygent-restore-"
+# Not -shm: SQLite creates that index again, and would trust a foreign one.
+_CONTENT: Final = ("-journal", "-wal")
+# The last bytes of a rollback journal that names a super-journal (SQLite, file format §3).
+_SUPER_JOURNAL: Final = bytes.fromhex("d9d505f920a163d7")
+_ANOTHER: Final = "nothing was changed; restore another backup"
+_OLDER: Final = (
+    "nothing was changed; restore a newer backup, or leave out --against if you have no newer one"
+)
+MAX_SETTINGS: Final = 256 * 1024
+"""The largest total size of names and values, in bytes."""
+_ROWS: Final = "SELECT name, value FROM backup_settings ORDER BY rowid"
+_SIZE: Final = """SELECT coalesce(sum(length(CAST(name AS BLOB)) + length(CAST(value AS BLOB))), 0)
+    FROM backup_settings"""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Backup:
@@ -138,19 +155,6 @@ def _exists(target: Path) -> OutputExists:
         f"{escape(str(target))} already exists; backups are never overwritten",
         hint="choose another file, or a folder",
     )
-
-
-_CHUNK: Final = 1024 * 1024
-_MAX_PROBLEMS: Final = 3
-_TEMPORARY: Final = ".polygent-restore-"
-# Not -shm: SQLite creates that index again, and would trust a foreign one.
-_CONTENT: Final = ("-journal", "-wal")
-# The last bytes of a rollback journal that names a super-journal (SQLite, file format §3).
-_SUPER_JOURNAL: Final = bytes.fromhex("d9d505f920a163d7")
-_ANOTHER: Final = "nothing was changed; restore another backup"
-_OLDER: Final = (
-    "nothing was changed; restore a newer backup, or leave out --against if you have no newer one"
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -313,14 +317,6 @@ def _refusing() -> Iterator[None]:
         if message.endswith("is damaged"):
             message += ", or not a backup of a registry"
         raise HomeProblem(message, hint=_ANOTHER, code="backup_refused") from error
-
-
-MAX_SETTINGS: Final = 256 * 1024
-"""The largest total size of names and values, in bytes."""
-
-_ROWS: Final = "SELECT name, value FROM backup_settings ORDER BY rowid"
-_SIZE: Final = """SELECT coalesce(sum(length(CAST(name AS BLOB)) + length(CAST(value AS BLOB))), 0)
-    FROM backup_settings"""
 
 
 def settings_changes(rows: Mapping[str, str]) -> tuple[Change, ...]:

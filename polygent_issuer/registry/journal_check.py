@@ -56,7 +56,11 @@ break-even also pays on a busy machine.
 """
 _PART: Final = 5_000
 _MOST: Final = 100
+_LICENSE: Final = "licenses/"
 HEAD: Final = re.compile(r"(?:([0-9]{1,15}):)?([0-9a-f]{64})")
+
+RowDigest = tuple[str, str]
+"""The name of a row, and its digest."""
 
 
 class JournalHead(NamedTuple):
@@ -112,12 +116,6 @@ def parse_noted(text: str, name: str) -> tuple[JournalHead, ...]:
             hint=Hint("save one: ", run("journal", "verify", "--note", "FILE")),
         )
     return tuple(heads)
-
-
-_LICENSE: Final = "licenses/"
-
-RowDigest = tuple[str, str]
-"""The name of a row, and its digest."""
 
 
 def table_problems(db: Reading, recorded: Recorded, rows: Iterable[RowDigest]) -> Iterator[str]:

@@ -39,9 +39,12 @@ _SETTINGS: Final = {
     "tcp_keepalives_interval": 5,
     "tcp_keepalives_count": 3,
 }
-
+_END: Final = "ROLLBACK"
 
 Connected = psycopg.Connection[tuple[Any, ...]]
+
+# Otherwise a statement that fails among several ones would print the library's log on stderr.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 
 def connect(place: str, *, timeout: timedelta) -> Connected:
@@ -82,11 +85,6 @@ def without_settings(place: str) -> RegistryFailed:
         "drops the settings of the session",
         hint=Hint("name the server itself in the URI: ", run("help", "team")),
     )
-
-
-_END: Final = "ROLLBACK"
-# Otherwise a statement that fails among several ones would print the library's log on stderr.
-logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 
 @lru_cache(maxsize=512)
