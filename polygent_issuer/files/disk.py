@@ -51,6 +51,15 @@ def is_folder(path: Path) -> bool:
         return False
 
 
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return the system's identity of a file: device and inode; None if it does not exist."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def write_new(path: Path, data: bytes, *, mode: int = PRIVATE, sync: bool = True) -> None:
     """Create a new file, with mode 0600 while it is written; remove it after an error.
 

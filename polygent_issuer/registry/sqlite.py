@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from polygent_issuer.errors import RegistryChanged
-from polygent_issuer.files.disk import Queue
-from polygent_issuer.files.reading import identity, irregular
+from polygent_issuer.files.disk import Queue, identity
+from polygent_issuer.files.reading import irregular
 from polygent_issuer.registry import schema
 from polygent_issuer.registry.engine import MOVED_TO, Change, Connection, Params
 from polygent_issuer.registry.errors import (
