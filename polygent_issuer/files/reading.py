@@ -34,6 +34,8 @@ from polygent_issuer.text import Hint, escape, for_shell, run
 
 _READ: Final = os.O_RDONLY | NO_WAIT | BINARY
 _DESCRIPTOR: Final = re.compile(r"/dev/stdin|/(?:dev|proc/self)/fd/([0-9]{1,9})")
+_PART: Final = 64 * 1024
+"""The bytes of one read: those that a pipe of Linux holds."""
 _SAVE: Final = "save it as UTF-8"
 # UTF-32 first: in little-endian its byte order mark begins with that of UTF-16.
 _OTHER_MARKS: Final = (
@@ -142,10 +144,10 @@ def _open(source: str) -> int:
 
 
 def _read(descriptor: int, count: int) -> bytes:
-    data = b""
-    while part := os.read(descriptor, count - len(data)):  # a pipe returns parts
+    data = bytearray()  # a pipe returns many parts, and bytes would be copied for each
+    while part := os.read(descriptor, min(count - len(data), _PART)):
         data += part
-    return data
+    return bytes(data)
 
 
 def open_regular(path: str | os.PathLike[str]) -> int:

@@ -7,6 +7,8 @@ import shlex
 import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import BinaryIO
 
@@ -135,6 +137,22 @@ def test_a_process_substitution_is_read() -> None:
     assert done.stdout == (b"0" * 99 + b"7") * 100
     for name in ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"):
         assert python(READ, name, stdin=b"\xff\x00\r\n").stdout == b"\xff\x00\r\n"
+
+
+def test_a_pipe_is_read_in_a_time_that_grows_with_its_size() -> None:
+    """A pipe returns at most 64 KiB at a time, so an import may have a thousand parts."""
+    size = 32 * 1024 * 1024
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as stream:
+        writer = threading.Thread(target=lambda: (stream.write(bytes(size)), stream.close()))
+        writer.start()
+        before = time.process_time()
+        data = read_bounded(f"/dev/fd/{reading}", limit=size, what="file of customers")
+        took = time.process_time() - before
+        writer.join()
+    os.close(reading)
+    assert data == bytes(size)
+    assert took < 1
 
 
 def test_a_descriptor_that_cannot_be_read() -> None:
