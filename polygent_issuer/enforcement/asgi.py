@@ -37,7 +37,6 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-Answer = Refusal | Refused | InstallRefused
 
 POLICY_VIOLATION: Final = 1008
 """The close code of a refused websocket (RFC 6455 §7.4.1)."""
@@ -102,27 +101,27 @@ class LicenseMiddleware(ProcessBound):
             return
         begun: list[bool] = []
         try:
-            refusal: Answer | None = None if self._still_allows(scope) else self._refusal(scope)
+            refusal = None if self._still_allows(scope) else self._refusal(scope)
             if refusal is None:
                 await self.app(scope, receive, partial(_send, send, begun))
                 return
         except _ANSWERED as error:
             if begun:
                 raise
-            refusal = self._shown(error)
+            refusal = self._refusal_of(error)
         await _answer(send, "http.response", refusal)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         socket = _Websocket(scope, receive, send)
         try:
-            refusal: Answer | None = None if self._still_allows(scope) else self._refusal(scope)
+            refusal = None if self._still_allows(scope) else self._refusal(scope)
             if refusal is None:
                 await self.app(scope, socket.receive, socket.send)
                 return
         except _ANSWERED as error:
             if socket.ended:
                 raise
-            refusal = self._shown(error)
+            refusal = self._refusal_of(error)
         await socket.refuse(refusal)
 
     def _refusal(self, scope: Scope) -> Refusal | None:
@@ -141,9 +140,13 @@ class LicenseMiddleware(ProcessBound):
         self._last = active, self._paths.clues(active.features), host
         return self._unmet(needs, active, license, now)
 
-    def _shown(self, error: Refused | InstallRefused | StoreFailed) -> Answer:
-        if not isinstance(error, StoreFailed):
-            return error
+    def _refusal_of(self, error: Refused | InstallRefused | StoreFailed) -> Refusal:
+        """Return the answer; the error itself would keep the request in memory by its traceback."""
+        if isinstance(error, Refused):
+            return error.refusal
+        if isinstance(error, InstallRefused):
+            status, code, message, hint = error.status, error.code, error.message, error.hint
+            return Refusal(status=status, code=code, message=message, hint=hint)
         # Its message may name a file or a process, and any client may get this answer.
         self._events.request_failed(error, self._now())
         return STORE_FAILED
@@ -248,7 +251,7 @@ class _Websocket:
         self.ended = self.ended or message["type"] not in {"websocket.accept", "websocket.send"}
         await self._send(message)
 
-    async def refuse(self, refusal: Answer) -> None:
+    async def refuse(self, refusal: Refusal) -> None:
         """Answer in the place of the app, or close what it accepted."""
         if not self._connected:
             await self.receive()
@@ -264,7 +267,7 @@ class _Websocket:
         await self._send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": reason})
 
 
-async def _answer(send: Send, kind: str, refusal: Answer) -> None:
+async def _answer(send: Send, kind: str, refusal: Refusal) -> None:
     body = json.dumps(refusal.to_json()).encode()
     headers = [
         (b"content-type", b"application/json"),

@@ -1,9 +1,11 @@
 """Errors of enforcement that the app raises: the middleware answers with them."""
 
 import asyncio
+import gc
 import json
 import logging
-from collections.abc import AsyncIterator, MutableMapping
+import weakref
+from collections.abc import AsyncIterator, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -71,6 +73,33 @@ def test_an_error_of_a_request_is_answered(
         assert (answer.status_code, answer.json()) == (code, body)
         assert answer.headers["content-type"] == "application/json"
         assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("kind", ["http.request", "websocket.connect"])
+@pytest.mark.parametrize(
+    "make",
+    [lambda: Refused(HOST_LIMIT), lambda: InstallRefused("x", "y")],
+    ids=["refused", "install"],
+)
+def test_an_answered_request_is_not_kept_in_memory(
+    server: Server, kind: str, make: Callable[[], Exception]
+) -> None:
+    """The traceback of an error leads to the request, such as an upload; the answer must not."""
+    server.install(0)
+    uploads: list[weakref.ref[set[bytes]]] = []
+
+    async def app(*_: object) -> None:
+        upload = {b"x"}
+        uploads.append(weakref.ref(upload))
+        raise make()
+
+    scope = http_scope("/live") if kind == "http.request" else websocket_scope("/live")
+    gc.disable()
+    try:
+        messages(gate(server, app), scope, kind)
+        assert [each() for each in uploads] == [None]
+    finally:
+        gc.enable()
 
 
 def test_a_failing_store_is_named_in_the_log_alone(
