@@ -57,6 +57,7 @@ break-even also pays on a busy machine.
 _PART: Final = 5_000
 _MOST: Final = 100
 _LICENSE: Final = "licenses/"
+_NO_ROW: Final = object()
 HEAD: Final = re.compile(r"(?:([0-9]{1,15}):)?([0-9a-f]{64})")
 
 RowDigest = tuple[str, str]
@@ -140,7 +141,7 @@ def row_journal_problems(db: Reading, recorded: Recorded) -> Iterator[str]:
     newest = {name: seq for name, (seq, _) in recorded.items()}
     for stored, seq in db.execute("SELECT name, seq FROM row_journal"):
         name = str(stored)
-        if newest.pop(name, None) != seq:
+        if newest.pop(name, _NO_ROW) != seq:  # a damaged file may have NULL as a number, too
             what = "does not refer to the newest journal row of its row"
             yield f"row_journal/{escape(name)} {what}"
     for name in newest:

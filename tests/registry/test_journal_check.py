@@ -314,6 +314,24 @@ def test_each_row_of_row_journal_is_checked(filled: Path) -> None:
     )
 
 
+def test_a_row_of_row_journal_without_a_number_is_found(filled: Path) -> None:
+    """An edit of the schema can put NULL into a column that excludes it, and then be undone."""
+    with closing(sqlite3.connect(filled)) as raw:
+        (sql,) = raw.execute("SELECT sql FROM sqlite_schema WHERE name = 'row_journal'").fetchone()
+        change = "UPDATE sqlite_schema SET sql = ? WHERE name = 'row_journal'"
+        raw.execute("PRAGMA writable_schema = ON")
+        raw.execute(change, (sql.replace("seq INTEGER NOT NULL", "seq INTEGER"),))
+        raw.commit()
+        raw.execute("PRAGMA writable_schema = RESET")
+        raw.execute("INSERT INTO row_journal VALUES ('customers/9', NULL)")
+        raw.execute("PRAGMA writable_schema = ON")
+        raw.execute(change, (sql,))
+        raw.commit()
+    assert check(filled).problems == (
+        "row_journal/customers/9 does not refer to the newest journal row of its row",
+    )
+
+
 def test_a_dropped_trigger_is_found(filled: Path) -> None:
     """A dropped trigger or changed index is reported; the statistics of ANALYZE are not."""
     with closing(sqlite3.connect(filled)) as raw:
