@@ -27,14 +27,12 @@ from polygent_issuer.registry.schema import JOURNALED
 Recorded = dict[str, tuple[int, str | None]]
 """By the name of a row: the newest journal row that wrote it, and its digest (None: deleted)."""
 
-# The hash before the first journal row.
-GENESIS: Final = bytes(32)
+GENESIS: Final = bytes(32)  # the hash before the first journal row
 # In the canonical bytes only a member's name looks like this, because quotes within a text are
 # escaped. The last match is the member of the row itself: no name after it contains an object.
 _ROWS: Final = b',"rows":'
 _DECODE: Final = json.JSONDecoder().raw_decode
-# A transaction that compares more rows or customers reads some of them again, to save memory.
-_MOST_KEPT: Final = 4096
+_MOST_KEPT: Final = 4096  # beyond that rows and customers are read again, to save memory
 
 # The column of a table with the customer of its rows and of their journal rows. The journal rows of
 # keys have no customer.
@@ -354,8 +352,8 @@ def _row_key(value: Value) -> RowKey:
 def row_digests(names: tuple[str, ...]) -> Callable[[Sequence[Value]], str]:
     """Return a function for the SHA-256, in hex, of a row's canonical JSON with these columns.
 
-    Bytes are written as their SHA-256 in hex. Empty columns are left out, so that a column added by
-    a later migration does not change digests. Emptying a column does change the digest.
+    Bytes are written as their SHA-256 in hex. Empty columns are left out: a column that a later
+    migration adds changes no digest, and emptying one does.
     """
     columns = [
         (f"{encode_basestring(name)}:", place)
