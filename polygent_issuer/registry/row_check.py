@@ -352,8 +352,8 @@ def _row_key(value: Value) -> RowKey:
 def row_digests(names: tuple[str, ...]) -> Callable[[Sequence[Value]], str]:
     """Return a function for the SHA-256, in hex, of a row's canonical JSON with these columns.
 
-    Bytes are written as their SHA-256 in hex. Empty columns are left out: a column that a later
-    migration adds changes no digest, and emptying one does.
+    Bytes are written as their SHA-256 in hex, a damaged file's float with its point. Empty columns
+    are left out: a column that a later migration adds changes no digest, and emptying one does.
     """
     columns = [
         (f"{encode_basestring(name)}:", place)
@@ -373,8 +373,8 @@ def row_digests(names: tuple[str, ...]) -> Callable[[Sequence[Value]], str]:
     return digest
 
 
-def _digest(value: bytes) -> str:
-    return f'"{sha256(value).hexdigest()}"'
+def _digest(value: bytes | float) -> str:
+    return f'"{sha256(value).hexdigest()}"' if isinstance(value, bytes) else f"{value!r}"
 
 
 def chain_hash(previous: bytes, body: bytes) -> bytes:

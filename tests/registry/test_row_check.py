@@ -169,6 +169,33 @@ def test_a_damaged_license_fails_alone(filled: Path, registry: Registry) -> None
             keys.every(db)
 
 
+@pytest.mark.parametrize("value", ["{0} + 0.5", "CAST({0} AS REAL)", "1e300", "1e999"])
+@pytest.mark.parametrize(
+    ("place", "reader"),
+    [("licenses.issued_at", "by id"), ("licenses.note", "by id"), ("keys.active", "key")],
+)
+def test_a_number_with_a_point_is_not_as_recorded(
+    filled: Path, registry: Registry, place: str, reader: str, value: str
+) -> None:
+    """Only a damaged file has such a number, which is another one than any that was recorded."""
+    table, column = place.split(".")
+    changed = f"UPDATE {table} SET {column} = {value.format(f'ifnull({column}, 0)')}"  # noqa: S608
+    with closing(sqlite3.connect(filled, isolation_level=None)) as raw:
+        rules = "UPDATE sqlite_schema SET sql = ? WHERE name = ?"
+        [(sql,)] = raw.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (table,))
+        loose = sql.replace(" INTEGER NOT NULL", "").replace(" TEXT", "").replace(" STRICT", "")
+        for script, one in ((changed, loose), ("SELECT 1", sql)):
+            raw.executescript("PRAGMA ignore_check_constraints = ON; PRAGMA writable_schema = ON")
+            raw.execute(rules, (one, table))
+            raw.executescript(f"PRAGMA writable_schema = RESET; {script}")
+
+    with registry.reading() as db, pytest.raises(RegistryDamaged, match=f"{table}/"):
+        READERS[reader](db)
+    with registry.reading(checked=False) as db:
+        problems = journal_check.verify(db).problems
+    assert any(f"{table}/" in each and "was changed outside" in each for each in problems)
+
+
 def test_the_journal_rows_of_a_customer_are_read_once(
     filled: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
