@@ -24,7 +24,7 @@ from typing import Final, NamedTuple
 
 from polygent_issuer.registry.engine import Params, in_chunks, marks
 from polygent_issuer.registry.reading import Reading
-from polygent_issuer.registry.records import Row, Value, as_int, text
+from polygent_issuer.registry.records import Fields, Row, Value, as_int, text
 from polygent_issuer.registry.writing import Writing
 from polygent_issuer.text import APOSTROPHES, LATIN, normalize_for_comparison
 
@@ -299,8 +299,12 @@ def _confirmed(
     """Yield the ids of the customers to whose recorded name the rule applies."""
     for customer_id in ids:
         row = db.recorded("customers", customer_id)
-        if row is not None and compare(text(row["name"]), name, rule):
+        if row is not None and compare(db.build(_name, "customers", row), name, rule):
             yield customer_id
+
+
+def _name(row: Fields) -> str:
+    return text(row["name"])
 
 
 def _narrowest(db: Reading, letters: str) -> tuple[str, str]:

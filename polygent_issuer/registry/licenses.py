@@ -54,13 +54,17 @@ _SHORTEST: Final = 4
 _license: Final = reader(LicenseRecord, issued_at=seconds, expires_at=seconds)
 
 
+def _references(row: Fields) -> tuple[int, int | None]:
+    return as_int(row["customer_id"]), as_optional_int(row["machine_id"])
+
+
 def by_id(db: Reading, license_id: str) -> LicenseRecord | None:
     """Return the license with exactly this id, checked against the journal."""
     row = db.recorded("licenses", license_id)
     if row is None:
         return None
-    customer = db.recorded("customers", as_int(row["customer_id"])) or {}
-    machine_id = as_optional_int(row["machine_id"])
+    customer_id, machine_id = db.build(_references, "licenses", row)
+    customer = db.recorded("customers", customer_id) or {}
     machine = (machine_id is not None and db.recorded("machines", machine_id)) or {}
     others = {"customer_slug": customer.get("slug"), "machine_label": machine.get("label")}
     others |= {name: customer.get(name) for name in ("held_at", "held_until")}

@@ -231,7 +231,7 @@ class RowCheck:
             column = _CUSTOMER[table]
             owner = None if column is None else row[names.index(column)]
             newest = self._newest_of(owner).get(name, newest)
-        if seq is None or as_int(seq) < newest[0]:
+        if not isinstance(seq, int) or seq < newest[0]:
             raise changed_row(self._connection.place, name)
         recorded = newest[1] if seq == newest[0] else self._recorded(name)
         if recorded != row_digests(names)(row):

@@ -1,5 +1,6 @@
 """Rows that were edited: no decision and no export uses them."""
 
+import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -61,6 +62,17 @@ def change(path: Path, script: str) -> None:
     """Edit the registry like another program."""
     with closing(sqlite3.connect(path)) as raw:
         raw.executescript(script)
+
+
+def damage(path: Path, table: str, setting: str) -> None:
+    """Set a column of a table to a value that its type and its constraints forbid."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        [(sql,)] = raw.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (table,))
+        loose = re.sub(r" (INTEGER|TEXT)(?! PRIMARY)|,? STRICT| NOT NULL", "", sql)
+        for rules, edit in ((loose, f"UPDATE {table} SET {setting}"), (sql, "SELECT 1")):  # noqa: S608
+            raw.executescript("PRAGMA ignore_check_constraints = ON; PRAGMA writable_schema = ON")
+            raw.execute("UPDATE sqlite_schema SET sql = ? WHERE name = ?", (rules, table))
+            raw.executescript(f"PRAGMA writable_schema = RESET; {edit}")
 
 
 def current_of(slug: str) -> Callable[[Reading], object]:
@@ -179,21 +191,48 @@ def test_a_number_with_a_point_is_not_as_recorded(
 ) -> None:
     """Only a damaged file has such a number, which is another one than any that was recorded."""
     table, column = place.split(".")
-    changed = f"UPDATE {table} SET {column} = {value.format(f'ifnull({column}, 0)')}"  # noqa: S608
-    with closing(sqlite3.connect(filled, isolation_level=None)) as raw:
-        rules = "UPDATE sqlite_schema SET sql = ? WHERE name = ?"
-        [(sql,)] = raw.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (table,))
-        loose = sql.replace(" INTEGER NOT NULL", "").replace(" TEXT", "").replace(" STRICT", "")
-        for script, one in ((changed, loose), ("SELECT 1", sql)):
-            raw.executescript("PRAGMA ignore_check_constraints = ON; PRAGMA writable_schema = ON")
-            raw.execute(rules, (one, table))
-            raw.executescript(f"PRAGMA writable_schema = RESET; {script}")
+    damage(filled, table, f"{column} = {value.format(f'ifnull({column}, 0)')}")
 
     with registry.reading() as db, pytest.raises(RegistryDamaged, match=f"{table}/"):
         READERS[reader](db)
     with registry.reading(checked=False) as db:
         problems = journal_check.verify(db).problems
     assert any(f"{table}/" in each and "was changed outside" in each for each in problems)
+
+
+@pytest.mark.parametrize("checked", [True, False])
+@pytest.mark.parametrize("value", ["0.5", "'x'", "x'00'"])
+@pytest.mark.parametrize("column", ["customer_id", "machine_id"])
+def test_a_reference_of_another_type_is_damage(
+    filled: Path, registry: Registry, column: str, value: str, *, checked: bool
+) -> None:
+    """It is damage of this license, also where nothing is compared."""
+    damage(filled, "licenses", f"{column} = {value}")
+    with (
+        registry.reading(checked=checked) as db,
+        pytest.raises(RegistryDamaged, match=f"licenses/{NEW}"),
+    ):
+        licenses.get(db, NEW)
+
+
+@pytest.mark.parametrize("value", ["0.5", "x'00'", "seq + 0.5"])
+def test_a_journal_row_without_a_whole_number_is_not_the_newest(
+    filled: Path, registry: Registry, value: str
+) -> None:
+    """A damaged table `row_journal` refers to no journal row."""
+    damage(filled, "row_journal", f"seq = {value}")
+    with registry.reading() as db, pytest.raises(RegistryDamaged, match=f"licenses/{NEW}"):
+        licenses.get(db, NEW)
+
+
+def test_a_name_of_another_type_is_damage(filled: Path, registry: Registry) -> None:
+    """A customer with such a name cannot be found by it, also where nothing is compared."""
+    damage(filled, "customers", "name = 7 WHERE slug = 'acme'")
+    with (
+        registry.reading(checked=False) as db,
+        pytest.raises(RegistryDamaged, match="customers/"),
+    ):
+        customers.find(db, "acme gmbh")
 
 
 def test_the_journal_rows_of_a_customer_are_read_once(
