@@ -227,7 +227,7 @@ def opener(
 
 
 def _send(send: Send, begun: list[bool], message: Message) -> Awaitable[None]:
-    begun.append(True)
+    begun[:] = (True,)
     return send(message)
 
 

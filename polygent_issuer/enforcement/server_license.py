@@ -137,9 +137,12 @@ class ServerLicense(ProcessBound, Forked):
         self._events.judged(result)
         if changed:
             self._services.notify(lambda: self._why_not)
-        if isinstance(result, StoreFailed):
-            raise result
-        return result
+        try:
+            if isinstance(result, StoreFailed):
+                raise result
+            return result
+        finally:
+            del result  # else the error would keep the request in memory by its own traceback
 
     def active(self, now: datetime) -> License | Refusal:
         """Return the license if it is active, else the refusal of requests that need one."""

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import json
 import logging
+import tracemalloc
 import weakref
 from collections.abc import AsyncIterator, Callable, MutableMapping
 from contextlib import asynccontextmanager
@@ -100,6 +101,58 @@ def test_an_answered_request_is_not_kept_in_memory(
         assert [each() for each in uploads] == [None]
     finally:
         gc.enable()
+
+
+def test_a_request_is_not_kept_in_memory_while_the_store_fails(server: Server) -> None:
+    """Each request meets the failure again, so none may stay in memory by its error."""
+    server.install(0)
+    server.store.close()
+    server.now += timedelta(days=1)
+
+    async def app(*_: object) -> None:
+        raise AssertionError
+
+    class Body(set[bytes]):
+        pass
+
+    body = Body({b"x"})
+    held = weakref.ref(body)
+    scope = http_scope("/api/x", body=body)
+    del body
+    gc.disable()
+    try:
+        assert messages(gate(server, app), scope, "http.request")[0]["status"] == 503
+        del scope
+        assert held() is None
+    finally:
+        gc.enable()
+
+
+def test_a_long_answer_needs_no_memory_for_what_was_sent(server: Server) -> None:
+    """A stream of events may last for weeks."""
+    server.install(0)
+    chunk: MutableMapping[str, Any] = {"type": "http.response.body", "more_body": True}
+
+    async def app(_scope: object, _receive: object, send: Callable[..., Any]) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send(chunk)
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(20_000):
+            await send(chunk)
+        after, _ = tracemalloc.get_traced_memory()
+        assert after - before < 10_000
+
+    async def receive() -> None:
+        raise AssertionError
+
+    async def send(_message: object) -> None:
+        pass
+
+    tracemalloc.start()
+    try:
+        asyncio.run(gate(server, app)(http_scope("/api/x"), receive, send))  # type: ignore[arg-type]
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_failing_store_is_named_in_the_log_alone(
