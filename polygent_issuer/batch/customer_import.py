@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache, partial
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 from polygent_issuer.batch.row_files import named_cells, read_sheet, read_source
 from polygent_issuer.batch.rows import FIELDS, plain_spaces
@@ -133,11 +133,9 @@ def parse_mapping(options: Iterable[str]) -> dict[str, str | None]:
     return mapping
 
 
-def read(
-    source: str, mapping: Mapping[str, str | None], *, stdin: BinaryIO | None = None
-) -> CustomerFile:
+def read(source: str, mapping: Mapping[str, str | None]) -> CustomerFile:
     """Read a file of customers as `read_source`; `mapping` as from `parse_mapping`."""
-    text = read_source(source, "file of customers", InvalidCustomerFile, _SAVE_AS, stdin)
+    text = read_source(source, "file of customers", InvalidCustomerFile, _SAVE_AS)
     name, problems = text.name, text.problems
     records = read_sheet(text, InvalidCustomerFile, f"columns are {', '.join(COLUMNS)}")
     if not records:

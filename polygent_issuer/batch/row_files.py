@@ -16,7 +16,7 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Self
+from typing import Any, Final, Self
 
 from polygent_issuer.batch.rows import (
     FIELDS,
@@ -67,23 +67,20 @@ class SourceText:
     problems: list[InputRefused]
 
 
-def read_source(
-    source: str, what: str, refused: type[InputRefused], save_as: str, stdin: BinaryIO | None
-) -> SourceText:
+def read_source(source: str, what: str, refused: type[InputRefused], save_as: str) -> SourceText:
     """Read a file of rows.
 
     Args:
         source: a path, or `-` for stdin.
         what: its kind, for messages.
         refused, save_as: the class of its errors, and the hint for another encoding or format.
-        stdin: the stream of `-`; the process's own by default.
 
     Raises:
         UnreadableInput: (`unreadable_input`) the file cannot be read, or exceeds 64 MiB.
         InputRefused: (the code of `refused`) it is empty, a workbook, or in UTF-16 or UTF-32, so
             that no row is known.
     """
-    data = reading.read_bounded(source, limit=MAX_BYTES, what=what, stdin=stdin)
+    data = reading.read_bounded(source, limit=MAX_BYTES, what=what)
     name = "stdin" if source == STDIN else escape(Path(source).name)
     if data.startswith(_WORKBOOKS):
         raise refused(f"{name} is a spreadsheet's own format", hint=save_as)
@@ -353,20 +350,19 @@ class RowFile:
     problems: tuple[InputRefused, ...] = ()
 
     @classmethod
-    def read(cls, source: str, *, stdin: BinaryIO | None = None, fields: Fields = FIELDS) -> Self:
+    def read(cls, source: str, *, fields: Fields = FIELDS) -> Self:
         """Read an apply file.
 
         Args:
             source: a path, or `-` for stdin. The ending `.toml` or `.csv` determines the format,
                 else the first line does.
-            stdin: the stream of `-`; the process's own by default.
             fields: the readers of its values.
 
         Raises:
             UnreadableInput: (`unreadable_input`) the file cannot be read, or exceeds 64 MiB.
             InvalidApplyFile: (`invalid_apply_file`) the file is empty, or has no text.
         """
-        text = read_source(source, "apply file", InvalidApplyFile, _SAVE_AS, stdin)
+        text = read_source(source, "apply file", InvalidApplyFile, _SAVE_AS)
         rows, problems = (read_toml if _is_toml(source, text.text) else read_csv)(text, fields)
         folder = None if source == STDIN else Path(source).parent
         return cls(folder=folder, rows=rows, problems=tuple(problems))

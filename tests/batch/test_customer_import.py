@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.cli import streams
 
 from polygent_issuer.batch.customer_import import COLUMNS, CustomerFile, parse_mapping, read
 from polygent_issuer.batch.customer_import import InvalidCustomerFile as Invalid
@@ -20,7 +21,8 @@ from polygent_issuer.verifier.license import display_name_problem
 def file(content: str | bytes, *mapping: str) -> CustomerFile:
     """Read a file of customers from stdin."""
     data = content.encode() if isinstance(content, str) else content
-    return read("-", parse_mapping(mapping), stdin=io.BytesIO(data))
+    with streams(data):
+        return read("-", parse_mapping(mapping))
 
 
 def problems(content: str | bytes, *mapping: str) -> list[str]:

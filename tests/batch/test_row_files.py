@@ -11,6 +11,7 @@ import pytest
 import tomli_w
 from hypothesis import example, given
 from hypothesis import strategies as st
+from support.cli import streams
 from support.lic_files import Issuer
 from support.registries import ACTOR, NOW
 
@@ -32,7 +33,8 @@ from polygent_issuer.verifier.license import display_name_problem
 def read(content: str | bytes) -> RowFile:
     """Read an apply file from stdin."""
     data = content.encode() if isinstance(content, str) else content
-    return RowFile.read("-", stdin=io.BytesIO(data))
+    with streams(data):
+        return RowFile.read("-")
 
 
 def found(content: str | bytes) -> list[Row | RefusedRow]:
