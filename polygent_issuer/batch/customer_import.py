@@ -158,62 +158,6 @@ def read(source: str, mapping: Mapping[str, str | None]) -> CustomerFile:
     return CustomerFile(rows=rows, problems=problems)
 
 
-def _row(
-    place: str, line: int, texts: Mapping[str, str], problems: list[InputRefused]
-) -> CustomerRow:
-    """Return the row of those texts that are valid, and add the problems of the others."""
-    values = dict[str, Any]()
-    for column, text in texts.items():
-        try:
-            values[column] = _READERS[column](from_spreadsheet(text))
-        except InputRefused as refused:
-            problems.append(InvalidCustomerFile.at(f"{place}: {column}", refused))
-    return CustomerRow(place=place, line=line, slug=values.pop("slug", None), columns=values)
-
-
-def _header_problems(
-    place: str,
-    header: Sequence[str],
-    columns: Sequence[str | None],
-    mapping: Mapping[str, str | None],
-) -> Iterator[InvalidCustomerFile]:
-    keys, mapped = set(map(_key, header)), set(map(_key, mapping))
-    for name in mapping:
-        if _key(name) not in keys:
-            yield InvalidCustomerFile(
-                f"{place}: no column has the header {escape_short(name)}, which --map names",
-                hint=f"the headers are {', '.join(map(escape_short, filter(None, header)))}",
-            )
-    for name in dict.fromkeys(header):
-        if name and _key(name) not in mapped and _key(name) not in _BY_KEY:
-            yield _unknown(place, name)
-    for column in dict.fromkeys(columns):
-        if column and columns.count(column) > 1:
-            twice = f"{place}: two columns are the {column}"
-            yield InvalidCustomerFile(twice, hint="remove one of them")
-    if "slug" not in columns and "name" not in columns:
-        yield InvalidCustomerFile(
-            f"{place}: the column name is missing",
-            hint="the first line names the columns; if yours is Firma: --map 'Firma=name'",
-        )
-
-
-def _unknown(place: str, name: str) -> InvalidCustomerFile:
-    near = nearest(_key(name), _BY_KEY)
-    column = _BY_KEY[near] if near else "COLUMN"
-    columns = f"did you mean {column}? " if near else f"columns are {', '.join(COLUMNS)}: "
-    leave_out = Hint("; to leave it out: ", option("--map", f"{name}="))
-    return InvalidCustomerFile(
-        f"{place}: unknown column {escape_short(name)}",
-        hint=Hint(columns, option("--map", f"{name}={column}"), leave_out),
-    )
-
-
-def _key(header: str) -> str:
-    """Return a header without case, spaces, hyphens and underscores."""
-    return _SEPARATION.sub("", header.casefold())
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RowImport:
     """The decision on a row; two are equal if they rest on the same facts.
@@ -276,6 +220,62 @@ def carry_out(
             )
         elif each.update.columns:
             customer_changes.record_update(db, each.update, accepted=accepted, reason=reason)
+
+
+def _row(
+    place: str, line: int, texts: Mapping[str, str], problems: list[InputRefused]
+) -> CustomerRow:
+    """Return the row of those texts that are valid, and add the problems of the others."""
+    values = dict[str, Any]()
+    for column, text in texts.items():
+        try:
+            values[column] = _READERS[column](from_spreadsheet(text))
+        except InputRefused as refused:
+            problems.append(InvalidCustomerFile.at(f"{place}: {column}", refused))
+    return CustomerRow(place=place, line=line, slug=values.pop("slug", None), columns=values)
+
+
+def _header_problems(
+    place: str,
+    header: Sequence[str],
+    columns: Sequence[str | None],
+    mapping: Mapping[str, str | None],
+) -> Iterator[InvalidCustomerFile]:
+    keys, mapped = set(map(_key, header)), set(map(_key, mapping))
+    for name in mapping:
+        if _key(name) not in keys:
+            yield InvalidCustomerFile(
+                f"{place}: no column has the header {escape_short(name)}, which --map names",
+                hint=f"the headers are {', '.join(map(escape_short, filter(None, header)))}",
+            )
+    for name in dict.fromkeys(header):
+        if name and _key(name) not in mapped and _key(name) not in _BY_KEY:
+            yield _unknown(place, name)
+    for column in dict.fromkeys(columns):
+        if column and columns.count(column) > 1:
+            twice = f"{place}: two columns are the {column}"
+            yield InvalidCustomerFile(twice, hint="remove one of them")
+    if "slug" not in columns and "name" not in columns:
+        yield InvalidCustomerFile(
+            f"{place}: the column name is missing",
+            hint="the first line names the columns; if yours is Firma: --map 'Firma=name'",
+        )
+
+
+def _unknown(place: str, name: str) -> InvalidCustomerFile:
+    near = nearest(_key(name), _BY_KEY)
+    column = _BY_KEY[near] if near else "COLUMN"
+    columns = f"did you mean {column}? " if near else f"columns are {', '.join(COLUMNS)}: "
+    leave_out = Hint("; to leave it out: ", option("--map", f"{name}="))
+    return InvalidCustomerFile(
+        f"{place}: unknown column {escape_short(name)}",
+        hint=Hint(columns, option("--map", f"{name}={column}"), leave_out),
+    )
+
+
+def _key(header: str) -> str:
+    """Return a header without case, spaces, hyphens and underscores."""
+    return _SEPARATION.sub("", header.casefold())
 
 
 class _Rows:

@@ -35,6 +35,8 @@ from polygent_issuer.text import Hint, escape, for_toml, list_first, run
 from polygent_issuer.verifier import License
 
 SCHEMA: Final = "polygent-issue/1"
+_GROUP: Final = 256
+"""The maximum number of files that one transaction writes into a folder."""
 _MIDNIGHT: Final = "T00:00:00Z"
 _HEAD: Final = """\
 # Current licenses of customers that are not archived; {schema}, registry {registry}.
@@ -83,36 +85,6 @@ def toml(
     for row in exported:
         lines = ("", "[[license]]", *map(for_toml, tomli_w.dumps(row).split("\n")))
         yield "\n".join(lines).encode()
-
-
-def _place(record: LicenseRecord) -> tuple[str, datetime, str]:
-    return record.machine_label or "", record.expires_at, record.id
-
-
-def _row(record: LicenseRecord, issued: License) -> dict[str, Any]:
-    row: dict[str, Any] = {"customer": record.customer_slug}
-    if record.machine_label is not None:
-        row["machine"] = record.machine_label
-    row |= {
-        "tier": str(issued.tier),
-        "expires": _expires(issued.expires_at),
-        "users": issued.limits.users,
-        "session_hosts": issued.limits.session_hosts,
-        "deploy_hosts": issued.limits.deploy_hosts,
-    }
-    if issued.allowed_domain is not None:
-        row["allowed_domain"] = issued.allowed_domain.text
-    return row | {"features": sorted(issued.features)}
-
-
-def _expires(moment: datetime) -> str:
-    """Return the expiry as `--expires` accepts it (FORMAT §6)."""
-    written = dates.instant(moment)
-    return dates.last_full_day(moment).isoformat() if written.endswith(_MIDNIGHT) else written
-
-
-_GROUP: Final = 256
-"""The maximum number of files that one transaction writes into a folder."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -252,15 +224,6 @@ def export_into_archive(
     _carry_out(decided, write)
 
 
-def _carry_out(decided: Decided[tuple[StoredFile, ...]], write: Callable[[Writing], None]) -> None:
-    change.carry_out(
-        decided.unasked(),
-        write,
-        undone="nothing was exported",
-        deliver=lambda _: [each.record.id for each in decided.decision],
-    )
-
-
 def record_export(db: Writing, stored: StoredFile, place: str) -> None:
     """Record the export of a file in the journal; `place` is its path, or `stdout`."""
     record = stored.record
@@ -270,6 +233,41 @@ def record_export(db: Writing, stored: StoredFile, place: str) -> None:
         license=record.id,
         kid=record.kid,
         details={"to": place, "sha256": record.sha256},
+    )
+
+
+def _place(record: LicenseRecord) -> tuple[str, datetime, str]:
+    return record.machine_label or "", record.expires_at, record.id
+
+
+def _row(record: LicenseRecord, issued: License) -> dict[str, Any]:
+    row: dict[str, Any] = {"customer": record.customer_slug}
+    if record.machine_label is not None:
+        row["machine"] = record.machine_label
+    row |= {
+        "tier": str(issued.tier),
+        "expires": _expires(issued.expires_at),
+        "users": issued.limits.users,
+        "session_hosts": issued.limits.session_hosts,
+        "deploy_hosts": issued.limits.deploy_hosts,
+    }
+    if issued.allowed_domain is not None:
+        row["allowed_domain"] = issued.allowed_domain.text
+    return row | {"features": sorted(issued.features)}
+
+
+def _expires(moment: datetime) -> str:
+    """Return the expiry as `--expires` accepts it (FORMAT §6)."""
+    written = dates.instant(moment)
+    return dates.last_full_day(moment).isoformat() if written.endswith(_MIDNIGHT) else written
+
+
+def _carry_out(decided: Decided[tuple[StoredFile, ...]], write: Callable[[Writing], None]) -> None:
+    change.carry_out(
+        decided.unasked(),
+        write,
+        undone="nothing was exported",
+        deliver=lambda _: [each.record.id for each in decided.decision],
     )
 
 

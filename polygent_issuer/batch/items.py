@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 OF_ALL: Final = (RegistryFailed, RegistryLocked, RegistryMisuse)
 """Errors that end the batch, since they do not depend on the item."""
+REVIEW: Final = "review"
+"""The member of a journal row's details with the digests of the preview and of the decision."""
+_OF_ONE_RUN: Final = frozenset({"jti", "iat", "replaces"})
+_CHUNK: Final = 256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,28 +176,6 @@ class Group:
         return not affected or not affected.isdisjoint(self.customers)
 
 
-def _affected(item: ToIssue) -> set[int]:
-    """Return the customers that an item affects; empty if it may affect any customer.
-
-    A renewal for the same customer and machine affects this customer only. A new customer or
-    machine may change the findings of all others.
-    """
-    customers: set[int] = set()
-    for proposal in item.decision.proposals:
-        machine = proposal.machine
-        if isinstance(proposal.customer, NewCustomer) or proposal.document is not None:
-            return set()
-        if machine is not None and (machine.known is None or machine.changed):
-            return set()
-        customers.add(proposal.customer.id)
-    return customers
-
-
-REVIEW: Final = "review"
-"""The member of a journal row's details with the digests of the preview and of the decision."""
-_OF_ONE_RUN: Final = frozenset({"jti", "iat", "replaces"})
-
-
 def digest(job: Job, decision: Decision | str) -> bytes:
     """Return the digest of the decision on one item, 32 bytes.
 
@@ -213,31 +195,6 @@ def digest(job: Job, decision: Decision | str) -> bytes:
 def shortened(digest: bytes) -> int:
     """Return the first 64 bits of a digest: enough to compare two decisions on one item."""
     return int.from_bytes(digest[:8], "big")
-
-
-def _members(proposal: Proposal, own: Consent) -> Sequence[object]:
-    """Return the new terms, the replaced licenses, and the findings that `own` would accept.
-
-    A license with neither order id nor note has the digest that it had before there were any.
-    """
-    claims = proposal.license.to_claims()
-    accepted = [str(code) for code in own.used(proposal.findings)]
-    return [
-        str(proposal.action),
-        {name: claims[name] for name in claims if name not in _OF_ONE_RUN},
-        proposal.machine.label if proposal.machine else None,
-        proposal.term,
-        proposal.plan,
-        proposal.key.kid,
-        sorted(old.expires_at.isoformat() for old in proposal.replaced),
-        [(change.key, change.old, change.new) for change in proposal.differences],
-        sorted({str(finding.code) for finding in proposal.findings}),
-        [accepted, own.reason] if accepted else [],
-        *([proposal.order_id, proposal.note] if proposal.order_id or proposal.note else []),
-    ]
-
-
-_CHUNK: Final = 256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -290,20 +247,6 @@ def preview(
                     before = _before(db, decision, resumed) if resumed else None
                     items.append(PreviewItem(job=job, decision=decision, before=before))
         yield from items
-
-
-def _before(db: Reading, decision: Decision, review: str) -> bytes | None:
-    """Return the digest of the decision that a run of this preview recorded for a kept license."""
-    if decision.kept is None:
-        return None
-    issue = journal.issue_of(db, decision.kept)
-    recorded = issue.details.get(REVIEW) if issue is not None else None
-    if issue is None or not isinstance(recorded, dict) or recorded.get("digest") != review:
-        return None
-    try:
-        return bytes.fromhex(recorded["decision"])
-    except (LookupError, TypeError, ValueError):
-        raise db.damaged(f"has a row that cannot be read: journal/{issue.seq}") from None
 
 
 def issued_in_run(db: Reading, review: str) -> dict[str, list[LicenseRecord]]:
@@ -364,3 +307,56 @@ class Preview:
     def digest(self) -> str:
         """SHA-256 over the digests of all items, lower-case hex."""
         return self._whole.hexdigest()
+
+
+def _affected(item: ToIssue) -> set[int]:
+    """Return the customers that an item affects; empty if it may affect any customer.
+
+    A renewal for the same customer and machine affects this customer only. A new customer or
+    machine may change the findings of all others.
+    """
+    customers: set[int] = set()
+    for proposal in item.decision.proposals:
+        machine = proposal.machine
+        if isinstance(proposal.customer, NewCustomer) or proposal.document is not None:
+            return set()
+        if machine is not None and (machine.known is None or machine.changed):
+            return set()
+        customers.add(proposal.customer.id)
+    return customers
+
+
+def _members(proposal: Proposal, own: Consent) -> Sequence[object]:
+    """Return the new terms, the replaced licenses, and the findings that `own` would accept.
+
+    A license with neither order id nor note has the digest that it had before there were any.
+    """
+    claims = proposal.license.to_claims()
+    accepted = [str(code) for code in own.used(proposal.findings)]
+    return [
+        str(proposal.action),
+        {name: claims[name] for name in claims if name not in _OF_ONE_RUN},
+        proposal.machine.label if proposal.machine else None,
+        proposal.term,
+        proposal.plan,
+        proposal.key.kid,
+        sorted(old.expires_at.isoformat() for old in proposal.replaced),
+        [(change.key, change.old, change.new) for change in proposal.differences],
+        sorted({str(finding.code) for finding in proposal.findings}),
+        [accepted, own.reason] if accepted else [],
+        *([proposal.order_id, proposal.note] if proposal.order_id or proposal.note else []),
+    ]
+
+
+def _before(db: Reading, decision: Decision, review: str) -> bytes | None:
+    """Return the digest of the decision that a run of this preview recorded for a kept license."""
+    if decision.kept is None:
+        return None
+    issue = journal.issue_of(db, decision.kept)
+    recorded = issue.details.get(REVIEW) if issue is not None else None
+    if issue is None or not isinstance(recorded, dict) or recorded.get("digest") != review:
+        return None
+    try:
+        return bytes.fromhex(recorded["decision"])
+    except (LookupError, TypeError, ValueError):
+        raise db.damaged(f"has a row that cannot be read: journal/{issue.seq}") from None

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from polygent_issuer.machine_info.document import ReceivedDocument
 
 
+_OUT = "remove one of the rows"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RowMatch:
     """The customer and the current license of a row; None for what does not exist yet."""
@@ -55,15 +58,6 @@ def match_row(db: Reading, row: Row, document: "ReceivedDocument | None" = None)
     return RowMatch(customer=customer, record=record)
 
 
-def _of_machine(db: Reading, customer: Customer, fingerprint: str) -> LicenseRecord | None:
-    """Return the current license for the machine of a document, if there is exactly one."""
-    known = own_machine(db, customer, fingerprint)
-    if known is None:
-        return None
-    records = [each for each in licenses.current(db, customer) if each.machine_id == known.id]
-    return records[0] if len(records) == 1 else None
-
-
 def require_sound(db: Reading, file: RowFile) -> None:
     """Check the whole file: its problems, and that no two rows match the same license.
 
@@ -71,23 +65,6 @@ def require_sound(db: Reading, file: RowFile) -> None:
         InvalidApplyFile, DuplicateRow, SeveralProblems: (`invalid_apply_file`, `duplicate_row`).
     """
     file.require_sound(_duplicates(db, file))
-
-
-def _duplicates(db: Reading, file: RowFile) -> Iterator[DuplicateRow]:
-    """Yield each row that matches the license of an earlier row, however its customer is written.
-
-    The licenses of many customers are read in a few queries.
-    """
-    places: dict[tuple[str, str], str] = {}
-    new = NewCustomers()
-    for rows in in_chunks(row for row in file.rows if isinstance(row, Row)):
-        licenses.read_ahead_of(db, [row.customer for row in rows])
-        for row in rows:
-            key = _key(db, row, file.folder, new)
-            if key in places:
-                yield DuplicateRow(f"{places[key]} and {row.place}")
-            elif key is not None:
-                places[key] = row.place
 
 
 def customers_missing_from(registry: Registry, rows: Iterable[Row | RefusedRow]) -> tuple[str, ...]:
@@ -125,84 +102,6 @@ def read_document(row: Row, folder: Path | None) -> "ReceivedDocument | None":
         folder, row.machine_info, limit=document.LIMIT, what="machine-info document"
     )
     return document.ReceivedDocument(content=content, info=document.parse(content))
-
-
-def _key(db: Reading, row: Row, folder: Path | None, new: "NewCustomers") -> tuple[str, str] | None:
-    """Return the row's customer and machine; None if the row fails."""
-    try:
-        document = read_document(row, folder) if row.machine is None else None
-        match = match_row(db, row, document)
-        customer = match.customer.slug if match.customer else f"new: {new.name_of(row)}"
-    except IssuerError:  # reported as the outcome of that row
-        return None
-    label = nfc(row.machine or "")
-    if match.record is not None:
-        label = match.record.machine_label or match.record.id
-    return customer, label
-
-
-def _current(db: Reading, customer: Customer, row: Row) -> LicenseRecord | None:
-    current = licenses.current(db, customer)
-    if row.machine is not None:
-        label = nfc(row.machine)
-        return _one(db, customer, row, [each for each in current if each.machine_label == label])
-    unbound = [each for each in current if each.machine_label is None]
-    if not unbound and len(current) > 1 and row.machine_info is None:
-        labels = ", ".join(escape(each.machine_label or "") for each in current)
-        raise Ambiguous(
-            f"{customer.name} has {len(current)} current licenses", hint=f"give a machine: {labels}"
-        )
-    if not unbound and len(current) > 1:
-        return None
-    return _one(db, customer, row, unbound or list(current))
-
-
-def _one(
-    db: Reading, customer: Customer, row: Row, records: list[LicenseRecord]
-) -> LicenseRecord | None:
-    """Return the only license, or of several the one with the row's domain or the row's terms.
-
-    Of several licenses with the row's terms any is returned, since nothing has to be done for it.
-    """
-    if len(records) < 2:  # noqa: PLR2004 - one or zero
-        return records[0] if records else None
-    pairs = [(each, load_license(db, each)) for each in records]
-    of_domain = [pair for pair in pairs if pair[1].allowed_domain == row.allowed_domain]
-    if row.expires is not None:
-        equal = [each for each, old in (*of_domain, *pairs) if _has_terms(row, old)]
-        if equal:
-            return equal[0]
-    if row.allowed_domain is not None:
-        records = [each for each, _ in of_domain]
-    if len(records) > 1:
-        raise Ambiguous(
-            f"{customer.name} has {len(records)} current licenses that match this row",
-            hint=Hint(
-                "change them one at a time: ",
-                run("license", "list", "--customer", customer.slug),
-                ", then ",
-                run("renew"),
-                " or reissue with --license ID",
-            ),
-        )
-    return records[0] if records else None
-
-
-def _has_terms(row: Row, old: License) -> bool:
-    """Return whether a license has all the terms that a row names."""
-    terms = (
-        (row.tier, old.tier),
-        (row.expires, old.expires_at),
-        (row.users, old.limits.users),
-        (row.session_hosts, old.limits.session_hosts),
-        (row.deploy_hosts, old.limits.deploy_hosts),
-        (row.allowed_domain, old.allowed_domain),
-        (None if row.features is None else set(row.features), set(old.features)),
-    )
-    return all(wanted in (None, present) for wanted, present in terms)
-
-
-_OUT = "remove one of the rows"
 
 
 @dataclass(slots=True)
@@ -285,3 +184,104 @@ class NewCustomers:
             hint=_OUT,
         )
         return proposal.with_findings(finding)
+
+
+def _of_machine(db: Reading, customer: Customer, fingerprint: str) -> LicenseRecord | None:
+    """Return the current license for the machine of a document, if there is exactly one."""
+    known = own_machine(db, customer, fingerprint)
+    if known is None:
+        return None
+    records = [each for each in licenses.current(db, customer) if each.machine_id == known.id]
+    return records[0] if len(records) == 1 else None
+
+
+def _duplicates(db: Reading, file: RowFile) -> Iterator[DuplicateRow]:
+    """Yield each row that matches the license of an earlier row, however its customer is written.
+
+    The licenses of many customers are read in a few queries.
+    """
+    places: dict[tuple[str, str], str] = {}
+    new = NewCustomers()
+    for rows in in_chunks(row for row in file.rows if isinstance(row, Row)):
+        licenses.read_ahead_of(db, [row.customer for row in rows])
+        for row in rows:
+            key = _key(db, row, file.folder, new)
+            if key in places:
+                yield DuplicateRow(f"{places[key]} and {row.place}")
+            elif key is not None:
+                places[key] = row.place
+
+
+def _key(db: Reading, row: Row, folder: Path | None, new: "NewCustomers") -> tuple[str, str] | None:
+    """Return the row's customer and machine; None if the row fails."""
+    try:
+        document = read_document(row, folder) if row.machine is None else None
+        match = match_row(db, row, document)
+        customer = match.customer.slug if match.customer else f"new: {new.name_of(row)}"
+    except IssuerError:  # reported as the outcome of that row
+        return None
+    label = nfc(row.machine or "")
+    if match.record is not None:
+        label = match.record.machine_label or match.record.id
+    return customer, label
+
+
+def _current(db: Reading, customer: Customer, row: Row) -> LicenseRecord | None:
+    current = licenses.current(db, customer)
+    if row.machine is not None:
+        label = nfc(row.machine)
+        return _one(db, customer, row, [each for each in current if each.machine_label == label])
+    unbound = [each for each in current if each.machine_label is None]
+    if not unbound and len(current) > 1 and row.machine_info is None:
+        labels = ", ".join(escape(each.machine_label or "") for each in current)
+        raise Ambiguous(
+            f"{customer.name} has {len(current)} current licenses", hint=f"give a machine: {labels}"
+        )
+    if not unbound and len(current) > 1:
+        return None
+    return _one(db, customer, row, unbound or list(current))
+
+
+def _one(
+    db: Reading, customer: Customer, row: Row, records: list[LicenseRecord]
+) -> LicenseRecord | None:
+    """Return the only license, or of several the one with the row's domain or the row's terms.
+
+    Of several licenses with the row's terms any is returned, since nothing has to be done for it.
+    """
+    if len(records) < 2:  # noqa: PLR2004 - one or zero
+        return records[0] if records else None
+    pairs = [(each, load_license(db, each)) for each in records]
+    of_domain = [pair for pair in pairs if pair[1].allowed_domain == row.allowed_domain]
+    if row.expires is not None:
+        equal = [each for each, old in (*of_domain, *pairs) if _has_terms(row, old)]
+        if equal:
+            return equal[0]
+    if row.allowed_domain is not None:
+        records = [each for each, _ in of_domain]
+    if len(records) > 1:
+        raise Ambiguous(
+            f"{customer.name} has {len(records)} current licenses that match this row",
+            hint=Hint(
+                "change them one at a time: ",
+                run("license", "list", "--customer", customer.slug),
+                ", then ",
+                run("renew"),
+                " or reissue with --license ID",
+            ),
+        )
+    return records[0] if records else None
+
+
+def _has_terms(row: Row, old: License) -> bool:
+    """Return whether a license has all the terms that a row names."""
+    terms = (
+        (row.tier, old.tier),
+        (row.expires, old.expires_at),
+        (row.users, old.limits.users),
+        (row.session_hosts, old.limits.session_hosts),
+        (row.deploy_hosts, old.limits.deploy_hosts),
+        (row.allowed_domain, old.allowed_domain),
+        (None if row.features is None else set(row.features), set(old.features)),
+    )
+    return all(wanted in (None, present) for wanted, present in terms)

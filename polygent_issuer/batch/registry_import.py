@@ -33,6 +33,14 @@ from polygent_issuer.text import Hint, escape, nfc, run
 from polygent_issuer.verifier import EXAMPLE_KID, CheckCode, Key, KeySet, License, Verifier, jws
 from polygent_issuer.verifier.errors import LicenseError, quoted
 
+_EVENT = "registry-imported"
+LOST = (
+    "machine labels and host names, contacts, time zones, CRM references, notes, plans and terms, "
+    "sent marks, retirements and reasons, order ids and notes, holds, machine-info documents, "
+    "earlier journal rows and their seals"
+)
+"""The data that license files do not contain, for messages."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportedLicense:
@@ -61,63 +69,6 @@ class RejectedFile(NamedTuple):
     code: str
     message: str
     hint: str | None
-
-
-def _validate(
-    file: LicenseFile, verifier: Verifier, compromised: Mapping[str, str]
-) -> ImportedLicense | RejectedFile:
-    """Check that a file is authentic; only a server checks its acceptance.
-
-    `compromised` are the labels of the compromised keys, by kid.
-    """
-    if file.problem is not None:
-        return RejectedFile(file.name, "unreadable_input", file.problem.message, file.problem.hint)
-    try:
-        authentic = verifier.authenticate(file.data)
-    except LicenseError as error:
-        if error.code is CheckCode.UNKNOWN_KEY:
-            return _unknown(file, compromised)
-        return RejectedFile(file.name, str(error.code), error.message, error.hint)
-    token = jws.parse(file.data)
-    canonical = jws.assemble(token.signing_input, token.signature)
-    return ImportedLicense(name=file.name, license=authentic, kid=token.kid, file=canonical)
-
-
-def _unknown(file: LicenseFile, compromised: Mapping[str, str]) -> RejectedFile:
-    kid = jws.parse(file.data).kid
-    if kid in compromised:
-        return RejectedFile(
-            file.name,
-            "key_compromised",
-            f"signed with {escape(compromised[kid])}, which is marked as compromised, so it may be "
-            "forged",
-            Hint(
-                "confirm the license with the customer, then issue it with another key: ",
-                run("sign"),
-            ),
-        )
-    if kid == EXAMPLE_KID:
-        return RejectedFile(
-            file.name,
-            "example_key",
-            "signed with the published example key, whose private key is public",
-            None,
-        )
-    return RejectedFile(
-        file.name,
-        str(CheckCode.UNKNOWN_KEY),
-        f"signed with a key that is not pinned here, {quoted(kid)}",
-        Hint("pin its key: ", run("key", "import", "BACKUP"), ", or add --public-key FILE"),
-    )
-
-
-_EVENT = "registry-imported"
-LOST = (
-    "machine labels and host names, contacts, time zones, CRM references, notes, plans and terms, "
-    "sent marks, retirements and reasons, order ids and notes, holds, machine-info documents, "
-    "earlier journal rows and their seals"
-)
-"""The data that license files do not contain, for messages."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -199,6 +150,89 @@ def decide(db: Reading, sources: Iterable[LicenseFile], named: Iterable[Key] = (
         machines=_new_machines(db, new, owners),
         replaced=replaced,
         missing=missing,
+    )
+
+
+def carry_out(
+    db: Writing, decided: ImportPlan, *, accepted: Iterable[str] = (), reason: str | None = None
+) -> None:
+    """Write the import into the open transaction, with a journal row for each license.
+
+    Args:
+        db: the open transaction, in which the decision was made again.
+        decided: the decision that the operator saw.
+        accepted: codes of the accepted findings; `reason` is the operator's reason.
+    """
+    accepted = tuple(accepted)
+    for key in decided.keys:
+        label = free_label(keys.every(db))
+        keys.add(db, key=key, label=label)
+        db.record(_EVENT, kid=key.kid, accepted=accepted, reason=reason, details={"label": label})
+    before: dict[str, list[str]] = {}
+    added = {each.license.jti for each in decided.new}
+    for old, newer in decided.replaced.items():
+        if old not in added:
+            before.setdefault(newer, []).append(old)
+    for each in decided.new:
+        customer = _add(db, each, decided)
+        for old in before.get(each.license.jti, ()):
+            licenses.replace(db, old, each.license.jti)
+        db.record(
+            _EVENT,
+            customer=customer.slug,
+            license=each.license.jti,
+            kid=each.kid,
+            accepted=accepted,
+            reason=reason,
+            details={"from": each.name, "replaces": list(each.license.replaces)},
+        )
+
+
+def _validate(
+    file: LicenseFile, verifier: Verifier, compromised: Mapping[str, str]
+) -> ImportedLicense | RejectedFile:
+    """Check that a file is authentic; only a server checks its acceptance.
+
+    `compromised` are the labels of the compromised keys, by kid.
+    """
+    if file.problem is not None:
+        return RejectedFile(file.name, "unreadable_input", file.problem.message, file.problem.hint)
+    try:
+        authentic = verifier.authenticate(file.data)
+    except LicenseError as error:
+        if error.code is CheckCode.UNKNOWN_KEY:
+            return _unknown(file, compromised)
+        return RejectedFile(file.name, str(error.code), error.message, error.hint)
+    token = jws.parse(file.data)
+    canonical = jws.assemble(token.signing_input, token.signature)
+    return ImportedLicense(name=file.name, license=authentic, kid=token.kid, file=canonical)
+
+
+def _unknown(file: LicenseFile, compromised: Mapping[str, str]) -> RejectedFile:
+    kid = jws.parse(file.data).kid
+    if kid in compromised:
+        return RejectedFile(
+            file.name,
+            "key_compromised",
+            f"signed with {escape(compromised[kid])}, which is marked as compromised, so it may be "
+            "forged",
+            Hint(
+                "confirm the license with the customer, then issue it with another key: ",
+                run("sign"),
+            ),
+        )
+    if kid == EXAMPLE_KID:
+        return RejectedFile(
+            file.name,
+            "example_key",
+            "signed with the published example key, whose private key is public",
+            None,
+        )
+    return RejectedFile(
+        file.name,
+        str(CheckCode.UNKNOWN_KEY),
+        f"signed with a key that is not pinned here, {quoted(kid)}",
+        Hint("pin its key: ", run("key", "import", "BACKUP"), ", or add --public-key FILE"),
     )
 
 
@@ -292,41 +326,6 @@ def _stored(db: Reading, license_id: str) -> LicenseRecord | None:
 
 def _age(each: License) -> tuple[int, str]:
     return each.iat, each.jti
-
-
-def carry_out(
-    db: Writing, decided: ImportPlan, *, accepted: Iterable[str] = (), reason: str | None = None
-) -> None:
-    """Write the import into the open transaction, with a journal row for each license.
-
-    Args:
-        db: the open transaction, in which the decision was made again.
-        decided: the decision that the operator saw.
-        accepted: codes of the accepted findings; `reason` is the operator's reason.
-    """
-    accepted = tuple(accepted)
-    for key in decided.keys:
-        label = free_label(keys.every(db))
-        keys.add(db, key=key, label=label)
-        db.record(_EVENT, kid=key.kid, accepted=accepted, reason=reason, details={"label": label})
-    before: dict[str, list[str]] = {}
-    added = {each.license.jti for each in decided.new}
-    for old, newer in decided.replaced.items():
-        if old not in added:
-            before.setdefault(newer, []).append(old)
-    for each in decided.new:
-        customer = _add(db, each, decided)
-        for old in before.get(each.license.jti, ()):
-            licenses.replace(db, old, each.license.jti)
-        db.record(
-            _EVENT,
-            customer=customer.slug,
-            license=each.license.jti,
-            kid=each.kid,
-            accepted=accepted,
-            reason=reason,
-            details={"from": each.name, "replaces": list(each.license.replaces)},
-        )
 
 
 def _add(db: Writing, each: ImportedLicense, decided: ImportPlan) -> Customer:

@@ -38,6 +38,8 @@ from polygent_issuer.errors import InputRefused, IssuerError, SeveralProblems
 from polygent_issuer.files import reading
 from polygent_issuer.text import backslash_hint, escape, escape_short, list_first, nearest
 
+Fields = Mapping[str, Field]
+Rows = tuple[Row | RefusedRow, ...]
 _SEPARATORS: Final = ",;\t"
 _QUOTED: Final = re.compile('"[^"]*"')
 _NAMED_SEPARATOR: Final = re.compile(
@@ -46,9 +48,72 @@ _NAMED_SEPARATOR: Final = re.compile(
 _TEXT_FORMULA: Final = re.compile(r'="((?:[^"]|"")*)"')
 _WORKBOOKS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx and .ods, .xls
 _NOT_BLANK: Final = re.compile(rb"[^\s\xef\xbb\xbf]")
+_SAVE_AS: Final = 'save it as "CSV UTF-8", or as TOML in UTF-8'
+_LICENSE: Final = "license"
+_DEFAULTS: Final = "defaults"
+_TABLES: Final = (_DEFAULTS, _LICENSE)
+_OF_ONE_LICENSE: Final = ("customer", "contact", "machine", "machine_info", "accept", "reason")
+_FILLABLE: Final = tuple(name for name in FIELDS if name not in _OF_ONE_LICENSE)
+_HINT: Final = "put texts in quotes, write dates as 2027-11-30, and name a CSV file .csv"
+_BLANK: Final = "\ufeff \t\r\n\v\f"
+_TOML: Final = re.compile(
+    r"""(?!"?sep=\W"?[ \t,;]*[\r\n])(?:[\[#]|[\w."' \t-]+=)""", re.ASCII | re.IGNORECASE
+)
 MAX_BYTES: Final = 64 * 1024 * 1024
 """The size limit of a file of rows: about 300,000 licenses in TOML."""
 STDIN: Final = "-"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowFile:
+    """An apply file; single rows may be refused.
+
+    Attributes:
+        folder: the folder of the files that `machine_info` names; None for stdin.
+        rows: the rows, in the order of the file.
+        problems: why the whole file is refused.
+    """
+
+    folder: Path | None
+    rows: Rows
+    problems: tuple[InputRefused, ...] = ()
+
+    @classmethod
+    def read(cls, source: str, *, fields: Fields = FIELDS) -> Self:
+        """Read an apply file.
+
+        Args:
+            source: a path, or `-` for stdin. The ending `.toml` or `.csv` determines the format,
+                else the first line does.
+            fields: the readers of its values.
+
+        Raises:
+            UnreadableInput: (`unreadable_input`) the file cannot be read, or exceeds 64 MiB.
+            InvalidApplyFile: (`invalid_apply_file`) the file is empty, or has no text.
+        """
+        text = read_source(source, "apply file", InvalidApplyFile, _SAVE_AS)
+        rows, problems = (read_toml if _is_toml(source, text.text) else read_csv)(text, fields)
+        folder = None if source == STDIN else Path(source).parent
+        return cls(folder=folder, rows=rows, problems=tuple(problems))
+
+    def require_sound(self, more: Iterable[IssuerError] = ()) -> None:
+        """Refuse the file if it has a problem as a whole; the problems of its rows are listed, too.
+
+        Args:
+            more: further problems of the whole file.
+
+        Raises:
+            InvalidApplyFile, SeveralProblems: (`invalid_apply_file`) naming each problem.
+        """
+        more = tuple(more)
+        if not self.problems and not more:
+            return
+        in_rows = (
+            RowRefused(f"{row.place}: {each.message}", hint=each.hint)
+            for row in self.rows
+            for each in (row.problems if isinstance(row, RefusedRow) else ())
+        )
+        SeveralProblems.raise_for((*self.problems, *in_rows, *more))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -173,27 +238,6 @@ def named_cells(columns: Sequence[str | None], cells: Sequence[str]) -> dict[str
     return texts
 
 
-def _find_separator(text: str) -> str | None:
-    """Return the first separator in the header that is not in quotes; None without a header."""
-    for line in io.StringIO(text, newline=""):
-        if line.strip(SPACE + _SEPARATORS + '"'):
-            bare = _QUOTED.sub("", line)
-            return next((sign for sign in bare if sign in _SEPARATORS), ",")
-    return None
-
-
-def _text(cell: str) -> str:
-    """Return the text of a cell: trimmed, and without the formula around it (`="007"`)."""
-    trimmed = cell.strip(SPACE)
-    formula = _TEXT_FORMULA.fullmatch(trimmed)
-    return trimmed if formula is None else formula[1].replace('""', '"').strip(SPACE)
-
-
-Fields = Mapping[str, Field]
-Rows = tuple[Row | RefusedRow, ...]
-_SAVE_AS: Final = 'save it as "CSV UTF-8", or as TOML in UTF-8'
-
-
 def read_csv(source: SourceText, fields: Fields) -> tuple[Rows, list[InputRefused]]:
     """Return the rows that are not empty, in the order of the file, and why it is refused."""
     name, problems = source.name, source.problems
@@ -211,43 +255,6 @@ def read_csv(source: SourceText, fields: Fields) -> tuple[Rows, list[InputRefuse
         for line, cells in records[1:]
     )
     return tuple(rows), problems
-
-
-def _row(
-    place: str,
-    columns: Sequence[str | None],
-    cells: Sequence[str],
-    defaults: Mapping[str, Any],
-    fields: Fields,
-) -> Row | RefusedRow:
-    try:
-        texts = named_cells(columns, cells)
-    except InputRefused as refused:
-        pairs = zip(columns, cells, strict=False)
-        return refuse(place, {name: text for name, text in pairs if name and text}, (None, refused))
-    return read_row(place, texts, cells=True, defaults=defaults, fields=fields)
-
-
-def _header_problems(place: str, header: Sequence[str]) -> Iterable[InputRefused]:
-    unknown = [name for name in dict.fromkeys(header) if name and name not in FIELDS]
-    yield from (unknown_field(place, name) for name in unknown)
-    for name in dict.fromkeys(header):
-        if name in FIELDS and header.count(name) > 1:
-            yield InvalidApplyFile(
-                f"{place}: two columns have the name {name}", hint="remove one of them"
-            )
-    if "customer" not in header and "customer" not in map(suggested_field, unknown):
-        yield InvalidApplyFile(
-            f"{place}: the column 'customer' is missing", hint="the first line names the columns"
-        )
-
-
-_LICENSE: Final = "license"
-_DEFAULTS: Final = "defaults"
-_TABLES: Final = (_DEFAULTS, _LICENSE)
-_OF_ONE_LICENSE: Final = ("customer", "contact", "machine", "machine_info", "accept", "reason")
-_FILLABLE: Final = tuple(name for name in FIELDS if name not in _OF_ONE_LICENSE)
-_HINT: Final = "put texts in quotes, write dates as 2027-11-30, and name a CSV file .csv"
 
 
 def read_toml(source: SourceText, fields: Fields) -> tuple[Rows, list[InputRefused]]:
@@ -282,6 +289,51 @@ def read_toml(source: SourceText, fields: Fields) -> tuple[Rows, list[InputRefus
                 known[field_name(written)] = value
         rows.append(read_row(place, known, cells=False, defaults=defaults, fields=fields))
     return tuple(rows), problems
+
+
+def _find_separator(text: str) -> str | None:
+    """Return the first separator in the header that is not in quotes; None without a header."""
+    for line in io.StringIO(text, newline=""):
+        if line.strip(SPACE + _SEPARATORS + '"'):
+            bare = _QUOTED.sub("", line)
+            return next((sign for sign in bare if sign in _SEPARATORS), ",")
+    return None
+
+
+def _text(cell: str) -> str:
+    """Return the text of a cell: trimmed, and without the formula around it (`="007"`)."""
+    trimmed = cell.strip(SPACE)
+    formula = _TEXT_FORMULA.fullmatch(trimmed)
+    return trimmed if formula is None else formula[1].replace('""', '"').strip(SPACE)
+
+
+def _row(
+    place: str,
+    columns: Sequence[str | None],
+    cells: Sequence[str],
+    defaults: Mapping[str, Any],
+    fields: Fields,
+) -> Row | RefusedRow:
+    try:
+        texts = named_cells(columns, cells)
+    except InputRefused as refused:
+        pairs = zip(columns, cells, strict=False)
+        return refuse(place, {name: text for name, text in pairs if name and text}, (None, refused))
+    return read_row(place, texts, cells=True, defaults=defaults, fields=fields)
+
+
+def _header_problems(place: str, header: Sequence[str]) -> Iterable[InputRefused]:
+    unknown = [name for name in dict.fromkeys(header) if name and name not in FIELDS]
+    yield from (unknown_field(place, name) for name in unknown)
+    for name in dict.fromkeys(header):
+        if name in FIELDS and header.count(name) > 1:
+            yield InvalidApplyFile(
+                f"{place}: two columns have the name {name}", hint="remove one of them"
+            )
+    if "customer" not in header and "customer" not in map(suggested_field, unknown):
+        yield InvalidApplyFile(
+            f"{place}: the column 'customer' is missing", hint="the first line names the columns"
+        )
 
 
 def _parse(name: str, text: str) -> dict[str, Any]:
@@ -327,64 +379,6 @@ def _not_written_as(name: str, header: str) -> InvalidApplyFile:
         f"{name}: {header.strip('[]')} is not written as {header}",
         hint=f"put {header} on its own line, with the fields below it",
     )
-
-
-_BLANK: Final = "\ufeff \t\r\n\v\f"
-_TOML: Final = re.compile(
-    r"""(?!"?sep=\W"?[ \t,;]*[\r\n])(?:[\[#]|[\w."' \t-]+=)""", re.ASCII | re.IGNORECASE
-)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RowFile:
-    """An apply file; single rows may be refused.
-
-    Attributes:
-        folder: the folder of the files that `machine_info` names; None for stdin.
-        rows: the rows, in the order of the file.
-        problems: why the whole file is refused.
-    """
-
-    folder: Path | None
-    rows: Rows
-    problems: tuple[InputRefused, ...] = ()
-
-    @classmethod
-    def read(cls, source: str, *, fields: Fields = FIELDS) -> Self:
-        """Read an apply file.
-
-        Args:
-            source: a path, or `-` for stdin. The ending `.toml` or `.csv` determines the format,
-                else the first line does.
-            fields: the readers of its values.
-
-        Raises:
-            UnreadableInput: (`unreadable_input`) the file cannot be read, or exceeds 64 MiB.
-            InvalidApplyFile: (`invalid_apply_file`) the file is empty, or has no text.
-        """
-        text = read_source(source, "apply file", InvalidApplyFile, _SAVE_AS)
-        rows, problems = (read_toml if _is_toml(source, text.text) else read_csv)(text, fields)
-        folder = None if source == STDIN else Path(source).parent
-        return cls(folder=folder, rows=rows, problems=tuple(problems))
-
-    def require_sound(self, more: Iterable[IssuerError] = ()) -> None:
-        """Refuse the file if it has a problem as a whole; the problems of its rows are listed, too.
-
-        Args:
-            more: further problems of the whole file.
-
-        Raises:
-            InvalidApplyFile, SeveralProblems: (`invalid_apply_file`) naming each problem.
-        """
-        more = tuple(more)
-        if not self.problems and not more:
-            return
-        in_rows = (
-            RowRefused(f"{row.place}: {each.message}", hint=each.hint)
-            for row in self.rows
-            for each in (row.problems if isinstance(row, RefusedRow) else ())
-        )
-        SeveralProblems.raise_for((*self.problems, *in_rows, *more))
 
 
 def _is_toml(source: str, text: str) -> bool:

@@ -35,6 +35,22 @@ from polygent_issuer.terms.parsing import (
 from polygent_issuer.text import Hint, Option, escape, escape_short, nearest
 from polygent_issuer.verifier import AllowedDomain, Tier
 
+_LONGEST_REASON: Final = 1_000
+_NO_FEATURES: Final = "none"
+_NO_BREAKS: Final = "\u00a0\u2007\u202f"
+SPACE: Final = f" \t\r\n{_NO_BREAKS}"
+"""White space of a cell. Spreadsheets and text copied from web pages have no-break spaces."""
+_SPACES: Final = re.compile(f"[{SPACE}]+")
+_OTHER_DATE: Final = re.compile("[0-9]{1,2}([-./])[0-9]{1,2}\\1[0-9]{4}")
+_FORMS: Final = {
+    ".": "'%d.%m.%Y'",
+    "-": "'%d-%m-%Y'",
+    "/": "'%d/%m/%Y' or '%m/%d/%Y', whichever the file has",
+}
+# A row's own `accept` may not count, so these stay options of `apply`.
+_ALWAYS_OPTIONS: Final = ("accept", "reason")
+_ONE_OF_TWO: Final = ("term", "expires")
+
 
 class InvalidApplyFile(InputRefused):
     """The file is neither TOML nor CSV for `apply`, so all of it is refused."""
@@ -61,18 +77,57 @@ class RowRefused(InputRefused):
     code = "invalid_row"
 
 
-_LONGEST_REASON: Final = 1_000
-_NO_FEATURES: Final = "none"
-_NO_BREAKS: Final = "\u00a0\u2007\u202f"
-SPACE: Final = f" \t\r\n{_NO_BREAKS}"
-"""White space of a cell. Spreadsheets and text copied from web pages have no-break spaces."""
-_SPACES: Final = re.compile(f"[{SPACE}]+")
-_OTHER_DATE: Final = re.compile("[0-9]{1,2}([-./])[0-9]{1,2}\\1[0-9]{4}")
-_FORMS: Final = {
-    ".": "'%d.%m.%Y'",
-    "-": "'%d-%m-%Y'",
-    "/": "'%d/%m/%Y' or '%m/%d/%Y', whichever the file has",
-}
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """A description of one license; `None` means as now, or the plan's value for a first license.
+
+    Attributes:
+        place: its place for messages: `licenses.csv, line 7`, `plan.toml, license 3`.
+        customer: a slug or a name, in NFC.
+        machine: the label.
+        machine_info: a path below the apply file's folder (`within.inner_parts`).
+        key: the label or kid of a signing key.
+        term: the length of each renewal; `expires` is the end, UTC. A row has at most one of them.
+        features: exactly these features; empty for no features.
+        contact: the contacts of a new customer.
+        accept: the findings that the row accepts; the operator decides whether that counts.
+        order_id, note: recorded with a license that is issued; a change of them issues nothing.
+    """
+
+    place: str
+    customer: str
+    machine: str | None = None
+    machine_info: str | None = None
+    plan: str | None = None
+    tier: Tier | None = None
+    key: str | None = None
+    term: Term | None = None
+    expires: datetime | None = None
+    users: int | None = None
+    session_hosts: int | None = None
+    deploy_hosts: int | None = None
+    allowed_domain: AllowedDomain | None = None
+    features: tuple[str, ...] | None = None
+    contact: tuple[str, ...] = ()
+    accept: tuple[FindingCode, ...] = ()
+    reason: str | None = None
+    order_id: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RefusedRow:
+    """A row that is refused.
+
+    Attributes:
+        customer: the text of the field `customer`, escaped and shortened; None if it is missing.
+        problems: the reasons, safe to print. A message begins with the name of the invalid field
+            (`users: …`), unless the row as a whole is invalid.
+    """
+
+    place: str
+    customer: str | None
+    problems: tuple[InputRefused, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -239,9 +294,6 @@ def fields_with(date_format: DateFormat | None) -> Mapping[str, Field]:
     return {**FIELDS, "expires": Field(toml=read, cell=read)}
 
 
-# A row's own `accept` may not count, so these stay options of `apply`.
-_ALWAYS_OPTIONS: Final = ("accept", "reason")
-_ONE_OF_TWO: Final = ("term", "expires")
 _FIELD_OF_OPTION: Final = {
     **{f"--{name.replace('_', '-')}": name for name in FIELDS if name not in _ALWAYS_OPTIONS},
     "--label": "machine",
@@ -252,66 +304,6 @@ _FIELD_OF_OPTION: Final = {
 def in_fields(hint: str | None) -> str | None:
     """Return a hint with fields in place of options; complete commands stay as they are."""
     return hint.with_options(_field) if isinstance(hint, Hint) else hint
-
-
-def _field(option: Option) -> str:
-    if option.name == "--remove-feature" and option.value:
-        return f"features without {option.value}"
-    name = _FIELD_OF_OPTION.get(option.name, option.name)
-    return f"{name} {option.value}" if option.value else name
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
-    """A description of one license; `None` means as now, or the plan's value for a first license.
-
-    Attributes:
-        place: its place for messages: `licenses.csv, line 7`, `plan.toml, license 3`.
-        customer: a slug or a name, in NFC.
-        machine: the label.
-        machine_info: a path below the apply file's folder (`within.inner_parts`).
-        key: the label or kid of a signing key.
-        term: the length of each renewal; `expires` is the end, UTC. A row has at most one of them.
-        features: exactly these features; empty for no features.
-        contact: the contacts of a new customer.
-        accept: the findings that the row accepts; the operator decides whether that counts.
-        order_id, note: recorded with a license that is issued; a change of them issues nothing.
-    """
-
-    place: str
-    customer: str
-    machine: str | None = None
-    machine_info: str | None = None
-    plan: str | None = None
-    tier: Tier | None = None
-    key: str | None = None
-    term: Term | None = None
-    expires: datetime | None = None
-    users: int | None = None
-    session_hosts: int | None = None
-    deploy_hosts: int | None = None
-    allowed_domain: AllowedDomain | None = None
-    features: tuple[str, ...] | None = None
-    contact: tuple[str, ...] = ()
-    accept: tuple[FindingCode, ...] = ()
-    reason: str | None = None
-    order_id: str | None = None
-    note: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RefusedRow:
-    """A row that is refused.
-
-    Attributes:
-        customer: the text of the field `customer`, escaped and shortened; None if it is missing.
-        problems: the reasons, safe to print. A message begins with the name of the invalid field
-            (`users: …`), unless the row as a whole is invalid.
-    """
-
-    place: str
-    customer: str | None
-    problems: tuple[InputRefused, ...]
 
 
 def read_row(
@@ -389,6 +381,13 @@ def unknown_field(
         f"{place}: unknown field {escape_short(name)}",
         hint=f"did you mean {near}?" if near else f"fields are {', '.join(known)}",
     )
+
+
+def _field(option: Option) -> str:
+    if option.name == "--remove-feature" and option.value:
+        return f"features without {option.value}"
+    name = _FIELD_OF_OPTION.get(option.name, option.name)
+    return f"{name} {option.value}" if option.value else name
 
 
 def _filled(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
