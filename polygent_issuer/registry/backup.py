@@ -132,31 +132,6 @@ def back_up(
     return written
 
 
-def _read_back(path: Path, written: Backup) -> None:
-    """Check that the copy is complete, before it gets its name."""
-    connection = SqliteConnection(
-        path, busy_timeout=BUSY_TIMEOUT, named=written.path, immutable=True
-    )
-    with Registry(connection) as copy:
-        connection.require_registry()
-        with copy.reading() as db:
-            is_complete = journal.head(db) == (written.size, written.head)
-            if written.settings:
-                is_complete &= read_settings(db) == written.settings
-            if db.connection.damage() or not is_complete:
-                raise RegistryDamaged(
-                    f"the backup {escape(str(written.path))} is damaged and was removed",
-                    hint=Hint("check the registry first: ", run("journal", "verify")),
-                )
-
-
-def _exists(target: Path) -> OutputExists:
-    return OutputExists(
-        f"{escape(str(target))} already exists; backups are never overwritten",
-        hint="choose another file, or a folder",
-    )
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckedBackup:
     """The checked private copy of a backup, opened; `sha256` and `head` in hex.
@@ -215,6 +190,39 @@ def open_backup(
     finally:
         for suffix in ("", *BESIDE):
             disk.remove(Path(f"{copy}{suffix}"))
+
+
+def read_settings(db: Reading) -> Mapping[str, str]:
+    """Return the rows in the order in which they were written; `registry_damaged` for too many."""
+    size = next(iter(db.execute(_SIZE)))[0]
+    if not isinstance(size, int) or size > MAX_SETTINGS:
+        raise db.damaged(f"contains settings of more than {MAX_SETTINGS} bytes")
+    return {text(name): text(value) for name, value in db.execute(_ROWS)}
+
+
+def _read_back(path: Path, written: Backup) -> None:
+    """Check that the copy is complete, before it gets its name."""
+    connection = SqliteConnection(
+        path, busy_timeout=BUSY_TIMEOUT, named=written.path, immutable=True
+    )
+    with Registry(connection) as copy:
+        connection.require_registry()
+        with copy.reading() as db:
+            is_complete = journal.head(db) == (written.size, written.head)
+            if written.settings:
+                is_complete &= read_settings(db) == written.settings
+            if db.connection.damage() or not is_complete:
+                raise RegistryDamaged(
+                    f"the backup {escape(str(written.path))} is damaged and was removed",
+                    hint=Hint("check the registry first: ", run("journal", "verify")),
+                )
+
+
+def _exists(target: Path) -> OutputExists:
+    return OutputExists(
+        f"{escape(str(target))} already exists; backups are never overwritten",
+        hint="choose another file, or a folder",
+    )
 
 
 def _copy(source: Path, copy: Path) -> str:
@@ -325,14 +333,6 @@ def settings_changes(rows: Mapping[str, str]) -> tuple[Change, ...]:
         ("DELETE FROM backup_settings", ((),)),
         ("INSERT INTO backup_settings (name, value) VALUES (?, ?)", tuple(rows.items())),
     )
-
-
-def read_settings(db: Reading) -> Mapping[str, str]:
-    """Return the rows in the order in which they were written; `registry_damaged` for too many."""
-    size = next(iter(db.execute(_SIZE)))[0]
-    if not isinstance(size, int) or size > MAX_SETTINGS:
-        raise db.damaged(f"contains settings of more than {MAX_SETTINGS} bytes")
-    return {text(name): text(value) for name, value in db.execute(_ROWS)}
 
 
 def clear_settings(db: Writing) -> None:

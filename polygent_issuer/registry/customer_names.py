@@ -179,41 +179,6 @@ def beginnings(words: str) -> Iterator[str]:
     return (words[: match.start()] for match in re.finditer(" ", words))
 
 
-def _one_left_out(letters: str) -> Iterator[str]:
-    yield letters
-    for place, character in enumerate(letters):
-        if not _is_digit(character):
-            yield letters[:place] + letters[place + 1 :]
-
-
-def _is_digit(character: str) -> bool:
-    return character.isnumeric() or character == "."
-
-
-def _key(folded: str) -> NameKey:
-    bare = _ACCENTS.sub("", unicodedata.normalize("NFKD", folded))
-    plain = unicodedata.normalize("NFC", bare).translate(LATIN)
-    words = "".join(
-        character if unicodedata.category(character)[0] in "LMN" else " " for character in plain
-    ).split()
-    forms: list[str] = []
-    while form := _form_at_end(words):
-        length, name = form
-        del words[-length:]
-        forms.insert(0, name)
-    return NameKey(words=" ".join(words) or plain, legal_form="".join(forms))
-
-
-def _form_at_end(words: list[str]) -> tuple[int, str] | None:
-    """Return the number of words of the legal form at the end, and the form; one word remains."""
-    for length in range(min(_LONGEST_FORM, len(words) - 1), 0, -1):
-        form = "".join(words[-length:])
-        form = _SHORT.get(form, form)
-        if form in _FORMS:
-            return length, form
-    return None
-
-
 def write(db: Writing, customer_id: int, name: str) -> None:
     """Write the keys of a customer's name, in place of earlier ones."""
     delete(db, customer_id)
@@ -284,6 +249,41 @@ def problems(db: Reading) -> Iterator[str]:
             yield f"customer_names has wrong or missing rows for customers/{customer_id!s}"
     for customer_id in stored:
         yield f"customer_names has rows for customers/{customer_id!s}, which does not exist"
+
+
+def _one_left_out(letters: str) -> Iterator[str]:
+    yield letters
+    for place, character in enumerate(letters):
+        if not _is_digit(character):
+            yield letters[:place] + letters[place + 1 :]
+
+
+def _is_digit(character: str) -> bool:
+    return character.isnumeric() or character == "."
+
+
+def _key(folded: str) -> NameKey:
+    bare = _ACCENTS.sub("", unicodedata.normalize("NFKD", folded))
+    plain = unicodedata.normalize("NFC", bare).translate(LATIN)
+    words = "".join(
+        character if unicodedata.category(character)[0] in "LMN" else " " for character in plain
+    ).split()
+    forms: list[str] = []
+    while form := _form_at_end(words):
+        length, name = form
+        del words[-length:]
+        forms.insert(0, name)
+    return NameKey(words=" ".join(words) or plain, legal_form="".join(forms))
+
+
+def _form_at_end(words: list[str]) -> tuple[int, str] | None:
+    """Return the number of words of the legal form at the end, and the form; one word remains."""
+    for length in range(min(_LONGEST_FORM, len(words) - 1), 0, -1):
+        form = "".join(words[-length:])
+        form = _SHORT.get(form, form)
+        if form in _FORMS:
+            return length, form
+    return None
 
 
 def _rows(customer_id: int, name: str) -> list[Row]:

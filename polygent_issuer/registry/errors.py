@@ -133,22 +133,6 @@ def translate(error: Exception, place: Place) -> IssuerError:
     return damaged(place)
 
 
-def _of_sqlite(error: sqlite3.Error, place: Place) -> IssuerError:
-    code = _primary(error)
-    if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
-        return RegistryMisuse("the registry was used outside its transaction, or after closing")
-    if isinstance(error, sqlite3.IntegrityError):
-        return _constraint(error)
-    if code in _BUSY:
-        return RegistryLocked(
-            f"the registry {display_place(place)} is locked by another command",
-            hint="wait for that command or answer its prompt, then run this one again",
-        )
-    if code is None or code in _DAMAGED:
-        return damaged(place)
-    return _failed(code, error.sqlite_errorname, place)
-
-
 def not_copied(error: Exception, source: Place, target: Path) -> IssuerError:
     """Return `output_failed` for a failed copy, unless the error is in the source."""
     failure = translate(error, source)
@@ -219,45 +203,6 @@ def moved(
     )
 
 
-def damaged_row(place: Place, sql: str, row: tuple[object, ...]) -> RegistryDamaged:
-    """Return the error for a row of a statement with a value that this tool never writes."""
-    error = damaged(place, f"has a row that cannot be read{_name(sql, row)}")
-    error.hint = Hint(_VERIFY, _RESTORE)
-    return error
-
-
-def _name(sql: str, row: tuple[object, ...]) -> str:
-    for _ in range(_DEPTH):
-        sql = _NESTED.sub("", sql)
-    match = _FROM.search(sql)
-    if match is None:
-        return ""
-    if sql.startswith(f"SELECT {_KEYS.get(match[1])},"):
-        return f": {match[1]}/{escape_short(str(row[0]))}"
-    return f" in the table {match[1]}"
-
-
-def _primary(error: Exception) -> int | None:
-    # Errors of the sqlite3 module itself, such as undecodable text, have no code.
-    code = getattr(error, "sqlite_errorcode", None)
-    return None if code is None else int(code) & 0xFF
-
-
-def _constraint(error: sqlite3.IntegrityError) -> IssuerError:
-    if error.sqlite_errorcode in _TWICE:
-        # "UNIQUE constraint failed: licenses.id" contains names of columns, no stored text.
-        columns = str(error).rpartition(": ")[2]
-        return Taken(f"the registry already contains the same {columns}")
-    return RegistryMisuse(f"a constraint of the registry failed ({error.sqlite_errorname})")
-
-
-def _failed(code: int, name: str, place: Place) -> RegistryFailed:
-    return RegistryFailed(
-        f"cannot read or write the registry {display_place(place)} ({name})",
-        hint=_HINTS.get(code, "check the disk and the system log, then run the command again"),
-    )
-
-
 def not_found(
     message: str, suggestion: str | None, every: Hint, *, otherwise: Hint | None = None
 ) -> NotFound:
@@ -280,3 +225,58 @@ def give_one_of(names: Sequence[str]) -> str:
     """Return a hint that names the first of several matches."""
     more = ", …" if len(names) > NAMED else ""
     return f"give one of {', '.join(names[:NAMED])}{more}"
+
+
+def damaged_row(place: Place, sql: str, row: tuple[object, ...]) -> RegistryDamaged:
+    """Return the error for a row of a statement with a value that this tool never writes."""
+    error = damaged(place, f"has a row that cannot be read{_name(sql, row)}")
+    error.hint = Hint(_VERIFY, _RESTORE)
+    return error
+
+
+def _name(sql: str, row: tuple[object, ...]) -> str:
+    for _ in range(_DEPTH):
+        sql = _NESTED.sub("", sql)
+    match = _FROM.search(sql)
+    if match is None:
+        return ""
+    if sql.startswith(f"SELECT {_KEYS.get(match[1])},"):
+        return f": {match[1]}/{escape_short(str(row[0]))}"
+    return f" in the table {match[1]}"
+
+
+def _of_sqlite(error: sqlite3.Error, place: Place) -> IssuerError:
+    code = _primary(error)
+    if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
+        return RegistryMisuse("the registry was used outside its transaction, or after closing")
+    if isinstance(error, sqlite3.IntegrityError):
+        return _constraint(error)
+    if code in _BUSY:
+        return RegistryLocked(
+            f"the registry {display_place(place)} is locked by another command",
+            hint="wait for that command or answer its prompt, then run this one again",
+        )
+    if code is None or code in _DAMAGED:
+        return damaged(place)
+    return _failed(code, error.sqlite_errorname, place)
+
+
+def _primary(error: Exception) -> int | None:
+    # Errors of the sqlite3 module itself, such as undecodable text, have no code.
+    code = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else int(code) & 0xFF
+
+
+def _constraint(error: sqlite3.IntegrityError) -> IssuerError:
+    if error.sqlite_errorcode in _TWICE:
+        # "UNIQUE constraint failed: licenses.id" contains names of columns, no stored text.
+        columns = str(error).rpartition(": ")[2]
+        return Taken(f"the registry already contains the same {columns}")
+    return RegistryMisuse(f"a constraint of the registry failed ({error.sqlite_errorname})")
+
+
+def _failed(code: int, name: str, place: Place) -> RegistryFailed:
+    return RegistryFailed(
+        f"cannot read or write the registry {display_place(place)} ({name})",
+        hint=_HINTS.get(code, "check the disk and the system log, then run the command again"),
+    )

@@ -119,56 +119,6 @@ def parse_noted(text: str, name: str) -> tuple[JournalHead, ...]:
     return tuple(heads)
 
 
-def table_problems(db: Reading, recorded: Recorded, rows: Iterable[RowDigest]) -> Iterator[str]:
-    """Yield one line for each of the rows that is not as the journal last recorded it."""
-    expected = {name: digest for name, (_, digest) in recorded.items()}
-    for name, digest in rows:
-        recorded_digest = expected.pop(name, None)
-        if recorded_digest is None:
-            yield f"{escape(name)} was added outside the journal"
-        elif recorded_digest != digest:
-            more = _of_file(db, name) if name.startswith(_LICENSE) else ""
-            yield f"{escape(name)} was changed outside the journal{more}"
-    for name, recorded_digest in expected.items():
-        if recorded_digest is not None:
-            yield f"{escape(name)} was deleted outside the journal"
-
-
-def row_journal_problems(db: Reading, recorded: Recorded) -> Iterator[str]:
-    """Yield one line for each wrong or missing row of `row_journal`, if the table exists."""
-    if not db.connection.columns("row_journal"):
-        return
-    newest = {name: seq for name, (seq, _) in recorded.items()}
-    for stored, seq in db.execute("SELECT name, seq FROM row_journal"):
-        name = str(stored)
-        if newest.pop(name, _NO_ROW) != seq:  # a damaged file may have NULL as a number, too
-            what = "does not refer to the newest journal row of its row"
-            yield f"row_journal/{escape(name)} {what}"
-    for name in newest:
-        yield f"row_journal/{escape(name)} is missing"
-
-
-def _journaled(db: Reading) -> Iterator[RowDigest]:
-    """Stream the rows that the journal records."""
-    for table, key in schema.JOURNALED.items():
-        names = db.connection.columns(table)
-        if key not in names:
-            continue  # the check of the schema reports that
-        place, digest_of = names.index(key), row_digests(names)
-        for row in db.execute(f"SELECT * FROM {table}"):  # noqa: S608  # tables of our own
-            yield f"{table}/{row[place]!s}", digest_of(row)
-
-
-def _of_file(db: Reading, name: str) -> str:
-    """Return an addition to the message if the `.lic` itself was changed."""
-    sql, license_id = "SELECT * FROM licenses WHERE id = ?", name.removeprefix(_LICENSE)
-    for row in db.each(dict, sql, (license_id,)):
-        file = row.get("file")
-        if isinstance(file, bytes) and sha256(file).hexdigest() != row.get("sha256"):
-            return ": the stored license file is not the issued one"
-    return ""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JournalCheck:
     """The result of a check.
@@ -253,6 +203,35 @@ def verify(
     )
 
 
+def table_problems(db: Reading, recorded: Recorded, rows: Iterable[RowDigest]) -> Iterator[str]:
+    """Yield one line for each of the rows that is not as the journal last recorded it."""
+    expected = {name: digest for name, (_, digest) in recorded.items()}
+    for name, digest in rows:
+        recorded_digest = expected.pop(name, None)
+        if recorded_digest is None:
+            yield f"{escape(name)} was added outside the journal"
+        elif recorded_digest != digest:
+            more = _of_file(db, name) if name.startswith(_LICENSE) else ""
+            yield f"{escape(name)} was changed outside the journal{more}"
+    for name, recorded_digest in expected.items():
+        if recorded_digest is not None:
+            yield f"{escape(name)} was deleted outside the journal"
+
+
+def row_journal_problems(db: Reading, recorded: Recorded) -> Iterator[str]:
+    """Yield one line for each wrong or missing row of `row_journal`, if the table exists."""
+    if not db.connection.columns("row_journal"):
+        return
+    newest = {name: seq for name, (seq, _) in recorded.items()}
+    for stored, seq in db.execute("SELECT name, seq FROM row_journal"):
+        name = str(stored)
+        if newest.pop(name, _NO_ROW) != seq:  # a damaged file may have NULL as a number, too
+            what = "does not refer to the newest journal row of its row"
+            yield f"row_journal/{escape(name)} {what}"
+    for name in newest:
+        yield f"row_journal/{escape(name)} is missing"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _TableReader:
     """The work of another process: read the rows of all tables. `open` opens the registry."""
@@ -269,6 +248,27 @@ class _TableReader:
         with self.open(busy_timeout=timedelta()) as registry, registry.reading(checked=False) as db:
             head, rows = db.head(), _journaled(db)
             yield lambda count: (head, list(islice(rows, count)))
+
+
+def _journaled(db: Reading) -> Iterator[RowDigest]:
+    """Stream the rows that the journal records."""
+    for table, key in schema.JOURNALED.items():
+        names = db.connection.columns(table)
+        if key not in names:
+            continue  # the check of the schema reports that
+        place, digest_of = names.index(key), row_digests(names)
+        for row in db.execute(f"SELECT * FROM {table}"):  # noqa: S608  # tables of our own
+            yield f"{table}/{row[place]!s}", digest_of(row)
+
+
+def _of_file(db: Reading, name: str) -> str:
+    """Return an addition to the message if the `.lic` itself was changed."""
+    sql, license_id = "SELECT * FROM licenses WHERE id = ?", name.removeprefix(_LICENSE)
+    for row in db.each(dict, sql, (license_id,)):
+        file = row.get("file")
+        if isinstance(file, bytes) and sha256(file).hexdigest() != row.get("sha256"):
+            return ": the stored license file is not the issued one"
+    return ""
 
 
 def _rows_of(ask: processes.Ask, db: Reading) -> Iterator[RowDigest]:

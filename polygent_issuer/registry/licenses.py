@@ -206,10 +206,6 @@ def no_longer_due(
     return _select(db, where, (whole_seconds(expires_from), whole_seconds(expires_before)))
 
 
-def _select(db: Reading, rest: str, params: Params) -> Iterator[LicenseRecord]:
-    return db.each(_license, f"{_SELECT} {rest}", params)
-
-
 def get(db: Reading, license_id: str) -> LicenseRecord:
     """Return the license with exactly this id; else raise `not_found`."""
     record = by_id(db, license_id)
@@ -355,6 +351,10 @@ def edit(db: Writing, license_id: str, **columns: str | None) -> LicenseRecord:
     """Change the order id or the note of a license; None removes it."""
     db.update("licenses", license_id, **columns)
     return get(db, license_id)
+
+
+def _select(db: Reading, rest: str, params: Params) -> Iterator[LicenseRecord]:
+    return db.each(_license, f"{_SELECT} {rest}", params)
 
 
 def _select_checked(

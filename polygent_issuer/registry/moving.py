@@ -194,6 +194,42 @@ def carry_out(
         return journal.head(read)
 
 
+def origin(place: Place, new: Place) -> Place:
+    """Return the registry to move: that of the home, or the one from which a move has begun.
+
+    Args:
+        place: where the registry of the home is.
+    """
+    if place == new:
+        with Registry.open(new, closed=True) as registry:
+            if registry.connection.moved_to() == place_text(new):
+                source = str(database.last_row(registry.connection)["particulars"]["from"])
+                path = source.removeprefix(SQLITE)
+                return source if path == source else Path(path)
+    return place
+
+
+def set_file_aside(file: Path, new: Place, now: datetime) -> Path | None:
+    """Rename the file of a registry that was moved; return its new path, or None without one.
+
+    Raises:
+        OutputProblem: (`output_failed`) when it cannot be renamed.
+    """
+    try:
+        with Registry.open(file, closed=True) as registry:
+            if registry.connection.moved_to() != place_text(new):
+                return None
+    except RegistryMissing:
+        return None
+    kept = free_name(file.with_name(f"{file.name}.moved-{stamp(now)}"))
+    try:
+        file.rename(kept)
+    except OSError as error:
+        disk.cannot_write(kept, error)
+    disk.sync_folder(file.parent)
+    return kept
+
+
 def _close(db: Writing, move: Move, consent: Consent) -> None:
     """Make step 1."""
     _set_time(db, move)
@@ -287,39 +323,3 @@ def _require_whole(old: Connection, copy: Connection) -> None:
     problems = journal_check.verify(Reading(copy)).problems
     if problems:
         raise damaged(old.place, f"cannot be moved: {problems[0]}")
-
-
-def origin(place: Place, new: Place) -> Place:
-    """Return the registry to move: that of the home, or the one from which a move has begun.
-
-    Args:
-        place: where the registry of the home is.
-    """
-    if place == new:
-        with Registry.open(new, closed=True) as registry:
-            if registry.connection.moved_to() == place_text(new):
-                source = str(database.last_row(registry.connection)["particulars"]["from"])
-                path = source.removeprefix(SQLITE)
-                return source if path == source else Path(path)
-    return place
-
-
-def set_file_aside(file: Path, new: Place, now: datetime) -> Path | None:
-    """Rename the file of a registry that was moved; return its new path, or None without one.
-
-    Raises:
-        OutputProblem: (`output_failed`) when it cannot be renamed.
-    """
-    try:
-        with Registry.open(file, closed=True) as registry:
-            if registry.connection.moved_to() != place_text(new):
-                return None
-    except RegistryMissing:
-        return None
-    kept = free_name(file.with_name(f"{file.name}.moved-{stamp(now)}"))
-    try:
-        file.rename(kept)
-    except OSError as error:
-        disk.cannot_write(kept, error)
-    disk.sync_folder(file.parent)
-    return kept

@@ -140,75 +140,6 @@ def _aware(value: datetime) -> datetime:
     return value
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Actor:
-    """The actor in a journal row: the operator of the settings, the OS user, and the host.
-
-    `home` is the id of the home, which delivers the files that it issues; it is in no journal row.
-    """
-
-    operator: str
-    os_user: str
-    uid: int | None
-    host: str
-    home: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Customer:
-    """A customer; `slug` is the `sub` of its licenses, `aliases` are slugs of merged customers."""
-
-    id: int
-    slug: str
-    name: str
-    created_at: datetime
-    archived_at: datetime | None
-    held_at: datetime | None
-    held_until: datetime | None
-    held_reason: str | None
-    time_zone: str | None
-    crm: str | None
-    notes: str | None
-    contacts: tuple[str, ...]
-    aliases: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Machine:
-    """A customer's machine with its current identity, valid since `since`."""
-
-    id: int
-    customer_id: int
-    label: str
-    fingerprint: str
-    hostname: str | None
-    components: Mapping[str, str]
-    since: datetime
-    document_id: int | None
-
-
-class Identity(NamedTuple):
-    """An identity of a machine, valid from `since` until `until` (None for the current one)."""
-
-    fingerprint: str
-    hostname: str | None
-    components: Mapping[str, str]
-    since: datetime
-    until: datetime | None
-    document_id: int | None
-
-
-class KnownFingerprint(NamedTuple):
-    """A machine that has or had a fingerprint, with its hostname and document of that time."""
-
-    customer: Customer
-    machine: Machine
-    since: datetime
-    until: datetime | None
-    hostname: str | None
-    document_sha256: str | None
-
-
 class LicenseStatus(StrEnum):
     """The status of a license in the registry; a current license may have expired."""
 
@@ -266,6 +197,75 @@ def reader(
         )
 
     return build
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Actor:
+    """The actor in a journal row: the operator of the settings, the OS user, and the host.
+
+    `home` is the id of the home, which delivers the files that it issues; it is in no journal row.
+    """
+
+    operator: str
+    os_user: str
+    uid: int | None
+    host: str
+    home: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Customer:
+    """A customer; `slug` is the `sub` of its licenses, `aliases` are slugs of merged customers."""
+
+    id: int
+    slug: str
+    name: str
+    created_at: datetime
+    archived_at: datetime | None
+    held_at: datetime | None
+    held_until: datetime | None
+    held_reason: str | None
+    time_zone: str | None
+    crm: str | None
+    notes: str | None
+    contacts: tuple[str, ...]
+    aliases: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """A customer's machine with its current identity, valid since `since`."""
+
+    id: int
+    customer_id: int
+    label: str
+    fingerprint: str
+    hostname: str | None
+    components: Mapping[str, str]
+    since: datetime
+    document_id: int | None
+
+
+class KnownFingerprint(NamedTuple):
+    """A machine that has or had a fingerprint, with its hostname and document of that time."""
+
+    customer: Customer
+    machine: Machine
+    since: datetime
+    until: datetime | None
+    hostname: str | None
+    document_sha256: str | None
+
+
+class Identity(NamedTuple):
+    """An identity of a machine, valid from `since` until `until` (None for the current one)."""
+
+    fingerprint: str
+    hostname: str | None
+    components: Mapping[str, str]
+    since: datetime
+    until: datetime | None
+    document_id: int | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -83,22 +83,6 @@ def compare_with_current(place: Place, candidate: CheckedBackup) -> CurrentRegis
         return CurrentRegistry(readable=False)
 
 
-@contextmanager
-def _exclusive_lock(path: Path) -> Iterator[Reading | None]:
-    """Open the registry with an exclusive lock; None if it is missing or damaged."""
-    try:
-        require_file(path)
-        connection = SqliteConnection(path, busy_timeout=BUSY_TIMEOUT)
-        with connection.closed_on_error():
-            connection.begin("BEGIN EXCLUSIVE")
-            connection.require_registry()
-    except (RegistryMissing, RegistryDamaged):
-        yield None
-        return
-    with closing(connection):
-        yield Reading(connection)
-
-
 def compare(db: Reading, candidate: CheckedBackup) -> CurrentRegistry:
     """Compare the registry of a transaction with the candidate."""
     size, head = journal.head(db)
@@ -129,35 +113,6 @@ def rollback_finding(compared: CurrentRegistry | None) -> Finding | None:
         message=_loss(compared),
         hint=_BACK_UP if compared.readable else None,
     )
-
-
-def _loss(compared: CurrentRegistry) -> str:
-    if not compared.readable:
-        return "the current registry cannot be read, so the rows that the backup lacks are unknown"
-    lost = " and ".join(
-        (counted(compared.licenses_lost, "license"), counted(compared.rows_lost, "journal row"))
-    )
-    since = "" if compared.since is None else f", since {dates.instant(compared.since)}"
-    if not compared.same:
-        return (
-            f"the backup was not made from the current registry ({compared.registry_id}), which "
-            f"contains {lost} that the backup lacks{since}"
-        )
-    message = f"the current registry contains {lost} that the backup lacks{since}"
-    if not compared.rows_gained:
-        return message
-    gained = counted(compared.rows_gained, "row")
-    return f"{message}; the backup has {gained} that the registry lacks, so both were changed"
-
-
-def _shared(db: Reading, copy: Reading, most: int) -> int:
-    """Return the number of the last row that both journals share."""
-
-    def differ(seq: int) -> bool:
-        sql = "SELECT hash FROM journal WHERE seq = ?"
-        return db.value(as_bytes, sql, (seq,)) != copy.value(as_bytes, sql, (seq,))
-
-    return bisect_left(range(1, most + 1), x=True, key=differ)
 
 
 def restore(
@@ -208,6 +163,35 @@ def restore(
     if isinstance(place, Path):
         return _restore_file(candidate, place, replaced, record, now=now, actor=actor)
     return _restore_database(candidate, place, replaced, record, now=now, actor=actor)
+
+
+def _loss(compared: CurrentRegistry) -> str:
+    if not compared.readable:
+        return "the current registry cannot be read, so the rows that the backup lacks are unknown"
+    lost = " and ".join(
+        (counted(compared.licenses_lost, "license"), counted(compared.rows_lost, "journal row"))
+    )
+    since = "" if compared.since is None else f", since {dates.instant(compared.since)}"
+    if not compared.same:
+        return (
+            f"the backup was not made from the current registry ({compared.registry_id}), which "
+            f"contains {lost} that the backup lacks{since}"
+        )
+    message = f"the current registry contains {lost} that the backup lacks{since}"
+    if not compared.rows_gained:
+        return message
+    gained = counted(compared.rows_gained, "row")
+    return f"{message}; the backup has {gained} that the registry lacks, so both were changed"
+
+
+def _shared(db: Reading, copy: Reading, most: int) -> int:
+    """Return the number of the last row that both journals share."""
+
+    def differ(seq: int) -> bool:
+        sql = "SELECT hash FROM journal WHERE seq = ?"
+        return db.value(as_bytes, sql, (seq,)) != copy.value(as_bytes, sql, (seq,))
+
+    return bisect_left(range(1, most + 1), x=True, key=differ)
 
 
 def _restore_database(
@@ -277,6 +261,22 @@ def _compared(db: Reading | None, candidate: CheckedBackup) -> CurrentRegistry |
         return None if db is None else compare(db, candidate)
     except RegistryDamaged:
         return None
+
+
+@contextmanager
+def _exclusive_lock(path: Path) -> Iterator[Reading | None]:
+    """Open the registry with an exclusive lock; None if it is missing or damaged."""
+    try:
+        require_file(path)
+        connection = SqliteConnection(path, busy_timeout=BUSY_TIMEOUT)
+        with connection.closed_on_error():
+            connection.begin("BEGIN EXCLUSIVE")
+            connection.require_registry()
+    except (RegistryMissing, RegistryDamaged):
+        yield None
+        return
+    with closing(connection):
+        yield Reading(connection)
 
 
 def _kept_name(path: Path, now: datetime) -> Path | None:

@@ -22,6 +22,7 @@ SQLITE_VERSION: Final[tuple[int, ...]] = sqlite3.sqlite_version_info
 """The version of this Python's SQLite library."""
 # The first version with STRICT tables.
 OLDEST_SQLITE: Final = (3, 37)
+Statements = tuple[str, ...]
 
 # The tables whose rows the journal records, each with its key. The outbox is not recorded: it only
 # lists pending deliveries.
@@ -46,8 +47,6 @@ KEYS: Final = {
     "seals": "kid",
 }
 
-
-Statements = tuple[str, ...]
 
 _CUSTOMERS: Final = (
     "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",

@@ -40,49 +40,6 @@ TABLES: Final = {
 _NUMBERED: Final = ("customers", "customer_names", "documents", "machines", "machine_identities")
 # The engine computes the other columns of the journal.
 _JOURNAL: Final = ("seq", "previous", "bytes", "hash", "server_user")
-
-
-def write_file(source: Connection, path: Path, *, named: Path, then: Iterable[Change] = ()) -> None:
-    """Write the registry of an open transaction to an empty SQLite file, as `copy_into`."""
-    with copying_to(path, source.place, named=named, then=then) as copy:
-        schema.create(copy, schema.MIGRATIONS)
-        for table in TABLES:
-            rows = source.stream(select(source, table))
-            copy.executemany(inserting(table, _columns(source, table)), rows)
-
-
-def fill_database(source: Connection, target: Connection) -> None:
-    """Copy the rows of an open transaction into the empty tables of a database."""
-    for table in TABLES:
-        columns = _columns(source, table)
-        target.run_many(inserting(table, columns), source.stream(select(source, table)))
-    for table in _NUMBERED:
-        sequence = f"pg_get_serial_sequence('polygent.{table}', 'id')"
-        target.first(f"SELECT setval({sequence}, coalesce(max(id), 0) + 1, false) FROM {table}")  # noqa: S608  # of our own
-    for table in TABLES:
-        target.run(f"ANALYZE {table}").close()
-    require_equal(source, target)
-
-
-def require_equal(source: Connection, copy: Connection) -> None:
-    """Compare all rows of two open transactions; `registry_damaged` if they differ."""
-    for table in TABLES:
-        sql = select(source, table)
-        if any(one != other for one, other in zip_longest(source.stream(sql), copy.stream(sql))):
-            what = f"differs in the table {table} from {display_place(source.place)}"
-            raise damaged(copy.place, what)
-
-
-def _columns(connection: Connection, table: str) -> tuple[str, ...]:
-    return _JOURNAL if table == "journal" else connection.columns(table)
-
-
-def select(connection: Connection, table: str) -> str:
-    """Return the statement that reads all stored values of a table, in the order of its key."""
-    names = ", ".join(_columns(connection, table))
-    return f"SELECT {names} FROM {table} ORDER BY {TABLES[table]}"  # noqa: S608  # of our own
-
-
 _OWNER: Final = """SELECT quote_ident(rolname) FROM pg_namespace JOIN pg_roles
     ON pg_roles.oid = nspowner WHERE nspname = ? AND rolname <> current_user LIMIT 1"""
 _GRANTED: Final = """format('GRANT %s ON ' || object || ' TO %s%s', granted.privilege_type || part,
@@ -117,11 +74,47 @@ _GRANTS: Final = f"""WITH old AS (SELECT oid, nspowner, nspacl FROM pg_namespace
                 AND other.attname = one.attname
             WHERE one.attnum > 0 AND NOT one.attisdropped
     ) AS objects, aclexplode(acl) AS granted WHERE granted.grantee <> owner"""  # noqa: S608  # of our own
-
 # A line for each group that could use the old schema: without it, nothing in it can be reached.
 _REVOCATIONS: Final = """SELECT DISTINCT format('REVOKE ALL ON SCHEMA %I FROM %s', nspname,
     CASE WHEN grantee = 0 THEN 'PUBLIC' ELSE grantee::regrole::text END)
     FROM pg_namespace, aclexplode(nspacl) WHERE nspname = ? AND grantee <> nspowner"""
+
+
+def write_file(source: Connection, path: Path, *, named: Path, then: Iterable[Change] = ()) -> None:
+    """Write the registry of an open transaction to an empty SQLite file, as `copy_into`."""
+    with copying_to(path, source.place, named=named, then=then) as copy:
+        schema.create(copy, schema.MIGRATIONS)
+        for table in TABLES:
+            rows = source.stream(select(source, table))
+            copy.executemany(inserting(table, _columns(source, table)), rows)
+
+
+def fill_database(source: Connection, target: Connection) -> None:
+    """Copy the rows of an open transaction into the empty tables of a database."""
+    for table in TABLES:
+        columns = _columns(source, table)
+        target.run_many(inserting(table, columns), source.stream(select(source, table)))
+    for table in _NUMBERED:
+        sequence = f"pg_get_serial_sequence('polygent.{table}', 'id')"
+        target.first(f"SELECT setval({sequence}, coalesce(max(id), 0) + 1, false) FROM {table}")  # noqa: S608  # of our own
+    for table in TABLES:
+        target.run(f"ANALYZE {table}").close()
+    require_equal(source, target)
+
+
+def require_equal(source: Connection, copy: Connection) -> None:
+    """Compare all rows of two open transactions; `registry_damaged` if they differ."""
+    for table in TABLES:
+        sql = select(source, table)
+        if any(one != other for one, other in zip_longest(source.stream(sql), copy.stream(sql))):
+            what = f"differs in the table {table} from {display_place(source.place)}"
+            raise damaged(copy.place, what)
+
+
+def select(connection: Connection, table: str) -> str:
+    """Return the statement that reads all stored values of a table, in the order of its key."""
+    names = ", ".join(_columns(connection, table))
+    return f"SELECT {names} FROM {table} ORDER BY {TABLES[table]}"  # noqa: S608  # of our own
 
 
 @contextmanager
@@ -147,6 +140,10 @@ def replaced(source: Connection, connection: Connection, now: datetime) -> Itera
     yield kept
     if kept and connection.first("SELECT to_regclass(?)", (f"{kept}.tables",))[1] != (None,):
         connection.run(f"LOCK TABLE {kept}.tables IN ACCESS EXCLUSIVE MODE").close()
+
+
+def _columns(connection: Connection, table: str) -> tuple[str, ...]:
+    return _JOURNAL if table == "journal" else connection.columns(table)
 
 
 def _set_aside(connection: Connection, now: datetime) -> str | None:

@@ -40,6 +40,10 @@ STATE: Final = f"SELECT {_COLUMNS} FROM {_TABLES}"  # noqa: S608  # of our own
 # One round trip for all that a command needs to know first.
 OPENING: Final = f"""SELECT {_COLUMNS}, quote_ident(session_user),
     {", ".join(each.privilege for each in roles.ROLES)} FROM {_TABLES}"""  # noqa: S608  # of our own
+# Its COMMIT waits for the synchronous standbys, which then have the earlier commits, too.
+CONFIRM: Final = "SELECT pg_logical_emit_message(true, 'polygent-issue', '')"
+_EXISTS: Final = "SELECT to_regclass('polygent.journal') IS NOT NULL"
+_PAUSE: Final = timedelta(milliseconds=200)
 
 
 def opened(row: tuple[Any, ...]) -> tuple[State, Session]:
@@ -48,12 +52,6 @@ def opened(row: tuple[Any, ...]) -> tuple[State, Session]:
     user, *has = row[size:]
     those = tuple(each.role for each, yes in zip(roles.ROLES, has, strict=True) if yes)
     return State(*row[:size]), Session(user=user, roles=those)
-
-
-# Its COMMIT waits for the synchronous standbys, which then have the earlier commits, too.
-CONFIRM: Final = "SELECT pg_logical_emit_message(true, 'polygent-issue', '')"
-_EXISTS: Final = "SELECT to_regclass('polygent.journal') IS NOT NULL"
-_PAUSE: Final = timedelta(milliseconds=200)
 
 
 def require_committed(
@@ -97,6 +95,15 @@ def require_committed(
         )
 
 
+def unconfirmed(place: Place) -> RegistryFailed:
+    """Return the error for Ctrl-C while a COMMIT waits for a synchronous standby."""
+    return RegistryFailed(
+        f"interrupted: the registry {display_place(place)} has written everything, but its "
+        "synchronous standby has not confirmed it",
+        hint=Hint("when the standby is back, see what was written: ", run("journal", "show")),
+    )
+
+
 def _was_committed(connection: Connection, head: tuple[int, bytes]) -> bool:
     connection.begin_writing()  # the lost transaction may still be running
     committed = False
@@ -108,12 +115,3 @@ def _was_committed(connection: Connection, head: tuple[int, bytes]) -> bool:
         connection.commit(None)
     connection.roll_back()
     return committed
-
-
-def unconfirmed(place: Place) -> RegistryFailed:
-    """Return the error for Ctrl-C while a COMMIT waits for a synchronous standby."""
-    return RegistryFailed(
-        f"interrupted: the registry {display_place(place)} has written everything, but its "
-        "synchronous standby has not confirmed it",
-        hint=Hint("when the standby is back, see what was written: ", run("journal", "show")),
-    )
