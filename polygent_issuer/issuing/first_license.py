@@ -131,63 +131,6 @@ def first_expiry(changes: Changes, plan: Plan, now: datetime) -> datetime:
     return term_end(base, changes.term or plan.term)
 
 
-def _expired_license(
-    db: Reading,
-    customer: Customer | NewCustomer,
-    current: Sequence[LicenseRecord],
-    choice: MachineChoice | None,
-    *,
-    terms: Terms,
-    now: datetime,
-) -> LicenseRecord | None:
-    """Return the latest current license for the same machine or domain.
-
-    It must have expired; else `invalid_terms`.
-    """
-    if choice is None:
-        unbound = (record for record in current if record.machine_id is None)
-        domain = terms.allowed_domain
-        same = [each for each in unbound if load_license(db, each).allowed_domain == domain]
-    else:
-        known = choice.known
-        same = [each for each in current if known is not None and each.machine_id == known.id]
-    if not same:
-        return None
-    last = expiry.last_to_end(same)
-    if last.expires_at > now:
-        what = f"the machine {escape(choice.label)}" if choice else "this domain"
-        this_one = (customer.slug, "--license", last.id[:8])
-        raise InvalidTerms(
-            f"{customer.name} already has a license for {what}, which expires at "
-            f"{dates.describe_expiry(last.expires_at)}",
-            hint=Hint(
-                "for the next term: ",
-                run("renew", *this_one),
-                "; for a new file with the same expiry: ",
-                run("reissue", *this_one),
-            ),
-        )
-    return last
-
-
-def _kept_machines_note(
-    plan: Plan,
-    customer: Customer | NewCustomer,
-    current: Sequence[LicenseRecord],
-    terms: Terms,
-    now: datetime,
-) -> tuple[str, ...]:
-    """Note that an enterprise license does not replace the machines' licenses, as is usual."""
-    running = (record.machine_label for record in current if record.expires_at > now)
-    labels = [label for label in running if label is not None]
-    if terms.tier is Tier.STANDARD or not labels:
-        return ()
-    typed = ("--plan", plan.name) if plan.tier is Tier.ENTERPRISE else ("--tier", "enterprise")
-    instead = run("reissue", customer.slug, "--all-machines", *typed)
-    kept = f"the licenses for {', '.join(labels)} stay current"
-    return (Hint(f"{kept}; to replace them instead: ", instead),)
-
-
 def resolve_customer(
     db: Reading,
     named: str | None,
@@ -250,16 +193,6 @@ def new_customer(db: Reading, name: str, slug: str | None = None) -> NewCustomer
     return NewCustomer(slug=slug or customers.free_slug(db, name), name=name)
 
 
-def _name(text: str) -> str:
-    try:
-        return parse_name(text)
-    except InvalidTerms as refused:
-        raise InvalidTerms(
-            f"invalid customer name: {refused.message}",
-            hint=Hint("give another name with ", option("--customer", "NAME")),
-        ) from None
-
-
 def customer_finding(
     db: Reading, customer: Customer | NewCustomer, choice: MachineChoice | None, *, claimed: bool
 ) -> Finding | None:
@@ -280,3 +213,70 @@ def customer_finding(
         "and that customer has no such machine",
         hint=Hint("if you know it is theirs: ", option("--customer", customer.slug)),
     )
+
+
+def _expired_license(
+    db: Reading,
+    customer: Customer | NewCustomer,
+    current: Sequence[LicenseRecord],
+    choice: MachineChoice | None,
+    *,
+    terms: Terms,
+    now: datetime,
+) -> LicenseRecord | None:
+    """Return the latest current license for the same machine or domain.
+
+    It must have expired; else `invalid_terms`.
+    """
+    if choice is None:
+        unbound = (record for record in current if record.machine_id is None)
+        domain = terms.allowed_domain
+        same = [each for each in unbound if load_license(db, each).allowed_domain == domain]
+    else:
+        known = choice.known
+        same = [each for each in current if known is not None and each.machine_id == known.id]
+    if not same:
+        return None
+    last = expiry.last_to_end(same)
+    if last.expires_at > now:
+        what = f"the machine {escape(choice.label)}" if choice else "this domain"
+        this_one = (customer.slug, "--license", last.id[:8])
+        raise InvalidTerms(
+            f"{customer.name} already has a license for {what}, which expires at "
+            f"{dates.describe_expiry(last.expires_at)}",
+            hint=Hint(
+                "for the next term: ",
+                run("renew", *this_one),
+                "; for a new file with the same expiry: ",
+                run("reissue", *this_one),
+            ),
+        )
+    return last
+
+
+def _kept_machines_note(
+    plan: Plan,
+    customer: Customer | NewCustomer,
+    current: Sequence[LicenseRecord],
+    terms: Terms,
+    now: datetime,
+) -> tuple[str, ...]:
+    """Note that an enterprise license does not replace the machines' licenses, as is usual."""
+    running = (record.machine_label for record in current if record.expires_at > now)
+    labels = [label for label in running if label is not None]
+    if terms.tier is Tier.STANDARD or not labels:
+        return ()
+    typed = ("--plan", plan.name) if plan.tier is Tier.ENTERPRISE else ("--tier", "enterprise")
+    instead = run("reissue", customer.slug, "--all-machines", *typed)
+    kept = f"the licenses for {', '.join(labels)} stay current"
+    return (Hint(f"{kept}; to replace them instead: ", instead),)
+
+
+def _name(text: str) -> str:
+    try:
+        return parse_name(text)
+    except InvalidTerms as refused:
+        raise InvalidTerms(
+            f"invalid customer name: {refused.message}",
+            hint=Hint("give another name with ", option("--customer", "NAME")),
+        ) from None

@@ -126,37 +126,6 @@ def next_machine(
     return MachineChoice(label=machine.label, fingerprint=new, known=machine, changed=changed)
 
 
-def _unbound(*instead: str) -> MissingInput:
-    return MissingInput(
-        "a standard license is bound to a machine, and no machine-info document was given",
-        hint=Hint("add ", option("--machine-info", "FILE"), *instead),
-    )
-
-
-def _refuse_replaced(
-    db: Reading, record: LicenseRecord, machine: Machine, fingerprint: str
-) -> None:
-    """Refuse to renew a license for a previous fingerprint of its machine.
-
-    A change of a machine replaces its license. Only a merge of customers may leave a second one.
-    """
-    if machine.fingerprint == fingerprint:
-        return
-    if all(past.fingerprint != fingerprint for past in machines.history(db, machine)):
-        return
-    license_id = record.id[:8]
-    raise InvalidTerms(
-        f"license {license_id} was issued for the previous fingerprint of {escape(machine.label)}, "
-        f"which changed at {dates.instant(machine.since)}",
-        hint=Hint(
-            "if the machine has another license: ",
-            run("license", "retire", license_id, "--reason", "TEXT"),
-            "; otherwise: ",
-            run("reissue", record.customer_slug, "--license", license_id, "--machine-info", "FILE"),
-        ),
-    )
-
-
 def refuse_document(document: "ReceivedDocument | None") -> None:
     """Refuse a document for an enterprise license (`invalid_terms`)."""
     if document is not None:
@@ -183,47 +152,6 @@ def document_findings(
         implausible_fingerprint(document.info),
         _of_another_customer(db, customer, document),
         _names_another_customer(db, customer, document),
-    )
-
-
-def _of_another_customer(
-    db: Reading, customer: Customer | NewCustomer, document: "ReceivedDocument"
-) -> Finding | None:
-    """Return `machine-of-another-customer`, with the owner, the dates and the document."""
-    for known in machines.with_fingerprint(db, document.info.fingerprint):
-        if known.customer.slug == customer.slug:
-            continue
-        until = f" until {dates.instant(known.until)}" if known.until else ""
-        same = known.document_sha256 == document.sha256
-        return Finding(
-            code=FindingCode.MACHINE_OF_ANOTHER_CUSTOMER,
-            message=f"this fingerprint is registered for {known.customer.name} "
-            f"({known.customer.slug}, machine {known.machine.label}) "
-            f"since {dates.instant(known.since)}{until}, "
-            f"with {'this' if same else 'another'} document",
-            hint=Hint("show its owner: ", run("customer", "show", known.customer.slug)),
-        )
-    return None
-
-
-def _names_another_customer(
-    db: Reading, customer: Customer | NewCustomer, document: "ReceivedDocument"
-) -> Finding | None:
-    """Return `claimed-customer` if the document names a customer other than the license's.
-
-    The wrong attachment is the most common mistake. The name in a document proves nothing, so the
-    operator decides.
-    """
-    if document.info.customer is None:
-        return None
-    others = customers.matches(db, document.info.customer)
-    if not others or customer.slug in {other.slug for other in others}:
-        return None
-    named = list_first([other.name for other in others])
-    return Finding(
-        code=FindingCode.CLAIMED_CUSTOMER,
-        message=f"the document names the customer {named}, but the license is for {customer.name}",
-        hint=Hint("check the document: ", run("machine-info", "check", "FILE")),
     )
 
 
@@ -308,6 +236,78 @@ def machine_notes(db: Reading, machine: Machine, now: datetime) -> tuple[str, ..
     """Return the notes on a registered machine."""
     count = change_count(machines.history(db, machine), now)
     return (*([count] if count else []), *_clones(db, machine.fingerprint, machine.hostname))
+
+
+def _unbound(*instead: str) -> MissingInput:
+    return MissingInput(
+        "a standard license is bound to a machine, and no machine-info document was given",
+        hint=Hint("add ", option("--machine-info", "FILE"), *instead),
+    )
+
+
+def _refuse_replaced(
+    db: Reading, record: LicenseRecord, machine: Machine, fingerprint: str
+) -> None:
+    """Refuse to renew a license for a previous fingerprint of its machine.
+
+    A change of a machine replaces its license. Only a merge of customers may leave a second one.
+    """
+    if machine.fingerprint == fingerprint:
+        return
+    if all(past.fingerprint != fingerprint for past in machines.history(db, machine)):
+        return
+    license_id = record.id[:8]
+    raise InvalidTerms(
+        f"license {license_id} was issued for the previous fingerprint of {escape(machine.label)}, "
+        f"which changed at {dates.instant(machine.since)}",
+        hint=Hint(
+            "if the machine has another license: ",
+            run("license", "retire", license_id, "--reason", "TEXT"),
+            "; otherwise: ",
+            run("reissue", record.customer_slug, "--license", license_id, "--machine-info", "FILE"),
+        ),
+    )
+
+
+def _of_another_customer(
+    db: Reading, customer: Customer | NewCustomer, document: "ReceivedDocument"
+) -> Finding | None:
+    """Return `machine-of-another-customer`, with the owner, the dates and the document."""
+    for known in machines.with_fingerprint(db, document.info.fingerprint):
+        if known.customer.slug == customer.slug:
+            continue
+        until = f" until {dates.instant(known.until)}" if known.until else ""
+        same = known.document_sha256 == document.sha256
+        return Finding(
+            code=FindingCode.MACHINE_OF_ANOTHER_CUSTOMER,
+            message=f"this fingerprint is registered for {known.customer.name} "
+            f"({known.customer.slug}, machine {known.machine.label}) "
+            f"since {dates.instant(known.since)}{until}, "
+            f"with {'this' if same else 'another'} document",
+            hint=Hint("show its owner: ", run("customer", "show", known.customer.slug)),
+        )
+    return None
+
+
+def _names_another_customer(
+    db: Reading, customer: Customer | NewCustomer, document: "ReceivedDocument"
+) -> Finding | None:
+    """Return `claimed-customer` if the document names a customer other than the license's.
+
+    The wrong attachment is the most common mistake. The name in a document proves nothing, so the
+    operator decides.
+    """
+    if document.info.customer is None:
+        return None
+    others = customers.matches(db, document.info.customer)
+    if not others or customer.slug in {other.slug for other in others}:
+        return None
+    named = list_first([other.name for other in others])
+    return Finding(
+        code=FindingCode.CLAIMED_CUSTOMER,
+        message=f"the document names the customer {named}, but the license is for {customer.name}",
+        hint=Hint("check the document: ", run("machine-info", "check", "FILE")),
+    )
 
 
 def _comparison(db: Reading, machine: Machine, info: "MachineInfo", now: datetime) -> Iterator[str]:

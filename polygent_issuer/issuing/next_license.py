@@ -118,77 +118,6 @@ def select_licenses(
     return _one_of(customer, recent, request, "")
 
 
-def check_not_archived(customer: Customer) -> Customer:
-    """Return the customer; if it is archived, `customer_archived`."""
-    if customer.archived_at is None:
-        return customer
-    raise InputRefused(
-        f"{customer.name} was archived at {dates.instant(customer.archived_at)}; "
-        "archived customers cannot be issued licenses",
-        hint=Hint("unarchive it first: ", run("customer", "archive", customer.slug, "--undo")),
-        code="customer_archived",
-    )
-
-
-def _by_id(db: Reading, customer: Customer, beginning: str) -> LicenseRecord:
-    record = licenses.find(db, beginning)
-    if record.customer_id != customer.id:
-        raise NotFound(
-            f"license {record.id[:8]} belongs to {record.customer_slug}, not to {customer.name}",
-            hint=Hint(
-                f"list those of {customer.name}: ",
-                run("license", "list", "--customer", customer.slug),
-            ),
-        )
-    if not record.is_current:
-        raise InvalidTerms(
-            f"license {record.id[:8]} is {record.status}; "
-            "only current licenses can be renewed or reissued",
-            hint=Hint("list them: ", run("license", "list", "--customer", customer.slug)),
-        )
-    return record
-
-
-def _one_of(
-    customer: Customer, records: Sequence[LicenseRecord], request: RenewalRequest, scope: str
-) -> tuple[LicenseRecord, ...]:
-    if not records:
-        raise NotFound(
-            f"{customer.name} has no current license {scope}".rstrip(),
-            hint=Hint("sign a first one: ", run("sign", "--customer", customer.slug)),
-        )
-    if len(records) > 1:
-        labels = Counter(record.machine_label for record in records)
-        candidates = "; ".join(
-            _candidate(record, by_label=labels[record.machine_label] == 1) for record in records
-        )
-        raise Ambiguous(
-            f"{customer.name} has {len(records)} current licenses {scope}".rstrip(),
-            hint=f"select one: {candidates}{_or_all(records, request)}",
-        )
-    return tuple(records)
-
-
-def _or_all(records: Sequence[LicenseRecord], request: RenewalRequest) -> str:
-    if request.machine or request.document:
-        return ""
-    bound = any(record.tier == Tier.STANDARD for record in records)
-    what = "one for all of them" if bound and request.changes.makes_enterprise else "each of them"
-    return f"; or {what}: --all-machines"
-
-
-def _candidate(record: LicenseRecord, *, by_label: bool) -> str:
-    """Return the option that selects a license: by its machine, if only this one is for it."""
-    day = dates.last_full_day(record.expires_at)
-    label = f"machine {record.machine_label}" if record.machine_label else record.tier
-    option = (
-        f"--machine {for_shell(record.machine_label)}"
-        if record.machine_label and by_label
-        else f"--license {record.id[:8]}"
-    )
-    return f"{option} ({label}, until {day})"
-
-
 def propose_renewals(
     db: Reading,
     request: RenewalRequest,
@@ -314,6 +243,18 @@ def propose_renewal(
     )
 
 
+def check_not_archived(customer: Customer) -> Customer:
+    """Return the customer; if it is archived, `customer_archived`."""
+    if customer.archived_at is None:
+        return customer
+    raise InputRefused(
+        f"{customer.name} was archived at {dates.instant(customer.archived_at)}; "
+        "archived customers cannot be issued licenses",
+        hint=Hint("unarchive it first: ", run("customer", "archive", customer.slug, "--undo")),
+        code="customer_archived",
+    )
+
+
 def propose(
     db: Reading,
     request: LicenseRequest,
@@ -377,3 +318,62 @@ def long_term(now: datetime, expires_at: datetime, settings: Settings) -> Findin
         f"({dates.describe_expiry(expires_at)}), and licenses cannot be revoked",
         hint=Hint("choose ", option("--term", str(settings.long_term)), " or less"),
     )
+
+
+def _by_id(db: Reading, customer: Customer, beginning: str) -> LicenseRecord:
+    record = licenses.find(db, beginning)
+    if record.customer_id != customer.id:
+        raise NotFound(
+            f"license {record.id[:8]} belongs to {record.customer_slug}, not to {customer.name}",
+            hint=Hint(
+                f"list those of {customer.name}: ",
+                run("license", "list", "--customer", customer.slug),
+            ),
+        )
+    if not record.is_current:
+        raise InvalidTerms(
+            f"license {record.id[:8]} is {record.status}; "
+            "only current licenses can be renewed or reissued",
+            hint=Hint("list them: ", run("license", "list", "--customer", customer.slug)),
+        )
+    return record
+
+
+def _one_of(
+    customer: Customer, records: Sequence[LicenseRecord], request: RenewalRequest, scope: str
+) -> tuple[LicenseRecord, ...]:
+    if not records:
+        raise NotFound(
+            f"{customer.name} has no current license {scope}".rstrip(),
+            hint=Hint("sign a first one: ", run("sign", "--customer", customer.slug)),
+        )
+    if len(records) > 1:
+        labels = Counter(record.machine_label for record in records)
+        candidates = "; ".join(
+            _candidate(record, by_label=labels[record.machine_label] == 1) for record in records
+        )
+        raise Ambiguous(
+            f"{customer.name} has {len(records)} current licenses {scope}".rstrip(),
+            hint=f"select one: {candidates}{_or_all(records, request)}",
+        )
+    return tuple(records)
+
+
+def _or_all(records: Sequence[LicenseRecord], request: RenewalRequest) -> str:
+    if request.machine or request.document:
+        return ""
+    bound = any(record.tier == Tier.STANDARD for record in records)
+    what = "one for all of them" if bound and request.changes.makes_enterprise else "each of them"
+    return f"; or {what}: --all-machines"
+
+
+def _candidate(record: LicenseRecord, *, by_label: bool) -> str:
+    """Return the option that selects a license: by its machine, if only this one is for it."""
+    day = dates.last_full_day(record.expires_at)
+    label = f"machine {record.machine_label}" if record.machine_label else record.tier
+    option = (
+        f"--machine {for_shell(record.machine_label)}"
+        if record.machine_label and by_label
+        else f"--license {record.id[:8]}"
+    )
+    return f"{option} ({label}, until {day})"

@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 _ANY_KID: Final = "A" * 43
 _CERTAINLY_FITS: Final = 6_000
 _FIRST_SECOND = datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)  # FORMAT §1: iat is at least 1
+_LESSER: Final = ("users", "session-hosts", "deploy-hosts", "remove-feature", "allowed-domain")
+_NAMES: Final = join(", ", [option(f"--{name}") for name in _LESSER])
+_NAME_IT: Final = Hint(
+    "if this is intended, give the new terms with ", _NAMES, " or ", option("--expires")
+)
 
 
 class Action(StrEnum):
@@ -160,24 +165,6 @@ def build_license(
     return built
 
 
-def _require_readable(license_: License) -> None:
-    """Refuse a license whose file would be too large for a server; its size is known already."""
-    # At most 67 bytes of the payload for a feature, 39 for an id, 4,000 for all other claims.
-    if 67 * len(license_.features) + 39 * len(license_.replaces) < _CERTAINLY_FITS:
-        return
-    signing_input = jws.signing_input(_ANY_KID, license_.to_payload())
-    size = len(jws.assemble(signing_input, bytes(jws.SIGNATURE_BYTES)))
-    if size <= jws.MAX_FILE_BYTES:
-        return
-    taken = len(json.dumps(license_.features, separators=(",", ":"))) * 4 // 3  # in base64url
-    raise InvalidTerms(
-        f"the license file would have {size:,} bytes, and servers read at most "
-        f"{jws.MAX_FILE_BYTES:,}",
-        hint=f"grant fewer features, or features with shorter names: these "
-        f"{len(license_.features)} take {taken:,} bytes",
-    )
-
-
 def load_license(db: Reading, record: LicenseRecord) -> License:
     """Return a stored `.lic`, verified with its pinned key; else `registry_damaged`."""
     pinned = verifier_of(keys.pinned(db, record.kid))
@@ -209,13 +196,6 @@ def similar_customer(
     names = [each if isinstance(each, str) else f"{each.name} ({each.slug})" for each in alike]
     message = f"{subject} is very similar to {list_first(names)}{where}"
     return Finding(code=FindingCode.SIMILAR_CUSTOMER, message=message, hint=hint)
-
-
-_LESSER: Final = ("users", "session-hosts", "deploy-hosts", "remove-feature", "allowed-domain")
-_NAMES: Final = join(", ", [option(f"--{name}") for name in _LESSER])
-_NAME_IT: Final = Hint(
-    "if this is intended, give the new terms with ", _NAMES, " or ", option("--expires")
-)
 
 
 def loss_finding(
@@ -305,28 +285,6 @@ def old_file_notes(notes: Iterable[OldFileNote]) -> list[str]:
     return [_old_files_note(many, group) for many, group in alike.items()]
 
 
-def _old_files_note(many: str, notes: Sequence[OldFileNote]) -> str:
-    if len(notes) == 1:
-        return str(notes[0])
-    days = {dates.last_full_day(each.until).isoformat() for each in notes if each.until}
-    until = f", until {max(days)}" if days else ""
-    if len(days) > 1:
-        until = f", each until it expires, the last one after {max(days)}"
-    return f"{len(notes):,} old files {many}{until}"
-
-
-def _listed(words: Iterable[str]) -> str:
-    return ", ".join(dict.fromkeys(words))
-
-
-def _machines(licenses: Sequence[License]) -> str:
-    """Return the fingerprint, or the number of machines: several would not fit into a row."""
-    bound = [each.machine_fingerprint for each in licenses if each.machine_fingerprint]
-    if len(bound) > 1:
-        return f"of {len(bound)} machines"
-    return bound[0] if bound else "any"
-
-
 def hold_finding(customer: Customer | NewCustomer, now: datetime) -> Finding | None:
     """Return `on-hold` for a customer on hold; None for another or a new one."""
     if isinstance(customer, NewCustomer) or not on_hold(customer, now):
@@ -368,6 +326,46 @@ def require_order_id(changes: Changes, settings: Settings) -> None:
             "an order id is required (setting require_order_id)",
             hint=Hint("add ", option("--order-id", "TEXT")),
         )
+
+
+def _require_readable(license_: License) -> None:
+    """Refuse a license whose file would be too large for a server; its size is known already."""
+    # At most 67 bytes of the payload for a feature, 39 for an id, 4,000 for all other claims.
+    if 67 * len(license_.features) + 39 * len(license_.replaces) < _CERTAINLY_FITS:
+        return
+    signing_input = jws.signing_input(_ANY_KID, license_.to_payload())
+    size = len(jws.assemble(signing_input, bytes(jws.SIGNATURE_BYTES)))
+    if size <= jws.MAX_FILE_BYTES:
+        return
+    taken = len(json.dumps(license_.features, separators=(",", ":"))) * 4 // 3  # in base64url
+    raise InvalidTerms(
+        f"the license file would have {size:,} bytes, and servers read at most "
+        f"{jws.MAX_FILE_BYTES:,}",
+        hint=f"grant fewer features, or features with shorter names: these "
+        f"{len(license_.features)} take {taken:,} bytes",
+    )
+
+
+def _old_files_note(many: str, notes: Sequence[OldFileNote]) -> str:
+    if len(notes) == 1:
+        return str(notes[0])
+    days = {dates.last_full_day(each.until).isoformat() for each in notes if each.until}
+    until = f", until {max(days)}" if days else ""
+    if len(days) > 1:
+        until = f", each until it expires, the last one after {max(days)}"
+    return f"{len(notes):,} old files {many}{until}"
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(words))
+
+
+def _machines(licenses: Sequence[License]) -> str:
+    """Return the fingerprint, or the number of machines: several would not fit into a row."""
+    bound = [each.machine_fingerprint for each in licenses if each.machine_fingerprint]
+    if len(bound) > 1:
+        return f"of {len(bound)} machines"
+    return bound[0] if bound else "any"
 
 
 def _joined(what: str, texts: Iterable[str | None]) -> str | None:

@@ -99,119 +99,6 @@ def sign(
     )
 
 
-def _verified(proposal: Proposal, path: Path | None, file: bytes) -> Issued:
-    expected = proposal.license
-    try:
-        read = verifier_of(proposal.key).verify(
-            file, now=expected.issued_at, fingerprint=expected.machine_fingerprint
-        )
-    except LicenseError:
-        read = None
-    if read != expected:
-        raise KeyUnavailable(
-            f"the signature of the key {proposal.key.label!a} does not verify with its pinned "
-            "public key; it was discarded and nothing was issued",
-            hint=Hint("check the key: ", run("key", "show", *label_words(proposal.key.label))),
-            code="signature_refused",
-        )
-    return Issued(proposal=proposal, file=file, path=path)
-
-
-def record_issue(
-    db: Writing,
-    signed: Issued,
-    consent: Consent,
-    *,
-    extra_details: Mapping[str, object] | None = None,
-) -> None:
-    """Write the rows of one issue into the open transaction; the journal gets the extra details."""
-    proposal = signed.proposal
-    customer = proposal.customer
-    if isinstance(customer, NewCustomer):
-        customer = customers.add(
-            db, slug=customer.slug, name=customer.name, contacts=customer.contacts
-        )
-    document = None
-    if (received := proposal.document) is not None:
-        info = received.info
-        document = machines.add_document(
-            db, received.content, fingerprint=info.fingerprint, generated_at=info.generated_at
-        )
-    machine = _record_machine(db, customer, proposal, document)
-    issued = proposal.license
-    licenses.add(
-        db,
-        license_id=issued.jti,
-        customer_id=customer.id,
-        machine_id=machine.id if machine else None,
-        kid=proposal.key.kid,
-        file=signed.file,
-        tier=str(issued.tier),
-        issued_at=issued.issued_at,
-        expires_at=issued.expires_at,
-        term=proposal.term,
-        plan=proposal.plan,
-        order_id=proposal.order_id,
-        note=proposal.note,
-        document_id=document.id if document else None,
-    )
-    for record in proposal.replaced:
-        licenses.replace(db, record.id, issued.jti)
-    place = "stdout" if signed.path is None else str(signed.path)
-    folder, name = os.path.split(signed.path) if signed.path else (None, None)
-    change.add_pending(db, license_id=issued.jti, folder=folder, name=name)
-    db.record(
-        f"license-{proposal.action.done}",
-        customer=customer.slug,
-        license=issued.jti,
-        kid=proposal.key.kid,
-        accepted=consent.used(proposal.findings),
-        reason=consent.reason,
-        details={**_details(proposal), **(extra_details or {}), "to": place},
-    )
-
-
-def _record_machine(
-    db: Writing, customer: Customer, proposal: Proposal, document: Document | None
-) -> Machine | None:
-    choice = proposal.machine
-    if choice is None:
-        return None
-    if choice.known is not None and not choice.changed:
-        return choice.known
-    info = proposal.document.info if proposal.document else None
-    identity: dict[str, Any] = {
-        "fingerprint": choice.fingerprint,
-        "hostname": info.hostname if info else None,
-        "components": dict(info.components) if info else {},
-        "document_id": document.id if document else None,
-    }
-    if choice.known is not None:
-        return machines.change_identity(db, choice.known, **identity)
-    return machines.add(db, customer, label=choice.label, **identity)
-
-
-def _details(proposal: Proposal) -> dict[str, Any]:
-    issued = proposal.license
-    details: dict[str, Any] = {
-        "expires_at": dates.instant(issued.expires_at),
-        "tier": str(issued.tier),
-        "changes": {change.key: [change.old, change.new] for change in proposal.differences},
-    }
-    if proposal.replaced:
-        ids = [old.id for old in proposal.replaced]
-        details["replaces"] = ids[0] if len(ids) == 1 else ids
-        details["expired_at"] = dates.instant(max(old.expires_at for old in proposal.replaced))
-    details |= {
-        name: text
-        for name, text in (("order_id", proposal.order_id), ("note", proposal.note))
-        if text is not None
-    }
-    if proposal.document is not None:
-        details["machine_info"] = proposal.document.sha256
-    return details
-
-
 def proposals_of(decided: Decided[tuple[Proposal, ...]]) -> tuple[Proposal, ...]:
     """Return the proposals with all findings; `clock-behind` applies to each of them."""
     return tuple(each.with_findings(*decided.behind) for each in decided.decision)
@@ -275,36 +162,58 @@ def publish(
     return issued
 
 
-def _deliver_all(
-    issued: Iterable[Issued],
-    temps: Mapping[str, publication.Prepared],
-    destination: Destination,
-    prefix: str,
-) -> Iterator[str]:
-    """Yield the IDs of the licenses whose files are delivered; raise an error for the others."""
-    problems: dict[str, OutputProblem] = {}
-    for each in issued:
-        license_id = each.proposal.license.jti
-        try:
-            if each.path is not None:
-                _publish(each, temps[license_id], each.path, prefix)
-            elif destination.write is not None:
-                destination.write(each.file)
-        except OutputProblem as problem:
-            problems[license_id] = problem
-        else:
-            yield license_id
-    if problems:
-        raise delivery_failed(problems)
-
-
-def _publish(issued: Issued, temp: publication.Prepared, path: Path, prefix: str) -> None:
-    """Publish one file after the COMMIT, which is not undone by a failure."""
-    try:
-        temp.publish(path.name)
-    except OutputProblem:
-        # Another command may have delivered it and removed the temporary file.
-        outbox_delivery.write(issued.file, path, issued.proposal.license.jti, prefix)
+def record_issue(
+    db: Writing,
+    signed: Issued,
+    consent: Consent,
+    *,
+    extra_details: Mapping[str, object] | None = None,
+) -> None:
+    """Write the rows of one issue into the open transaction; the journal gets the extra details."""
+    proposal = signed.proposal
+    customer = proposal.customer
+    if isinstance(customer, NewCustomer):
+        customer = customers.add(
+            db, slug=customer.slug, name=customer.name, contacts=customer.contacts
+        )
+    document = None
+    if (received := proposal.document) is not None:
+        info = received.info
+        document = machines.add_document(
+            db, received.content, fingerprint=info.fingerprint, generated_at=info.generated_at
+        )
+    machine = _record_machine(db, customer, proposal, document)
+    issued = proposal.license
+    licenses.add(
+        db,
+        license_id=issued.jti,
+        customer_id=customer.id,
+        machine_id=machine.id if machine else None,
+        kid=proposal.key.kid,
+        file=signed.file,
+        tier=str(issued.tier),
+        issued_at=issued.issued_at,
+        expires_at=issued.expires_at,
+        term=proposal.term,
+        plan=proposal.plan,
+        order_id=proposal.order_id,
+        note=proposal.note,
+        document_id=document.id if document else None,
+    )
+    for record in proposal.replaced:
+        licenses.replace(db, record.id, issued.jti)
+    place = "stdout" if signed.path is None else str(signed.path)
+    folder, name = os.path.split(signed.path) if signed.path else (None, None)
+    change.add_pending(db, license_id=issued.jti, folder=folder, name=name)
+    db.record(
+        f"license-{proposal.action.done}",
+        customer=customer.slug,
+        license=issued.jti,
+        kid=proposal.key.kid,
+        accepted=consent.used(proposal.findings),
+        reason=consent.reason,
+        details={**_details(proposal), **(extra_details or {}), "to": place},
+    )
 
 
 def delivery_failed(problems: Mapping[str, OutputProblem]) -> OutputProblem:
@@ -392,3 +301,94 @@ def sign_seal(seal: Seal, signer: Signer) -> str:
             code="signature_refused",
         )
     return token
+
+
+def _verified(proposal: Proposal, path: Path | None, file: bytes) -> Issued:
+    expected = proposal.license
+    try:
+        read = verifier_of(proposal.key).verify(
+            file, now=expected.issued_at, fingerprint=expected.machine_fingerprint
+        )
+    except LicenseError:
+        read = None
+    if read != expected:
+        raise KeyUnavailable(
+            f"the signature of the key {proposal.key.label!a} does not verify with its pinned "
+            "public key; it was discarded and nothing was issued",
+            hint=Hint("check the key: ", run("key", "show", *label_words(proposal.key.label))),
+            code="signature_refused",
+        )
+    return Issued(proposal=proposal, file=file, path=path)
+
+
+def _record_machine(
+    db: Writing, customer: Customer, proposal: Proposal, document: Document | None
+) -> Machine | None:
+    choice = proposal.machine
+    if choice is None:
+        return None
+    if choice.known is not None and not choice.changed:
+        return choice.known
+    info = proposal.document.info if proposal.document else None
+    identity: dict[str, Any] = {
+        "fingerprint": choice.fingerprint,
+        "hostname": info.hostname if info else None,
+        "components": dict(info.components) if info else {},
+        "document_id": document.id if document else None,
+    }
+    if choice.known is not None:
+        return machines.change_identity(db, choice.known, **identity)
+    return machines.add(db, customer, label=choice.label, **identity)
+
+
+def _details(proposal: Proposal) -> dict[str, Any]:
+    issued = proposal.license
+    details: dict[str, Any] = {
+        "expires_at": dates.instant(issued.expires_at),
+        "tier": str(issued.tier),
+        "changes": {change.key: [change.old, change.new] for change in proposal.differences},
+    }
+    if proposal.replaced:
+        ids = [old.id for old in proposal.replaced]
+        details["replaces"] = ids[0] if len(ids) == 1 else ids
+        details["expired_at"] = dates.instant(max(old.expires_at for old in proposal.replaced))
+    details |= {
+        name: text
+        for name, text in (("order_id", proposal.order_id), ("note", proposal.note))
+        if text is not None
+    }
+    if proposal.document is not None:
+        details["machine_info"] = proposal.document.sha256
+    return details
+
+
+def _deliver_all(
+    issued: Iterable[Issued],
+    temps: Mapping[str, publication.Prepared],
+    destination: Destination,
+    prefix: str,
+) -> Iterator[str]:
+    """Yield the IDs of the licenses whose files are delivered; raise an error for the others."""
+    problems: dict[str, OutputProblem] = {}
+    for each in issued:
+        license_id = each.proposal.license.jti
+        try:
+            if each.path is not None:
+                _publish(each, temps[license_id], each.path, prefix)
+            elif destination.write is not None:
+                destination.write(each.file)
+        except OutputProblem as problem:
+            problems[license_id] = problem
+        else:
+            yield license_id
+    if problems:
+        raise delivery_failed(problems)
+
+
+def _publish(issued: Issued, temp: publication.Prepared, path: Path, prefix: str) -> None:
+    """Publish one file after the COMMIT, which is not undone by a failure."""
+    try:
+        temp.publish(path.name)
+    except OutputProblem:
+        # Another command may have delivered it and removed the temporary file.
+        outbox_delivery.write(issued.file, path, issued.proposal.license.jti, prefix)

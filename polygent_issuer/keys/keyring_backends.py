@@ -59,6 +59,9 @@ ALLOWED: Final[Mapping[str, Mapping[str, object]]] = {
 """Each allowed class by its exact name, with the attributes of its instance."""
 
 
+_NO_SUCH_ITEM: Final = 44  # security(1), errSecItemNotFound
+
+
 def make(name: str) -> "KeyringBackend":
     """Instantiate a backend of `ALLOWED` with exactly the attributes listed there.
 
@@ -115,17 +118,6 @@ def third_party_backends() -> tuple[str, ...]:
     """Return the modules of installed backends that are not part of `keyring`."""
     modules = {entry.value.partition(":")[0] for entry in entry_points(group="keyring.backends")}
     return tuple(sorted(name for name in modules if not name.startswith("keyring.")))
-
-
-def _refused(name: str) -> KeyUnavailable:
-    return KeyUnavailable(
-        f"keyring backend {name} is not supported",
-        hint=Hint("see which setting replaces the backend: ", run("doctor")),
-        code="unsafe_backend",
-    )
-
-
-_NO_SUCH_ITEM: Final = 44  # security(1), errSecItemNotFound
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -268,3 +260,11 @@ def for_platform(platform: str = sys.platform) -> tuple[SystemKeyring, ...]:
     if platform == "win32":
         return (WindowsKeyring(),)
     return (SecretServiceKeyring(), KWalletKeyring())
+
+
+def _refused(name: str) -> KeyUnavailable:
+    return KeyUnavailable(
+        f"keyring backend {name} is not supported",
+        hint=Hint("see which setting replaces the backend: ", run("doctor")),
+        code="unsafe_backend",
+    )

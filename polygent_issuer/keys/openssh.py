@@ -167,6 +167,40 @@ def unseal_openssh(envelope: Envelope, passphrase: bytes | None) -> ec.EllipticC
     raise _damaged()
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportedKey:
+    """An unlocked private key; `is_backup` means that its file was encrypted OpenSSH."""
+
+    private_key: ec.EllipticCurvePrivateKey = field(repr=False)
+    kid: str
+    plaintext: bool
+    is_backup: bool
+
+
+def read_private_key(data: bytes, passphrase: Passphrase) -> ImportedKey:
+    """Read the private key of a file: PKCS#8, SEC1 or OpenSSH, encrypted or not.
+
+    Raises:
+        KeyUnavailable: (`key_damaged`, `unsupported_key`, `example_key`, `wrong_passphrase`,
+            `passphrase_needed`, `passphrase_refused`).
+    """
+    if data.count(b"PRIVATE KEY-----") > 2:  # noqa: PLR2004 -- one BEGIN, one END
+        raise _damaged_file(
+            "this file holds more than one private key",
+            "save each key in its own file, then import them one at a time",
+        )
+    is_openssh = OPENSSH in data
+    private_key, plaintext = (_openssh if is_openssh else _pem_or_der)(data, passphrase)
+    kid = public_key_of(private_key).kid
+    require_not_example(kid)
+    return ImportedKey(
+        private_key=private_key,
+        kid=kid,
+        plaintext=plaintext,
+        is_backup=is_openssh and not plaintext,
+    )
+
+
 def _fields(sealed: bytes) -> tuple[bytes, bytes, bytes, bytes]:
     """Return the cipher, the key derivation, its options and the public key.
 
@@ -221,40 +255,6 @@ def _damaged() -> KeyUnavailable:
         "this OpenSSH private key file is incomplete or damaged",
         hint=Hint("move it away, then restore the key: ", IMPORT),
         code="key_damaged",
-    )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ImportedKey:
-    """An unlocked private key; `is_backup` means that its file was encrypted OpenSSH."""
-
-    private_key: ec.EllipticCurvePrivateKey = field(repr=False)
-    kid: str
-    plaintext: bool
-    is_backup: bool
-
-
-def read_private_key(data: bytes, passphrase: Passphrase) -> ImportedKey:
-    """Read the private key of a file: PKCS#8, SEC1 or OpenSSH, encrypted or not.
-
-    Raises:
-        KeyUnavailable: (`key_damaged`, `unsupported_key`, `example_key`, `wrong_passphrase`,
-            `passphrase_needed`, `passphrase_refused`).
-    """
-    if data.count(b"PRIVATE KEY-----") > 2:  # noqa: PLR2004 -- one BEGIN, one END
-        raise _damaged_file(
-            "this file holds more than one private key",
-            "save each key in its own file, then import them one at a time",
-        )
-    is_openssh = OPENSSH in data
-    private_key, plaintext = (_openssh if is_openssh else _pem_or_der)(data, passphrase)
-    kid = public_key_of(private_key).kid
-    require_not_example(kid)
-    return ImportedKey(
-        private_key=private_key,
-        kid=kid,
-        plaintext=plaintext,
-        is_backup=is_openssh and not plaintext,
     )
 
 

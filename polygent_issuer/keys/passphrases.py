@@ -83,6 +83,36 @@ class Passphrase(Protocol):
         return attempt(self.get(purpose))
 
 
+class TerminalPassphrase(Passphrase):
+    """A passphrase typed at the terminal, with one prompt for each purpose.
+
+    A person has three tries at an existing passphrase, and at a new one. A PIN has one, because a
+    token counts wrong PINs.
+    """
+
+    __slots__ = ()
+
+    def get(self, purpose: str, *, confirm: bool = False) -> bytes:
+        """Ask without echo; twice when `confirm`."""
+        if not confirm:
+            return _typed(purpose)
+        return _three_tries(partial(_typed_twice, purpose))
+
+    def unlock(self, purpose: str, attempt: Callable[[bytes], T]) -> T:
+        """Ask and try, three times at most."""
+        return _three_tries(lambda problem: attempt(_typed(purpose, problem)))
+
+
+class NoPassphrase(Passphrase):
+    """No source, for `--no-input` and sessions without a terminal."""
+
+    __slots__ = ()
+
+    def get(self, purpose: str, *, confirm: bool = False) -> bytes:  # noqa: ARG002
+        """Raise the error `passphrase_needed`."""
+        raise _needed(f"a passphrase is required for {purpose}")
+
+
 class _CachedPassphrase(Passphrase):
     """A source that is read once, up to `_READ_BYTES`, and serves every purpose.
 
@@ -132,36 +162,6 @@ class _CachedPassphrase(Passphrase):
         if self._data is None:
             self._data = self._read()
         return self._data
-
-
-class TerminalPassphrase(Passphrase):
-    """A passphrase typed at the terminal, with one prompt for each purpose.
-
-    A person has three tries at an existing passphrase, and at a new one. A PIN has one, because a
-    token counts wrong PINs.
-    """
-
-    __slots__ = ()
-
-    def get(self, purpose: str, *, confirm: bool = False) -> bytes:
-        """Ask without echo; twice when `confirm`."""
-        if not confirm:
-            return _typed(purpose)
-        return _three_tries(partial(_typed_twice, purpose))
-
-    def unlock(self, purpose: str, attempt: Callable[[bytes], T]) -> T:
-        """Ask and try, three times at most."""
-        return _three_tries(lambda problem: attempt(_typed(purpose, problem)))
-
-
-class NoPassphrase(Passphrase):
-    """No source, for `--no-input` and sessions without a terminal."""
-
-    __slots__ = ()
-
-    def get(self, purpose: str, *, confirm: bool = False) -> bytes:  # noqa: ARG002
-        """Raise the error `passphrase_needed`."""
-        raise _needed(f"a passphrase is required for {purpose}")
 
 
 def from_fd(descriptor: int, *, warn: Callable[[str], None]) -> Passphrase:
@@ -243,6 +243,24 @@ def is_shared(source: Passphrase) -> bool:
     return isinstance(source, _CachedPassphrase)
 
 
+def ask_at_terminal(prompt: str) -> bytes:
+    """Show a prompt and read one line without echo.
+
+    `getpass` falls back to stdin and to echo. This function does neither: it reads only from
+    /dev/tty, or from the console of Windows.
+
+    Returns:
+        The line without its newline, in the terminal's encoding (UTF-8 on Windows).
+
+    Raises:
+        EOFError: at the end of input.
+        OSError: when this process has no terminal.
+    """
+    if sys.platform == "win32":
+        return _ask_console(prompt)
+    return _ask_tty(prompt)
+
+
 def _three_tries(ask: Callable[[str], T]) -> T:
     """Call `ask` with the problem of the try before, and raise the error of the third try."""
     problem = ""
@@ -318,24 +336,6 @@ def _command_failed(why: str) -> PassphraseRefused:
         f"the passphrase command {why}",
         hint="run the command alone: it must write only the passphrase to stdout",
     )
-
-
-def ask_at_terminal(prompt: str) -> bytes:
-    """Show a prompt and read one line without echo.
-
-    `getpass` falls back to stdin and to echo. This function does neither: it reads only from
-    /dev/tty, or from the console of Windows.
-
-    Returns:
-        The line without its newline, in the terminal's encoding (UTF-8 on Windows).
-
-    Raises:
-        EOFError: at the end of input.
-        OSError: when this process has no terminal.
-    """
-    if sys.platform == "win32":
-        return _ask_console(prompt)
-    return _ask_tty(prompt)
 
 
 if sys.platform == "win32":

@@ -37,6 +37,7 @@ from polygent_issuer.verifier.keys import COORDINATE_BYTES, Key
 if TYPE_CHECKING:
     from pkcs11._pkcs11 import lib as Library  # noqa: N812 -- a class
 
+T = TypeVar("T")
 _TIMEOUT: Final = "token_timeout"
 _PROBLEMS: Final[Mapping[str, tuple[str, str, str]]] = {
     "pin_incorrect": (
@@ -80,6 +81,8 @@ _PROBLEMS: Final[Mapping[str, tuple[str, str, str]]] = {
     ),
 }
 """By code: the class names of the library's errors, our message, and its hint."""
+# A module is initialised once per process; the last user finalises it.
+_IN_USE: Final = Counter[str]()
 
 
 def problem(
@@ -101,12 +104,6 @@ def translate(error: Exception) -> KeyUnavailable:
         hint="test the token with its own software",
         code="token_failed",
     )
-
-
-T = TypeVar("T")
-
-# A module is initialised once per process; the last user finalises it.
-_IN_USE: Final = Counter[str]()
 
 
 class Pkcs11Module:

@@ -32,6 +32,9 @@ from polygent_issuer.verifier.keys import Key
 T = TypeVar("T")
 
 
+_FEW: Final = 3
+
+
 class Service(ABC):
     """A service that signs; its calls may block, and raise anything.
 
@@ -234,9 +237,6 @@ class RemoteSigner(Signer):
             for at in range(0, len(items), self.at_once)
             for signature in self._store.sign(self._entry, items[at : at + self.at_once])
         ]
-
-
-_FEW: Final = 3
 
 
 def library_missing(place: RemoteUri, library: str) -> KeyUnavailable:
