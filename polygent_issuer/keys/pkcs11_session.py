@@ -14,16 +14,14 @@ from pkcs11.constants import TokenFlag
 from pkcs11.types import Object, Session
 
 from polygent_issuer.errors import KeyUnavailable
-from polygent_issuer.keys import pkcs11_module
+from polygent_issuer.keys import pkcs11_objects
 from polygent_issuer.keys.passphrases import Passphrase, PassphraseRefused
-from polygent_issuer.keys.pkcs11_module import (
-    Pkcs11Module,
+from polygent_issuer.keys.pkcs11_module import Pkcs11Module, problem, serial_of
+from polygent_issuer.keys.pkcs11_objects import (
     Pkcs11PublicKey,
     attribute_of,
     private_key_object,
-    problem,
     public_key_object,
-    serial_of,
 )
 from polygent_issuer.keys.signer import IMPORT, PROBE, Signer, mismatch, not_p256
 from polygent_issuer.store_uri.token import TokenUri, id_text
@@ -138,14 +136,14 @@ class TokenSession:
         return TokenSigner(self, public, key)
 
     def generate(self, label: str, made: list[Object]) -> Key:
-        """Generate a key pair in this token; see `pkcs11_module.generate`."""
-        return self.call(partial(pkcs11_module.generate, label=label, made=made))
+        """Generate a key pair in this token; see `pkcs11_objects.generate`."""
+        return self.call(partial(pkcs11_objects.generate, label=label, made=made))
 
     def store(
         self, private_key: ec.EllipticCurvePrivateKey, label: str, made: list[Object]
     ) -> None:
-        """Store a key pair in this token; see `pkcs11_module.store`."""
-        self.call(partial(pkcs11_module.store, private_key=private_key, label=label, made=made))
+        """Store a key pair in this token; see `pkcs11_objects.store`."""
+        self.call(partial(pkcs11_objects.store, private_key=private_key, label=label, made=made))
 
     def destroy(self, made: list[Object]) -> None:
         """Delete new objects from the token, the private key first."""

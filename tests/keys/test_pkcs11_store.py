@@ -19,7 +19,7 @@ from support.tools import require_tool
 
 from polygent_issuer.errors import IssuerError
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.keys import passphrases, pkcs11_module
+from polygent_issuer.keys import passphrases, pkcs11_objects
 from polygent_issuer.keys.pkcs11_session import TokenSession, TokenSigner
 from polygent_issuer.keys.pkcs11_store import Pkcs11Store
 from polygent_issuer.keys.signer import Presence, Signer, StoreEntry, generate_private_key
@@ -78,7 +78,7 @@ def test_a_key_is_generated_in_the_token(hsm: SoftHsm) -> None:
     """Both objects have an id from the kid; the private key is not extractable."""
     opened = Opened(hsm.place)
     held = opened.generate("Main key")
-    key_id = pkcs11_module.id_of(held.key)
+    key_id = pkcs11_objects.id_of(held.key)
     place = parse_token_uri(held.uri)
     assert (place.token, place.id, place.module, place.label) == (LABEL, key_id, MODULE, None)
     assert place.serial
@@ -254,7 +254,7 @@ def test_a_lost_key_is_restored_to_its_token(hsm: SoftHsm) -> None:
     hsm.ceremony("old", "aabb")
     lost = dataclasses.replace(hsm.place, id=b"\xaa\xbb")
     uri = put(Opened(lost).store, label="back")
-    assert parse_token_uri(uri).id == pkcs11_module.id_of(KEY)
+    assert parse_token_uri(uri).id == pkcs11_objects.id_of(KEY)
 
 
 @pytest.mark.parametrize("named", [{"id": b"\xaa\xbb"}, {"label": "root"}, {}])
@@ -344,7 +344,7 @@ def test_keys_that_do_not_match_are_refused(hsm: SoftHsm) -> None:
 def test_a_public_key_without_its_private_key_is_refused(hsm: SoftHsm) -> None:
     """A public key alone cannot sign; `presence` without a PIN cannot detect that."""
     held = Opened(hsm.place).generate()
-    key_id = pkcs11_module.id_of(held.key).hex()
+    key_id = pkcs11_objects.id_of(held.key).hex()
     hsm.tool("--delete-object", "--type", "privkey", "--id", key_id)
     opened = Opened(held.uri)
     assert opened.store.presence(held.key.kid) is Presence.PRESENT
@@ -517,8 +517,8 @@ def test_an_extractable_new_key_is_not_recorded(
     hsm: SoftHsm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A token that generates extractable keys, simulated here, is refused."""
-    template = {**pkcs11_module._PRIVATE, pkcs11.Attribute.EXTRACTABLE: True}
-    monkeypatch.setattr(pkcs11_module, "_PRIVATE", template)
+    template = {**pkcs11_objects._PRIVATE, pkcs11.Attribute.EXTRACTABLE: True}
+    monkeypatch.setattr(pkcs11_objects, "_PRIVATE", template)
     opened = Opened(hsm.place)
     problem = opened.refusal(lambda store: store.generating(label="x").__enter__())
     assert problem.code == "not_kept"
@@ -544,7 +544,7 @@ def test_a_key_on_another_curve_is_not_recorded(
     """A new key is read back, and deleted if it is not a P-256 key."""
     p384 = bytes.fromhex("06052b81040022")
     template = {pkcs11.Attribute.EC_PARAMS: p384}
-    monkeypatch.setattr(pkcs11_module, "_CURVE", template)
+    monkeypatch.setattr(pkcs11_objects, "_CURVE", template)
     problem = Opened(hsm.place).refusal(lambda store: store.generating(label="x").__enter__())
     assert problem.code == "not_kept"
     assert hsm.objects() == []
@@ -581,7 +581,7 @@ def test_a_point_off_the_curve_is_not_a_key(hsm: SoftHsm) -> None:
         template = {
             pkcs11.Attribute.CLASS: pkcs11.ObjectClass.PUBLIC_KEY,
             pkcs11.Attribute.KEY_TYPE: pkcs11.KeyType.EC,
-            pkcs11.Attribute.EC_PARAMS: pkcs11_module.P256,
+            pkcs11.Attribute.EC_PARAMS: pkcs11_objects.P256,
             pkcs11.Attribute.EC_POINT: broken,
             pkcs11.Attribute.TOKEN: True,
         }
