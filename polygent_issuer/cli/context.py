@@ -238,7 +238,7 @@ class Invocation:
         unlocked: "Mapping[str, Signer]" = MappingProxyType({}),
     ) -> "dict[str, Signer]":
         """Return the signer of each key, by kid; it may prompt for those that are not unlocked."""
-        from polygent_issuer.keys.signing import signer_for
+        from polygent_issuer.keys.stores import signer_for
 
         signers = dict(unlocked)
         for kid, key in {key.kid: key for key in keys if key.kid not in unlocked}.items():

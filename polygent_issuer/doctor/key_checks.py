@@ -12,12 +12,12 @@ from polygent_issuer.errors import ExitCode, IssuerError, KeyUnavailable
 from polygent_issuer.files.reading import UnsafeFile
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import backups as key_backups
-from polygent_issuer.keys import keyring_backends, passphrases, rotation, signing
+from polygent_issuer.keys import keyring_backends, passphrases, rotation, stores
 from polygent_issuer.keys.keyring_store import KeyringStore
 from polygent_issuer.keys.pkcs11_store import Pkcs11Store
 from polygent_issuer.keys.remote import RemoteStore
 from polygent_issuer.keys.signer import Presence, require_not_example
-from polygent_issuer.keys.signing import place_of
+from polygent_issuer.keys.stores import place_of
 from polygent_issuer.registry import KeyRecord, LicenseStatus, Registry, licenses
 from polygent_issuer.text import Command, Hint, escape, run
 
@@ -171,7 +171,7 @@ def _private_key(key: KeyRecord, settings: Settings, hanging: dict[str, KeyUnava
     place = place_of(settings, key.kid)
     try:
         if store_uri.stays(place):
-            store = signing.open_store(settings, place)
+            store = stores.open_store(settings, place)
             if isinstance(store, Pkcs11Store):
                 store.require_ready()
             elif isinstance(store, RemoteStore):
@@ -197,7 +197,7 @@ def _require_ready(store: RemoteStore, key: KeyRecord, hanging: dict[str, KeyUna
 
 def _in_store(key: KeyRecord, place: str, settings: Settings) -> Verdict:
     name = f"{escape(key.label)} ({escape(place)})"
-    presence = signing.presence(settings, key.kid)
+    presence = stores.presence(settings, key.kid)
     if presence is Presence.PRESENT:
         return ok(f"{name}: available")
     if presence is Presence.LOCKED:
@@ -213,7 +213,7 @@ def _in_store(key: KeyRecord, place: str, settings: Settings) -> Verdict:
         )
         return _unusable(key, f"{name}: the key is not in the token", fix)
     if presence is Presence.ABSENT:
-        fix = _IMPORT if signing.has_backup(settings, key) else signing.LOST
+        fix = _IMPORT if stores.has_backup(settings, key) else stores.LOST
         return _unusable(key, f"{name}: the private key is missing", fix)
     # A keyring that does not answer cannot store a key either.
     fix = run("key", "import", "BACKUP", "--store", store_uri.EXAMPLE_FILE_URI)
@@ -230,9 +230,7 @@ def _unusable(
 def _key_file(key: KeyRecord, settings: Settings) -> Verdict:
     """Report why a key file cannot be used: open it without a passphrase, as signing does."""
     try:
-        signing.signer_for(
-            settings, key, passphrase=passphrases.NoPassphrase(), warn=lambda _: None
-        )
+        stores.signer_for(settings, key, passphrase=passphrases.NoPassphrase(), warn=lambda _: None)
     except (KeyUnavailable, UnsafeFile) as error:
         message = f"{escape(key.label)}: {error.message}"
         return _unusable(key, message, error.hint or _IMPORT, error.exit_code)
@@ -278,7 +276,7 @@ def _backup_fix(key: KeyRecord, backup: key_backups.Backup, settings: Settings) 
 
 def _write_backup(before: str, key: KeyRecord, settings: Settings) -> Hint:
     """Return the command that writes a backup; empty if the private key is not available."""
-    if signing.presence(settings, key.kid) not in (Presence.PRESENT, Presence.LOCKED):
+    if stores.presence(settings, key.kid) not in (Presence.PRESENT, Presence.LOCKED):
         return Hint()
     return Hint(before, run("key", "backup", *rotation.label_words(key.label), "FILE"))
 

@@ -20,7 +20,7 @@ from polygent_issuer.issuing.outbox_delivery import Destination
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal, verifier_of
 from polygent_issuer.keys.rotation import label_words, signing_command
 from polygent_issuer.keys.signer import Signer
-from polygent_issuer.keys.signing import require_usable
+from polygent_issuer.keys.stores import require_usable
 from polygent_issuer.registry import (
     Actor,
     Customer,

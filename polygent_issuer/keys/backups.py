@@ -18,7 +18,7 @@ from polygent_issuer.keys.file_store import FileStore
 from polygent_issuer.keys.passphrases import NoPassphrase, Passphrase
 from polygent_issuer.keys.rotation import label_words
 from polygent_issuer.keys.signer import Presence
-from polygent_issuer.keys.signing import place_of
+from polygent_issuer.keys.stores import place_of
 from polygent_issuer.registry import KeyRecord
 from polygent_issuer.store_uri import FileLocation
 from polygent_issuer.text import Hint, escape, run

@@ -36,7 +36,7 @@ from polygent_issuer.keys.remote import (
 )
 from polygent_issuer.keys.rotation import free_label, label_words, require_free_label
 from polygent_issuer.keys.signer import generate_private_key, require_not_example
-from polygent_issuer.keys.signing import explaining_loss, open_store, place_of, require_usable
+from polygent_issuer.keys.stores import explaining_loss, open_store, place_of, require_usable
 from polygent_issuer.registry import Actor, KeyRecord, Registry, Writing, change, keys
 from polygent_issuer.registry.change import Decided
 from polygent_issuer.store_uri import FILE, KEYRING, FileLocation, file_location

@@ -17,7 +17,7 @@ from polygent_issuer.keys.lifecycle import KeyLifecycle
 from polygent_issuer.keys.passphrases import Passphrase, PassphraseRefused
 from polygent_issuer.keys.rotation import label_words
 from polygent_issuer.keys.signer import SoftwareSigner
-from polygent_issuer.keys.signing import explaining_loss, place_of, require_usable
+from polygent_issuer.keys.stores import explaining_loss, place_of, require_usable
 from polygent_issuer.registry import KeyRecord, Writing, change
 from polygent_issuer.store_uri import FileLocation
 from polygent_issuer.store_uri.remote import RemoteUri

@@ -14,7 +14,7 @@ from typing import Final
 
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.findings import Consent, Finding, FindingCode, require
-from polygent_issuer.keys.signing import require_usable
+from polygent_issuer.keys.stores import require_usable
 from polygent_issuer.registry import (
     KeyRecord,
     LicenseRecord,

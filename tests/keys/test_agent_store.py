@@ -26,7 +26,7 @@ from polygent_issuer.keys import openssh
 from polygent_issuer.keys.agent_store import Agent, fingerprint
 from polygent_issuer.keys.remote import RemoteStore
 from polygent_issuer.keys.signer import PROBE, Presence, SoftwareSigner, generate_private_key
-from polygent_issuer.keys.signing import open_store
+from polygent_issuer.keys.stores import open_store
 from polygent_issuer.store_uri.remote import parse_remote_uri
 from polygent_issuer.verifier import jws
 

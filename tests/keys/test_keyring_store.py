@@ -20,7 +20,7 @@ from polygent_issuer.keys import keyring_store
 from polygent_issuer.keys.keyring_backends import KeyStatus, SecretServiceKeyring, SystemKeyring
 from polygent_issuer.keys.keyring_store import KeyringStore
 from polygent_issuer.keys.signer import Presence, generate_private_key
-from polygent_issuer.keys.signing import open_store
+from polygent_issuer.keys.stores import open_store
 from polygent_issuer.verifier.keys import Key
 
 AMPLE = timedelta(seconds=30)

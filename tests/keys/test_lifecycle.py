@@ -35,7 +35,7 @@ from polygent_issuer.keys.keyring_store import KeyringStore
 from polygent_issuer.keys.lifecycle import KeyLifecycle, check_importable
 from polygent_issuer.keys.openssh import ImportedKey, read_private_key
 from polygent_issuer.keys.signer import generate_private_key, public_key_of
-from polygent_issuer.keys.signing import signer_for
+from polygent_issuer.keys.stores import signer_for
 from polygent_issuer.registry import KeyRecord, journal, keys
 from polygent_issuer.registry.journal import JournalRow
 from polygent_issuer.verifier.keys import Key

@@ -15,7 +15,7 @@ from polygent_issuer.keys.lifecycle import KeyLifecycle
 from polygent_issuer.keys.pkcs11_store import require_secret_for_token
 from polygent_issuer.keys.remote import check_new_key_uri
 from polygent_issuer.keys.signer import Presence
-from polygent_issuer.keys.signing import presence, signer_for
+from polygent_issuer.keys.stores import presence, signer_for
 from polygent_issuer.store_uri import stays
 from polygent_issuer.store_uri.token import parse_token_uri
 

@@ -23,7 +23,7 @@ from polygent_issuer.keys import passphrases, pkcs11_objects
 from polygent_issuer.keys.pkcs11_session import TokenSession, TokenSigner
 from polygent_issuer.keys.pkcs11_store import Pkcs11Store
 from polygent_issuer.keys.signer import Presence, Signer, StoreEntry, generate_private_key
-from polygent_issuer.keys.signing import open_store
+from polygent_issuer.keys.stores import open_store
 from polygent_issuer.store_uri.token import TokenUri, parse_token_uri
 from polygent_issuer.verifier.keys import Key
 

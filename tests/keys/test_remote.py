@@ -10,7 +10,7 @@ import pytest
 from polygent_issuer import store_uri
 from polygent_issuer.errors import IssuerError, KeyUnavailable
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.keys import remote, signing
+from polygent_issuer.keys import remote, stores
 from polygent_issuer.keys.lifecycle import KeyLifecycle
 from polygent_issuer.keys.remote import RemoteStore
 from polygent_issuer.keys.signer import (
@@ -238,8 +238,8 @@ def test_a_service_is_named_in_a_sentence() -> None:
 def test_an_invalid_uri_has_no_store() -> None:
     """The presence is `unavailable` then; other commands get the error."""
     settings = Settings(stores={ONE.kid: "agent:50%"})
-    assert signing.presence(settings, ONE.kid) is Presence.UNAVAILABLE
+    assert stores.presence(settings, ONE.kid) is Presence.UNAVAILABLE
     with pytest.raises(IssuerError) as raised:
-        signing.open_store(settings, "agent:50%")
+        stores.open_store(settings, "agent:50%")
     assert raised.value.code == "invalid_store"
-    assert signing.open_store(settings, "agent:a%41").uri == store_uri.parse("agent:aA").uri
+    assert stores.open_store(settings, "agent:a%41").uri == store_uri.parse("agent:aA").uri

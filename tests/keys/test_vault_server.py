@@ -11,7 +11,7 @@ from polygent_issuer.errors import IssuerError
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys.remote import RemoteStore
 from polygent_issuer.keys.signer import Presence
-from polygent_issuer.keys.signing import open_store
+from polygent_issuer.keys.stores import open_store
 
 pytestmark = pytest.mark.slow
 

@@ -19,7 +19,7 @@ from support.openbao import without_variables
 from polygent_issuer.errors import InvalidStore, KeyUnavailable
 from polygent_issuer.files.reading import UnsafeFile
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.keys import signing
+from polygent_issuer.keys import stores
 from polygent_issuer.keys.remote import RemoteStore
 from polygent_issuer.keys.signer import Presence, SoftwareSigner, generate_private_key
 from polygent_issuer.keys.vault_store import Vault
@@ -419,7 +419,7 @@ def test_a_server_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.Monke
     settings = Settings(keyring_timeout=timedelta(seconds=0.1))
     with create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        store = signing.open_store(settings, f"vault:transit/main?address={address}")
+        store = stores.open_store(settings, f"vault:transit/main?address={address}")
         assert isinstance(store, RemoteStore)
         code, message, _ = refusal(store.require_ready)
         assert (code, message) == ("remote_timeout", "Vault did not answer within 0.1 s")
@@ -446,7 +446,7 @@ def test_a_program_that_hangs_is_ended(vault: FakeVault, tmp_path: Path) -> None
     program.write_text(f"#!/bin/sh\necho $$ > {record}; exec sleep 600\n")
     program.chmod(0o700)
     uri = f"vault:transit/main?address={vault.address}&token-command={program}"
-    store = signing.open_store(Settings(keyring_timeout=timedelta(seconds=2)), uri)
+    store = stores.open_store(Settings(keyring_timeout=timedelta(seconds=2)), uri)
     assert isinstance(store, RemoteStore)
     code, message, hint = refusal(store.require_ready)
     assert (code, vault.requests) == ("remote_credentials", [])
@@ -469,11 +469,11 @@ def test_a_program_with_too_much_output_is_ended(vault: FakeVault, tmp_path: Pat
 def test_the_client_library_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it the error has the command that installs it; the presence is unavailable."""
     monkeypatch.setitem(sys.modules, "hvac", None)
-    code, _, hint = refusal(lambda: signing.open_store(Settings(), "vault:transit/main"))
+    code, _, hint = refusal(lambda: stores.open_store(Settings(), "vault:transit/main"))
     assert code == "remote_library_missing"
     assert hint == "install it: pip install 'polygent-issuer[vault]'"
     settings = Settings(stores={OURS.kid: "vault:transit/main"})
-    assert signing.presence(settings, OURS.kid) is Presence.UNAVAILABLE
+    assert stores.presence(settings, OURS.kid) is Presence.UNAVAILABLE
 
 
 def test_only_a_vault_imports_the_client_library() -> None:

@@ -23,7 +23,7 @@ from polygent_issuer.home.settings import Settings, Team, settings_path
 from polygent_issuer.home.settings_editing import default_text
 from polygent_issuer.home.team_settings import is_shared
 from polygent_issuer.keys.signer import Presence
-from polygent_issuer.keys.signing import presence
+from polygent_issuer.keys.stores import presence
 from polygent_issuer.registry import Registry, keys
 from polygent_issuer.registry.postgres.roles import Role
 from polygent_issuer.text import Hint, escape, run

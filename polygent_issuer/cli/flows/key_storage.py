@@ -35,7 +35,7 @@ from polygent_issuer.keys.lifecycle import KeyLifecycle, NewPassphrase, StoredKe
 from polygent_issuer.keys.passphrases import Passphrase
 from polygent_issuer.keys.remote import backup_impossible_new
 from polygent_issuer.keys.rotation import label_words
-from polygent_issuer.keys.signing import open_store
+from polygent_issuer.keys.stores import open_store
 from polygent_issuer.registry import KeyRecord, keys
 from polygent_issuer.text import Hint, escape, run
 

@@ -29,7 +29,7 @@ from polygent_issuer.keys.passphrase_change import (
 )
 from polygent_issuer.keys.passphrases import Passphrase
 from polygent_issuer.keys.rotation import label_words
-from polygent_issuer.keys.signing import place_of
+from polygent_issuer.keys.stores import place_of
 from polygent_issuer.registry import KeyRecord, keys
 from polygent_issuer.text import Hint, escape, run
 from polygent_issuer.text import option as option_hint

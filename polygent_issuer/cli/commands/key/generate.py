@@ -21,7 +21,7 @@ from polygent_issuer.keys.passphrases import Passphrase, or_terminal
 from polygent_issuer.keys.pkcs11_store import Pkcs11Store, require_secret_for_token
 from polygent_issuer.keys.remote import RemoteStore, backup_impossible_new, check_new_key_uri
 from polygent_issuer.keys.rotation import free_label, require_free_label
-from polygent_issuer.keys.signing import open_store, place_of
+from polygent_issuer.keys.stores import open_store, place_of
 from polygent_issuer.store_uri import stays
 from polygent_issuer.text import escape
 

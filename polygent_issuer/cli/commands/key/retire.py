@@ -25,7 +25,7 @@ from polygent_issuer.keys import rotation
 from polygent_issuer.keys.keyring_backends import SERVICE
 from polygent_issuer.keys.rotation import Retirement, decide_retirement, label_words, retire
 from polygent_issuer.keys.signer import Presence
-from polygent_issuer.keys.signing import place_of, presence
+from polygent_issuer.keys.stores import place_of, presence
 from polygent_issuer.registry import KeyRecord
 from polygent_issuer.terms import dates
 from polygent_issuer.text import Hint, counted, for_shell, run

@@ -21,7 +21,7 @@ from polygent_issuer.cli.output.records import list_command
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import KeyUnavailable, UsageProblem
 from polygent_issuer.keys.signer import Presence
-from polygent_issuer.keys.signing import LOST, has_backup, place_of, presence
+from polygent_issuer.keys.stores import LOST, has_backup, place_of, presence
 from polygent_issuer.registry import KeyRecord, Reading, keys
 from polygent_issuer.store_uri import stays
 from polygent_issuer.terms import dates

@@ -26,7 +26,7 @@ from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.outbox_delivery import Destination, choose_destination
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal
 from polygent_issuer.issuing.signing import choose_key
-from polygent_issuer.keys.signing import require_present
+from polygent_issuer.keys.stores import require_present
 from polygent_issuer.registry import KeyRecord
 from polygent_issuer.text import Hint, escape, for_shell
 

@@ -21,7 +21,7 @@ from support.runbooks import blocks
 from polygent_issuer.home.settings import Settings, settings_path
 from polygent_issuer.keys.awskms_store import AwsKms
 from polygent_issuer.keys.remote import RemoteStore
-from polygent_issuer.keys.signing import open_store
+from polygent_issuer.keys.stores import open_store
 
 pytestmark = pytest.mark.slow  # a server
 

@@ -1,4 +1,4 @@
-"""Signers of pinned keys."""
+"""The key stores of pinned keys."""
 
 import dataclasses
 from pathlib import Path
@@ -12,7 +12,7 @@ from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import signer
 from polygent_issuer.keys.lifecycle import KeyLifecycle, StoredKey
 from polygent_issuer.keys.signer import Presence
-from polygent_issuer.keys.signing import place_of, presence, require_usable, signer_for
+from polygent_issuer.keys.stores import place_of, presence, require_usable, signer_for
 
 
 @pytest.fixture

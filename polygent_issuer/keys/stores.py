@@ -1,4 +1,4 @@
-"""Open the key store of a pinned key and unlock its signer.
+"""The key store of a pinned key, by its place in the operator's settings.
 
 A key from a store is compared with the pinned public key before it can sign. No message contains
 any part of a private key or a passphrase.
