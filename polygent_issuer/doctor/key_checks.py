@@ -39,8 +39,8 @@ def is_needed(settings: Settings, usable: Iterable[KeyRecord] | None) -> bool:
     if usable is None:
         return store_uri.KEYRING in (*settings.stores.values(), settings.store)
     # Without a key, the next one is stored in the default store of the settings.
-    stores = [place_of(settings, key.kid) for key in usable] or [settings.store]
-    return store_uri.KEYRING in stores
+    places = [place_of(settings, key.kid) for key in usable] or [settings.store]
+    return store_uri.KEYRING in places
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
