@@ -1,4 +1,4 @@
-"""Add, edit and merge customers, and list the licenses that this affects."""
+"""Add, edit and merge customers, whose running licenses may keep an old name or slug."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -7,8 +7,8 @@ from typing import Any
 
 from polygent_issuer.errors import InputRefused, InvalidTerms
 from polygent_issuer.findings import Consent, Finding, require
+from polygent_issuer.issuing.customer_status import hold_members
 from polygent_issuer.issuing.proposal import load_license, similar_customer
-from polygent_issuer.issuing.record_edits import hold_members
 from polygent_issuer.registry import (
     Customer,
     LicenseRecord,
@@ -162,7 +162,7 @@ def plan_update(
 def update(
     decided: Decided[CustomerUpdate], findings: Iterable[Finding], consent: Consent
 ) -> Customer:
-    """Carry out the update, and record it in the journal. Raises as `record_edits.archive`."""
+    """Carry out the update, and record it in the journal. Raises as `customer_status.archive`."""
     plan = decided.decision
 
     def write(db: Writing) -> Customer:
@@ -258,7 +258,7 @@ def plan_merge(db: Reading, typed_gone: str, typed_kept: str, *, now: datetime) 
 def merge(decided: Decided[MergePlan], *, reason: str, consent: Consent) -> Customer:
     """Carry out the merge, record it in the journal, and return the remaining customer.
 
-    Raises as `record_edits.archive`.
+    Raises as `customer_status.archive`.
     """
     require(decided.behind, consent)
 

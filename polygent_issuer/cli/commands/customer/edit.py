@@ -12,9 +12,9 @@ from polygent_issuer.cli.output.blocks import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.findings import FindingCode
-from polygent_issuer.issuing import customer_changes, record_edits
+from polygent_issuer.issuing import customer_changes, customer_status
 from polygent_issuer.issuing.customer_changes import CustomerUpdate
-from polygent_issuer.issuing.record_edits import HoldPlan
+from polygent_issuer.issuing.customer_status import HoldPlan
 from polygent_issuer.registry import Customer, change, customers
 from polygent_issuer.registry.holds import hold_end
 from polygent_issuer.terms import dates
@@ -229,16 +229,18 @@ def hold(
         reason = prompts.required_reason(invocation, reason, "put a customer on hold")
     decided = invocation.decide(
         lambda db: (
-            record_edits.plan_release(db, slug, now=now)
+            customer_status.plan_release(db, slug, now=now)
             if release
-            else record_edits.plan_hold(db, slug, reason=reason or "", last_day=last_day, now=now)
+            else customer_status.plan_hold(
+                db, slug, reason=reason or "", last_day=last_day, now=now
+            )
         )
     )
     plan = decided.decision
     if not plan.needed:
         return _hold_report(plan, plan.customer, changed=False)
     agreed = prompts.obtain_consent(invocation, decided.behind, typed)
-    done = record_edits.change_hold(decided, reason=reason or agreed.reason, consent=agreed)
+    done = customer_status.change_hold(decided, reason=reason or agreed.reason, consent=agreed)
     return _hold_report(plan, done, changed=True)
 
 
@@ -247,7 +249,7 @@ def _hold_report(plan: HoldPlan, customer: Customer, *, changed: bool) -> Report
         "customer": records.customer_json(customer),
         "changed": changed,
         "on_hold": plan.hold is not None,
-        "before": record_edits.hold_members(plan.before),
+        "before": customer_status.hold_members(plan.before),
     }
     return Report(members, _hold_text(plan, customer, changed=changed))
 

@@ -9,7 +9,7 @@ from polygent_issuer.cli.options.common import CustomerName, argument, flag
 from polygent_issuer.cli.output import records
 from polygent_issuer.cli.output.blocks import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report, hint_json
-from polygent_issuer.issuing import customer_changes, record_edits
+from polygent_issuer.issuing import customer_changes, customer_status
 from polygent_issuer.issuing.customer_changes import DuplicateMachineLicense, MergePlan
 from polygent_issuer.registry import Customer
 from polygent_issuer.terms import dates
@@ -31,7 +31,9 @@ def archive(
     """
     typed, now = consents.parse(), invocation.now
     slug = invocation.customer(customer).slug
-    decided = invocation.decide(lambda db: record_edits.plan_archive(db, slug, undo=undo, now=now))
+    decided = invocation.decide(
+        lambda db: customer_status.plan_archive(db, slug, undo=undo, now=now)
+    )
     plan = decided.decision
     if not plan.needed:
         return _archive_report(plan, changed=False)
@@ -43,11 +45,11 @@ def archive(
         prompts.confirm_or_cancel(
             invocation, question, yes=yes, preview=_archive_consequences(plan)
         )
-    done = record_edits.archive(decided, reason=reason, consent=agreed)
+    done = customer_status.archive(decided, reason=reason, consent=agreed)
     return _archive_report(done, changed=True)
 
 
-def _archive_report(plan: record_edits.ArchivePlan, *, changed: bool) -> Report:
+def _archive_report(plan: customer_status.ArchivePlan, *, changed: bool) -> Report:
     running = [
         {
             "id": record.id,
@@ -64,7 +66,7 @@ def _archive_report(plan: record_edits.ArchivePlan, *, changed: bool) -> Report:
     return Report(members, _archive_text(plan, changed=changed))
 
 
-def _archive_text(plan: record_edits.ArchivePlan, *, changed: bool) -> Iterable[Block]:
+def _archive_text(plan: customer_status.ArchivePlan, *, changed: bool) -> Iterable[Block]:
     customer, undo = plan.customer, plan.undo
     name = f"{customer.name} ({customer.slug})"
     if not changed:
@@ -78,7 +80,7 @@ def _archive_text(plan: record_edits.ArchivePlan, *, changed: bool) -> Iterable[
         yield Line(Hint("to undo: ", undo_it), "dim")
 
 
-def _archive_consequences(plan: record_edits.ArchivePlan) -> Iterable[Block]:
+def _archive_consequences(plan: customer_status.ArchivePlan) -> Iterable[Block]:
     yield Line("no licenses can be issued to it; customer list and expiring leave it out")
     zone = records.zone_of(plan.customer)
     for record in plan.running:

@@ -13,7 +13,7 @@ from polygent_issuer.cli.output.blocks import Fields, Line
 from polygent_issuer.cli.output.records import license_json, zone_of
 from polygent_issuer.cli.output.result import Report, note
 from polygent_issuer.errors import InputRefused, UsageProblem
-from polygent_issuer.issuing import record_edits
+from polygent_issuer.issuing import license_edit
 from polygent_issuer.registry import (
     KeyRecord,
     LicenseStatus,
@@ -76,11 +76,11 @@ def edit(
     and the new text.
     """
     typed, columns = consents.parse(), options.columns()
-    decided = invocation.decide(lambda db: record_edits.plan_license_edit(db, license_id, columns))
+    decided = invocation.decide(lambda db: license_edit.plan_edit(db, license_id, columns))
     record, changes = decided.decision.record, decided.decision.changes
     if changes:
         agreed = prompts.obtain_consent(invocation, decided.behind, typed)
-        record = record_edits.edit_license(decided, consent=agreed)
+        record = license_edit.edit(decided, consent=agreed)
     members = {
         "license": license_json(record, invocation.now),
         "changes": [{"name": name, "old": old, "new": new} for name, (old, new) in changes.items()],
