@@ -1,4 +1,4 @@
-"""Signing keys: pinned public keys, labels and the active key."""
+"""Signing keys: pinned public keys, labels, the active key, and compromised ones."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -7,11 +7,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from support.licenses import Books
 from support.registries import NOW, YEAR, add_license, license_id, new_key, writing
 
 from polygent_issuer.errors import Ambiguous, InputRefused, NotFound
 from polygent_issuer.registry import KeyUse, Registry, Writing, customers, keys, licenses
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMisuse, Taken
+from polygent_issuer.registry.keys import CompromisedKey, find_compromised_key
 from polygent_issuer.verifier.keys import Key
 
 
@@ -215,3 +217,34 @@ def test_a_pinned_key_equals_the_original(db: Writing) -> None:
     pinned = keys.add(db, key=key, label="main").public_key
     assert isinstance(pinned, Key)
     assert (pinned.x, pinned.y) == (key.x, key.y)
+
+
+def test_only_a_compromised_key_of_exactly_this_kid(books: Books) -> None:
+    """A label or the beginning of a kid, which a forger may write, names no key."""
+    kid = books.signer.kid
+    with books.reading() as db:
+        assert find_compromised_key(db, kid) is None
+    with books.writing() as db:
+        keys.retire(db, kid, compromised=True)
+        db.record("key-compromised", kid=kid)
+    with books.reading() as db:
+        key = find_compromised_key(db, kid)
+        assert key == CompromisedKey(kid=kid, label="main", since=books.desk.now)
+        assert key.message.startswith(
+            "the file names the key main, which is marked as compromised since 2026-11-30T09:30:00Z"
+        )
+        for other in ("main", kid[:8], kid.lower()):
+            assert find_compromised_key(db, other) is None
+
+
+def test_a_compromised_key_without_a_time(books: Books) -> None:
+    """A key without a retirement, which no command leaves, has no time."""
+    kid = books.signer.kid
+    with books.writing() as db:
+        db.update("keys", kid, compromised=1)
+        db.record("test", kid=kid)
+    with books.reading() as db:
+        key = find_compromised_key(db, kid)
+    assert key is not None
+    assert "marked as compromised: anyone" in key.message
+    assert key.to_json() == {"kid": kid, "label": "main", "since": None}

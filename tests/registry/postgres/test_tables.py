@@ -1,174 +1,124 @@
-"""A later migration of a registry in PostgreSQL, planted as one entry of each list."""
+"""The tables of a registry in PostgreSQL: those of a file, and what is found changed."""
 
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
-import psycopg
 import pytest
-from psycopg import errors
-from support.postgres import Cluster
-from support.registries import ACTOR, NOW, REGISTRY_ID, writing
+from support.databases import Databases
+from support.registries import fill, new_registry, writing
 
-from polygent_issuer.errors import HomeProblem
-from polygent_issuer.registry import Registry, customers, schema
-from polygent_issuer.registry.errors import RegistryDamaged, RegistryLocked
-from polygent_issuer.registry.postgres import tables
-from polygent_issuer.registry.postgres.connection import open_database
+from polygent_issuer.registry import Registry, journal_check
+from polygent_issuer.registry.schema import JOURNALED, KEYS
 
-OLD = len(schema.MIGRATIONS)
-TABLE = 'CREATE TABLE polygent.extra (name text COLLATE "C" PRIMARY KEY)'
-COLUMN = "ALTER TABLE polygent.customers ADD COLUMN extra text"
-
-
-@dataclass
-class Older:
-    """A registry of the present version, and this tool with one migration more."""
-
-    server: Cluster
-    database: str
-
-    @property
-    def uri(self) -> str:
-        return self.server.uri(self.database, "owner")
-
-    def state(self) -> list[tuple[object, ...]]:
-        """Return the recorded version, and the owner of the new table if it exists."""
-        return self.server.rows(
-            """SELECT version, (SELECT tableowner FROM pg_tables WHERE tablename = 'extra')
-            FROM polygent.tables""",
-            self.database,
-        )
+_COLUMNS = """SELECT c.relname::text, a.attname::text, a.attnotnull, a.attgenerated <> ''
+    FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
+    WHERE c.relnamespace = 'polygent'::regnamespace AND c.relkind = 'r' AND a.attnum > 0
+    ORDER BY c.relname, a.attnum"""
 
 
 @pytest.fixture
-def older(postgres: Cluster, monkeypatch: pytest.MonkeyPatch) -> Older:
-    """A registry whose tables are one version older than this tool's."""
-    database = postgres.create()
-    postgres.share(database)
-    uri = postgres.uri(database, "owner")
-    with (
-        Registry.create(uri, now=NOW, actor=ACTOR, registry_id=REGISTRY_ID) as registry,
-        writing(registry) as db,
-    ):
-        customers.add(db, slug="acme", name="Acme")
-    postgres.grant(database)
-    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, ()))
-    monkeypatch.setattr(tables, "CHANGES", (*tables.CHANGES, (TABLE, COLUMN)))
-    return Older(postgres, database)
+def team(tmp_path: Path, databases: Databases) -> Iterator[Registry]:
+    """A registry in a database."""
+    with new_registry(tmp_path, databases=databases) as registry:
+        yield registry
+    databases.take_back_all()
 
 
-def test_each_migration_has_a_change_for_postgresql() -> None:
-    """The version of the tables is the same for both engines."""
-    assert tables.FIRST + len(tables.CHANGES) == len(schema.MIGRATIONS)
+def test_both_engines_have_the_same_columns(team: Registry, tmp_path: Path) -> None:
+    """Each table has the same columns in the same order, and the same ones may be NULL."""
+    tables = [*KEYS, "journal"]
+    with team.reading() as db:
+        columns: dict[str, list[tuple[object, ...]]] = {table: [] for table in [*tables, "tables"]}
+        for table, *column in db.execute(_COLUMNS):
+            columns[str(table)].append(tuple(column))
+        assert columns.pop("tables"), "the version, which a file has in its header"
+    with new_registry(tmp_path) as file, file.reading() as db:
+        assert set(columns) == {
+            str(name)
+            for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        }
+        for table in tables:
+            assert columns[table] == [
+                (name, bool(required or key), hidden == 2)
+                for _, name, _, required, _, key, hidden in db.execute(
+                    f"PRAGMA table_xinfo({table})"
+                )
+            ], table
 
 
-def test_commands_refuse_older_tables(older: Older) -> None:
-    """No command changes the tables on its way."""
-    with pytest.raises(HomeProblem) as caught:
-        Registry.open(older.uri)
-    assert caught.value.code == "registry_older"
-    assert "registry upgrade" in str(caught.value.hint)
-    assert older.state() == [(OLD, None)]
+def test_rows_have_the_same_digests(team: Registry, tmp_path: Path) -> None:
+    """The same writes have the same journal bytes on both engines."""
+    with new_registry(tmp_path) as file:
+        journals = []
+        for registry in (team, file):
+            fill(registry)
+            with registry.reading() as db:
+                rows = db.execute(
+                    "SELECT seq, bytes, hash, at, event, operator FROM journal ORDER BY seq"
+                )
+                journals.append(list(rows))
+                assert journal_check.verify(db).problems == ()
+    assert journals[0] == journals[1]
 
 
-@pytest.mark.parametrize("user", ["owner", "postgres"])
-def test_the_owner_upgrades(older: Older, user: str) -> None:
-    """The tables are those of a new registry and belong to the owner; the rows stay."""
-    with Registry.open(older.server.uri(older.database, user), migrate=False) as registry:
-        assert (registry.connection.upgrade(), registry.tables) == (OLD, OLD + 1)
-        assert registry.connection.upgrade() == OLD + 1
-    assert older.state() == [(OLD + 1, "owner")]
-    with Registry.open(older.uri) as registry:
-        with writing(registry) as db:
-            customers.add(db, slug="globex", name="Globex")
-        with registry.reading() as db:
-            assert [each.slug for each in customers.every(db)] == ["acme", "globex"]
-            assert db.connection.schema_problems() == ()
+class Undo(Exception):
+    """The change of the schema is not committed."""
 
 
-@pytest.mark.parametrize("user", ["manager", "key_admin"])
-def test_only_the_owner_upgrades(older: Older, user: str) -> None:
-    """Another role is refused before and by the server, and nothing changes."""
-    with Registry.open(older.server.uri(older.database, user), migrate=False) as registry:
-        for attempt in (lambda: registry.require_role("owner"), registry.connection.upgrade):
-            with pytest.raises(HomeProblem) as caught:
-                attempt()
-            assert caught.value.code == "registry_role"
-    assert older.state() == [(OLD, None)]
+@pytest.mark.parametrize(
+    ("sql", "problem"),
+    [
+        ("DROP TRIGGER journal_rows_stay_as_they_are ON journal", "trigger journal.journal_rows"),
+        ("ALTER TABLE journal DISABLE TRIGGER journal_stays", "trigger journal.journal_stays"),
+        (
+            "CREATE TRIGGER more BEFORE INSERT ON keys EXECUTE FUNCTION slug_is_no_alias()",
+            "trigger keys.more",
+        ),
+        ("ALTER TABLE licenses ADD COLUMN more text", "column licenses.more"),
+        ("ALTER TABLE licenses DROP COLUMN note", "column licenses.note"),
+        ("ALTER TABLE licenses ALTER COLUMN tier DROP NOT NULL", "column licenses.tier"),
+        ("ALTER TABLE journal ALTER COLUMN server_user DROP DEFAULT", "column journal.server_user"),
+        (
+            "ALTER TABLE journal ALTER COLUMN server_user SET DEFAULT 'ada'",
+            "column journal.server_user",
+        ),
+        ("ALTER TABLE licenses DROP CONSTRAINT licenses_kid_fkey", "constraint licenses.licenses_"),
+        ("DROP INDEX keys_one_active", "index keys_one_active"),
+        ("CREATE RULE more AS ON INSERT TO seals DO INSTEAD NOTHING", "rule seals.more"),
+        (
+            """CREATE OR REPLACE FUNCTION journal_is_append_only() RETURNS trigger
+                LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$""",
+            "function journal_is_append_only",
+        ),
+        ("ALTER FUNCTION member SECURITY DEFINER", "function member"),
+        ("ALTER FUNCTION member RESET search_path", "function member"),
+        ("CREATE TABLE more (id bigint)", "table more"),
+    ],
+    ids=lambda text: text.split(" ON ")[0].replace(" ", "-")[:40],
+)
+def test_a_changed_schema_is_found(team: Registry, sql: str, problem: str) -> None:
+    """Each change is named, by `journal verify` and `doctor`."""
+    with team.reading() as db:
+        assert db.connection.schema_problems() == ()
+    with suppress(Undo), writing(team) as written:
+        written.execute(sql)
+        problems, verified = (
+            written.connection.schema_problems(),
+            journal_check.verify(written).problems,
+        )
+        raise Undo
+    assert any(problem in line for line in problems), problems
+    assert set(problems) <= set(verified)
 
 
-def test_a_failed_upgrade_changes_nothing(older: Older, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All statements are in one transaction."""
-    monkeypatch.setattr(tables, "CHANGES", (*tables.CHANGES[:-1], (TABLE, TABLE)))
-    with Registry.open(older.uri, migrate=False) as registry, pytest.raises(RegistryDamaged):
-        registry.connection.upgrade()
-    assert older.state() == [(OLD, None)]
-
-
-def test_changed_tables_are_not_upgraded(older: Older) -> None:
-    """An upgrade would record a change by hand as this tool's own."""
-    older.server.execute("DROP TRIGGER journal_stays ON polygent.journal", database=older.database)
-    with (
-        Registry.open(older.uri, migrate=False) as registry,
-        pytest.raises(RegistryDamaged, match="journal_stays"),
-    ):
-        registry.connection.upgrade()
-    assert older.state() == [(OLD, None)]
-
-
-def test_an_upgrade_waits_for_commands_that_write(older: Older) -> None:
-    """It takes the lock of all writers."""
-    writer = open_database(older.uri, busy_timeout=timedelta(seconds=5), migrate=False)
-    writer.begin_writing()
-    brief = timedelta(milliseconds=1)
-    with (
-        Registry.open(older.uri, migrate=False, busy_timeout=brief) as registry,
-        pytest.raises(RegistryLocked),
-    ):
-        registry.connection.upgrade()
-    writer.close()
-    assert older.state() == [(OLD, None)]
-
-
-def test_a_new_registry_has_the_newest_tables(older: Older) -> None:
-    """The creation makes every change, and records the same objects as an upgrade."""
-    fresh = older.server.create()
-    older.server.share(fresh)
-    uri = older.server.uri(fresh, "owner")
-    Registry.create(uri, now=NOW, actor=ACTOR, registry_id=REGISTRY_ID).close()
-    with Registry.open(older.uri, migrate=False) as registry:
-        registry.connection.upgrade()
-    recorded = "SELECT version, objects FROM polygent.tables"
-    assert older.server.rows(recorded, fresh) == older.server.rows(recorded, older.database)
-
-
-def _append(server: Cluster, database: str, digest: str) -> None:
-    """Append a row with a hash to the journal, as plain SQL of an issuer."""
-    with psycopg.connect(server.uri(database, "issuer"), options="-c search_path=polygent") as one:
-        sql = f"SELECT seq + 1, hash, bytes, {digest} FROM journal ORDER BY seq DESC LIMIT 1"  # noqa: S608
-        one.execute(f"INSERT INTO journal (seq, previous, bytes, hash) {sql}".encode())
-        one.rollback()
-
-
-def test_from_version_7_the_server_computes_each_hash(
-    postgres: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A row with another hash, which would end the chain for everyone, is refused."""
-    database = postgres.create()
-    postgres.share(database)
-    uri = postgres.uri(database, "owner")
-    with monkeypatch.context() as version_6:
-        version_6.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:6])
-        version_6.setattr(tables, "CHANGES", ())
-        Registry.create(uri, now=NOW, actor=ACTOR, registry_id=REGISTRY_ID).close()
-    postgres.grant(database)
-    _append(postgres, database, "hash")
-    with Registry.open(uri, migrate=False) as old:
-        assert old.connection.upgrade() == 6
-    _append(postgres, database, "sha256(hash || bytes)")
-    with pytest.raises(errors.RaiseException, match="the hash of a journal row"):
-        _append(postgres, database, "hash")
-    with Registry.open(uri) as registry:
-        assert registry.is_up_to_date
-        with registry.reading() as db:
-            assert db.connection.schema_problems() == ()
+def test_every_recorded_table_has_its_key(team: Registry) -> None:
+    """A digest belongs to exactly one row."""
+    sql = """SELECT r.relname::text, a.attname::text FROM pg_index AS x
+        JOIN pg_class AS r ON r.oid = x.indrelid JOIN pg_attribute AS a
+        ON a.attrelid = r.oid AND a.attnum = ANY (x.indkey)
+        WHERE x.indisprimary AND r.relnamespace = 'polygent'::regnamespace"""
+    with team.reading() as db:
+        keys = list(db.execute(sql))
+    assert {table: key for table, key in keys if table in JOURNALED} == JOURNALED
+    assert len({table for table, _ in keys}) == len(keys)
