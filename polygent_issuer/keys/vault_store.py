@@ -54,8 +54,8 @@ LOG_IN: Final = (
 HELPER_FILE: Final = ".vault-token"
 """The file in the user's home folder that `vault login` and `bao login` write."""
 
-_LIMIT: Final = 64 * 1024
-_TOKEN: Final = re.compile(rb"[!-~]+")
+_TOKEN_LIMIT: Final = 64 * 1024
+_TOKEN_LINE: Final = re.compile(rb"[!-~]+")
 
 
 class Vault(remote.Service):
@@ -255,6 +255,52 @@ class Vault(remote.Service):
         return data
 
 
+def name_of(name: str) -> str:
+    """Return `BAO_NAME` if the environment has a server or a token of OpenBao, else `VAULT_NAME`.
+
+    Never a mixture: a token belongs to its server, and another server must not see it.
+    """
+    bao = os.environ.get("BAO_ADDR") or os.environ.get("BAO_TOKEN")
+    return f"{'BAO' if bao else 'VAULT'}_{name}"
+
+
+def variable(name: str) -> str | None:
+    """Return the value of the variable `name_of`; None if it is empty or not set."""
+    return os.environ.get(name_of(name)) or None
+
+
+def read_token(place: RemoteUri, *, timeout: timedelta, warn: Callable[[str], None]) -> str:
+    """Return the token: from the file or the program of the URI, the environment, or a login.
+
+    Raises:
+        KeyUnavailable: (`remote_credentials`) without a token in one line, or if the program did
+            not end within half of `timeout`.
+        UnsafeFile: (`unsafe_file`) others can change the program, or its path.
+    """
+    if (path := place.option("token-file")) is not None:
+        return _checked_token(
+            place, _token_in_file(place, Path(path), warn), f"the token file {escape(path)}"
+        )
+    if (command := place.option("token-command")) is not None:
+        return _checked_token(
+            place, _token_of_command(place, command, timeout), "the output of the token command"
+        )
+    _check_server(place)
+    if (token := variable("TOKEN")) is not None:
+        return _checked_token(place, token.encode(errors="replace"), "the token in the environment")
+    try:
+        helper = Path.home() / HELPER_FILE
+    except RuntimeError:  # a user without a home folder
+        helper = None
+    if helper is None or not os.path.lexists(helper):
+        raise remote.no_credentials(
+            place, f"{name_of('TOKEN')} is not set, and ~/{HELPER_FILE} does not exist", hint=LOG_IN
+        )
+    return _checked_token(
+        place, _token_in_file(place, helper, warn), f"the token file ~/{HELPER_FILE}"
+    )
+
+
 def _signature(place: RemoteUri, version: str, result: object) -> bytes:
     text = result.get("signature") if isinstance(result, dict) else None
     prefix = f"vault:v{version}:"
@@ -305,46 +351,6 @@ def _forbidden(
     return remote.refused(place, hint=f"add to the policy of the token: {policy}")
 
 
-def name_of(name: str) -> str:
-    """Return `BAO_NAME` if the environment has a server or a token of OpenBao, else `VAULT_NAME`.
-
-    Never a mixture: a token belongs to its server, and another server must not see it.
-    """
-    bao = os.environ.get("BAO_ADDR") or os.environ.get("BAO_TOKEN")
-    return f"{'BAO' if bao else 'VAULT'}_{name}"
-
-
-def variable(name: str) -> str | None:
-    """Return the value of the variable `name_of`; None if it is empty or not set."""
-    return os.environ.get(name_of(name)) or None
-
-
-def read_token(place: RemoteUri, *, timeout: timedelta, warn: Callable[[str], None]) -> str:
-    """Return the token: from the file or the program of the URI, the environment, or a login.
-
-    Raises:
-        KeyUnavailable: (`remote_credentials`) without a token in one line, or if the program did
-            not end within half of `timeout`.
-        UnsafeFile: (`unsafe_file`) others can change the program, or its path.
-    """
-    if (path := place.option("token-file")) is not None:
-        return _usable(place, _file(place, Path(path), warn), f"the token file {escape(path)}")
-    if (command := place.option("token-command")) is not None:
-        return _usable(place, _output(place, command, timeout), "the output of the token command")
-    _check_server(place)
-    if (token := variable("TOKEN")) is not None:
-        return _usable(place, token.encode(errors="replace"), "the token in the environment")
-    try:
-        helper = Path.home() / HELPER_FILE
-    except RuntimeError:  # a user without a home folder
-        helper = None
-    if helper is None or not os.path.lexists(helper):
-        raise remote.no_credentials(
-            place, f"{name_of('TOKEN')} is not set, and ~/{HELPER_FILE} does not exist", hint=LOG_IN
-        )
-    return _usable(place, _file(place, helper, warn), f"the token file ~/{HELPER_FILE}")
-
-
 def _check_server(place: RemoteUri) -> None:
     """Refuse the token of the environment or of a login if that is for another server."""
     address = variable("ADDR")
@@ -358,10 +364,10 @@ def _check_server(place: RemoteUri) -> None:
         )
 
 
-def _file(place: RemoteUri, path: Path, warn: Callable[[str], None]) -> bytes:
+def _token_in_file(place: RemoteUri, path: Path, warn: Callable[[str], None]) -> bytes:
     try:
         with reading.open_file(str(path)) as stream:
-            data = reading.read_stream(stream, _LIMIT)
+            data = reading.read_stream(stream, _TOKEN_LIMIT)
     except (OSError, ValueError) as error:
         why = f"the token file {escape(str(path))} cannot be read: {disk.reason(error)}"
         raise remote.no_credentials(place, why, hint="check the path of the token file") from None
@@ -370,7 +376,7 @@ def _file(place: RemoteUri, path: Path, warn: Callable[[str], None]) -> bytes:
     return data
 
 
-def _output(place: RemoteUri, command: str, timeout: timedelta) -> bytes:
+def _token_of_command(place: RemoteUri, command: str, timeout: timedelta) -> bytes:
     def failed(why: str) -> KeyUnavailable:
         return remote.no_credentials(
             place,
@@ -385,12 +391,12 @@ def _output(place: RemoteUri, command: str, timeout: timedelta) -> bytes:
     except OSError as error:
         raise failed(f"cannot be started: {disk.reason(error)}") from None
     # The caller waits for `timeout`: half of it leaves the request some, and this error its turn.
-    return command_output(arguments, timeout=timeout / 2, limit=_LIMIT, failed=failed)
+    return command_output(arguments, timeout=timeout / 2, limit=_TOKEN_LIMIT, failed=failed)
 
 
-def _usable(place: RemoteUri, data: bytes, name: str) -> str:
+def _checked_token(place: RemoteUri, data: bytes, name: str) -> str:
     token = data.strip()
-    if not _TOKEN.fullmatch(token) or len(token) >= _LIMIT:
+    if not _TOKEN_LINE.fullmatch(token) or len(token) >= _TOKEN_LIMIT:
         why = f"{name} is empty" if not token else f"{name} is not a token in one line"
         raise remote.no_credentials(place, why, hint=LOG_IN)
     return token.decode("ascii")
