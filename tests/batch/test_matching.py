@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 from support.batches import Batches
 from support.many_customers import fingerprint
-from support.office import ADA, NOW
+from support.office import NOW
+from support.registries import ACTOR
 
 from polygent_issuer.batch.matching import customers_missing_from, match_row, require_sound
 from polygent_issuer.batch.row_files import RowFile
@@ -79,7 +80,7 @@ def test_the_label_selects_one_of_several_machines(batches: Batches) -> None:
     A new document is a new machine.
     """
     batches.crowd(1)
-    with batches.office.registry.writing(now=NOW, actor=ADA) as db:
+    with batches.office.registry.writing(now=NOW, actor=ACTOR) as db:
         second_machine(db, "c1", "prod-2", "00000001")
     assert match(batches, wish("c1", "prod-2")) == "ffff0002-0000-4000-8000-000000000000"
     with pytest.raises(Ambiguous) as caught:
@@ -91,7 +92,7 @@ def test_the_label_selects_one_of_several_machines(batches: Batches) -> None:
 def test_an_archived_customer_is_refused(batches: Batches) -> None:
     """A row of an archived customer is refused."""
     batches.crowd(1)
-    with batches.office.registry.writing(now=NOW, actor=ADA) as db:
+    with batches.office.registry.writing(now=NOW, actor=ACTOR) as db:
         customers.archive(db, customers.find(db, "c1"))
         db.record("customer-archived", customer="c1")
     with pytest.raises(InputRefused) as caught:
@@ -120,7 +121,7 @@ def test_two_rows_for_one_license_are_refused(batches: Batches, one: Row, other:
 def test_a_label_and_a_document_of_one_machine_are_one_license(batches: Batches) -> None:
     """Two rows for one license are refused, though only one of them has the label."""
     batches.crowd(1)
-    with batches.office.registry.writing(now=NOW, actor=ADA) as db:
+    with batches.office.registry.writing(now=NOW, actor=ACTOR) as db:
         second_machine(db, "c1", "prod-2", "00000001")
     of_prod_1 = batches.office.document(fingerprint(1))
     (batches.office.folder / "m.json").write_bytes(of_prod_1.content)
@@ -177,7 +178,7 @@ def test_every_duplicate_is_named(batches: Batches) -> None:
 def test_customers_with_a_license_and_without_a_row_are_listed(batches: Batches) -> None:
     """A refused row counts as a row; archived customers and those without licenses are left out."""
     batches.crowd(5)
-    with batches.office.registry.writing(now=NOW, actor=ADA) as db:
+    with batches.office.registry.writing(now=NOW, actor=ACTOR) as db:
         customers.add(db, slug="fresh", name="Fresh")
         customers.archive(db, customers.find(db, "c4"))
         db.record("test")

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from support.batches import Batches, words
-from support.office import ADA, NOW
+from support.office import NOW
+from support.registries import ACTOR
 
 from polygent_issuer.batch import run
 from polygent_issuer.batch.items import Done
@@ -41,7 +42,7 @@ def rename(batches: Batches, slug: str, name: str) -> None:
     path = batches.office.registry.place
     with (
         Registry.open(path, busy_timeout=timedelta(0)) as registry,
-        registry.writing(now=NOW + timedelta(minutes=2), actor=ADA) as db,
+        registry.writing(now=NOW + timedelta(minutes=2), actor=ACTOR) as db,
     ):
         customers.edit(db, customers.find(db, slug), name=name)
         db.record("customer-edited", customer=slug)

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from support.batches import MONTH, SOON, Batches, accepting, errors, words
 from support.many_customers import fingerprint, old_id
-from support.office import ADA, NOW
+from support.office import NOW
+from support.registries import ACTOR
 
 from polygent_issuer.batch import renewals, run
 from polygent_issuer.batch.items import Job, Kept, Outcome
@@ -89,7 +90,7 @@ def test_short_terms_are_renewed_once_after_a_preview(batches: Batches) -> None:
 def test_archived_customers_are_left_out(batches: Batches) -> None:
     """Their licenses are not items, and nothing fails."""
     batches.crowd(2)
-    with batches.office.registry.writing(now=NOW, actor=ADA) as db:
+    with batches.office.registry.writing(now=NOW, actor=ACTOR) as db:
         customers.archive(db, customers.find(db, "c1"))
         db.record("customer-archived", customer="c1")
     assert places(batches.done(batches.due())) == ["c2, prod-1"]

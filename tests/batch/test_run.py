@@ -11,8 +11,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from support.batches import Batches, accepting, errors, words
 from support.many_customers import old_id
-from support.office import ADA, NOW
-from support.registries import tampering
+from support.office import NOW
+from support.registries import ACTOR, tampering
 
 from polygent_issuer.batch import run
 from polygent_issuer.batch.items import Decision, Done, Job, Outcome
@@ -41,7 +41,7 @@ def small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def archive(batches: Batches, slug: str) -> None:
     """Archive a customer."""
-    with batches.office.registry.writing(now=NOW, actor=ADA) as db:
+    with batches.office.registry.writing(now=NOW, actor=ACTOR) as db:
         customers.archive(db, customers.find(db, slug))
         db.record("customer-archived", customer=slug)
 
@@ -207,7 +207,7 @@ def test_a_key_that_became_active_meanwhile_does_not_sign(batches: Batches) -> N
     for outcome in batches.run().outcomes(batches.due()):
         told.append(outcome)
         if len(told) == 4:
-            with batches.office.registry.writing(now=NOW, actor=ADA) as db:
+            with batches.office.registry.writing(now=NOW, actor=ACTOR) as db:
                 keys.add(db, key=other.public_key, label="other")
                 keys.activate(db, other.kid)
                 db.record("key-used", kid=other.kid)
@@ -220,7 +220,7 @@ def test_a_decision_that_was_not_shown_is_not_issued(batches: Batches) -> None:
     """An item with another decision than its preview fails with that reason."""
     batches.crowd(3)
     review, _ = batches.preview(batches.due())
-    with batches.office.registry.writing(now=NOW, actor=ADA) as db:
+    with batches.office.registry.writing(now=NOW, actor=ACTOR) as db:
         customers.edit(db, customers.find(db, "c2"), name="Customer Two")
         db.record("customer-edited", customer="c2")
     outcomes = list(batches.run().outcomes(batches.due(), review.shown))
@@ -267,7 +267,7 @@ def test_a_failing_key_ends_the_batch(batches: Batches, kind: type[_Wrong], code
     private = generate_private_key()
     signer = kind(private)
     batches.office.signer = signer
-    with batches.office.registry.writing(now=NOW, actor=ADA) as db:
+    with batches.office.registry.writing(now=NOW, actor=ACTOR) as db:
         keys.add(db, key=signer.public_key, label="second")
         keys.activate(db, signer.kid)
         db.record("key-used", kid=signer.kid)

@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 import pytest
-from support.licenses import YEAR, Books
-from support.registries import tampering
+from support.licenses import Books
+from support.registries import YEAR, tampering
 
 from polygent_issuer.delivery.report import LicenseReport, license_report
 from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key

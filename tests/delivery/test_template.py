@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.licenses import YEAR, Books
-from support.registries import tampering
+from support.licenses import Books
+from support.registries import YEAR, tampering
 
 from polygent_issuer.delivery.template import (
     DEFAULT,

@@ -19,7 +19,9 @@ from typing import Any
 import pytest
 from support import stepping
 from support.batches import MONTH
-from support.office import ADA, NOW, Office, license_id, open_office
+from support.lic_files import license_id
+from support.office import NOW, Office, open_office
+from support.registries import ACTOR
 from support.stepping import Choice, Crashed, Walk, stop
 
 from polygent_issuer.batch.items import Done, Failed, Kept
@@ -120,7 +122,7 @@ class Place:
     def _retire(self, office: Office, _number: int) -> Any:
         invocation = Invocation(now=office.now, environ={})
         invocation.options = {"no_input": True}
-        vars(invocation).update(registry=office.registry, actor=ADA)
+        vars(invocation).update(registry=office.registry, actor=ACTOR)
         retire(invocation, FIRST, consents=ConsentOptions(reason="left us"), yes=True)
         return ()
 
@@ -140,7 +142,7 @@ class Place:
             unlock=lambda: {office.signer.kid: Stepping(office.signer.private_key)},
             destination=office.output,
             now=office.now,
-            actor=ADA,
+            actor=ACTOR,
         )
         return list(run.outcomes(renewals.of_customers(["acme", "beta"])))
 

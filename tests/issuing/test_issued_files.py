@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from joserfc import jwk as joserfc_jwk
 from joserfc import jws as joserfc_jws
 from jwcrypto import jwk, jws
-from support.office import NOW, Office, license_id
+from support.lic_files import license_id
+from support.office import NOW, Office
 
 from polygent_issuer.issuing.proposal import Action, NewCustomer, Proposal, build_license
 from polygent_issuer.issuing.signing import sign

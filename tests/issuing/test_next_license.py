@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from support.office import NOW, Office, license_id
+from support.lic_files import license_id
+from support.office import NOW, Office
 
 from polygent_issuer.errors import KeyUnavailable, RegistryChanged
 from polygent_issuer.home.settings import Settings

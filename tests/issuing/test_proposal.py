@@ -5,7 +5,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from support.office import NOW, Office, license_id
+from support.lic_files import license_id
+from support.office import NOW, Office
 from support.registries import new_key, tampering, writing
 
 from polygent_issuer.errors import InvalidTerms

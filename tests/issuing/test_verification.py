@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from support.databases import Databases
 from support.lic_files import ISSUED, Issuer, license_id
-from support.office import ADA
-from support.registries import new_registry
+from support.registries import ACTOR, new_registry
 
 from polygent_issuer.errors import UnreadableInput
 from polygent_issuer.issuing.verification import (
@@ -47,7 +46,7 @@ def issuer() -> Issuer:
 
 
 def _fill(registry: Registry, issuer: Issuer) -> None:
-    with registry.writing(now=NOW, actor=ADA) as db:
+    with registry.writing(now=NOW, actor=ACTOR) as db:
         for label, each in (("main", issuer), ("leaked", COMPROMISED)):
             keys.add(db, key=each.signer.public_key, label=label)
         keys.retire(db, COMPROMISED.signer.kid, compromised=True)

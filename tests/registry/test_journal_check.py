@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.registries import NOW, REGISTRY_ID, Tampering, fill, license_id, tampering, writing
+from support.lic_files import license_id
+from support.registries import NOW, REGISTRY_ID, Tampering, fill, tampering, writing
 
 from polygent_issuer import processes
 from polygent_issuer.errors import InputRefused

@@ -7,8 +7,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from support.lic_files import license_id
 from support.licenses import Books
-from support.registries import NOW, YEAR, add_license, license_id, new_key, writing
+from support.registries import NOW, YEAR, add_license, new_key, writing
 
 from polygent_issuer.errors import Ambiguous, InputRefused, NotFound
 from polygent_issuer.registry import KeyUse, Registry, Writing, customers, keys, licenses

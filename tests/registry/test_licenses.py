@@ -7,16 +7,8 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from support.registries import (
-    ACTOR,
-    NOW,
-    YEAR,
-    add_license,
-    add_machine,
-    license_id,
-    new_key,
-    writing,
-)
+from support.lic_files import license_id
+from support.registries import ACTOR, NOW, YEAR, add_license, add_machine, new_key, writing
 
 from polygent_issuer.errors import Ambiguous, ExitCode, NotFound, RegistryChanged
 from polygent_issuer.registry import (

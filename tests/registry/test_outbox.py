@@ -4,7 +4,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from support.registries import ACTOR, NOW, add_license, fill, license_id, writing
+from support.lic_files import license_id
+from support.registries import ACTOR, NOW, add_license, fill, writing
 
 from polygent_issuer.registry import (
     LicenseStatus,

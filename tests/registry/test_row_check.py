@@ -8,17 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from support.registries import (
-    ACTOR,
-    NOW,
-    YEAR,
-    add_license,
-    fill,
-    license_id,
-    new_key,
-    tampering,
-    writing,
-)
+from support.lic_files import license_id
+from support.registries import ACTOR, NOW, YEAR, add_license, fill, new_key, tampering, writing
 
 from polygent_issuer.registry import (
     Reading,

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from support.cli import NOW
+from support.lic_files import license_id
 from support.licenses import Books
-from support.registries import YEAR, add_license, fill, license_id, new_key, writing
+from support.registries import YEAR, add_license, fill, new_key, writing
 
 from polygent_issuer.registry import LicenseStatus, Registry, customers, keys, licenses, summaries
 from polygent_issuer.registry.errors import RegistryDamaged

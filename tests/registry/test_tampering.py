@@ -5,7 +5,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support.registries import ACTOR, NOW, add_license, fill, license_id, older_tables, writing
+from support.lic_files import license_id
+from support.registries import ACTOR, NOW, add_license, fill, older_tables, writing
 
 from polygent_issuer.errors import HomeProblem
 from polygent_issuer.registry import (

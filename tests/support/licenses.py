@@ -36,9 +36,9 @@ from polygent_issuer.registry import (
 from polygent_issuer.registry.journal import JournalRow
 from polygent_issuer.verifier import License, Limits, Tier, jws
 from support.cli import Desk
+from support.registries import YEAR
 
 FINGERPRINT = "sha256:" + "ab" * 32
-YEAR = timedelta(days=365)
 
 
 @dataclass

@@ -20,19 +20,14 @@ from polygent_issuer.machine_info.document import ReceivedDocument, parse
 from polygent_issuer.registry import Actor, Reading, Registry, change, keys
 from polygent_issuer.registry.change import Decided
 from polygent_issuer.terms.parsing import Changes
-from support.registries import new_registry
+from support.lic_files import license_id
+from support.registries import ACTOR, new_registry
 
 if TYPE_CHECKING:
     from support.databases import Databases
 
 NOW = datetime(2026, 11, 30, 9, 30, tzinfo=UTC)
 Propose = Callable[[Reading], tuple[Proposal, ...]]
-ADA = Actor(operator="Ada", os_user="ada", uid=1000, host="desk")
-
-
-def license_id(number: int) -> str:
-    """Return a predictable ID."""
-    return f"{number:08x}-0000-4000-8000-000000000000"
 
 
 @dataclass
@@ -93,11 +88,11 @@ class Office:
     @property
     def actor(self) -> Actor:
         """The operator."""
-        return ADA
+        return ACTOR
 
     def decide(self, propose: Propose) -> Decided[tuple[Proposal, ...]]:
         """Decide on a snapshot."""
-        return change.decide(self.registry, propose, now=self.now, actor=ADA)
+        return change.decide(self.registry, propose, now=self.now, actor=ACTOR)
 
     def publish(self, propose: Propose, **more: Any) -> tuple[Issued, ...]:
         """Decide and publish, with consent to all findings."""
@@ -123,9 +118,9 @@ def open_office(folder: Path, databases: "Databases | None" = None) -> Iterator[
     (folder / "out").mkdir()
     signer = SoftwareSigner(generate_private_key())
     with new_registry(
-        folder, now=NOW, actor=ADA, registry_id="5a5a5a5a-test", databases=databases
+        folder, now=NOW, actor=ACTOR, registry_id="5a5a5a5a-test", databases=databases
     ) as registry:
-        with registry.writing(now=NOW, actor=ADA) as db:
+        with registry.writing(now=NOW, actor=ACTOR) as db:
             keys.add(db, key=signer.public_key, label="main")
             db.record("key-generated", kid=signer.kid)
         yield Office(folder=folder, registry=registry, signer=signer, settings=Settings())

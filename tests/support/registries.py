@@ -27,6 +27,7 @@ from polygent_issuer.registry import (
     machines,
 )
 from polygent_issuer.verifier.keys import Key
+from support.lic_files import license_id
 
 if TYPE_CHECKING:
     from support.databases import Databases
@@ -78,11 +79,6 @@ def new_key(number: int | None = None) -> Key:
     curve = ec.SECP256R1()
     pair = ec.derive_private_key(number, curve) if number else ec.generate_private_key(curve)
     return Key.from_public_key(pair.public_key())
-
-
-def license_id(number: int) -> str:
-    """Return a license ID whose first eight digits are the number in hex."""
-    return f"{number:08x}-0000-4000-8000-000000000000"
 
 
 def add_machine(db: Writing, customer: Customer, label: str, fingerprint: str) -> Machine:

@@ -10,18 +10,10 @@ import pytest
 from support import team_desk
 from support.cli import Desk
 from support.databases import Databases
+from support.lic_files import license_id
 from support.postgres import Cluster
 from support.postgres_proxy import proxy
-from support.registries import (
-    ACTOR,
-    NOW,
-    REGISTRY_ID,
-    fill,
-    license_id,
-    new_registry,
-    tampering,
-    writing,
-)
+from support.registries import ACTOR, NOW, REGISTRY_ID, fill, new_registry, tampering, writing
 
 from polygent_issuer.registry import (
     Customer,

@@ -7,17 +7,9 @@ from datetime import timedelta
 import psycopg
 import pytest
 from psycopg import errors as pg
+from support.lic_files import license_id
 from support.postgres import Cluster
-from support.registries import (
-    ACTOR,
-    NOW,
-    REGISTRY_ID,
-    YEAR,
-    add_machine,
-    license_id,
-    new_key,
-    writing,
-)
+from support.registries import ACTOR, NOW, REGISTRY_ID, YEAR, add_machine, new_key, writing
 
 from polygent_issuer.errors import HomeProblem
 from polygent_issuer.registry import (
