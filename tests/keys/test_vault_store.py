@@ -480,7 +480,7 @@ def test_only_a_vault_imports_the_client_library() -> None:
     """The URI alone does not."""
     program = (
         "import sys; from polygent_issuer import store_uri; from polygent_issuer.keys import "
-        "remote, signing; store_uri.parse('vault:transit/main'); "
+        "remote, stores; store_uri.parse('vault:transit/main'); "
         "sys.exit(bool({'hvac', 'requests'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
