@@ -38,7 +38,6 @@ from polygent_issuer.registry.reading import Reading
 from polygent_issuer.registry.records import text
 from polygent_issuer.registry.sqlite import BESIDE, SqliteConnection
 from polygent_issuer.registry.sqlite_file import migrate_file
-from polygent_issuer.registry.writing import Writing
 from polygent_issuer.text import Hint, escape, run
 
 _CHUNK: Final = 1024 * 1024
@@ -53,9 +52,10 @@ _OLDER: Final = (
     "nothing was changed; restore a newer backup, or leave out --against if you have no newer one"
 )
 MAX_SETTINGS: Final = 256 * 1024
-"""The largest total size of names and values, in bytes."""
-_ROWS: Final = "SELECT name, value FROM backup_settings ORDER BY rowid"
-_SIZE: Final = """SELECT coalesce(sum(length(CAST(name AS BLOB)) + length(CAST(value AS BLOB))), 0)
+"""The largest total size of the settings, names and values, in bytes."""
+_SETTINGS: Final = "SELECT name, value FROM backup_settings ORDER BY rowid"
+_SETTINGS_SIZE: Final = """SELECT
+    coalesce(sum(length(CAST(name AS BLOB)) + length(CAST(value AS BLOB))), 0)
     FROM backup_settings"""
 
 
@@ -194,10 +194,10 @@ def open_backup(
 
 def read_settings(db: Reading) -> Mapping[str, str]:
     """Return the rows in the order in which they were written; `registry_damaged` for too many."""
-    size = next(iter(db.execute(_SIZE)))[0]
+    size = next(iter(db.execute(_SETTINGS_SIZE)))[0]
     if not isinstance(size, int) or size > MAX_SETTINGS:
         raise db.damaged(f"contains settings of more than {MAX_SETTINGS} bytes")
-    return {text(name): text(value) for name, value in db.execute(_ROWS)}
+    return {text(name): text(value) for name, value in db.execute(_SETTINGS)}
 
 
 def _read_back(path: Path, written: Backup) -> None:
@@ -333,8 +333,3 @@ def settings_changes(rows: Mapping[str, str]) -> tuple[Change, ...]:
         ("DELETE FROM backup_settings", ((),)),
         ("INSERT INTO backup_settings (name, value) VALUES (?, ?)", tuple(rows.items())),
     )
-
-
-def clear_settings(db: Writing) -> None:
-    """Remove the rows from a restored registry."""
-    db.execute("DELETE FROM backup_settings")

@@ -216,7 +216,7 @@ class Registry:
         connection = self.connection
         connection.read_ahead(ahead)
         connection.begin_writing(journal=journal)
-        db = Writing(connection, now=now, actor=actor, state=connection.state)
+        db = Writing(connection, now=now, actor=actor)
         try:
             version = connection.data_version()
             db.row_check = self._compared(version) or db.row_check

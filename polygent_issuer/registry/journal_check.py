@@ -178,14 +178,14 @@ def verify(
         pass
     checked = seals.check(db)
     # If the chain is broken, most of the numbers differ.
-    unlisted = () if chain.problems else row_journal_problems(db, chain.recorded)
+    unlisted = () if chain.problems else _row_journal_problems(db, chain.recorded)
     # These are checked while the other process still reads the rows.
     row_problems = [*islice(unlisted, _MOST + 1), *islice(customer_names.problems(db), _MOST + 1)]
     lines = chain_of(
         chain.problems,
         chain.beside_noted(),
         db.connection.schema_problems(),
-        table_problems(db, chain.recorded, _journaled(db) if rows is None else rows),
+        _table_problems(db, chain.recorded, _journaled(db) if rows is None else rows),
         row_problems,
         seals.problems(checked),
     )
@@ -203,7 +203,7 @@ def verify(
     )
 
 
-def table_problems(db: Reading, recorded: Recorded, rows: Iterable[RowDigest]) -> Iterator[str]:
+def _table_problems(db: Reading, recorded: Recorded, rows: Iterable[RowDigest]) -> Iterator[str]:
     """Yield one line for each of the rows that is not as the journal last recorded it."""
     expected = {name: digest for name, (_, digest) in recorded.items()}
     for name, digest in rows:
@@ -218,7 +218,7 @@ def table_problems(db: Reading, recorded: Recorded, rows: Iterable[RowDigest]) -
             yield f"{escape(name)} was deleted outside the journal"
 
 
-def row_journal_problems(db: Reading, recorded: Recorded) -> Iterator[str]:
+def _row_journal_problems(db: Reading, recorded: Recorded) -> Iterator[str]:
     """Yield one line for each wrong or missing row of `row_journal`, if the table exists."""
     if not db.connection.columns("row_journal"):
         return

@@ -26,7 +26,7 @@ from typing import Final
 from polygent_issuer.errors import OutputProblem, RegistryChanged
 from polygent_issuer.files import disk, publication
 from polygent_issuer.findings import Consent, Finding, FindingCode, require
-from polygent_issuer.registry import backup, change, database, journal
+from polygent_issuer.registry import change, database, journal
 from polygent_issuer.registry.backup import CheckedBackup, stamp
 from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry, require_file
 from polygent_issuer.registry.engine import Connection
@@ -249,7 +249,7 @@ def _restore_file(
         aside = _kept_name(path, now)
         copy = candidate.registry
         with copy.writing(now=now, actor=actor, judge=copy.connection.require_current) as row:
-            backup.clear_settings(row)
+            row.execute("DELETE FROM backup_settings")
             record(row, None if aside is None else aside.name)
         candidate.registry.close()
         _swap(candidate.copy, path, aside)

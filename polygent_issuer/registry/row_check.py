@@ -169,7 +169,8 @@ class RowCheck:
         if JOURNALED[table] not in self._names[table]:
             raise damaged(self._connection.place)
         place = self._names[table].index(JOURNALED[table])
-        return tuple(_row_key(row[place]) for row in rows)
+        keys = (row[place] for row in rows)
+        return tuple(key if isinstance(key, int | str) else str(key) for key in keys)
 
     def read_customer(self, slug: str) -> None:
         """Read all rows of a customer, and all keys, in one round trip; nothing for another name.
@@ -342,10 +343,6 @@ def new_queries(table: str, keys: Iterable[RowKey]) -> list[Query]:
 
 def _rows_query(table: str, where: str, checked: bool) -> str:  # noqa: FBT001
     return (_WITH_SEQ if checked else _ROWS_OF).format(table, JOURNALED[table], where)
-
-
-def _row_key(value: Value) -> RowKey:
-    return value if isinstance(value, int | str) else str(value)
 
 
 @cache

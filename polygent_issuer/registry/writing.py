@@ -7,7 +7,7 @@ from functools import cache
 from hashlib import sha256
 from typing import Final
 
-from polygent_issuer.registry.engine import Connection, Params, State, in_chunks, inserting, marks
+from polygent_issuer.registry.engine import Connection, Params, in_chunks, inserting, marks
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMisuse, damaged
 from polygent_issuer.registry.reading import Reading
 from polygent_issuer.registry.records import (
@@ -36,11 +36,9 @@ def _updating(table: str, columns: tuple[str, ...], only: str) -> str:
 class Writing(Reading):
     """The write transaction of an `actor` at the instant `now`; every change is in the journal."""
 
-    def __init__(
-        self, connection: Connection, *, now: datetime, actor: Actor, state: State | None = None
-    ) -> None:
-        """Write within the open transaction of a connection; `state` as for `Reading`."""
-        super().__init__(connection, state=state)
+    def __init__(self, connection: Connection, *, now: datetime, actor: Actor) -> None:
+        """Write within the transaction of a connection that has just begun."""
+        super().__init__(connection, state=connection.state)
         self.now = now
         self.actor = actor
         # The digests for the next journal row, by name (None: deleted), and those of each `.lic`

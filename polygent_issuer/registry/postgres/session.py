@@ -21,6 +21,7 @@ from psycopg.pq import TransactionStatus
 from polygent_issuer.registry.engine import Cursor, Params, Query
 from polygent_issuer.registry.errors import RegistryFailed, display_place
 from polygent_issuer.registry.postgres.errors import FOREIGN, unreachable
+from polygent_issuer.registry.postgres.server import APPLICATION
 from polygent_issuer.registry.records import Row
 from polygent_issuer.registry_uri import VERIFIED
 from polygent_issuer.text import Hint, run
@@ -66,7 +67,7 @@ def connect(place: str, *, timeout: timedelta) -> Connected:
             autocommit=True,
             sslmode=VERIFIED,
             gssencmode="disable",  # with a ticket of Kerberos libpq would disregard `sslmode`
-            application_name="polygent-issue",
+            application_name=APPLICATION,
             connect_timeout=math.ceil(min(_CONNECT_TIMEOUT, timeout).total_seconds()),
             keepalives_idle=10,
             keepalives_interval=5,
