@@ -34,12 +34,11 @@ from polygent_issuer.terms import dates
 from polygent_issuer.text import Hint, escape, for_toml, list_first, run
 from polygent_issuer.verifier import License
 
-SCHEMA: Final = "polygent-issue/1"
 _GROUP: Final = 256
 """The maximum number of files that one transaction writes into a folder."""
 _MIDNIGHT: Final = "T00:00:00Z"
 _HEAD: Final = """\
-# Current licenses of customers that are not archived; {schema}, registry {registry}.
+# Current licenses of customers that are not archived; polygent-issue/1, registry {registry}.
 # Made {made} by polygent-issue registry export, for polygent-issue apply.
 #
 # A row's key is customer + machine; without a machine it is an enterprise license.
@@ -81,7 +80,7 @@ def toml(
     import tomli_w  # noqa: PLC0415 - only an export needs it
 
     registry = escape(registry_id)
-    yield _HEAD.format(schema=SCHEMA, registry=registry, made=dates.instant(now)).encode()
+    yield _HEAD.format(registry=registry, made=dates.instant(now)).encode()
     for row in exported:
         lines = ("", "[[license]]", *map(for_toml, tomli_w.dumps(row).split("\n")))
         yield "\n".join(lines).encode()

@@ -35,7 +35,7 @@ class RowMatch:
     record: LicenseRecord | None
 
 
-def match_row(db: Reading, row: Row, document: "ReceivedDocument | None" = None) -> RowMatch:
+def match_row(db: Reading, row: Row, document: "ReceivedDocument | None") -> RowMatch:
     """Find the customer by slug or name, and the license by the label of its machine.
 
     A row without a machine matches the license without a machine. If that does not exist, it

@@ -216,7 +216,7 @@ class RowDecider:
     def _check_not_new(self, row: Row, match: RowMatch) -> None:
         """Check that no row changes a license that an earlier row issues to a new customer.
 
-        `require_unique` cannot detect such rows, since the customer did not exist yet.
+        `matching.require_sound` cannot detect such rows, since the customer did not exist yet.
         """
         first = self._new_customers.place(match.customer.name) if match.customer else None
         if first not in (None, row.place):

@@ -49,7 +49,7 @@ _FORMS: Final = {
 }
 # A row's own `accept` may not count, so these stay options of `apply`.
 _ALWAYS_OPTIONS: Final = ("accept", "reason")
-_ONE_OF_TWO: Final = ("term", "expires")
+_ONE_OF_TWO: Final = frozenset({"term", "expires"})
 
 
 class InvalidApplyFile(InputRefused):
@@ -239,7 +239,14 @@ def _expires(value: object, date_format: DateFormat | None = None) -> datetime:
         date_format: the form of dates in texts; by default ISO dates.
     """
     if isinstance(value, str):
-        return _expires_text(value, date_format)
+        try:
+            return parse_expires(value, date_format)
+        except InvalidTerms as refused:
+            if date_format is None and _OTHER_DATE.fullmatch(value):
+                form = _FORMS[value[-5]]
+                hint = f"write it as 2027-11-30, or name the form: --date-format {form}"
+                raise InvalidTerms(refused.message, hint=hint) from None
+            raise
     if isinstance(value, datetime) and value.tzinfo is None:
         raise InputRefused(
             f"the timestamp lacks a UTC offset: {value.isoformat()}",
@@ -248,16 +255,6 @@ def _expires(value: object, date_format: DateFormat | None = None) -> datetime:
     if isinstance(value, date):
         return parse_expires(value.isoformat())
     raise InputRefused(f"must be a text, not {type_name(value)}", hint="write it in quotes")
-
-
-def _expires_text(text: str, date_format: DateFormat | None) -> datetime:
-    try:
-        return parse_expires(text, date_format)
-    except InvalidTerms as refused:
-        if date_format is None and _OTHER_DATE.fullmatch(text):
-            hint = f"write it as 2027-11-30, or name the form: --date-format {_FORMS[text[-5]]}"
-            raise InvalidTerms(refused.message, hint=hint) from None
-        raise
 
 
 FIELDS: Final[Mapping[str, Field]] = {
@@ -337,7 +334,9 @@ def read_row(
         problems.append(("expires", contradiction()))
     if problems:
         return refuse(place, written, *problems)
-    return Row(place=place, **(_filled(values, defaults) if defaults else values))
+    if not _ONE_OF_TWO.isdisjoint(values):  # a term or expiry of the row overrides both defaults
+        defaults = {name: each for name, each in defaults.items() if name not in _ONE_OF_TWO}
+    return Row(place=place, **{**defaults, **values})
 
 
 def refuse(
@@ -388,10 +387,3 @@ def _field(option: Option) -> str:
         return f"features without {option.value}"
     name = _FIELD_OF_OPTION.get(option.name, option.name)
     return f"{name} {option.value}" if option.value else name
-
-
-def _filled(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values and the defaults; a term or expiry of the row overrides both defaults."""
-    own = any(name in values for name in _ONE_OF_TWO)
-    usable = {name: each for name, each in defaults.items() if not own or name not in _ONE_OF_TWO}
-    return {**usable, **values}

@@ -137,7 +137,7 @@ def resolve_customer(
     document: "ReceivedDocument | None",
     *,
     claimed: bool,
-    slug: str | None = None,
+    slug: str | None,
 ) -> Customer | NewCustomer:
     """Return the customer: by name, else by the machine, else a new one.
 

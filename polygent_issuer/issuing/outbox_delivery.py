@@ -1,4 +1,4 @@
-"""Places for license files, and delivery of those that a crash or a full disk prevented."""
+"""Delivery of license files to their places, also after a crash or a full disk prevented it."""
 
 import os
 import re
@@ -143,7 +143,7 @@ def is_bundle(place: str) -> bool:
     return place.endswith(".zip") and not os.path.isdir(place)  # noqa: PTH112 - Path.is_dir raises
 
 
-def undelivered_rows(registry: Registry, home: str | None = None) -> tuple[OutboxRow, ...]:
+def undelivered_rows(registry: Registry, home: str | None) -> tuple[OutboxRow, ...]:
     """Return the current licenses of a home, by its id, that may not be delivered, oldest first."""
     with registry.reading(checked=False) as db:
         return tuple(row for row, _ in _waiting(db, change.pending_of(db, home)))

@@ -21,7 +21,7 @@ from polygent_issuer.keys import openssh, remote
 from polygent_issuer.keys.signer import StoreEntry, TimeoutExpired, not_p256
 from polygent_issuer.text import escape
 from polygent_issuer.verifier.errors import InvalidKey
-from polygent_issuer.verifier.keys import COORDINATE_BYTES, Key
+from polygent_issuer.verifier.keys import Key
 
 VARIABLE: Final = "SSH_AUTH_SOCK"
 
@@ -81,8 +81,8 @@ class Agent(remote.Service):
             signature, rest = openssh.take_string(answer)
             kind, numbers = openssh.take_string(signature)
             text, more = openssh.take_string(numbers)
-            r, s = openssh.take_mpint(text, COORDINATE_BYTES)
-            s, end = openssh.take_mpint(s, COORDINATE_BYTES)
+            r, s = openssh.take_mpint(text)
+            s, end = openssh.take_mpint(s)
         except ValueError:
             kind = b""
         if kind != openssh.KIND or rest or more or end:

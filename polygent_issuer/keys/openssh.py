@@ -1,7 +1,7 @@
-"""The OpenSSH private key format (`PROTOCOL.key`) with bcrypt, and private keys of other formats.
+"""Private keys in files: in the OpenSSH format with bcrypt (`PROTOCOL.key`), PKCS#8 or SEC1.
 
-Its numbers, strings and P-256 keys are in the encoding of SSH (RFC 4251 §5, RFC 5656 §3.1), which
-an agent speaks, too.
+OpenSSH's numbers, strings and P-256 keys are in the encoding of SSH (RFC 4251 §5, RFC 5656 §3.1),
+which an agent speaks, too.
 
 `cryptography` encrypts and decrypts. This module first reads the unencrypted part, here called the
 *envelope*: it names the encryption and the public key.
@@ -38,7 +38,7 @@ from polygent_issuer.keys.signer import (
 )
 from polygent_issuer.text import Hint
 from polygent_issuer.verifier.errors import InvalidKey
-from polygent_issuer.verifier.keys import Key
+from polygent_issuer.verifier.keys import COORDINATE_BYTES, Key
 
 MAX_ROUNDS: Final = 1024
 """The largest accepted number of rounds: about 10 s."""
@@ -68,13 +68,13 @@ def take_string(data: bytes) -> tuple[bytes, bytes]:
     return rest[:length], rest[length:]
 
 
-def take_mpint(data: bytes, size: int) -> tuple[bytes, bytes]:
-    """Return a positive mpint as `size` bytes, and the rest; ValueError if it is another number."""
+def take_mpint(data: bytes) -> tuple[bytes, bytes]:
+    """Return a positive mpint as 32 bytes, and the rest; ValueError if it is another number."""
     text, rest = take_string(data)
     number = int.from_bytes(text, "big", signed=True)
-    if number <= 0 or number.bit_length() > 8 * size:
+    if number <= 0 or number.bit_length() > 8 * COORDINATE_BYTES:
         raise ValueError("number")
-    return number.to_bytes(size, "big"), rest
+    return number.to_bytes(COORDINATE_BYTES, "big"), rest
 
 
 def string(data: bytes) -> bytes:

@@ -24,7 +24,7 @@ def wish(customer: str, machine: str | None = None, place: str = "row", **more: 
 def match(batches: Batches, row: Row) -> str | None:
     """Return the ID of the license that matches the row."""
     with batches.office.registry.reading() as db:
-        record = match_row(db, row).record
+        record = match_row(db, row, None).record
     return None if record is None else record.id
 
 

@@ -317,8 +317,8 @@ def test_an_agent_that_sends_a_byte_now_and_then_is_left_at_the_deadline(tmp_pat
 def test_numbers_are_32_bytes_each(r: int, s: int) -> None:
     """Short numbers are padded, and the zero before a high bit is dropped."""
     encoded = [openssh.string(each.to_bytes(each.bit_length() // 8 + 1, "big")) for each in (r, s)]
-    first, rest = openssh.take_mpint(b"".join(encoded), 32)
-    second, rest = openssh.take_mpint(rest, 32)
+    first, rest = openssh.take_mpint(b"".join(encoded))
+    second, rest = openssh.take_mpint(rest)
     assert (first, second, rest) == (r.to_bytes(32, "big"), s.to_bytes(32, "big"), b"")
 
 
@@ -326,7 +326,7 @@ def test_numbers_are_32_bytes_each(r: int, s: int) -> None:
 def test_another_number_is_refused(number: bytes) -> None:
     """Zero, negative numbers, and those of more than 32 bytes."""
     with pytest.raises(ValueError, match="number"):
-        openssh.take_mpint(openssh.string(number), 32)
+        openssh.take_mpint(openssh.string(number))
 
 
 def test_a_blob_is_the_public_key(agent: SshAgent) -> None:
