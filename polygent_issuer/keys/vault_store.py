@@ -278,16 +278,14 @@ def read_token(place: RemoteUri, *, timeout: timedelta, warn: Callable[[str], No
         UnsafeFile: (`unsafe_file`) others can change the program, or its path.
     """
     if (path := place.option("token-file")) is not None:
-        return _checked_token(
-            place, _token_in_file(place, Path(path), warn), f"the token file {escape(path)}"
-        )
+        data = _from_file(place, Path(path), warn)
+        return _one_line(place, data, f"the token file {escape(path)}")
     if (command := place.option("token-command")) is not None:
-        return _checked_token(
-            place, _token_of_command(place, command, timeout), "the output of the token command"
-        )
+        data = _from_command(place, command, timeout)
+        return _one_line(place, data, "the output of the token command")
     _check_server(place)
     if (token := variable("TOKEN")) is not None:
-        return _checked_token(place, token.encode(errors="replace"), "the token in the environment")
+        return _one_line(place, token.encode(errors="replace"), "the token in the environment")
     try:
         helper = Path.home() / HELPER_FILE
     except RuntimeError:  # a user without a home folder
@@ -296,9 +294,7 @@ def read_token(place: RemoteUri, *, timeout: timedelta, warn: Callable[[str], No
         raise remote.no_credentials(
             place, f"{name_of('TOKEN')} is not set, and ~/{HELPER_FILE} does not exist", hint=LOG_IN
         )
-    return _checked_token(
-        place, _token_in_file(place, helper, warn), f"the token file ~/{HELPER_FILE}"
-    )
+    return _one_line(place, _from_file(place, helper, warn), f"the token file ~/{HELPER_FILE}")
 
 
 def _signature(place: RemoteUri, version: str, result: object) -> bytes:
@@ -364,7 +360,7 @@ def _check_server(place: RemoteUri) -> None:
         )
 
 
-def _token_in_file(place: RemoteUri, path: Path, warn: Callable[[str], None]) -> bytes:
+def _from_file(place: RemoteUri, path: Path, warn: Callable[[str], None]) -> bytes:
     try:
         with reading.open_file(str(path)) as stream:
             data = reading.read_stream(stream, _TOKEN_LIMIT)
@@ -376,7 +372,7 @@ def _token_in_file(place: RemoteUri, path: Path, warn: Callable[[str], None]) ->
     return data
 
 
-def _token_of_command(place: RemoteUri, command: str, timeout: timedelta) -> bytes:
+def _from_command(place: RemoteUri, command: str, timeout: timedelta) -> bytes:
     def failed(why: str) -> KeyUnavailable:
         return remote.no_credentials(
             place,
@@ -394,7 +390,7 @@ def _token_of_command(place: RemoteUri, command: str, timeout: timedelta) -> byt
     return command_output(arguments, timeout=timeout / 2, limit=_TOKEN_LIMIT, failed=failed)
 
 
-def _checked_token(place: RemoteUri, data: bytes, name: str) -> str:
+def _one_line(place: RemoteUri, data: bytes, name: str) -> str:
     token = data.strip()
     if not _TOKEN_LINE.fullmatch(token) or len(token) >= _TOKEN_LIMIT:
         why = f"{name} is empty" if not token else f"{name} is not a token in one line"
