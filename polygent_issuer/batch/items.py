@@ -1,4 +1,4 @@
-"""The items of a batch: jobs, their decisions and outcomes, and the preview with its digest.
+"""The items of a batch, from the job over the preview to the outcome.
 
 The digest of a preview covers decisions and dates, but neither IDs nor the time of issue. So a
 preview of today can be compared with a run of tomorrow.

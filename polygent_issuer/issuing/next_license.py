@@ -1,4 +1,4 @@
-"""Decide the next license of a customer (`renew`, `reissue`), and build any proposal.
+"""Decide the next license of a customer (`renew`, `reissue`).
 
 Terms, dates and machine of the next license come from the stored `.lic`, verified again with its
 pinned key, never from rows that can be edited. Nothing is written and no key is needed.

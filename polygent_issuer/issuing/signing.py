@@ -1,7 +1,7 @@
-"""Sign license files and seals of the journal, as `registry.change` does.
+"""Sign license files, and the journal's head, by the protocol of `registry.change`.
 
-License files are signed, verified, recorded and delivered, all or nothing. A seal is a signature of
-the journal's head (FORMAT §7).
+License files are signed, verified, recorded and delivered, all or nothing. A signature of the
+journal's head is a seal (FORMAT §7).
 """
 
 import os

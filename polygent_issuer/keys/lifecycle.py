@@ -1,6 +1,6 @@
-"""Generate, import and back up private keys, whose new passphrases need consent if they are short.
+"""Generate, import and back up private keys.
 
-A key is recorded only once it is saved.
+A key is recorded only once it is saved. A new passphrase needs consent if it is short.
 """
 
 import os

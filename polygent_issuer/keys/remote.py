@@ -1,4 +1,4 @@
-"""Keys that stay where they are: the seam for services that sign, and what no such key can have.
+"""Keys that stay where they are, in services that sign.
 
 A service (`Service`) generates its own keys and makes each signature. This tool only pins a public
 key, after a signature that proves the private one. Tokens stay in their place, too, but have their

@@ -1,4 +1,4 @@
-"""Signers, the presence of keys, and deadlines: the common parts of all key stores.
+"""Signers, and what else all key stores have in common.
 
 Signatures are ES256 (RFC 7518 §3.4): ECDSA on P-256 with SHA-256, 64 bytes R‖S. A private key is
 rebuilt from its private number alone, so that a stored public key is never trusted.

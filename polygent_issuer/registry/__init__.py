@@ -1,4 +1,4 @@
-"""The registry: customers, machines, licenses and keys in one SQLite file, with a journal.
+"""The registry: customers, machines, licenses and keys in a database, with a journal.
 
 `Registry` opens transactions. The modules `customers`, `machines`, `licenses`, `keys` and `journal`
 have functions that take an open one. Commands change rows with `change`. All SQL of this project is

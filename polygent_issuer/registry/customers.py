@@ -1,4 +1,4 @@
-"""Customers: find them by id, slug, alias, name or similar name; check, add and change them.
+"""Customers: find, add and change them.
 
 Every command finds a customer by one rule (`matches`): slug, alias, exact name, or a name that
 matches (`customer_names`).

@@ -1,4 +1,4 @@
-"""Queries for a few columns of many rows: counts, overviews, shell completion, many files."""
+"""Queries for a few columns of many rows, such as counts and overviews."""
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""The transaction that writes: changes of rows, the journal rows that record them, and a check."""
+"""The transaction that writes rows, and the journal rows that record them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
