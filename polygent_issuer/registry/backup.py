@@ -32,7 +32,7 @@ from polygent_issuer.files import disk, publication, reading
 from polygent_issuer.registry import journal, journal_check
 from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry
 from polygent_issuer.registry.engine import Change
-from polygent_issuer.registry.errors import RegistryDamaged, RegistryMissing
+from polygent_issuer.registry.errors import RegistryDamaged, RegistryMissing, first_problems
 from polygent_issuer.registry.journal_check import JournalCheck, JournalHead
 from polygent_issuer.registry.reading import Reading
 from polygent_issuer.registry.records import text
@@ -41,7 +41,6 @@ from polygent_issuer.registry.sqlite_file import migrate_file
 from polygent_issuer.text import Hint, escape, run
 
 _CHUNK: Final = 1024 * 1024
-_MAX_PROBLEMS: Final = 3
 _TEMPORARY: Final = ".polygent-restore-"
 # Not -shm: SQLite creates that index again, and would trust a foreign one.
 _CONTENT: Final = ("-journal", "-wal")
@@ -305,9 +304,7 @@ def _validate(registry: Registry, source: Path, heads: tuple[JournalHead, ...]) 
 
 def _require_none(source: Path, problems: tuple[str, ...], *, hint: str = _ANOTHER) -> None:
     if problems:
-        left = len(problems) - _MAX_PROBLEMS
-        more = f"; and {left} more" if left > 0 else ""
-        raise _refused(source, "; ".join(problems[:_MAX_PROBLEMS]) + more, hint=hint)
+        raise _refused(source, first_problems(problems), hint=hint)
 
 
 def _refused(source: Path, problems: str, *, hint: str = _ANOTHER) -> HomeProblem:

@@ -227,6 +227,12 @@ def give_one_of(names: Sequence[str]) -> str:
     return f"give one of {', '.join(names[:NAMED])}{more}"
 
 
+def first_problems(problems: Sequence[str]) -> str:
+    """Return the first three problems in one line, with the number of the others."""
+    left = len(problems) - 3
+    return "; ".join((*problems[:3], *([f"and {left} more"] if left > 0 else [])))
+
+
 def damaged_row(place: Place, sql: str, row: tuple[object, ...]) -> RegistryDamaged:
     """Return the error for a row of a statement with a value that this tool never writes."""
     error = damaged(place, f"has a row that cannot be read{_name(sql, row)}")

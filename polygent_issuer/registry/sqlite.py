@@ -29,6 +29,7 @@ from polygent_issuer.registry.errors import (
     damaged,
     display_place,
     exists,
+    first_problems,
     is_busy,
     not_copied,
     tampered,
@@ -46,7 +47,6 @@ _SLICE: Final = timedelta(milliseconds=3)
 _SLICE_PAGES: Final = 4096
 _MOST_PROBLEMS: Final = 100
 _MOST_OBJECTS: Final = 10_000
-_NAMED: Final = 3
 
 
 def pragmas(platform: str) -> tuple[str, ...]:
@@ -331,20 +331,17 @@ class SqliteConnection(Connection):
             raise damaged(self.place, "is a database of another program")
         version = self.tables()
         if version < 0:
-            raise damaged(
-                self.place, f"is damaged: its tables have the impossible version {version}"
-            )
+            what = f"is damaged: its tables have the impossible version {version}"
+            raise damaged(self.place, what)
         self.require_known(version)
 
     def require_current(self) -> None:
         """Refuse a file in which a table, index, view or trigger is missing, changed or added."""
         self.require_registry()
         version = self.tables()
-        problems = self.schema_problems(version)
-        if problems:
-            more = f"; and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
+        if problems := self.schema_problems(version):
             older = version < len(schema.MIGRATIONS)
-            raise tampered(self.place, "; ".join(problems[:_NAMED]) + more, older=older)
+            raise tampered(self.place, first_problems(problems), older=older)
 
     def _is_blank(self) -> bool:
         present = self._waited_row("SELECT 1 FROM sqlite_schema LIMIT 1")
