@@ -1,1 +1,1 @@
-"""Mail drafts for customers, and calendar events of expiring licenses for the operator."""
+"""Documents made of the registry: mails, calendars, metrics, reports, the settings in a backup."""

@@ -2,7 +2,7 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from polygent_issuer.cli.output.expiring import Gauge, exposition
+from polygent_issuer.delivery.metrics import Gauge, exposition
 
 HOSTILE = 'a"b\\c\nd} 1\u202e'
 

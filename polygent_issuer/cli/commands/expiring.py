@@ -1,25 +1,28 @@
-"""`polygent-issue expiring`: list licenses due for renewal, also as CSV or a calendar."""
+"""`polygent-issue expiring`: list licenses due for renewal, also as CSV, calendar or metrics."""
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import flag, option
 from polygent_issuer.cli.output.blocks import Block, Line, Style, Table, cut
-from polygent_issuer.cli.output.expiring import ExpiryChart, expiring_metrics, write_metrics
+from polygent_issuer.cli.output.expiry_chart import ExpiryChart
 from polygent_issuer.cli.output.files import STDOUT, CsvOptions, write
 from polygent_issuer.cli.output.records import ORDER, hold_line, license_json
-from polygent_issuer.cli.output.result import Report, Result
-from polygent_issuer.errors import ExitCode, UsageProblem
+from polygent_issuer.cli.output.result import Report, Result, write_bytes
+from polygent_issuer.delivery.metrics import FIRST_LINE, expiring_metrics
+from polygent_issuer.errors import ExitCode, OutputExists, UsageProblem
+from polygent_issuer.files import disk, publication
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import expiry
 from polygent_issuer.registry import Customer, LicenseRecord, Reading, customers
 from polygent_issuer.registry.holds import on_hold
 from polygent_issuer.terms import dates
 from polygent_issuer.terms.parsing import parse_term
-from polygent_issuer.text import Hint, run
+from polygent_issuer.text import Hint, escape, run
 
 _DAY = timedelta(days=1)
 
@@ -31,6 +34,8 @@ COLUMNS = (
 
 _MAX_NAMES = 10
 """Most customers named in the suggested command; for more it uses --due-within."""
+_READABLE: Final = 0o644
+"""The mode of the metrics, which node_exporter reads as another user."""
 
 
 def expiring(
@@ -71,7 +76,7 @@ def expiring(
         held = [customers.by_id(db, each) for each in held_ids]
         events = b"" if ics is None else _events(db, settings, records, now=now, until=until)
         outlook = None if as_csv or invocation.as_json else ExpiryChart.on_stdout(db, now)
-    metrics = None if prometheus is None else write_metrics(measured, prometheus)
+    metrics = None if prometheus is None else _write_metrics(measured, prometheus)
     file: Path | str | None = None
     if ics is not None:
         file = write(invocation, events, ics, name="licenses.ics", option="--ics") or STDOUT
@@ -118,6 +123,36 @@ def _events(
 
     events = endings(db, settings, due, now=now, until=until)
     return b"".join(calendar(events, alarms=dates.ALERT_DAYS, now=now))
+
+
+def _write_metrics(data: bytes, target: str) -> Path | str:
+    """Write to stdout (`-`), or a file as a whole, which replaces an earlier one of this tool.
+
+    Raises:
+        UsageProblem: (`usage`) the name does not end in `.prom`.
+        OutputExists: (`output_exists`) the file has another content.
+        OutputProblem: (`output_failed`) it cannot be written.
+    """
+    if target == STDOUT:
+        write_bytes(data)
+        return STDOUT
+    path = Path(target).absolute()
+    if path.suffix != ".prom":
+        raise UsageProblem(
+            f"node_exporter reads only files that end in .prom, not {escape(path.name)}",
+            hint="--prometheus FILE.prom",
+        )
+    elsewhere = "choose another file with --prometheus"
+    publication.require_folder(path.parent, elsewhere)
+    known = FIRST_LINE.encode()
+    present = disk.content(path, limit=len(known)) or b""
+    if os.path.lexists(path) and not present.startswith(known):
+        raise OutputExists(
+            f"{escape(str(path))} already exists, and was not written by --prometheus",
+            hint=elsewhere,
+        )
+    publication.replace(data, path, mode=_READABLE)
+    return path
 
 
 def _unsent_item(license_: expiry.UnsentLicense) -> dict[str, Any]:

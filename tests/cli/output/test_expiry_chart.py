@@ -9,7 +9,7 @@ from support.licenses import Books
 from support.screen import at_terminal, finish
 
 from polygent_issuer.cli.output.blocks import cells
-from polygent_issuer.cli.output.expiring import ExpiryChart, months
+from polygent_issuer.cli.output.expiry_chart import ExpiryChart, months
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
