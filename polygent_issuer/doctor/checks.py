@@ -1,22 +1,21 @@
-"""The ordered table of checks, run whatever fails; and the checks of the tool itself.
+"""The ordered table of checks, run whatever fails."""
 
-Those are of Python, SQLite, the libraries and the time zones.
-"""
-
-import re
-import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from polygent_issuer import __version__
-from polygent_issuer.doctor import home_checks, key_checks, registry_checks
+from polygent_issuer.doctor import (
+    home_checks,
+    key_checks,
+    registry_checks,
+    server_checks,
+    tool_checks,
+)
 from polygent_issuer.doctor.context import (
     PATIENCE,
     DoctorContext,
@@ -27,7 +26,6 @@ from polygent_issuer.doctor.context import (
     not_checked,
     ok,
     refused,
-    warn,
 )
 from polygent_issuer.errors import ExitCode, IssuerError
 from polygent_issuer.files.disk import reason
@@ -35,16 +33,7 @@ from polygent_issuer.files.reading import require_unexposed
 from polygent_issuer.home import folder
 from polygent_issuer.home.settings import Entry, Settings
 from polygent_issuer.keys import passphrases
-from polygent_issuer.keys.signer import deterministic_es256
-from polygent_issuer.registry.schema import SQLITE_VERSION, require_sqlite
-
-DISTRIBUTION: Final = "polygent-issuer"
-OLDEST_PYTHON: Final = (3, 11)
-NEWEST_PYTHON: Final = (3, 14)
-
-_REQUIREMENT: Final = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])? *([^;]*)")
-_BOUND: Final = re.compile(r"(>=|<) *([0-9.]+)")
-_ANY_ZONE: Final = "Europe/Berlin"
+from polygent_issuer.registry.schema import SQLITE_VERSION
 
 Check = Callable[[DoctorContext], Verdicts]
 
@@ -66,114 +55,6 @@ class Examination:
         """The exit code of the first failed row."""
         failed = (row.exit_code for row in self.rows if row.state is State.FAIL)
         return next(failed, ExitCode.DONE)
-
-
-def tool() -> Verdict:
-    """Report the version of the tool."""
-    return ok(f"polygent-issue {__version__}")
-
-
-def python(version: tuple[int, ...]) -> Verdict:
-    """Check that the tool is tested with this Python version."""
-    name = f"Python {_dotted(version[:3])}"
-    if OLDEST_PYTHON <= version[:2] <= NEWEST_PYTHON:
-        return ok(name)
-    tested = f"{_dotted(OLDEST_PYTHON)} to {_dotted(NEWEST_PYTHON)}"
-    return warn(
-        f"{name} is not supported: polygent-issue is tested with Python {tested}",
-        f"install polygent-issue into an environment with Python {_dotted(NEWEST_PYTHON)}",
-    )
-
-
-def sqlite(version: tuple[int, ...]) -> Verdict:
-    """Check that the SQLite version of this Python is new enough for the registry.
-
-    Raises:
-        HomeProblem: (`sqlite_too_old`) below 3.37.
-    """
-    require_sqlite(version)
-    return ok(f"SQLite {_dotted(version)}")
-
-
-def cryptography() -> Verdict:
-    """Check that the library supports deterministic signatures, which software keys need.
-
-    Raises:
-        KeyUnavailable: (`key_unavailable`) when it does not.
-    """
-    from cryptography.hazmat.backends.openssl.backend import backend  # noqa: PLC0415 -- 30 ms
-
-    deterministic_es256()
-    version = metadata.version("cryptography")
-    return ok(f"cryptography {version} with {backend.openssl_version_text()}")
-
-
-def requirements() -> tuple[str, ...]:
-    """Return the requirements of the installed tool, without the extras.
-
-    Raises:
-        NotChecked: when the tool runs without being installed.
-    """
-    try:
-        lines = metadata.requires(DISTRIBUTION) or ()
-    except metadata.PackageNotFoundError:
-        raise NotChecked(
-            "polygent-issuer is not installed as a package, so its requirements are unknown"
-        ) from None
-    return tuple(line for line in lines if ";" not in line)
-
-
-def libraries(needed: Iterable[str]) -> Verdict:
-    """Check that each library has a supported version.
-
-    Each requirement is a line of a distribution, with bounds `>=` and `<`.
-    """
-    fit, unfit = [], []
-    for line in needed:
-        name, bounds = _REQUIREMENT.match(line).groups()  # type: ignore[union-attr] # any line
-        try:
-            version = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            unfit.append((f"{name} is not installed", line))
-            continue
-        fit.append(f"{name} {version}")
-        if not _within(version, bounds):
-            unfit.append((f"{name} {version} does not match {bounds.strip()}", line))
-    if not unfit:
-        return ok(", ".join(fit))
-    needs = " ".join(shlex.quote(line) for _, line in unfit)
-    return warn("; ".join(problem for problem, _ in unfit), f"{_pip()} install {needs}")
-
-
-def time_zones() -> Verdict:
-    """Check that this machine has a time zone database, to show times in customers' zones."""
-    if not registry_checks.is_known_zone(_ANY_ZONE):
-        return warn("this machine has no time zone database", f"{_pip()} install tzdata")
-    return ok("time zone database found")
-
-
-def _within(version: str, bounds: str) -> bool:
-    release = _release(version)
-    return all(
-        release >= _release(bound) if sign == ">=" else release < _release(bound)
-        for sign, bound in _BOUND.findall(bounds)
-    )
-
-
-def _release(version: str) -> tuple[int, ...]:
-    """Return the numbers of a version for comparison; 0.29 equals 0.29.0."""
-    numbers = [int(number) for number in re.findall(r"^\d+|(?<=\.)\d+", version)]
-    while numbers and numbers[-1] == 0:
-        numbers.pop()
-    return tuple(numbers)
-
-
-def _dotted(version: tuple[int, ...]) -> str:
-    return ".".join(map(str, version))
-
-
-def _pip() -> str:
-    return f"{shlex.quote(sys.executable)} -m pip"
 
 
 def _keyring(context: DoctorContext) -> Verdict:
@@ -233,12 +114,12 @@ def _several(verdicts: Verdicts) -> tuple[Verdict, ...]:
 
 
 CHECKS: Final[Mapping[str, Check]] = {
-    "tool": lambda _: tool(),
-    "python": lambda _: python(sys.version_info[:3]),
-    "sqlite": lambda _: sqlite(SQLITE_VERSION),
-    "cryptography": lambda _: cryptography(),
-    "libraries": lambda _: libraries(requirements()),
-    "time-zones": lambda _: time_zones(),
+    "tool": lambda _: tool_checks.tool(),
+    "python": lambda _: tool_checks.python(sys.version_info[:3]),
+    "sqlite": lambda _: tool_checks.sqlite(SQLITE_VERSION),
+    "cryptography": lambda _: tool_checks.cryptography(),
+    "libraries": lambda _: tool_checks.libraries(tool_checks.requirements()),
+    "time-zones": lambda _: tool_checks.time_zones(),
     "home": lambda c: home_checks.where(c.folder, c.origin),
     "home-rights": lambda c: home_checks.rights(c.home),
     "home-disk": lambda c: home_checks.local_disk(
@@ -258,15 +139,15 @@ CHECKS: Final[Mapping[str, Check]] = {
     "leftovers": lambda c: home_checks.leftovers(c.folders, c.now),
     "free-space": lambda c: home_checks.free_space(c.folders),
     "registry": lambda c: registry_checks.opened(c.registry),
-    "server": _of_server(lambda c: registry_checks.server_version(c.server)),
-    "tls": _of_server(lambda c: registry_checks.tls(c.server)),
-    "encoding": _of_server(lambda c: registry_checks.encoding(c.server)),
-    "roles": _of_server(lambda c: registry_checks.roles(c.server)),
-    "server-clock": _of_server(lambda c: registry_checks.server_clock(c.server, c.now)),
-    "durability": _of_server(lambda c: registry_checks.durability(c.server)),
-    "replication": _of_server(lambda c: registry_checks.replication(c.server)),
-    "connections": _of_server(lambda c: registry_checks.connections(c.server)),
-    "writer": _of_server(lambda c: registry_checks.writer(c.server)),
+    "server": _of_server(lambda c: server_checks.server_version(c.server)),
+    "tls": _of_server(lambda c: server_checks.tls(c.server)),
+    "encoding": _of_server(lambda c: server_checks.encoding(c.server)),
+    "roles": _of_server(lambda c: server_checks.roles(c.server)),
+    "server-clock": _of_server(lambda c: server_checks.server_clock(c.server, c.now)),
+    "durability": _of_server(lambda c: server_checks.durability(c.server)),
+    "replication": _of_server(lambda c: server_checks.replication(c.server)),
+    "connections": _of_server(lambda c: server_checks.connections(c.server)),
+    "writer": _of_server(lambda c: server_checks.writer(c.server)),
     "tables": lambda c: registry_checks.tables(c.registry),
     "integrity": lambda c: registry_checks.integrity(c.registry),
     "journal": lambda c: registry_checks.journal_intact(c.current_registry),

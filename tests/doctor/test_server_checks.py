@@ -19,7 +19,7 @@ from support.doctor_rows import look, row
 from support.postgres import Cluster, cluster
 from support.waiting import eventually
 
-from polygent_issuer.doctor import registry_checks
+from polygent_issuer.doctor import server_checks
 from polygent_issuer.home.settings_editing import set_value
 from polygent_issuer.registry import Registry
 from polygent_issuer.registry.postgres.roles import sql
@@ -82,7 +82,7 @@ def test_a_good_server_is_ok(tmp_path: Path) -> None:
 
 def test_an_older_server_is_a_warning(team: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """The row names the versions that are tested."""
-    monkeypatch.setattr(registry_checks, "OLDEST_SERVER", 990000)
+    monkeypatch.setattr(server_checks, "OLDEST_SERVER", 990000)
     result = look(team, "server")
     assert result["state"] == "warn"
     assert result["message"].endswith(" is not supported: 99 or newer is")
@@ -219,7 +219,7 @@ def test_a_command_of_this_tool_may_hold_the_lock_for_a_while(
     assert facts is not None
     assert facts.writer is not None
     facts = facts._replace(writer=facts.writer._replace(waited=waited))
-    assert registry_checks.writer(facts).state == state
+    assert server_checks.writer(facts).state == state
 
 
 def test_fixes_are_within_the_roles_of_the_user(tmp_path: Path, postgres: Cluster) -> None:
