@@ -1,26 +1,24 @@
-"""Prompts on stderr; consent and reasons (DESIGN, "Findings and consent")."""
+"""Prompts on stderr, also for consent and its reason (DESIGN, "Findings and consent")."""
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
 import typer
 
-from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.errors_boundary import Stopped
-from polygent_issuer.cli.options.common import OptionGroup, flag, option
+from polygent_issuer.cli.options.common import parse_reason
 from polygent_issuer.cli.output.result import note, write_blocks
-from polygent_issuer.errors import InputRefused, MissingInput, UsageProblem
-from polygent_issuer.text import counted, escape, nearest
+from polygent_issuer.errors import InputRefused, MissingInput
+from polygent_issuer.text import counted, escape
 
 if TYPE_CHECKING:
     from polygent_issuer.cli.output.blocks import Block
     from polygent_issuer.findings import Consent, Finding
 
-
-_WORDS = {"y": True, "yes": True, "n": False, "no": False}
+_WORDS: Final = {"y": True, "yes": True, "n": False, "no": False}
+_REASON: Final = "reason for the journal"
 
 
 def line(question: str) -> str:
@@ -90,59 +88,6 @@ def require_yes(question: str, *, default: bool = False) -> None:
     """Prompt for confirmation; raise `Stopped` (`declined`) on a no."""
     if not confirm(question, default=default):
         raise Stopped("cancelled; nothing was changed", code="declined")
-
-
-_REASON: Final = "reason for the journal"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ConsentOptions(OptionGroup):
-    """`--accept` and `--reason`."""
-
-    accept: list[str] | None = option(
-        "--accept", "CODE", "Accept a finding (repeatable).", candidates.findings
-    )
-    reason: str | None = option("--reason", "TEXT", "Record this reason in the journal.")
-
-    def parse(self) -> "Consent":
-        """Return the consent given on the command line.
-
-        Raises:
-            UsageProblem: (`usage`) a finding code does not exist.
-        """
-        from polygent_issuer.findings import Consent, FindingCode
-
-        codes = self.accept or ()
-        for code in codes:
-            if code not in tuple(FindingCode):
-                suggestion = nearest(code, [*FindingCode])
-                known = "codes: " + ", ".join(FindingCode)
-                hint = f"did you mean --accept {suggestion}?" if suggestion else known
-                raise UsageProblem(f"no such finding code: {code!a}", hint=hint)
-        reason = parse_reason(self.reason)
-        return Consent(accepted=frozenset(map(FindingCode, codes)), reason=reason)
-
-
-Yes = Annotated[bool, flag("--yes", "Skip the confirmation prompt.", short="-y")]
-# For commands with findings other than `clock-behind`.
-YesButFindings = Annotated[
-    bool, flag("--yes", "Skip the confirmation (does not accept findings).", short="-y")
-]
-
-
-def parse_reason(reason: str | None) -> str | None:
-    """Return a reason that the journal may store; None for a blank one.
-
-    Raises:
-        InputRefused: (`input_refused`) it contains control characters.
-    """
-    reason = (reason or "").strip()
-    if escape(reason) != reason:
-        raise InputRefused(
-            f"the reason contains control characters: {escape(reason)}",
-            hint="give --reason plain text",
-        )
-    return reason or None
 
 
 def obtain_consent_for_many(missing: Mapping[str, int], consent: "Consent") -> "Consent":

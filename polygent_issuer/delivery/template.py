@@ -23,7 +23,7 @@ from polygent_issuer.registry import Customer, Reading, customers, licenses
 from polygent_issuer.terms import dates, decision
 from polygent_issuer.terms.decision import Difference
 from polygent_issuer.terms.parsing import Terms
-from polygent_issuer.text import escape, nearest
+from polygent_issuer.text import did_you_mean, escape
 from polygent_issuer.verifier import License
 
 
@@ -325,9 +325,8 @@ def check_text(text: str, where: str) -> None:
             )
         name = match["named"] or match["braced"]
         if name is not None and name not in PLACEHOLDERS:
-            similar = nearest(name.casefold(), PLACEHOLDERS)
             known = ", ".join(f"${each}" for each in PLACEHOLDERS)
-            hint = f"did you mean ${similar}?" if similar else f"known are {known}"
+            hint = did_you_mean(name.casefold(), PLACEHOLDERS, f"known are {known}", within="$")
             why = f"line {_line(text, match)} contains the unknown placeholder ${escape(name)}"
             raise _wrong(where, why, hint)
 

@@ -29,7 +29,7 @@ from polygent_issuer.batch.renewals import Renewals
 from polygent_issuer.batch.run import BatchRunner
 from polygent_issuer.cli.commands.license.edit import retire
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.prompts import ConsentOptions
+from polygent_issuer.cli.options.common import ConsentOptions
 from polygent_issuer.errors import IssuerError, RegistryChanged
 from polygent_issuer.findings import Consent
 from polygent_issuer.issuing.next_license import RenewalRequest, propose_renewals

@@ -11,6 +11,7 @@ from polygent_issuer.batch.rows import Row, fields_with
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.batch.run import Batch, run_batch
 from polygent_issuer.cli.options.common import (
+    ConsentOptions,
     PassphraseOptions,
     argument,
     flag,
@@ -18,7 +19,6 @@ from polygent_issuer.cli.options.common import (
 )
 from polygent_issuer.cli.options.issue import BatchOptions, IssueOptions
 from polygent_issuer.cli.output.result import Result
-from polygent_issuer.cli.prompts import ConsentOptions
 from polygent_issuer.findings import Consent
 from polygent_issuer.issuing.signing import choose_key
 from polygent_issuer.registry import KeyRecord, Registry

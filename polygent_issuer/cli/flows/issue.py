@@ -48,88 +48,6 @@ _NO_DOCUMENT: Final = "none"
 _CHECK_PATH: Final = "check the path and its permissions"
 
 
-def _dry_run(proposals: Sequence[Proposal], settings: Settings, consent: Consent) -> Report:
-    findings = [finding for each in proposals for finding in each.findings]
-    blocks = [*preview(proposals, settings)]
-    blocks += (Line(f"{finding.code}: {finding.message}", "warn") for finding in findings)
-    if codes := sorted({finding.code for finding in consent.missing(findings)}):
-        flags = " ".join(f"--accept {code}" for code in codes)
-        blocks.append(Line(f"consent needed: {flags} --reason TEXT, or yes at a terminal", "warn"))
-    blocks.append(Line("dry run: nothing was issued", "dim"))
-    licenses = [proposal_json(each, settings) for each in proposals]
-    return Report({"dry_run": True, "licenses": licenses}, blocks)
-
-
-def _report(
-    issued: Sequence[Issued],
-    drafts: Mapping[str, tuple[Path, ...]],
-    settings: Settings,
-    *,
-    agreed: Consent,
-    to_stderr: bool,
-    shown: bool,
-) -> Report:
-    """Return each license with its file, and the next step; `shown` omits repeated terms."""
-    licenses: list[Mapping[str, Any]] = []
-    blocks: list[Block] = []
-    for each in issued:
-        proposal, file = each.proposal, str(each.path or "stdout")
-        mails = drafts.get(proposal.license.jti, ())
-        licenses.append(issued_json(each, settings, drafts=mails, agreed=agreed))
-        blocks.append(Line(f"{proposal.action.done} license {proposal.license.jti}", "good"))
-        if shown:
-            blocks.append(written(file, mails))
-            continue
-        blocks.append(fields(proposal, settings, file=file, drafts=mails))
-        blocks += (Line(note, "dim", 1) for note in proposal.notes)
-    sent = run("license", "sent", *(each.proposal.license.jti[:8] for each in issued))
-    blocks.append(Line(Hint("after sending it: ", sent), "dim"))
-    members = {"dry_run": False, "licenses": licenses}
-    return Report(members, blocks, text_to_stderr=to_stderr)
-
-
-def _issue(
-    invocation: Invocation,
-    decide: Callable[[Reading], tuple[Proposal, ...]],
-    options: FirstOptions | NextOptions,
-    passphrase: Passphrase,
-    unlocked: Mapping[str, Signer] = MappingProxyType({}),
-) -> Report:
-    """Decide, show, obtain consent, sign and deliver; all prompts come before signing."""
-    settings, issue_options = invocation.settings, options.issue
-    consent = options.consents.parse()
-    invocation.warn_of_default_issuer()
-    decided = invocation.decide(decide)
-    proposals = proposals_of(decided)
-    if issue_options.output == "-" and invocation.as_json:
-        raise UsageProblem("--json and --output - both use stdout", hint="--output FILE")
-    destination = choose_destination(issue_options.output, settings.output, result.write_bytes)
-    destination.check(proposals)
-    mail = None if issue_options.eml is None else drafter(invocation, issue_options.eml)
-    if issue_options.dry_run:
-        return _dry_run(proposals, settings, consent)
-    if invocation.interactive:
-        result.write_blocks(preview(proposals, settings), sys.stderr)
-    findings = [finding for proposal in proposals for finding in proposal.findings]
-    keys = [each.key for each in proposals]
-    if invocation.interactive and consent.missing(findings):  # a wrong PIN would lose the reason
-        unlocked = invocation.signers_of(keys, passphrase, unlocked)
-    agreed = obtain_consent(invocation, findings, consent)
-    confirm_or_cancel(invocation, "go ahead?", yes=issue_options.yes, default=True)
-    signers = invocation.signers_of(keys, passphrase, unlocked)
-    issued = publish(decided, signers=signers, consent=agreed, destination=destination)
-    invocation.seal_at_end(signers)
-    drafts = {} if mail is None else mail.write(each.proposal.license.jti for each in issued)
-    return _report(
-        issued,
-        drafts,
-        settings,
-        agreed=agreed,
-        to_stderr=destination.folder is None,
-        shown=invocation.interactive,
-    )
-
-
 def issue_first(invocation: Invocation, options: FirstOptions) -> Report:
     """Sign a first license; prompt for missing values at a terminal."""
     customer = options.customer
@@ -165,6 +83,35 @@ def issue_first(invocation: Invocation, options: FirstOptions) -> Report:
         return (propose_first(db, request, settings=settings, now=now, license_id=license_id),)
 
     return _issue(invocation, decide, options, passphrase, unlocked)
+
+
+def issue_next(invocation: Invocation, action: Action, name: str, options: NextOptions) -> Report:
+    """Renew or reissue licenses of one customer, all or nothing."""
+    settings, now, selection = invocation.settings, invocation.now, options.selection
+    changes = parse_changes(settings, options.terms)
+    document = read_document(selection.machine_info)
+    customer = invocation.customer(name, whole=True)
+    selection.check(1)
+    request = RenewalRequest(
+        action=action,
+        customer=customer.slug,
+        license_ids=tuple(selection.license_ids or ()),
+        machine=selection.machine,
+        all_machines=selection.all_machines,
+        document=document,
+        changes=changes,
+        key=options.issue.key,
+    )
+
+    @cache  # a second decision has the same IDs
+    def id_after(_replaced: str) -> str:
+        return invocation.new_id()
+
+    def decide(db: Reading) -> tuple[Proposal, ...]:
+        return propose_renewals(db, request, settings=settings, now=now, id_after=id_after)
+
+    passphrase = options.passphrases.source(invocation)
+    return _issue(invocation, decide, options, passphrase)
 
 
 def _unlock_before_questions(
@@ -236,30 +183,83 @@ def _ask_plan(settings: Settings, tier: Tier) -> Plan:
     return settings.plan(prompts.choice("plan", fitting, default=default))
 
 
-def issue_next(invocation: Invocation, action: Action, name: str, options: NextOptions) -> Report:
-    """Renew or reissue licenses of one customer, all or nothing."""
-    settings, now, selection = invocation.settings, invocation.now, options.selection
-    changes = parse_changes(settings, options.terms)
-    document = read_document(selection.machine_info)
-    customer = invocation.customer(name, whole=True)
-    selection.check(1)
-    request = RenewalRequest(
-        action=action,
-        customer=customer.slug,
-        license_ids=tuple(selection.license_ids or ()),
-        machine=selection.machine,
-        all_machines=selection.all_machines,
-        document=document,
-        changes=changes,
-        key=options.issue.key,
+def _issue(
+    invocation: Invocation,
+    decide: Callable[[Reading], tuple[Proposal, ...]],
+    options: FirstOptions | NextOptions,
+    passphrase: Passphrase,
+    unlocked: Mapping[str, Signer] = MappingProxyType({}),
+) -> Report:
+    """Decide, show, obtain consent, sign and deliver; all prompts come before signing."""
+    settings, issue_options = invocation.settings, options.issue
+    consent = options.consents.parse()
+    invocation.warn_of_default_issuer()
+    decided = invocation.decide(decide)
+    proposals = proposals_of(decided)
+    if issue_options.output == "-" and invocation.as_json:
+        raise UsageProblem("--json and --output - both use stdout", hint="--output FILE")
+    destination = choose_destination(issue_options.output, settings.output, result.write_bytes)
+    destination.check(proposals)
+    mail = None if issue_options.eml is None else drafter(invocation, issue_options.eml)
+    if issue_options.dry_run:
+        return _dry_run(proposals, settings, consent)
+    if invocation.interactive:
+        result.write_blocks(preview(proposals, settings), sys.stderr)
+    findings = [finding for proposal in proposals for finding in proposal.findings]
+    keys = [each.key for each in proposals]
+    if invocation.interactive and consent.missing(findings):  # a wrong PIN would lose the reason
+        unlocked = invocation.signers_of(keys, passphrase, unlocked)
+    agreed = obtain_consent(invocation, findings, consent)
+    confirm_or_cancel(invocation, "go ahead?", yes=issue_options.yes, default=True)
+    signers = invocation.signers_of(keys, passphrase, unlocked)
+    issued = publish(decided, signers=signers, consent=agreed, destination=destination)
+    invocation.seal_at_end(signers)
+    drafts = {} if mail is None else mail.write(each.proposal.license.jti for each in issued)
+    return _report(
+        issued,
+        drafts,
+        settings,
+        agreed=agreed,
+        to_stderr=destination.folder is None,
+        shown=invocation.interactive,
     )
 
-    @cache  # a second decision has the same IDs
-    def id_after(_replaced: str) -> str:
-        return invocation.new_id()
 
-    def decide(db: Reading) -> tuple[Proposal, ...]:
-        return propose_renewals(db, request, settings=settings, now=now, id_after=id_after)
+def _dry_run(proposals: Sequence[Proposal], settings: Settings, consent: Consent) -> Report:
+    findings = [finding for each in proposals for finding in each.findings]
+    blocks = [*preview(proposals, settings)]
+    blocks += (Line(f"{finding.code}: {finding.message}", "warn") for finding in findings)
+    if codes := sorted({finding.code for finding in consent.missing(findings)}):
+        flags = " ".join(f"--accept {code}" for code in codes)
+        blocks.append(Line(f"consent needed: {flags} --reason TEXT, or yes at a terminal", "warn"))
+    blocks.append(Line("dry run: nothing was issued", "dim"))
+    licenses = [proposal_json(each, settings) for each in proposals]
+    return Report({"dry_run": True, "licenses": licenses}, blocks)
 
-    passphrase = options.passphrases.source(invocation)
-    return _issue(invocation, decide, options, passphrase)
+
+def _report(
+    issued: Sequence[Issued],
+    drafts: Mapping[str, tuple[Path, ...]],
+    settings: Settings,
+    *,
+    agreed: Consent,
+    to_stderr: bool,
+    shown: bool,
+) -> Report:
+    """Return each license with its file, and the next step; `shown` omits repeated terms."""
+    licenses: list[Mapping[str, Any]] = []
+    blocks: list[Block] = []
+    for each in issued:
+        proposal, file = each.proposal, str(each.path or "stdout")
+        mails = drafts.get(proposal.license.jti, ())
+        licenses.append(issued_json(each, settings, drafts=mails, agreed=agreed))
+        blocks.append(Line(f"{proposal.action.done} license {proposal.license.jti}", "good"))
+        if shown:
+            blocks.append(written(file, mails))
+            continue
+        blocks.append(fields(proposal, settings, file=file, drafts=mails))
+        blocks += (Line(note, "dim", 1) for note in proposal.notes)
+    sent = run("license", "sent", *(each.proposal.license.jti[:8] for each in issued))
+    blocks.append(Line(Hint("after sending it: ", sent), "dim"))
+    members = {"dry_run": False, "licenses": licenses}
+    return Report(members, blocks, text_to_stderr=to_stderr)

@@ -13,11 +13,17 @@ from polygent_issuer import store_uri
 from polygent_issuer.cli import candidates, prompts
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.home_setup import ensure_home
-from polygent_issuer.cli.options.common import OptionGroup, PassphraseOptions, flag, option
+from polygent_issuer.cli.options.common import (
+    ConsentOptions,
+    OptionGroup,
+    PassphraseOptions,
+    flag,
+    option,
+)
 from polygent_issuer.cli.output.blocks import Block, Fields, Line
 from polygent_issuer.cli.output.key import EXPORT_ALL, backup_state, key_json
 from polygent_issuer.cli.output.result import Report, note
-from polygent_issuer.cli.prompts import ConsentOptions, obtain_consent
+from polygent_issuer.cli.prompts import obtain_consent
 from polygent_issuer.errors import (
     HomeMissing,
     InputRefused,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 from polygent_issuer import processes
 from polygent_issuer.batch.sources import STDIN, Listing
-from polygent_issuer.cli.options.common import skipped_blocks, skipped_json
 from polygent_issuer.cli.output import verification
 from polygent_issuer.cli.output.blocks import Line, Style
 from polygent_issuer.cli.output.result import OwnFormat, json_line, write_blocks
@@ -110,13 +109,13 @@ def _write_summary(
             "at": dates.instant(job.server.now),
             "files": counts.total(),
             **numbers,
-            "skipped": skipped_json(listing.skipped),
+            "skipped": verification.skipped_json(listing.skipped),
         }
         stream.write(json_line({"summary": summary}) + "\n")
         stream.flush()
         return
     words = (f"{counts[each]:,} {each.replace('_', ' ')}" for each in Verdict)
-    write_blocks(skipped_blocks(listing.skipped), stream)
+    write_blocks(verification.skipped_blocks(listing.skipped), stream)
     files = counted(counts.total(), "file")
     write_blocks([Line(f"{files}: {', '.join(words)}", "title")], stream)
 

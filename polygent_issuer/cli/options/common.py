@@ -1,4 +1,4 @@
-"""Options that many commands share, and the passphrases, files and periods that they name.
+"""Options that many commands share, and what they name: consent, passphrases, files, periods.
 
 Global options work before and after the command. They are added to the signature of every command
 and group, and their callbacks store the values in the `Invocation` that Typer passes as `ctx.obj`.
@@ -11,7 +11,7 @@ a group, too.
 import functools
 import inspect
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, field, fields
 from datetime import datetime, timedelta
@@ -24,18 +24,19 @@ import typer
 from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.errors import InputRefused, UsageProblem
-from polygent_issuer.text import Hint, escape, run
+from polygent_issuer.text import Hint, did_you_mean, escape, run
 
 if TYPE_CHECKING:
-    from polygent_issuer.batch.sources import Skipped
-    from polygent_issuer.cli.output.blocks import Block
+    from polygent_issuer.findings import Consent
     from polygent_issuer.keys.passphrases import Passphrase
     from polygent_issuer.machine_info.document import ReceivedDocument
     from polygent_issuer.registry.journal_check import JournalHead
     from polygent_issuer.verifier import KeySet
 
-
 _INFO: Final = "typer"
+_DATE_LENGTH: Final = len("2026-11-30")
+_PUBLIC_KEY_LIMIT: Final = 64 * 1024
+_HEADS_LIMIT: Final = 16 * 1024 * 1024
 
 
 class OptionGroup:
@@ -109,6 +110,33 @@ LicenseIds = Annotated[
         candidates.licenses,
     ),
 ]
+
+Yes = Annotated[bool, flag("--yes", "Skip the confirmation prompt.", short="-y")]
+# For commands with findings other than `clock-behind`.
+YesButFindings = Annotated[
+    bool, flag("--yes", "Skip the confirmation (does not accept findings).", short="-y")
+]
+
+MachineInfoFile = Annotated[
+    str | None, option("--machine-info", "FILE", "Read a machine-info.json (- for stdin).")
+]
+
+PublicKeyFiles = Annotated[
+    list[Path] | None,
+    option(
+        "--public-key",
+        "FILE",
+        "Trust this PEM or JWKS file instead of the registry's keys (repeatable).",
+        readable=False,  # reading the file gives a better message
+    ),
+]
+
+AgainstOption = Annotated[
+    str | None,
+    option("--against", "HEAD|FILE", "Compare with a saved head or a file of heads (- for stdin)."),
+]
+
+Recursive = Annotated[bool, flag("--recursive", "Include subfolders.", short="-r")]
 
 
 def _note(context: typer.Context, parameter: typer.CallbackParam, value: Any) -> Any:  # noqa: ANN401 - of any option
@@ -192,6 +220,48 @@ def _value(name: str, annotation: Any, arguments: Mapping[str, Any]) -> Any:  # 
     return annotation(**values)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConsentOptions(OptionGroup):
+    """`--accept` and `--reason`."""
+
+    accept: list[str] | None = option(
+        "--accept", "CODE", "Accept a finding (repeatable).", candidates.findings
+    )
+    reason: str | None = option("--reason", "TEXT", "Record this reason in the journal.")
+
+    def parse(self) -> "Consent":
+        """Return the consent given on the command line.
+
+        Raises:
+            UsageProblem: (`usage`) a finding code does not exist.
+        """
+        from polygent_issuer.findings import Consent, FindingCode
+
+        codes = self.accept or ()
+        for code in codes:
+            if code not in tuple(FindingCode):
+                known = f"codes: {', '.join(FindingCode)}"
+                hint = did_you_mean(code, FindingCode, known, within="--accept ")
+                raise UsageProblem(f"no such finding code: {code!a}", hint=hint)
+        reason = parse_reason(self.reason)
+        return Consent(accepted=frozenset(map(FindingCode, codes)), reason=reason)
+
+
+def parse_reason(reason: str | None) -> str | None:
+    """Return a reason that the journal may store; None for a blank one.
+
+    Raises:
+        InputRefused: (`input_refused`) it contains control characters.
+    """
+    reason = (reason or "").strip()
+    if escape(reason) != reason:
+        raise InputRefused(
+            f"the reason contains control characters: {escape(reason)}",
+            hint="give --reason plain text",
+        )
+    return reason or None
+
+
 # access(2) would refuse a file that the shell opened for another user: `… | sudo -u ada …`.
 _option = partial(option, rich_help_panel="Passphrase", readable=False)
 
@@ -236,9 +306,6 @@ class PassphraseOptions(OptionGroup):
         )
 
 
-_DATE_LENGTH = len("2026-11-30")
-
-
 def period(since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:
     """Return the first instant of a period and the one after it; None where it has no bound.
 
@@ -257,32 +324,6 @@ def _instant(text: str) -> datetime:
     from polygent_issuer.terms.parsing import parse_date_or_instant  # its import takes 30 ms
 
     return parse_date_or_instant(text)
-
-
-MachineInfoFile = Annotated[
-    str | None, option("--machine-info", "FILE", "Read a machine-info.json (- for stdin).")
-]
-
-PublicKeyFiles = Annotated[
-    list[Path] | None,
-    option(
-        "--public-key",
-        "FILE",
-        "Trust this PEM or JWKS file instead of the registry's keys (repeatable).",
-        readable=False,  # reading the file gives a better message
-    ),
-]
-
-AgainstOption = Annotated[
-    str | None,
-    option("--against", "HEAD|FILE", "Compare with a saved head or a file of heads (- for stdin)."),
-]
-
-Recursive = Annotated[bool, flag("--recursive", "Include subfolders.", short="-r")]
-
-_PUBLIC_KEY_LIMIT: Final = 64 * 1024
-_HEADS_LIMIT: Final = 16 * 1024 * 1024
-_MOST_SKIPPED: Final = 5
 
 
 def read_document(source: str | None) -> "ReceivedDocument | None":
@@ -347,23 +388,3 @@ def noted_heads(against: str | None) -> "tuple[JournalHead, ...]":
     data = reading.read_unmarked(against, limit=_HEADS_LIMIT, what="file of heads")
     name = "stdin" if against == "-" else escape(against)
     return parse_noted(data.decode("utf-8", "replace"), name)
-
-
-def skipped_json(skipped: "Sequence[Skipped]") -> list[dict[str, Any]]:
-    """Return the skipped files, each with the reason as a code and as text."""
-    return [
-        {"file": each.name, "reason": str(each.reason), "message": each.message} for each in skipped
-    ]
-
-
-def skipped_blocks(skipped: "Sequence[Skipped]") -> "Iterator[Block]":
-    """Yield the number of skipped files, and the first five of them."""
-    from polygent_issuer.cli.output.blocks import Line
-
-    if not skipped:
-        return
-    yield Line(f"skipped: {len(skipped):,}", "warn")
-    for each in skipped[:_MOST_SKIPPED]:
-        yield Line(f"{each.name}: {each.message}", "dim", 1)
-    if len(skipped) > _MOST_SKIPPED:
-        yield Line(f"and {len(skipped) - _MOST_SKIPPED:,} more (--json lists all)", "dim", 1)

@@ -10,15 +10,16 @@ import typer
 
 from polygent_issuer.cli import candidates
 from polygent_issuer.cli.options.common import (
+    ConsentOptions,
     MachineInfoFile,
     OptionGroup,
     PassphraseOptions,
+    YesButFindings,
     flag,
     option,
 )
-from polygent_issuer.cli.prompts import ConsentOptions, YesButFindings
 from polygent_issuer.errors import InvalidTerms, UsageProblem
-from polygent_issuer.text import nearest
+from polygent_issuer.text import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,9 +163,8 @@ def _basis(text: str | None) -> "str | datetime | None":
     try:
         return parse_date_or_instant(text)
     except InvalidTerms as refused:
-        suggestion = nearest(text, ("expiry", "now"))
         instead = f"--from expiry, --from now, or {refused.hint}"
-        hint = f"did you mean --from {suggestion}?" if suggestion else instead
+        hint = did_you_mean(text, ("expiry", "now"), instead, within="--from ")
         raise InvalidTerms(refused.message, hint=hint) from None
 
 

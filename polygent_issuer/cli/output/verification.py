@@ -1,9 +1,9 @@
-"""Text and JSON of a verification, and the fixes of failed checks."""
+"""Text and JSON of verified files, with the fixes of failed checks, and of skipped files."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from polygent_issuer.cli.output.blocks import Block, Fields, Line, Style, at_home
 from polygent_issuer.cli.output.result import error_json, hint_json, json_line, json_value
@@ -21,6 +21,14 @@ from polygent_issuer.text import Hint, run
 from polygent_issuer.verifier import CheckCode, CheckRow, License, Outcome
 from polygent_issuer.verifier.errors import quoted
 
+if TYPE_CHECKING:
+    from polygent_issuer.batch.sources import Skipped
+
+EXAMPLE_KEY: Final = (
+    "signed with the EXAMPLE key, whose private key is published: it proves nothing"
+)
+"""The text about a file that only the example key makes authentic."""
+
 _OF_A_FILE = frozenset({CheckCode.MALFORMED, CheckCode.UNKNOWN_KEY, CheckCode.BAD_SIGNATURE})
 """The checks that the original file, or the same file with another key, would pass."""
 
@@ -37,6 +45,26 @@ _FORGED = (
     "with that key"
 )
 _OURS = "this file was issued by this registry: reissue the license with the active key"
+_NO_PATTERN = (
+    "use host names that differ only before the first dot, so that one pattern covers them, or "
+    "reissue the license for any host"
+)
+_NO_NAME = (
+    "call the server by a host name, since no pattern covers an address or another text, or "
+    "reissue the license for any host"
+)
+_MEMBERS: Final = (
+    *("file", "authentic", "accepted", "failure", "example_key", "compromised_key", "claims"),
+    *("fingerprint_from", "status", "checks", "timeline", "error"),
+)
+_MARKS: Final[dict[Outcome, tuple[str, Style]]] = {
+    Outcome.PASSED: ("ok", "good"),
+    Outcome.FAILED: ("FAILED", "bad"),
+    Outcome.NOT_CHECKED: ("not checked", "dim"),
+}
+_MESSAGE: Final = 15
+"""The column where the message of a check begins."""
+_MOST_SKIPPED: Final = 5
 
 
 def worst_exit(verdicts: Iterable[Verdict]) -> ExitCode:
@@ -139,20 +167,6 @@ def _which_key(result: VerificationResult) -> Hint:
     return run("verify", "FILE", "--public-key", "PUBLIC-KEY-FILE")
 
 
-_NO_PATTERN = (
-    "use host names that differ only before the first dot, so that one pattern covers them, or "
-    "reissue the license for any host"
-)
-_NO_NAME = (
-    "call the server by a host name, since no pattern covers an address or another text, or "
-    "reissue the license for any host"
-)
-_MEMBERS: Final = (
-    *("file", "authentic", "accepted", "failure", "example_key", "compromised_key", "claims"),
-    *("fingerprint_from", "status", "checks", "timeline", "error"),
-)
-
-
 def file_json(
     result: VerificationResult | UnreadableFile, window: UploadWindow
 ) -> Mapping[str, Any]:
@@ -233,20 +247,6 @@ def _timeline_json(
         "upload_window_assumed": window.assumed,
         "alerts": [dates.instant(moment) for moment in alert_days(issued_at, expires_at)],
     }
-
-
-EXAMPLE_KEY: Final = (
-    "signed with the EXAMPLE key, whose private key is published: it proves nothing"
-)
-"""The text about a file that only the example key makes authentic."""
-
-_MARKS: Final[dict[Outcome, tuple[str, Style]]] = {
-    Outcome.PASSED: ("ok", "good"),
-    Outcome.FAILED: ("FAILED", "bad"),
-    Outcome.NOT_CHECKED: ("not checked", "dim"),
-}
-_MESSAGE: Final = 15
-"""The column where the message of a check begins."""
 
 
 def file_line(result: VerificationResult | UnreadableFile) -> str:
@@ -340,3 +340,21 @@ def _timeline(license_: License, window: UploadWindow, now: datetime) -> Fields:
             ("admins are warned on", ", ".join(days) or None),
         )
     )
+
+
+def skipped_json(skipped: "Sequence[Skipped]") -> list[dict[str, Any]]:
+    """Return the skipped files, each with the reason as a code and as text."""
+    return [
+        {"file": each.name, "reason": str(each.reason), "message": each.message} for each in skipped
+    ]
+
+
+def skipped_blocks(skipped: "Sequence[Skipped]") -> Iterator[Block]:
+    """Yield the number of skipped files, and the first five of them."""
+    if not skipped:
+        return
+    yield Line(f"skipped: {len(skipped):,}", "warn")
+    for each in skipped[:_MOST_SKIPPED]:
+        yield Line(f"{each.name}: {each.message}", "dim", 1)
+    if len(skipped) > _MOST_SKIPPED:
+        yield Line(f"and {len(skipped) - _MOST_SKIPPED:,} more (--json lists all)", "dim", 1)

@@ -6,7 +6,14 @@ from typing import Any
 
 from polygent_issuer.cli import candidates, prompts
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import CustomerName, OptionGroup, argument, flag, option
+from polygent_issuer.cli.options.common import (
+    ConsentOptions,
+    CustomerName,
+    OptionGroup,
+    argument,
+    flag,
+    option,
+)
 from polygent_issuer.cli.output import records
 from polygent_issuer.cli.output.blocks import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report
@@ -35,7 +42,7 @@ def add(
     ),
     crm: str | None = option("--crm", "TEXT", "Set the reference in your CRM."),
     notes: str | None = option("--notes", "TEXT", "Set the notes about the customer."),
-    consents: prompts.ConsentOptions,
+    consents: ConsentOptions,
 ) -> Report:
     """Add a customer.
 
@@ -153,7 +160,7 @@ def edit(
     customer: CustomerName,
     *,
     options: ChangeOptions,
-    consents: prompts.ConsentOptions,
+    consents: ConsentOptions,
 ) -> Report:
     """Change a customer's name, contacts or other details.
 
@@ -211,7 +218,7 @@ def hold(
         "--until", "DATE", "Set the last day, in the customer's time zone or UTC."
     ),
     release: bool = flag("--release", "Release the customer."),
-    consents: prompts.ConsentOptions,
+    consents: ConsentOptions,
 ) -> Report:
     """Put a customer on hold or release it.
 

@@ -10,7 +10,13 @@ from polygent_issuer.batch import customer_import
 from polygent_issuer.batch.customer_import import RowImport
 from polygent_issuer.cli import prompts
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import argument, flag, option
+from polygent_issuer.cli.options.common import (
+    ConsentOptions,
+    YesButFindings,
+    argument,
+    flag,
+    option,
+)
 from polygent_issuer.cli.output.blocks import Block, Line
 from polygent_issuer.cli.output.records import outdated_json, outdated_lines
 from polygent_issuer.cli.output.result import Report, finding_json, write_blocks
@@ -29,9 +35,9 @@ def import_file(
     mapping: list[str] | None = option(
         "--map", "HEADER=COLUMN", "Read the column HEADER as COLUMN (repeatable)."
     ),
-    consents: prompts.ConsentOptions,
+    consents: ConsentOptions,
     dry_run: bool = flag("--dry-run", "Show what would change, then stop."),
-    yes: prompts.YesButFindings = False,
+    yes: YesButFindings = False,
 ) -> Report:
     """Add and change customers from a CSV file.
 

@@ -5,7 +5,13 @@ from typing import Any
 
 from polygent_issuer.cli import candidates, prompts
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import CustomerName, argument, flag
+from polygent_issuer.cli.options.common import (
+    ConsentOptions,
+    CustomerName,
+    Yes,
+    argument,
+    flag,
+)
 from polygent_issuer.cli.output import records
 from polygent_issuer.cli.output.blocks import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report, hint_json
@@ -21,8 +27,8 @@ def archive(
     customer: CustomerName,
     *,
     undo: bool = flag("--undo", "Unarchive the customer."),
-    consents: prompts.ConsentOptions,
-    yes: prompts.Yes = False,
+    consents: ConsentOptions,
+    yes: Yes = False,
 ) -> Report:
     """Archive or unarchive a customer.
 
@@ -94,8 +100,8 @@ def merge(
     gone: str = argument("FROM", "Select the customer to merge.", candidates.customers),
     kept: str = argument("INTO", "Select the customer to merge it into.", candidates.customers),
     *,
-    consents: prompts.ConsentOptions,
-    yes: prompts.Yes = False,
+    consents: ConsentOptions,
+    yes: Yes = False,
 ) -> Report:
     """Merge a customer into another.
 

@@ -8,6 +8,7 @@ from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.key_storage import backup_file, location, of_existing_home
 from polygent_issuer.cli.options.common import (
+    ConsentOptions,
     KeyName,
     PassphraseOptions,
     argument,
@@ -17,7 +18,6 @@ from polygent_issuer.cli.options.common import (
 from polygent_issuer.cli.output.blocks import Block, Fields, Line
 from polygent_issuer.cli.output.key import backup_json, backup_lines, key_json
 from polygent_issuer.cli.output.result import Report
-from polygent_issuer.cli.prompts import ConsentOptions
 from polygent_issuer.errors import ExitCode, KeyUnavailable, MissingInput, NotFound, UsageProblem
 from polygent_issuer.issuing.signing import choose_key
 from polygent_issuer.keys import backups

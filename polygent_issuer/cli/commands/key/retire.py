@@ -8,7 +8,12 @@ from typing import Final
 from polygent_issuer import store_uri
 from polygent_issuer.cli import prompts
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import KeyName, flag
+from polygent_issuer.cli.options.common import (
+    ConsentOptions,
+    KeyName,
+    Yes,
+    flag,
+)
 from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.blocks import Block, Fields, Line
 from polygent_issuer.cli.output.key import (
@@ -31,7 +36,7 @@ from polygent_issuer.terms import dates
 from polygent_issuer.text import Hint, counted, for_shell, run
 
 
-def use(invocation: Invocation, key: KeyName, *, consents: prompts.ConsentOptions) -> Report:
+def use(invocation: Invocation, key: KeyName, *, consents: ConsentOptions) -> Report:
     """Select the key that signs new licenses.
 
     The key becomes active: commands sign with it unless --key selects another. Servers need its
@@ -77,8 +82,8 @@ def retire_key(
     compromised: bool = flag(
         "--compromised", "Mark the key as compromised: servers must remove it."
     ),
-    consents: prompts.ConsentOptions,
-    yes: prompts.Yes = False,
+    consents: ConsentOptions,
+    yes: Yes = False,
 ) -> Report:
     """Retire a signing key.
 

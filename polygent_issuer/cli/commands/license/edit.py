@@ -7,7 +7,15 @@ from pathlib import Path
 
 from polygent_issuer.cli import prompts
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import LicenseId, LicenseIds, OptionGroup, flag, option
+from polygent_issuer.cli.options.common import (
+    ConsentOptions,
+    LicenseId,
+    LicenseIds,
+    OptionGroup,
+    Yes,
+    flag,
+    option,
+)
 from polygent_issuer.cli.options.issue import parse_order
 from polygent_issuer.cli.output.blocks import Fields, Line
 from polygent_issuer.cli.output.records import license_json, zone_of
@@ -68,7 +76,7 @@ def edit(
     license_id: LicenseId,
     *,
     options: EditOptions,
-    consents: prompts.ConsentOptions,
+    consents: ConsentOptions,
 ) -> Report:
     """Change the order id or the note of a license.
 
@@ -99,8 +107,8 @@ def retire(
     invocation: Invocation,
     license_id: LicenseId,
     *,
-    consents: prompts.ConsentOptions,
-    yes: prompts.Yes = False,
+    consents: ConsentOptions,
+    yes: Yes = False,
 ) -> Report:
     """Retire a license so that it is not renewed.
 
@@ -171,7 +179,7 @@ def sent(
     bundle: Path | None = option("--bundle", "FILE", "Select the licenses in this .zip archive."),
     *,
     undo: bool = flag("--undo", "Clear the sent mark."),
-    consents: prompts.ConsentOptions,
+    consents: ConsentOptions,
 ) -> Report:
     """Mark licenses as sent to their customers.
 

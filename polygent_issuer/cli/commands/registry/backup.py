@@ -8,7 +8,13 @@ from pathlib import Path
 from polygent_issuer.cli import prompts
 from polygent_issuer.cli.context import Invocation, actor
 from polygent_issuer.cli.flows import home_setup
-from polygent_issuer.cli.options.common import AgainstOption, argument, noted_heads
+from polygent_issuer.cli.options.common import (
+    AgainstOption,
+    ConsentOptions,
+    YesButFindings,
+    argument,
+    noted_heads,
+)
 from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.blocks import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report
@@ -76,8 +82,8 @@ def restore(
     *,
     against: AgainstOption = None,
     settings: home_setup.SettingsOption = None,
-    consents: prompts.ConsentOptions,
-    yes: prompts.YesButFindings = False,
+    consents: ConsentOptions,
+    yes: YesButFindings = False,
 ) -> Report:
     """Restore the registry from a backup.
 

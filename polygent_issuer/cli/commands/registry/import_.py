@@ -15,17 +15,18 @@ from polygent_issuer.cli import prompts
 from polygent_issuer.cli.context import Invocation, actor
 from polygent_issuer.cli.flows.home_setup import create_for_import
 from polygent_issuer.cli.options.common import (
+    ConsentOptions,
     Recursive,
+    YesButFindings,
     argument,
     flag,
     option,
     read_public_keys,
-    skipped_blocks,
-    skipped_json,
 )
 from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.blocks import Block, Fields, Line, Table
 from polygent_issuer.cli.output.result import Report, hint_json
+from polygent_issuer.cli.output.verification import skipped_blocks, skipped_json
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.files import disk
 from polygent_issuer.home import create
@@ -55,9 +56,9 @@ def import_files(
     *,
     recursive: Recursive = False,
     public_key: _NewPublicKeys = None,
-    consents: prompts.ConsentOptions,
+    consents: ConsentOptions,
     dry_run: bool = flag("--dry-run", "Show what would be imported, then stop."),
-    yes: prompts.YesButFindings = False,
+    yes: YesButFindings = False,
 ) -> Report:
     """Rebuild the registry from license files.
 

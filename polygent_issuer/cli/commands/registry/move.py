@@ -7,7 +7,12 @@ from pathlib import Path
 from polygent_issuer import registry_uri
 from polygent_issuer.cli import prompts
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import flag, option
+from polygent_issuer.cli.options.common import (
+    ConsentOptions,
+    Yes,
+    flag,
+    option,
+)
 from polygent_issuer.cli.output.blocks import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import InputRefused
@@ -30,9 +35,9 @@ def move(
         "Move it to postgresql://…, or into the home's file (sqlite:).",
         default=MISSING,
     ),
-    consents: prompts.ConsentOptions,
+    consents: ConsentOptions,
     dry_run: bool = flag("--dry-run", "Show what would be moved, then stop."),
-    yes: prompts.Yes = False,
+    yes: Yes = False,
 ) -> Report:
     """Move the registry to PostgreSQL, or back.
 
