@@ -41,6 +41,9 @@ _LINE: Final = re.compile(r"\(at line ([0-9]{1,9}),")
 _RUN: Final = re.compile(r"(^|;)(?=[\s'\"]*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])")
 _QUOTED_RUN: Final = re.compile(_RUN.pattern.replace("(?=", "'(?="))
 APOSTROPHES: Final = str.maketrans("", "", "'`\u00b4\u2018\u2019\u02bc")
+PROGRAM: Final = "polygent-issue"
+_NAME: Final = re.compile("--[a-z][a-z-]*")
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_@%+=:,./-][A-Za-z0-9_@%+=:,./~-]*")  # file:~/keys/, too
 
 
 def escape(text: str) -> str:
@@ -214,11 +217,6 @@ def numbered(name: str, taken: Collection[str], longest: int, *, strip: str = ""
         ending = f"-{number}"
         free = name[: longest - len(ending)].rstrip(strip) + ending
     return free
-
-
-PROGRAM: Final = "polygent-issue"
-_NAME: Final = re.compile("--[a-z][a-z-]*")
-_PLAIN: Final = re.compile(r"[A-Za-z0-9_@%+=:,./-][A-Za-z0-9_@%+=:,./~-]*")  # file:~/keys/, too
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,10 @@ from polygent_issuer.text import Hint, escape, nearest, run
 if TYPE_CHECKING:
     from polygent_issuer.findings import ConsentNeeded
 
+_LIBRARIES: Final = "typer rich cryptography keyring platformdirs tomlkit"
+# Modules that handle passphrases, PINs and private keys.
+_SECRET: Final = ("keys", "cli.commands.key", "cli.flows.key_storage")
+
 
 class Stopped(IssuerError):
     """The operator declined, pressed Ctrl-C, or ended the input (Ctrl-D) at a prompt."""
@@ -150,11 +154,6 @@ def _members(error: IssuerError) -> dict[str, Any]:
     if isinstance(error, SeveralProblems):
         members["problems"] = [error_json(problem) for problem in error.problems]
     return members
-
-
-_LIBRARIES: Final = "typer rich cryptography keyring platformdirs tomlkit"
-# Modules that handle passphrases, PINs and private keys.
-_SECRET: Final = ("keys", "cli.commands.key", "cli.flows.key_storage")
 
 
 def write_debug_report(raised: BaseException) -> None:

@@ -42,6 +42,16 @@ _LOCAL_FUSE: Final = frozenset(
     {"fuse.cryfs", "fuse.encfs", "fuse.fuse-overlayfs", "fuse.gocryptfs"}
 )
 
+LITTLE: Final = 64 * 1024 * 1024
+"""The least free space without a warning, in bytes: twice a registry of 100,000 licenses."""
+ABANDONED: Final = timedelta(hours=1)
+"""The age of an abandoned temporary file; no command writes to one for so long."""
+PREFIX: Final = "POLYGENT_ISSUER_"
+VARIABLES: Final = (home_folder.VARIABLE, OPERATOR_VARIABLE, passphrases.VARIABLE, TRUST_GROUP)
+"""Every variable that this tool reads."""
+_TEMPORARY: Final = ".polygent-*.tmp"
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mount:
@@ -117,15 +127,6 @@ def _parsed(line: str) -> Mount | None:
 def _plain(text: str) -> str:
     r"""Decode white space and backslashes, which are written as `\040` and similar."""
     return _ESCAPE.sub(lambda match: chr(int(match[1], 8)), text)
-
-
-LITTLE: Final = 64 * 1024 * 1024
-"""The least free space without a warning, in bytes: twice a registry of 100,000 licenses."""
-ABANDONED: Final = timedelta(hours=1)
-"""The age of an abandoned temporary file; no command writes to one for so long."""
-
-_TEMPORARY: Final = ".polygent-*.tmp"
-_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 def where(folder: Path, origin: str) -> Verdict:
@@ -216,11 +217,6 @@ def _temporary(folder: Path, before: datetime) -> Iterator[Path]:
         for path in sorted(folder.glob(_TEMPORARY)):
             if path.is_file() and path.lstat().st_mtime < before.timestamp():
                 yield path
-
-
-PREFIX: Final = "POLYGENT_ISSUER_"
-VARIABLES: Final = (home_folder.VARIABLE, OPERATOR_VARIABLE, passphrases.VARIABLE, TRUST_GROUP)
-"""Every variable that this tool reads."""
 
 
 def chosen(loaded: Loaded) -> tuple[Entry, ...]:

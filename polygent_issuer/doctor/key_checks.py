@@ -32,6 +32,7 @@ UNLOCK: Final = "log in to the desktop to unlock the keyring, or answer its prom
 _ANY: Final = "any"  # a kid that no key has
 _IMPORT: Final = run("key", "import", "BACKUP")
 _SETTINGS: Final = run("config", "show")
+_UNAVAILABLE: Final = "make the private key available first (the check key has its fix)"
 
 
 def is_needed(settings: Settings, usable: Iterable[KeyRecord] | None) -> bool:
@@ -100,9 +101,6 @@ def keyring_overrides(names: Iterable[str]) -> Verdict:
         "; ".join(overrides)
         or "no environment variable, config file or plug-in overrides the keyring"
     )
-
-
-_UNAVAILABLE: Final = "make the private key available first (the check key has its fix)"
 
 
 def usable(known: Iterable[KeyRecord]) -> tuple[KeyRecord, ...]:

@@ -24,6 +24,7 @@ HOUR: Final = 9
 """Hour of the daily run, in the server's time zone."""
 _DAY: Final = timedelta(days=1)
 _MINUTE: Final = timedelta(minutes=1)
+_LOG: Final = logging.getLogger(__name__)
 
 
 class Level(StrEnum):
@@ -230,9 +231,6 @@ def is_run_due(now: datetime, stored: datetime | None) -> bool:
 
 def _nine(now: datetime) -> datetime:
     return now.replace(hour=HOUR, minute=0, second=0, microsecond=0, fold=0)
-
-
-_LOG: Final = logging.getLogger(__name__)
 
 
 class AlertRuns:

@@ -25,6 +25,33 @@ from .sqlite_file import DAMAGED_HINT, Content, SqliteFile
 from .store import ProcessBound, StoreFailed
 from .threads import ROUND
 
+_BEAT: Final = round(5 / ROUND)
+"""Rounds between two signs of life."""
+_PATIENCE: Final = round(40 / ROUND)
+"""Rounds without a sign of life after which a process counts as dead."""
+_CONTENT: Final = Content(
+    application_id=0x5047_4C4C,  # PGLL
+    version=1,
+    tables=(
+        "CREATE TABLE process (id TEXT PRIMARY KEY, beats INTEGER NOT NULL) STRICT",
+        """CREATE TABLE connection (
+            process TEXT NOT NULL REFERENCES process (id) ON DELETE CASCADE,
+            number INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            host TEXT NOT NULL,
+            PRIMARY KEY (process, number)
+        ) STRICT""",
+        "CREATE INDEX connection_host ON connection (kind, host)",
+        "CREATE TABLE claim (what TEXT PRIMARY KEY, process TEXT) STRICT",
+    ),
+    pragmas=(
+        "trusted_schema = OFF",
+        "foreign_keys = ON",
+        "synchronous = OFF",
+        "journal_mode = TRUNCATE",  # the journal of a killed process undoes its write
+    ),
+)
+
 
 class HostKind(StrEnum):
     """The two kinds of agents, each with its own limit."""
@@ -102,34 +129,6 @@ class Claims(ProcessBound):
 
     def done(self, what: str) -> None:
         """Keep a claim for good: it is never lost."""
-
-
-_BEAT: Final = round(5 / ROUND)
-"""Rounds between two signs of life."""
-_PATIENCE: Final = round(40 / ROUND)
-"""Rounds without a sign of life after which a process counts as dead."""
-_CONTENT: Final = Content(
-    application_id=0x5047_4C4C,  # PGLL
-    version=1,
-    tables=(
-        "CREATE TABLE process (id TEXT PRIMARY KEY, beats INTEGER NOT NULL) STRICT",
-        """CREATE TABLE connection (
-            process TEXT NOT NULL REFERENCES process (id) ON DELETE CASCADE,
-            number INTEGER NOT NULL,
-            kind TEXT NOT NULL,
-            host TEXT NOT NULL,
-            PRIMARY KEY (process, number)
-        ) STRICT""",
-        "CREATE INDEX connection_host ON connection (kind, host)",
-        "CREATE TABLE claim (what TEXT PRIMARY KEY, process TEXT) STRICT",
-    ),
-    pragmas=(
-        "trusted_schema = OFF",
-        "foreign_keys = ON",
-        "synchronous = OFF",
-        "journal_mode = TRUNCATE",  # the journal of a killed process undoes its write
-    ),
-)
 
 
 class Live(SqliteFile, HostCaps, Claims):

@@ -31,6 +31,25 @@ _FORMAT: Final = "polygent-machine-info/1"
 _APPLICATION: Final = b"polygent machine info 1: "
 
 _HEXADECIMAL: Final = re.compile(r"[0-9a-f]{32}")
+_MACHINE_IDS: Final = ("etc/machine-id", "var/lib/dbus/machine-id")
+# Usually readable only by root.
+_BOARDS: Final = ("sys/class/dmi/id/product_uuid", "sys/class/dmi/id/board_serial")
+# Files by which programs can recognise a container.
+_CONTAINER_MARKS: Final = (
+    *(".dockerenv", "run/.containerenv", "run/systemd/container"),
+    "run/secrets/kubernetes.io",
+)
+_CONTAINER_GROUPS: Final = re.compile(rb"docker|kubepods|libpod|containerd|crio|lxc")
+_ID_BYTES: Final = 256
+_HOST_ID: Final = (
+    "run the command on the host, or mount the host's id with -v /etc/machine-id:/etc/machine-id:ro"
+)
+_ON_A_HOST: Final = "create one as root with: systemd-machine-id-setup"
+_IOREG: Final = ("/usr/sbin/ioreg", "-rd1", "-c", "IOPlatformExpertDevice")
+_PROPERTY: Final = re.compile(r'^\s*"(IOPlatform(?:UUID|SerialNumber))" = "([^"]*)"', re.MULTILINE)
+_IOREG_SECONDS: Final = 10
+_CRYPTOGRAPHY: Final = r"SOFTWARE\Microsoft\Cryptography"
+_HARDWARE: Final = r"SYSTEM\HardwareConfig"
 
 
 class NoMachineInfo(Exception):
@@ -214,23 +233,6 @@ def _hash(key: str, purpose: str) -> str:
     return f"sha256:{keyed.hexdigest()}"
 
 
-_MACHINE_IDS: Final = ("etc/machine-id", "var/lib/dbus/machine-id")
-# Usually readable only by root.
-_BOARDS: Final = ("sys/class/dmi/id/product_uuid", "sys/class/dmi/id/board_serial")
-# Files by which programs can recognise a container.
-_CONTAINER_MARKS: Final = (
-    *(".dockerenv", "run/.containerenv", "run/systemd/container"),
-    "run/secrets/kubernetes.io",
-)
-_CONTAINER_GROUPS: Final = re.compile(rb"docker|kubepods|libpod|containerd|crio|lxc")
-_MOST: Final = 256
-
-_HOST_ID: Final = (
-    "run the command on the host, or mount the host's id with -v /etc/machine-id:/etc/machine-id:ro"
-)
-_ON_A_HOST: Final = "create one as root with: systemd-machine-id-setup"
-
-
 def read_linux(root: Path = Path("/")) -> MachineId:
     """Read the ids of a Linux system: machine-id(5), D-Bus's older file, the DMI tables in sysfs.
 
@@ -303,14 +305,9 @@ def _line(path: Path) -> str | None:
     """Read a small file without surrounding white space; None if it cannot be read."""
     try:
         with path.open("rb") as stream:
-            return stream.read(_MOST).decode("ascii", "replace").strip()
+            return stream.read(_ID_BYTES).decode("ascii", "replace").strip()
     except OSError:
         return None
-
-
-_IOREG: Final = ("/usr/sbin/ioreg", "-rd1", "-c", "IOPlatformExpertDevice")
-_PROPERTY: Final = re.compile(r'^\s*"(IOPlatform(?:UUID|SerialNumber))" = "([^"]*)"', re.MULTILINE)
-_SECONDS: Final = 10
 
 
 def run_ioreg() -> str:
@@ -320,7 +317,7 @@ def run_ioreg() -> str:
         NoMachineInfo: (`no_machine_id`) when `ioreg` is missing, fails, or takes over 10 s.
     """
     try:
-        done = subprocess.run(_IOREG, capture_output=True, check=True, timeout=_SECONDS)
+        done = subprocess.run(_IOREG, capture_output=True, check=True, timeout=_IOREG_SECONDS)
     except (OSError, subprocess.SubprocessError):
         raise NoMachineInfo(
             "the id of this machine cannot be read: ioreg failed",
@@ -343,10 +340,6 @@ def read_macos(ioreg: Callable[[], str] = run_ioreg) -> MachineId:
             hint=f"check the output of: {' '.join(_IOREG)}",
         )
     return MachineId(machine=machine, board=board_id(properties.get("IOPlatformSerialNumber")))
-
-
-_CRYPTOGRAPHY: Final = r"SOFTWARE\Microsoft\Cryptography"
-_HARDWARE: Final = r"SYSTEM\HardwareConfig"
 
 
 def registry_value(key: str, name: str) -> str | None:

@@ -18,6 +18,7 @@ INSTALLED: Final = "installed"
 """The outcome of an installation that succeeded."""
 REFUSALS_KEPT: Final = 1_000
 """The number of refused installations that the log keeps; older ones are dropped."""
+_HINT: Final = "check that its disk has space, and that this process may write its file and folder"
 
 
 def from_moment(microseconds: int) -> datetime:
@@ -33,9 +34,6 @@ def utc(now: datetime) -> datetime:
 def instant(now: datetime) -> str:
     """Return an instant as RFC 3339 in UTC, in whole seconds; a naive one raises `ValueError`."""
     return utc(now).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
-
-
-_HINT: Final = "check that its disk has space, and that this process may write its file and folder"
 
 
 class StoreFailed(Exception):

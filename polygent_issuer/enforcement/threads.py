@@ -12,6 +12,11 @@ from threading import Event, Lock, Thread, current_thread
 from typing import Any, Final, Protocol
 from weakref import WeakMethod, WeakValueDictionary
 
+ROUND: Final = 0.25
+"""Seconds between two looks."""
+_PATIENCE: Final = 5.0
+"""Seconds that the end of a look is waited for."""
+
 
 class Forked(Protocol):
     """An object that takes part in a fork; the steps are those of `os.register_at_fork`."""
@@ -71,12 +76,6 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
         after_in_parent=lambda: _after(child=False),
         after_in_child=lambda: _after(child=True),
     )
-
-
-ROUND: Final = 0.25
-"""Seconds between two looks."""
-_PATIENCE: Final = 5.0
-"""Seconds that the end of a look is waited for."""
 
 
 class Watch:

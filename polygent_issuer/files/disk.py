@@ -1,4 +1,4 @@
-"""Elementary steps of writing, with the differences of platforms; a queue of those that write.
+"""Elementary steps of writing files, and of waiting for one's turn, on each platform.
 
 Functions raise OSError unless they document another error.
 """

@@ -28,6 +28,12 @@ _NO_LINKS: Final = frozenset(
 )
 NEVER_OVERWRITTEN: Final = "choose another path; key files are never overwritten"
 """The hint for a private file whose name is taken."""
+# The first Linux whose syncfs(2) reports every failed write.
+_REPORTING_LINUX: Final = (5, 8)
+# Magic numbers of statfs(2): ext2 to ext4, XFS, Btrfs, F2FS, tmpfs. Overlayfs does not report
+# errors of the layer below, FUSE does not pass the call on, and other file systems are untested.
+_KNOWN_FILE_SYSTEMS: Final = frozenset({0xEF53, 0x58465342, 0x9123683E, 0xF2F52010, 0x01021994})
+_STATFS_BYTES: Final = 256  # more than any system's struct statfs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -270,14 +276,6 @@ def _temp_prefix(target: Path) -> str:
     return f".polygent-{digest}-"
 
 
-# The first Linux whose syncfs(2) reports every failed write.
-_REPORTING: Final = (5, 8)
-# Magic numbers of statfs(2): ext2 to ext4, XFS, Btrfs, F2FS, tmpfs. Overlayfs does not report
-# errors of the layer below, FUSE does not pass the call on, and other file systems are untested.
-_KNOWN: Final = frozenset({0xEF53, 0x58465342, 0x9123683E, 0xF2F52010, 0x01021994})
-_STATFS_BYTES: Final = 256  # more than any system's struct statfs
-
-
 class BatchPublication:
     """Files of one folder that are prepared one at a time, synced together, and then published."""
 
@@ -349,7 +347,7 @@ def _watch(folder: Path) -> int | None:
         descriptor = os.open(folder, os.O_RDONLY)
     except (OSError, ValueError):  # no read permission; all other errors appear at the write
         return None
-    if _file_system(descriptor) in _KNOWN:
+    if _file_system(descriptor) in _KNOWN_FILE_SYSTEMS:
         return descriptor
     os.close(descriptor)
     return None
@@ -383,6 +381,6 @@ def _syncfs() -> "ctypes._NamedFuncPointer | None":
     if sys.platform != "linux":
         return None
     release = re.match(r"(\d+)\.(\d+)", os.uname().release)
-    if release is None or (int(release[1]), int(release[2])) < _REPORTING:
+    if release is None or (int(release[1]), int(release[2])) < _REPORTING_LINUX:
         return None
     return getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)

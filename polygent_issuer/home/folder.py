@@ -1,4 +1,4 @@
-"""The home: the folder with an operator's settings and registry, and its id.
+"""The home: its folder, the text of its settings file, and its id.
 
 Only a few commands create one (DESIGN, "Command line"). For the others a missing home is an error,
 so that a mistyped `--home` never creates an empty registry. A user who can write to the home can
@@ -29,8 +29,19 @@ from polygent_issuer.text import Hint, backslash_hint, escape, for_shell, run
 VARIABLE = "POLYGENT_ISSUER_HOME"
 """The environment variable for the home; `--home` overrides it."""
 
+SETTINGS_FILE = "settings.toml"
+LIMIT = 64 * 1024
+"""The largest settings file, in bytes."""
+BY_HAND: Final = Hint("edit the settings file; ", run("config", "path"), " prints its path")
+"""The hint for what no command can change."""
+HOME_ID_FILE: Final = "home-id"
+"""The file with the id of the home, by which a registry that several share knows whose files are
+pending. A copy of the folder keeps it."""
+
 _PRIVATE = 0o700
 _NAME_ONE: Final = f"give the home: --home DIR, or export {VARIABLE}=DIR"
+_ID_LIMIT: Final = 100
+_ID: Final = re.compile(r"[0-9A-Za-z-]{8,64}")
 
 
 class UnsafeHome(HomeProblem):
@@ -156,11 +167,6 @@ def _failed(home: Path, verb: str, problem: OSError | ValueError) -> HomeProblem
     )
 
 
-SETTINGS_FILE = "settings.toml"
-LIMIT = 64 * 1024
-"""The largest settings file, in bytes."""
-
-
 def settings_text(path: Path) -> str:
     """Read a settings file; a missing one is empty. A byte order mark is dropped.
 
@@ -178,9 +184,6 @@ def settings_text(path: Path) -> str:
         raise InvalidSettings(refused.message, hint="check the file and its permissions") from None
 
 
-_EDIT: Final = Hint("edit the settings file; ", run("config", "path"), " prints its path")
-
-
 def parse(text: str) -> dict[str, Any]:
     """Parse a TOML document.
 
@@ -190,12 +193,12 @@ def parse(text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except RecursionError:
-        raise InvalidSettings("invalid TOML: nested too deeply", hint=_EDIT) from None
+        raise InvalidSettings("invalid TOML: nested too deeply", hint=BY_HAND) from None
     except ValueError as problem:  # not TOMLDecodeError for a number of thousands of digits
         message = str(problem)
         raise InvalidSettings(
             f"invalid TOML: {escape(message[:1].lower() + message[1:])}",
-            hint=backslash_hint(text, message) or _EDIT,
+            hint=backslash_hint(text, message) or BY_HAND,
         ) from None
 
 
@@ -221,13 +224,6 @@ def _is_missing(path: Path) -> bool:
     except (OSError, ValueError):
         pass  # reading it reports the problem
     return False
-
-
-HOME_ID_FILE: Final = "home-id"
-"""The file with the id of the home, by which a registry that several share knows whose files are
-pending. A copy of the folder keeps it."""
-_ID_LIMIT: Final = 100
-_ID: Final = re.compile(r"[0-9A-Za-z-]{8,64}")
 
 
 def id_of(home: Path) -> str | None:

@@ -44,6 +44,18 @@ _CALLED: Final[Mapping[type, str]] = {
     list: "a list",
     dict: "a table",
 }
+HUNDRED_YEARS = timedelta(days=36_525)
+_DURATION_HINT = "write it as 7d, 36h or 20s"
+_DURATION_SPELLING = re.compile(r"([1-9][0-9]{0,9})([smhdw])")
+_UNITS = {
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+}
+# Control characters that TOML makes of the backslashes in a Windows path: "C:\new\temp".
+_ESCAPES = re.compile(r"[\x08\t\n\f\r\x1b]")
 
 
 def _as_typed(text: str, _path: str) -> TomlValue:
@@ -118,31 +130,18 @@ def refuse_unknown(keys: Iterable[str], known: Iterable[str], path: str = "") ->
             raise invalid(f"{where}{escape(key)}", "unknown setting", hint)
 
 
-HUNDRED_YEARS = timedelta(days=36_525)
-
-_HINT = "write it as 7d, 36h or 20s"
-_SPELLING = re.compile(r"([1-9][0-9]{0,9})([smhdw])")
-_UNITS = {
-    "s": timedelta(seconds=1),
-    "m": timedelta(minutes=1),
-    "h": timedelta(hours=1),
-    "d": timedelta(days=1),
-    "w": timedelta(weeks=1),
-}
-
-
 def parse_duration(text: str) -> timedelta:
     """Parse a duration such as `7d`, `36h` or `20s`.
 
     Raises:
         InvalidTerms: (`invalid_terms`) for any other spelling, for zero, and above 100 years.
     """
-    match = _SPELLING.fullmatch(text)
+    match = _DURATION_SPELLING.fullmatch(text)
     if match is None:
-        raise InvalidTerms(f"not a duration: {escape(text)}", hint=_HINT)
+        raise InvalidTerms(f"not a duration: {escape(text)}", hint=_DURATION_HINT)
     number, unit = int(match[1]), _UNITS[match[2]]
     if number > HUNDRED_YEARS // unit:
-        raise InvalidTerms(f"longer than 100 years: {text}", hint=_HINT)
+        raise InvalidTerms(f"longer than 100 years: {text}", hint=_DURATION_HINT)
     return number * unit
 
 
@@ -233,10 +232,6 @@ def _typed_flag(text: str, path: str) -> bool:
     if text in ("true", "false"):
         return text == "true"
     raise invalid(path, f"must be true or false, not {escape(text)}")
-
-
-# Control characters that TOML makes of the backslashes in a Windows path: "C:\new\temp".
-_ESCAPES = re.compile(r"[\x08\t\n\f\r\x1b]")
 
 
 def parse_store(text: str) -> str:

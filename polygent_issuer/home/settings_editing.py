@@ -12,7 +12,7 @@ from typing import Any
 from polygent_issuer.errors import InvalidSettings
 from polygent_issuer.files import publication
 from polygent_issuer.files.disk import Queue
-from polygent_issuer.home.folder import LIMIT, parse, settings_text
+from polygent_issuer.home.folder import BY_HAND, LIMIT, parse, settings_text
 from polygent_issuer.home.setting_types import (
     FEATURES,
     KINDS,
@@ -39,7 +39,30 @@ from polygent_issuer.home.settings import (
 )
 from polygent_issuer.text import Hint, escape, for_toml, nearest, run
 
+Value = TomlValue | dict[str, Any]
+"""The value of a setting; a table is a plan, or all plans."""
+
 _PATIENCE = timedelta(seconds=10)
+_STORES_HEAD = """\
+# Below, in the table stores, key generate and key import record where each private key is, and in
+# the table backups where its backups are.
+"""
+_HEAD = """\
+# Settings of polygent-issue. A setting in a comment shows its default or an example; remove the #
+# to change it.
+#
+#   polygent-issue config show              prints the current values and their sources
+#   polygent-issue config set KEY VALUE     changes one value and keeps these comments
+"""
+_PLANS_HEAD = """\
+# A plan sets the terms of a customer's first license. Changes here do not affect renewals. Add your
+# own plans as [plans.NAME] with the same keys.
+""" + "".join(f"#   {key:<16}{about}\n" for key, about in PLAN_KEYS.items())
+# Earlier versions ended this comment differently.
+_BEFORE_STORES = re.compile(r"^(?=# Below, in the table stores, )", re.MULTILINE)
+# The lines of a plan, up to an empty line, a comment or another table.
+_PLAN = re.compile(r"^\[plans\.[^\]\n]+\]\n(?:[^\[#\n].*\n)*\n?", re.MULTILINE)
+_ESCAPES = str.maketrans({'"': '\\"', "\\": "\\\\"})
 
 
 @contextmanager
@@ -64,33 +87,6 @@ def settings_lock(home: Path) -> Iterator[None]:
         queue.leave()
 
 
-_HEAD = """\
-# Settings of polygent-issue. A setting in a comment shows its default or an example; remove the #
-# to change it.
-#
-#   polygent-issue config show              prints the current values and their sources
-#   polygent-issue config set KEY VALUE     changes one value and keeps these comments
-"""
-
-_PLANS_HEAD = """\
-# A plan sets the terms of a customer's first license. Changes here do not affect renewals. Add your
-# own plans as [plans.NAME] with the same keys.
-""" + "".join(f"#   {key:<16}{about}\n" for key, about in PLAN_KEYS.items())
-
-STORES_HEAD = """\
-# Below, in the table stores, key generate and key import record where each private key is, and in
-# the table backups where its backups are.
-"""
-
-# Earlier versions ended this comment differently.
-_BEFORE_STORES = re.compile(r"^(?=# Below, in the table stores, )", re.MULTILINE)
-
-# The lines of a plan, up to an empty line, a comment or another table.
-_PLAN = re.compile(r"^\[plans\.[^\]\n]+\]\n(?:[^\[#\n].*\n)*\n?", re.MULTILINE)
-
-_ESCAPES = str.maketrans({'"': '\\"', "\\": "\\\\"})
-
-
 def default_text(**changes: str | None) -> str:
     """Return a commented settings.toml, with plans as tables; defaults are comments.
 
@@ -101,7 +97,7 @@ def default_text(**changes: str | None) -> str:
     """
     values = {name: _checked(name, text) for name, text in changes.items() if text is not None}
     plans = () if "registry" in values else (plans_text(),)  # a team's are in its registry
-    text = "\n".join([_HEAD, *(_key(name, values) for name in KEYS), *plans, STORES_HEAD])
+    text = "\n".join([_HEAD, *(_key(name, values) for name in KEYS), *plans, _STORES_HEAD])
     interpret(parse(text))
     return text
 
@@ -150,12 +146,6 @@ def _key(name: str, values: dict[str, TomlValue]) -> str:
     default = getattr(Settings(), name)
     shown = key.example if default is None else key.kind.text(default)
     return f"{about}\n# {name} = {toml_literal(key.kind.typed(shown, name))}\n"
-
-
-Value = TomlValue | dict[str, Any]
-"""The value of a setting; a table is a plan, or all plans."""
-
-_BY_HAND = Hint("edit the settings file; ", run("config", "path"), " prints its path")
 
 
 def set_value(home: Path, dotted_key: str, text: str) -> None:
@@ -243,7 +233,7 @@ def changed_text(text: str, values: Mapping[tuple[str, ...], Value | None]) -> s
             text = _changed_in(text, keys, value, wanted)
     if len(text.encode()) > LIMIT:
         problem = f"with this value it would be larger than {LIMIT} bytes"
-        raise InvalidSettings(problem, hint=_BY_HAND)
+        raise InvalidSettings(problem, hint=BY_HAND)
     return text
 
 
@@ -253,7 +243,7 @@ def _changed_in(text: str, keys: Sequence[str], value: Value | None, wanted: dic
     if after == text or not _means(after, wanted):
         after = _edited(text, keys, value)
     if not _means(after, wanted):
-        raise invalid(escape(".".join(keys)), "cannot be changed separately", _BY_HAND)
+        raise invalid(escape(".".join(keys)), "cannot be changed separately", BY_HAND)
     return after
 
 
@@ -363,7 +353,7 @@ def _edited(text: str, keys: Sequence[str], value: Value | None) -> str:
         return tomlkit.dumps(document)
     except (TOMLKitError, ValueError, TypeError, RecursionError):
         raise invalid(
-            escape(".".join(keys)), "cannot be changed by this command", _BY_HAND
+            escape(".".join(keys)), "cannot be changed by this command", BY_HAND
         ) from None
 
 

@@ -51,6 +51,18 @@ _WRONG_FILES: Final = (
     (re.compile(r"PK\x03\x04|\x1f\ufffd"), "it looks like an archive: unpack it first"),
 )
 
+_FORMAT: Final = "polygent-machine-info/1"
+_ABSENT: Final = object()
+_GENERATED_AT: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,7})?"
+    r"(?:Z|[+-][0-9]{2}:[0-9]{2})"
+)
+_REQUIRED: Final = frozenset({"fingerprint", "generated_at"})
+_MAX_PROBLEMS: Final = 5
+_MAX_DEPTH: Final = 64
+_STRING_OR_BRACKET: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+_HINT: Final = "ask the customer to download the machine info again and send it unchanged"
+
 
 def decode(data: bytes) -> str:
     """Decode a document according to its byte order mark.
@@ -94,14 +106,6 @@ def wrong_file(data: bytes) -> str | None:
 
 def _encoding(data: bytes) -> tuple[bytes, str | None]:
     return next((mark, name) for mark, name in _ENCODINGS if data.startswith(mark))
-
-
-_FORMAT: Final = "polygent-machine-info/1"
-_ABSENT: Final = object()
-_GENERATED_AT: Final = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,7})?"
-    r"(?:Z|[+-][0-9]{2}:[0-9]{2})"
-)
 
 
 class _Refused(Exception):
@@ -230,11 +234,6 @@ _FIELDS: Final[Mapping[str, tuple[Callable[[object], object], tuple[str, ...]]]]
     "components": (_components, ("components", "Components")),
 }
 _LISTED: Final = frozenset(name for _, names in _FIELDS.values() for name in names)
-_REQUIRED: Final = frozenset({"fingerprint", "generated_at"})
-_MAX_PROBLEMS: Final = 5
-_MAX_DEPTH: Final = 64
-_STRING_OR_BRACKET: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
-_HINT: Final = "ask the customer to download the machine info again and send it unchanged"
 
 
 def parse(data: bytes) -> MachineInfo:

@@ -28,6 +28,16 @@ _CLOCKS_DIFFER: Final = timedelta(minutes=5)
 _DAY: Final = timedelta(days=1)
 _HOUR: Final = timedelta(hours=1)
 _MINUTE: Final = timedelta(minutes=1)
+_PREFIX: Final = re.compile(r"(?:urn:)?[a-z][a-z0-9_-]{2,}:")  # longer than a byte of a MAC address
+_HASH: Final = re.compile(r"sha256:[0-9a-f]{64}")
+# Texts that programs hash when they cannot read an id.
+_NOTHING: Final = (
+    *("", " ", "\0", "{}", "[]", '""'),
+    *("0" * 32, "f" * 32, "F" * 32),
+    *(str.join("-", (digit * n for n in (8, 4, 4, 4, 12))) for digit in "0fF"),
+    *("00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff", "FF:FF:FF:FF:FF:FF", "0", "-1"),
+)
+_ALGORITHMS: Final = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")
 
 
 class ComponentState(StrEnum):
@@ -92,18 +102,6 @@ def _length(span: timedelta) -> str:
         if span >= 2 * unit:
             return f"{span // unit} {name}"
     return f"{span // timedelta(seconds=1)} seconds"
-
-
-_PREFIX: Final = re.compile(r"(?:urn:)?[a-z][a-z0-9_-]{2,}:")  # longer than a byte of a MAC address
-_HASH: Final = re.compile(r"sha256:[0-9a-f]{64}")
-# Texts that programs hash when they cannot read an id.
-_NOTHING: Final = (
-    *("", " ", "\0", "{}", "[]", '""'),
-    *("0" * 32, "f" * 32, "F" * 32),
-    *(str.join("-", (digit * n for n in (8, 4, 4, 4, 12))) for digit in "0fF"),
-    *("00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff", "FF:FF:FF:FF:FF:FF", "0", "-1"),
-)
-_ALGORITHMS: Final = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")
 
 
 def implausible_fingerprint(info: "MachineInfo") -> Finding | None:

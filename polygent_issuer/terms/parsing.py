@@ -1,4 +1,4 @@
-"""Plans, terms and changes, and the parsers of tiers, counts, features, names, dates and domains.
+"""Plans, terms and their changes, and the one parser of each value in them.
 
 Options, rows of apply files and settings all parse their values here, and only add the name of
 their field to the error. Each parser raises `InvalidTerms` (`invalid_terms`) with the text, escaped

@@ -63,7 +63,7 @@ def test_a_failed_ioreg_is_reported(
 ) -> None:
     """A program that fails, dies or hangs raises our error."""
     monkeypatch.setattr(machine_id, "_IOREG", script(tmp_path, body))
-    monkeypatch.setattr(machine_id, "_SECONDS", 0.2)
+    monkeypatch.setattr(machine_id, "_IOREG_SECONDS", 0.2)
     with pytest.raises(NoMachineInfo, match="ioreg failed"):
         machine_id.run_ioreg()
 

@@ -18,6 +18,9 @@ from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.blocks import Line
 from polygent_issuer.cli.output.result import Report
 
+_VALUE: Final = re.compile(r"[A-Za-z0-9._:@-]+")
+_NOT_PLAIN: Final = re.compile(r"[^\w\s.,:()/@+-]")
+
 
 class Shell(StrEnum):
     """Supported shells."""
@@ -55,9 +58,6 @@ def completion(
     members = {"shell": str(shell), "script": f"{script}\n"}
     return Report(members, (Line(line, verbatim=True) for line in script.splitlines()))
 
-
-_VALUE: Final = re.compile(r"[A-Za-z0-9._:@-]+")
-_NOT_PLAIN: Final = re.compile(r"[^\w\s.,:()/@+-]")
 
 # Our help has no markup, so rich need not be imported to remove it.
 of_typer._sanitize_help_text = str  # type: ignore[assignment]  # noqa: SLF001

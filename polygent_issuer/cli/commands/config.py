@@ -15,6 +15,8 @@ from polygent_issuer.home.settings import KEYS, Entry, Loaded, Settings, Where, 
 from polygent_issuer.home.settings_editing import kind_of, plan_of
 from polygent_issuer.text import Hint, run
 
+_UNSET_WORDS = frozenset({"none", "unknown", "not set"})
+
 
 def show(
     invocation: Invocation,
@@ -150,9 +152,6 @@ def mail_template(
         "placeholders": dict(PLACEHOLDERS),
     }
     return Report(members, text)
-
-
-_UNSET_WORDS = frozenset({"none", "unknown", "not set"})
 
 
 def set_value(

@@ -34,7 +34,7 @@ def help_(
             {"topics": about},
             [
                 Line("topics:", "title"),
-                Fields(tuple(TOPICS.items()), 1),
+                Fields(tuple(TOPICS.items())),
                 Line(Hint("to read one: ", run("help", "TOPIC"))),
                 Line(Hint("the options of a command: ", run("help", "COMMAND"))),
                 Line(Hint("a topic with the name of a command: ", run("help", "topics/sandbox"))),

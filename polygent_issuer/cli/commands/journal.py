@@ -30,6 +30,17 @@ if TYPE_CHECKING:
     from polygent_issuer.registry.journal_check import JournalCheck
     from polygent_issuer.registry.seals import CheckedSeal
 
+_RESTORE: Final = (
+    Line("keep a copy of the registry, then restore the last good backup:"),
+    Line(run("registry", "restore", "BACKUP")),
+)
+_ADVICE: Final = (
+    Line("to detect truncation, save the head outside this machine:", "dim"),
+    Line(run("journal", "verify", "--note", "FILE"), "dim", 1),
+    Line("later, compare the journal with it:", "dim"),
+    Line(run("journal", "verify", "--against", "FILE"), "dim", 1),
+)
+
 
 def show(
     invocation: Invocation,
@@ -82,18 +93,6 @@ def _require_row(db: Reading, seq: int) -> None:
             f"the journal has {size:,} rows and no row {seq:,}; a restored backup may lack it",
             hint=Hint("to see the last row: ", run("journal", "show", "--after", str(size - 1))),
         )
-
-
-_RESTORE: Final = (
-    Line("keep a copy of the registry, then restore the last good backup:"),
-    Line(run("registry", "restore", "BACKUP")),
-)
-_ADVICE: Final = (
-    Line("to detect truncation, save the head outside this machine:", "dim"),
-    Line(run("journal", "verify", "--note", "FILE"), "dim", 1),
-    Line("later, compare the journal with it:", "dim"),
-    Line(run("journal", "verify", "--against", "FILE"), "dim", 1),
-)
 
 
 def verify(

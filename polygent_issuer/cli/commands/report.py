@@ -12,6 +12,7 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import option, period
 from polygent_issuer.cli.output.blocks import Block, Fields, Line, Style, Table
 from polygent_issuer.cli.output.files import BOM, STDOUT, OutputFile, new_file, write_csv
+from polygent_issuer.cli.output.records import details_json
 from polygent_issuer.cli.output.result import (
     Report,
     Result,
@@ -37,6 +38,12 @@ if TYPE_CHECKING:
 
 _DEFAULT_PERIOD: Final = timedelta(days=30)
 _NEEDED: Final = ("jinja2", "pygal")
+COLUMNS: Final = (
+    *("id", "customer", "name", "plan", "tier", "users", "session_hosts", "deploy_hosts"),
+    *("machine", "allowed_domain", "issued_at", "expires_at", "last_full_day", "expired"),
+    *("order_id", "note", "sent_at", "on_hold", "held_until", "held_reason", "key", "kid"),
+)
+"""The members of a license in a report, as the columns of its CSV."""
 
 
 class Format(StrEnum):
@@ -145,36 +152,6 @@ def _data(invocation: Invocation, made: "LicenseReport", form: Format) -> bytes:
         write_csv(stream, COLUMNS, licenses_json(made))
         return stream.getvalue().encode()
     return "".join(f"{line}\n" for line in plain_lines(report_blocks(made))).encode()
-
-
-DETAILS: Final = (
-    *("name", "plan", "users", "session_hosts", "deploy_hosts", "allowed_domain"),
-    *("held_until", "held_reason"),
-)
-"""The members of `details_json`."""
-
-COLUMNS: Final = (
-    *("id", "customer", "name", "plan", "tier", "users", "session_hosts", "deploy_hosts"),
-    *("machine", "allowed_domain", "issued_at", "expires_at", "last_full_day", "expired"),
-    *("order_id", "note", "sent_at", "on_hold", "held_until", "held_reason", "key", "kid"),
-)
-"""The members of a license in a report, as the columns of its CSV."""
-
-
-def details_json(license_: "ReportedLicense") -> dict[str, Any]:
-    """Return the terms, the customer's name and its hold, which `license_json` does not have."""
-    record, limits, customer = license_.record, license_.terms.limits, license_.customer
-    domain = license_.terms.allowed_domain
-    return {
-        "name": customer.name,
-        "plan": record.plan,
-        "users": limits.users,
-        "session_hosts": limits.session_hosts,
-        "deploy_hosts": limits.deploy_hosts,
-        "allowed_domain": None if domain is None else str(domain),
-        "held_until": dates.optional_instant(customer.held_until) if license_.on_hold else None,
-        "held_reason": customer.held_reason if license_.on_hold else None,
-    }
 
 
 def report_json(report: "LicenseReport") -> dict[str, Any]:

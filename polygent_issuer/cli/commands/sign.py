@@ -11,6 +11,11 @@ from polygent_issuer.cli.output.result import Result
 if TYPE_CHECKING:
     from polygent_issuer.issuing.proposal import Action
 
+DueWithin = Annotated[
+    str | None,
+    option("--due-within", "TERM", "Select every license that expires within this term."),
+]
+
 
 def sign(invocation: Invocation, *, options: FirstOptions) -> Result:
     """Sign a customer's first license.
@@ -22,12 +27,6 @@ def sign(invocation: Invocation, *, options: FirstOptions) -> Result:
     from polygent_issuer.cli.flows.issue import issue_first
 
     return issue_first(invocation, options)
-
-
-DueWithin = Annotated[
-    str | None,
-    option("--due-within", "TERM", "Select every license that expires within this term."),
-]
 
 
 def renew(

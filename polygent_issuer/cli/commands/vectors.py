@@ -11,6 +11,11 @@ from polygent_issuer.files import disk, publication
 from polygent_issuer.guide import ENFORCEMENT, FORMAT
 from polygent_issuer.home.create import ensure_folder
 
+_PACKAGE: Final = Path(__file__).parents[2]
+_INSTALLED: Final = _PACKAGE / "vectors"
+_SOURCE: Final = _PACKAGE.parent / "tests" / "vectors"
+_SUFFIXES: Final = frozenset({".json", ".lic", ".md"})
+
 
 def vectors(
     invocation: Invocation,  # noqa: ARG001 - every command has one
@@ -39,12 +44,6 @@ def vectors(
             Line(f"read first: {folder / 'vectors' / 'README.md'}"),
         ],
     )
-
-
-_PACKAGE: Final = Path(__file__).parents[2]
-_INSTALLED: Final = _PACKAGE / "vectors"
-_SOURCE: Final = _PACKAGE.parent / "tests" / "vectors"
-_SUFFIXES: Final = frozenset({".json", ".lic", ".md"})
 
 
 def shipped_files() -> dict[str, bytes]:

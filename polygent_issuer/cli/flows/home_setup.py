@@ -23,6 +23,10 @@ from polygent_issuer.home.settings import settings_path
 from polygent_issuer.registry.backup import CheckedBackup
 from polygent_issuer.text import Hint, run
 
+# Of a foreign mail template, which may be made so that a comparison takes long.
+_MOST_COMPARED: Final = 500
+_MOST_LINES: Final = 40
+
 
 def make_home(
     invocation: Invocation, settings: Mapping[str, str | None], *, lost: bool = False
@@ -52,11 +56,6 @@ def ensure_home(invocation: Invocation) -> None:
     if not create.is_complete(invocation.home_path):
         created = make_home(invocation, {})
         invocation.note(f"created a home at {created.folder}")
-
-
-# Of a foreign mail template, which may be made so that a comparison takes long.
-_MOST_COMPARED: Final = 500
-_MOST_LINES: Final = 40
 
 
 class Choice(StrEnum):

@@ -44,7 +44,6 @@ class Fields(NamedTuple):
     """Names and values, aligned; a `None` value is left out."""
 
     rows: tuple[tuple[str, str | None], ...]
-    indent: int = 1
 
 
 class Table(NamedTuple):
@@ -243,7 +242,7 @@ def _path_end(words: Sequence[str], at: int) -> int:
 
 def _fields(block: Fields, width: int | None) -> Iterator[Row]:
     named = [(name, at_home(value)) for name, value in block.rows if value is not None]
-    start = GAP * block.indent
+    start = GAP
     column = start + max((cells(name) for name, _ in named), default=0) + GAP
     for name, value in named:
         label, gap = " " * start + name, " " * (column - start - cells(name))

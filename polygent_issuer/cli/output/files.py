@@ -28,6 +28,7 @@ OutputFile = Annotated[
     str | None,
     option("--output", "FILE|DIR", "Write to this new file or folder, not to stdout.", short="-o"),
 ]
+BOM: Final = "\ufeff"
 
 
 def write(
@@ -72,9 +73,6 @@ def new_file(to: str, name: str, option: str = "--output") -> Iterator[Path]:
         yield path
     except OutputExists as exists:
         raise OutputExists(exists.message, hint=elsewhere) from None
-
-
-BOM: Final = "\ufeff"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

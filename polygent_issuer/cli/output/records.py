@@ -9,14 +9,34 @@ from polygent_issuer.cli.output.result import hint_json
 from polygent_issuer.registry.holds import hold_end, on_hold
 from polygent_issuer.registry.journal import JournalRow
 from polygent_issuer.terms import dates
-from polygent_issuer.text import Hint, escape, run
+from polygent_issuer.text import Hint, run
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
+    from polygent_issuer.delivery.report import ReportedLicense
     from polygent_issuer.issuing.customer_changes import OutdatedLicense
-    from polygent_issuer.registry import Customer, KeyRecord, LicenseRecord
+    from polygent_issuer.registry import Customer, LicenseRecord
     from polygent_issuer.verifier import License
+
+LICENSE_COLUMNS: Final = (
+    *("id", "customer", "machine", "tier", "status", "expired"),
+    *("issued_at", "expires_at", "last_full_day", "kid", "replaced_by", "sent_at"),
+    *("order_id", "note", "on_hold"),
+)
+"""The members of a license, as the columns of its CSV."""
+DETAILS: Final = (
+    *("name", "plan", "users", "session_hosts", "deploy_hosts", "allowed_domain"),
+    *("held_until", "held_reason"),
+)
+"""The members of `details_json`."""
+JOURNAL_COLUMNS: Final = (
+    *("seq", "at", "event", "operator", "os_user", "uid", "host", "customer", "license", "kid"),
+    *("accepted", "reason", "details", "previous", "hash", "server_user"),
+)
+"""The members of a row, as the columns of its CSV."""
+ORDER: Final = 24
+"""The number of columns of an order id in a table; `show` and `--json` have all of it."""
 
 
 def customer_json(customer: "Customer") -> dict[str, Any]:
@@ -97,18 +117,6 @@ def outdated_lines(licenses: "Sequence[OutdatedLicense]", what: str) -> Iterable
         yield Line(each.command, indent=2)
 
 
-COLUMNS: Final = (
-    *("id", "customer", "machine", "tier", "status", "expired"),
-    *("issued_at", "expires_at", "last_full_day", "kid", "replaced_by", "sent_at"),
-    *("order_id", "note", "on_hold"),
-)
-"""The members of a license, as the columns of its CSV."""
-
-
-ORDER: Final = 24
-"""The number of columns of an order id in a table; `show` and `--json` have all of it."""
-
-
 def license_json(record: "LicenseRecord", now: datetime) -> dict[str, Any]:
     """Return a license as JSON; a current one may have expired at `now`."""
     return {
@@ -130,18 +138,35 @@ def license_json(record: "LicenseRecord", now: datetime) -> dict[str, Any]:
     }
 
 
+def details_json(license_: "ReportedLicense") -> dict[str, Any]:
+    """Return the terms, the customer's name and its hold, which `license_json` does not have."""
+    record, limits, customer = license_.record, license_.terms.limits, license_.customer
+    domain = license_.terms.allowed_domain
+    return {
+        "name": customer.name,
+        "plan": record.plan,
+        "users": limits.users,
+        "session_hosts": limits.session_hosts,
+        "deploy_hosts": limits.deploy_hosts,
+        "allowed_domain": None if domain is None else str(domain),
+        "held_until": dates.optional_instant(customer.held_until) if license_.on_hold else None,
+        "held_reason": customer.held_reason if license_.on_hold else None,
+    }
+
+
 def license_table(records: "Sequence[LicenseRecord]", now: datetime) -> Table:
     """Return licenses as a table. Those that are not current are dim, expired ones are red."""
     headers = ("license", "customer", "machine", "tier", "status", "sent", "last full day")
-    rows = tuple(_row(record, now) for record in records)
+    rows = tuple(_license_cells(record, now) for record in records)
+    styles = tuple(_license_style(record, now) for record in records)
     if any(record.order_id for record in records):
         with_order = zip(rows, records, strict=True)
         rows = tuple((*row, cut(record.order_id or "", ORDER)) for row, record in with_order)
-        return Table((*headers, "order"), rows, tuple(_style(record, now) for record in records))
-    return Table(headers, rows, tuple(_style(record, now) for record in records))
+        return Table((*headers, "order"), rows, styles)
+    return Table(headers, rows, styles)
 
 
-def _row(record: "LicenseRecord", now: datetime) -> tuple[str, ...]:
+def _license_cells(record: "LicenseRecord", now: datetime) -> tuple[str, ...]:
     state = str(record.status)
     if record.is_current:
         state += ", expired" if record.expires_at <= now else ""
@@ -157,7 +182,7 @@ def _row(record: "LicenseRecord", now: datetime) -> tuple[str, ...]:
     )
 
 
-def _style(record: "LicenseRecord", now: datetime) -> Style:
+def _license_style(record: "LicenseRecord", now: datetime) -> Style:
     if not record.is_current:
         return "dim"
     return "bad" if record.expires_at <= now else "plain"
@@ -197,40 +222,6 @@ def reissue_command(record: "LicenseRecord", now: datetime) -> Hint:
     """Return the command that reissues a current license, or renews it if it has expired."""
     verb = "reissue" if record.expires_at > now else "renew"
     return run(verb, record.customer_slug, "--license", record.id[:8])
-
-
-_NEW: Final = "for a new license: "
-
-
-def send_warnings(
-    record: "LicenseRecord", key: "KeyRecord", *, upload_before: datetime, now: datetime
-) -> Iterable[str]:
-    """Yield the reason not to send a file now, with the command that issues a new one, if any.
-
-    `key` signed it, and a server accepts it until `upload_before`.
-    """
-    this, again = f"license {record.id[:8]}", reissue_command(record, now)
-    if not record.is_current:
-        by = f" by {record.replaced_by[:8]}" if record.replaced_by else ""
-        yield f"{this} was {record.status}{by}: do not send it"
-    elif key.compromised:
-        yield Hint(
-            f"{this} was signed with {escape(key.label)}, which is compromised: servers must "
-            f"refuse it; {_NEW}",
-            again,
-        )
-    elif record.expires_at <= now:
-        yield Hint(f"{this} expired at {dates.instant(record.expires_at)}; {_NEW}", again)
-    elif now > upload_before:
-        until = dates.instant(upload_before)
-        yield Hint(f"the upload deadline of {this} was {until}; {_NEW}", again)
-
-
-JOURNAL_COLUMNS: Final = (
-    *("seq", "at", "event", "operator", "os_user", "uid", "host", "customer", "license", "kid"),
-    *("accepted", "reason", "details", "previous", "hash", "server_user"),
-)
-"""The members of a row, as the columns of its CSV."""
 
 
 def journal_json(row: JournalRow) -> dict[str, Any]:

@@ -34,6 +34,7 @@ _COLOURS: Final = {
     "dim": "dim",
     "rule": "dim",
 }
+SCHEMA = "polygent-issue/1"
 
 
 class StdoutError(OutputProblem):
@@ -236,9 +237,6 @@ def write_result(result: Result, *, as_json: bool, quiet: bool) -> ExitCode:
         elif result.text_to_stderr and not quiet:
             write_blocks(result.text, sys.stderr)
     return result.exit_code
-
-
-SCHEMA = "polygent-issue/1"
 
 
 def json_document(members: Mapping[str, Any]) -> str:

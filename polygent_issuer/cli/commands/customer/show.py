@@ -29,6 +29,9 @@ LIST_COLUMNS: Final = (
 """JSON members of a listed customer, which are the columns of the CSV."""
 EXPORT_COLUMNS: Final = ("slug", "name", "contacts", "time_zone", "crm", "notes")
 """JSON members of an exported customer; `customer import` reads the same columns."""
+_LAST_ROWS: Final = 10
+_Shown = tuple[dict[str, Any], list[tuple[str, ...]], list[Line]]
+"""A machine: JSON members, table rows, and the lines below the table."""
 
 
 def list_all(
@@ -100,13 +103,6 @@ def _customer_json(listed: "CustomerSummary", now: datetime) -> dict[str, Any]:
         "on_hold": on_hold(listed.customer, now),
     }
     return {name: members[name] for name in LIST_COLUMNS}
-
-
-_LAST_ROWS: Final = 10
-
-
-_Shown = tuple[dict[str, Any], list[tuple[str, ...]], list[Line]]
-"""A machine: JSON members, table rows, and the lines below the table."""
 
 
 def show(invocation: Invocation, customer: CustomerName) -> Report:

@@ -35,6 +35,8 @@ from polygent_issuer.text import Hint, escape, run
 from polygent_issuer.text import option as option_hint
 
 _NO_PASSPHRASE: Final = frozenset({"passphrase_needed", "passphrase_refused"})
+_Checked = tuple[backups.Backup, KeyUnavailable | None]
+"""A backup, and the error if it cannot be opened."""
 
 
 def backup(
@@ -83,10 +85,6 @@ def _written(invocation: Invocation, key: KeyRecord, path: Path) -> Report:
     store = place_of(invocation.settings, key.kid)
     members = {"key": key_json(key, store), "backup": file}
     return Report(members, [done, fields, restore])
-
-
-_Checked = tuple[backups.Backup, KeyUnavailable | None]
-"""A backup, and the error if it cannot be opened."""
 
 
 def _check(

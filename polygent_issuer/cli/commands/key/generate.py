@@ -25,6 +25,8 @@ from polygent_issuer.keys.stores import open_store, place_of
 from polygent_issuer.store_uri import stays
 from polygent_issuer.text import escape
 
+_LIMIT = 16 * 1024
+
 
 def generate(
     invocation: Invocation,
@@ -68,9 +70,6 @@ def generate(
     )
     stored = lifecycle.generate(label=name, store_uri=store, backup=backup)
     return key_storage.stored_key(stored, "generated")
-
-
-_LIMIT = 16 * 1024
 
 
 def _adopt(

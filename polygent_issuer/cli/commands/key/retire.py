@@ -35,6 +35,8 @@ from polygent_issuer.registry import KeyRecord
 from polygent_issuer.terms import dates
 from polygent_issuer.text import Hint, counted, for_shell, run
 
+_SHOWN: Final = 20
+
 
 def use(invocation: Invocation, key: KeyName, *, consents: ConsentOptions) -> Report:
     """Select the key that signs new licenses.
@@ -70,9 +72,6 @@ def _use_report(key: KeyRecord, before: KeyRecord | None, store: str) -> Report:
             Line(Hint("to prevent signing with the old key by mistake: ", retire), "dim"),
         ]
     return Report({"key": key_json(key, store), "before": kid, "changed": changed}, text)
-
-
-_SHOWN: Final = 20
 
 
 def retire_key(

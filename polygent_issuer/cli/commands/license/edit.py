@@ -36,6 +36,8 @@ from polygent_issuer.registry.records import Customer, LicenseRecord
 from polygent_issuer.terms import dates
 from polygent_issuer.text import Hint, run
 
+_Chosen = tuple[tuple[LicenseRecord, KeyRecord], ...]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EditOptions(OptionGroup):
@@ -253,9 +255,6 @@ def _check_options(
             "--all selects unsent licenses, so it cannot be combined with --undo",
             hint=run("license", "sent", "--undo", "LICENSE..."),
         )
-
-
-_Chosen = tuple[tuple[LicenseRecord, KeyRecord], ...]
 
 
 def _chosen(db: Reading, typed: Iterable[str]) -> _Chosen:

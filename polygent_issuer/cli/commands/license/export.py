@@ -18,7 +18,7 @@ from polygent_issuer.cli.options.issue import BundleFile, EmlFolder, LicenseFile
 from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.blocks import Block, Fields, Line, Table
 from polygent_issuer.cli.output.proposal import deadline
-from polygent_issuer.cli.output.records import reissue_all_command, send_warnings, zone_of
+from polygent_issuer.cli.output.records import reissue_all_command, reissue_command, zone_of
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.home.settings import Settings
@@ -28,6 +28,9 @@ from polygent_issuer.registry import KeyRecord, LicenseRecord, Reading, Writing,
 from polygent_issuer.registry.change import Decided
 from polygent_issuer.terms import dates
 from polygent_issuer.text import Hint, counted, escape, run
+
+_MOST_WARNINGS: Final = 20
+Select = Callable[[Reading], tuple[LicenseRecord, ...]]
 
 
 def export(
@@ -125,10 +128,6 @@ def _report(
     return Report(members, [done, fields], text_to_stderr=path is None)
 
 
-_MOST_WARNINGS: Final = 20
-Select = Callable[[Reading], tuple[LicenseRecord, ...]]
-
-
 def upload_before(stored: StoredFile, settings: Settings) -> datetime:
     """Return the upload deadline of a file."""
     return dates.upload_deadline(stored.license.issued_at, settings.upload_window_or_assumed)
@@ -177,7 +176,7 @@ def warn_before_sending(
         warning
         for record, key in stored
         if not record.is_current or lost[key.label] <= 1
-        for warning in send_warnings(
+        for warning in _send_warnings(
             record,
             key,
             upload_before=dates.upload_deadline(record.issued_at, window),
@@ -188,6 +187,32 @@ def warn_before_sending(
         invocation.warn(warning)
     if (more := len(warnings) - _MOST_WARNINGS) > 0:
         invocation.warn(f"{more:,} more like these")
+
+
+def _send_warnings(
+    record: LicenseRecord, key: KeyRecord, *, upload_before: datetime, now: datetime
+) -> Iterable[str]:
+    """Yield the reason not to send a file now, with the command that issues a new one, if any.
+
+    `key` signed it, and a server accepts it until `upload_before`.
+    """
+    this, again = f"license {record.id[:8]}", reissue_command(record, now)
+    if not record.is_current:
+        by = f" by {record.replaced_by[:8]}" if record.replaced_by else ""
+        yield f"{this} was {record.status}{by}: do not send it"
+    elif key.compromised:
+        yield Hint(
+            f"{this} was signed with {escape(key.label)}, which is compromised: servers must "
+            f"refuse it; for a new license: ",
+            again,
+        )
+    elif record.expires_at <= now:
+        yield Hint(
+            f"{this} expired at {dates.instant(record.expires_at)}; for a new license: ", again
+        )
+    elif now > upload_before:
+        until = dates.instant(upload_before)
+        yield Hint(f"the upload deadline of {this} was {until}; for a new license: ", again)
 
 
 def export_many(

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any, Final
 
 from polygent_issuer.cli import candidates
-from polygent_issuer.cli.commands.report import DETAILS, details_json
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import LicenseId, flag, option
 from polygent_issuer.cli.output import records
@@ -32,7 +31,7 @@ from polygent_issuer.terms import dates
 from polygent_issuer.terms.parsing import parse_date_or_instant
 from polygent_issuer.verifier.license import Tier
 
-COLUMNS: Final = (*records.COLUMNS, *DETAILS)
+COLUMNS: Final = (*records.LICENSE_COLUMNS, *records.DETAILS)
 """The JSON members of a license, which are the columns of the CSV."""
 
 
@@ -105,9 +104,13 @@ def _item(record: LicenseRecord, customer: Customer, now: datetime) -> Mapping[s
     """Return a license as JSON, with the terms in its file; without them if that is damaged."""
     from polygent_issuer.delivery.report import ReportedLicense
 
-    details: dict[str, Any] = {**dict.fromkeys(DETAILS), "name": customer.name, "plan": record.plan}
+    details: dict[str, Any] = {
+        **dict.fromkeys(records.DETAILS),
+        "name": customer.name,
+        "plan": record.plan,
+    }
     with suppress(RegistryDamaged):  # `journal verify` reports it
-        details = details_json(ReportedLicense.of(record, customer, now))
+        details = records.details_json(ReportedLicense.of(record, customer, now))
     return {**records.license_json(record, now), **details}
 
 

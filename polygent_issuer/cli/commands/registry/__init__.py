@@ -1,1 +1,1 @@
-"""`polygent-issue registry`: back up, restore, export or rebuild the registry."""
+"""`polygent-issue registry`: back up, restore, move, export or rebuild the registry."""

@@ -39,6 +39,7 @@ COLUMNS: Final = (
 """The columns of a report as CSV."""
 
 _ELSEWHERE: Final = "choose another file with --report"
+_T = TypeVar("_T")
 
 
 def preview_json(item: PreviewItem, settings: Settings) -> dict[str, Any]:
@@ -266,9 +267,6 @@ class BatchReporter:
                 invocation.registry, now=invocation.now, actor=invocation.actor
             )
             result.write_lines(self._waiting)
-
-
-_T = TypeVar("_T")
 
 
 @dataclass(kw_only=True, slots=True)

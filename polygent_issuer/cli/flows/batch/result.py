@@ -37,6 +37,11 @@ WORDS: Final = (*DONE.values(), "kept", "skipped", "failed")
 
 MOST_MISSING_CUSTOMERS: Final = 20
 """The maximum number of customers without an item to name; `--json` has all of them."""
+_NOT_REPEATED: Final = {"--dry-run": 0, "--expect": 1, "--report": 1, "--home": 1}
+"""Options that `repeated` leaves out, with the number of their values."""
+HEADERS: Final = ("customer", "machine", "action", "last full day", "users", "changes")
+NEW: Final = "NEW"
+"""The mark of a customer that the batch adds."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -203,10 +208,6 @@ def _report_file(path: Path | None) -> list[Block]:
     return [] if path is None else [Line(f"report: {path}", "dim")]
 
 
-_NOT_REPEATED: Final = {"--dry-run": 0, "--expect": 1, "--report": 1, "--home": 1}
-"""Options that `repeated` leaves out, with the number of their values."""
-
-
 def repeated(argv: Sequence[str], *more: str) -> Hint:
     """Return a command line again, with other options for the preview.
 
@@ -252,11 +253,6 @@ def _missing_customers(slugs: tuple[str, ...]) -> Iterable[Block]:
 def _first_of(places: list[str]) -> str:
     more = len(places) - 1
     return f"{places[0]} and {more:,} more" if more else places[0]
-
-
-HEADERS: Final = ("customer", "machine", "action", "last full day", "users", "changes")
-NEW: Final = "NEW"
-"""The mark of a customer that the batch adds."""
 
 
 class _Message(NamedTuple):
