@@ -1,6 +1,6 @@
 """Keys in SSH agents: OpenSSH's, also with a token behind it, gpg-agent, and a fake one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from threading import Event
@@ -18,15 +18,12 @@ from support.agents import (
     identities,
     ssh_agent,
 )
+from support.keys import refusal, store
 from support.softhsm import SoftHsm
 
-from polygent_issuer.errors import IssuerError
-from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import openssh
 from polygent_issuer.keys.agent_store import Agent, fingerprint
-from polygent_issuer.keys.remote import RemoteStore
 from polygent_issuer.keys.signer import PROBE, Presence, SoftwareSigner, generate_private_key
-from polygent_issuer.keys.stores import open_store
 from polygent_issuer.store_uri.remote import parse_remote_uri
 from polygent_issuer.verifier import jws
 
@@ -44,26 +41,10 @@ def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SshAgent]
         yield running
 
 
-def store(uri: str = "agent:", seconds: float = 20) -> RemoteStore:
-    """Return the store of a URI."""
-    opened = open_store(Settings(keyring_timeout=timedelta(seconds=seconds)), uri)
-    assert isinstance(opened, RemoteStore)
-    return opened
-
-
-def refusal(call: Callable[[], object]) -> tuple[str, str, str]:
-    """Return the code, the message and the hint of an error."""
-    with pytest.raises(IssuerError) as raised:
-        call()
-    assert raised.value.hint
-    assert raised.value.__cause__ is None
-    return raised.value.code, raised.value.message, str(raised.value.hint)
-
-
 def test_a_key_of_an_agent_signs(agent: SshAgent) -> None:
     """It is adopted by its fingerprint, which pins it, and with the comment as its label."""
     name = agent.generate("ada@host")
-    entry = store().adopt()
+    entry = store("agent:").adopt()
     assert (entry.uri, entry.label) == (f"agent:{name}", "ada@host")
     assert store(entry.uri).adopt() == store("agent:ada@host").adopt() == entry
     signer = store(entry.uri).load(entry.key)
@@ -90,25 +71,25 @@ def test_only_p256_keys_count(agent: SshAgent) -> None:
     for kind in ("ed25519", "rsa"):
         agent.add(agent.key_file(kind, "-t", kind))
     agent.add(agent.key_file("p384", "-t", "ecdsa", "-b", "384"))
-    code, _, hint = refusal(store().adopt)
+    code, _, hint = refusal(store("agent:").adopt)
     assert (code, "not ecdsa-sk" in hint) == ("unsupported_key", True)
     assert refusal(store("agent:p384").adopt)[0] == "unsupported_key"
     agent.generate("p256")
-    assert store().adopt().label == "p256"
+    assert store("agent:").adopt().label == "p256"
     assert refusal(store("agent:rsa").adopt)[0] == "unsupported_key"
 
 
 def test_one_of_several_keys_is_named(agent: SshAgent) -> None:
     """The refusal lists a command for each; two keys may have the same comment."""
     names = [agent.generate(comment) for comment in ("one", "two")]
-    code, _, hint = refusal(store().adopt)
+    code, _, hint = refusal(store("agent:").adopt)
     assert code == "key_ambiguous"
     for name in names:
         assert f"key import agent:{name}" in hint
     assert store("agent:two").adopt().uri == f"agent:{names[1]}"
     first = store("agent:one").adopt()
     assert refusal(lambda: store("agent:two").load(first.key))[0] == "key_mismatch"
-    assert store().load(first.key).sign(b"")
+    assert store("agent:").load(first.key).sign(b"")
 
 
 def test_a_key_that_is_listed_twice_is_one_key(tmp_path: Path) -> None:
@@ -122,10 +103,14 @@ def test_a_key_that_is_listed_twice_is_one_key(tmp_path: Path) -> None:
 def test_a_missing_key_and_a_locked_agent(agent: SshAgent) -> None:
     """Both look alike, so the hint has both remedies; an unlocked agent signs again."""
     agent.generate("one")
-    entry = store().adopt()
+    entry = store("agent:").adopt()
     signer = store(entry.uri).load(entry.key)
     agent.lock()
-    for call in (store().adopt, lambda: store(entry.uri).load(entry.key), lambda: signer.sign(b"")):
+    for call in (
+        store("agent:").adopt,
+        lambda: store(entry.uri).load(entry.key),
+        lambda: signer.sign(b""),
+    ):
         code, message, hint = refusal(call)
         assert (code, message.endswith(" in the SSH agent")) == ("no_such_key", True)
         assert hint == "add it to the agent: ssh-add FILE; if the agent is locked: ssh-add -X"
@@ -144,12 +129,12 @@ def test_each_signature_may_need_a_confirmation(agent: SshAgent) -> None:
         confirm.write_text(answer)
         confirm.chmod(0o700)
         if signs:
-            store().adopt()
+            store("agent:").adopt()
             continue
-        code, message, hint = refusal(store().adopt)
+        code, message, hint = refusal(store("agent:").adopt)
         assert (code, message) == ("remote_refused", "the SSH agent refused to sign")
         assert "ssh-add -c" in hint
-        store().require_ready()
+        store("agent:").require_ready()
 
 
 def test_an_unanswered_confirmation_ends_at_the_deadline(agent: SshAgent, tmp_path: Path) -> None:
@@ -158,7 +143,7 @@ def test_an_unanswered_confirmation_ends_at_the_deadline(agent: SshAgent, tmp_pa
     confirm.write_text(f"#!/bin/sh\nuntil test -e {answered}; do sleep 0.01; done\n")
     confirm.chmod(0o700)
     agent.generate("asking", "-c")
-    code, message, hint = refusal(store(seconds=0.1).adopt)
+    code, message, hint = refusal(store("agent:", seconds=0.1).adopt)
     assert (code, message) == ("remote_timeout", "the SSH agent did not answer within 0.1 s")
     assert "answer its prompt" in hint
     answered.touch()
@@ -169,7 +154,7 @@ def test_a_restricted_key_does_not_sign_licenses(agent: SshAgent, tmp_path: Path
     hosts, host = tmp_path / "hosts", agent.key_file("host").with_suffix(".pub").read_text()
     hosts.write_text(f"build.example {host}")
     agent.generate("restricted", "-h", "build.example", "-H", str(hosts))
-    code, _, hint = refusal(store().adopt)
+    code, _, hint = refusal(store("agent:").adopt)
     assert code == "remote_refused"
     assert "ssh-add without -h" in hint
 
@@ -212,12 +197,12 @@ def test_without_an_agent_the_hint_starts_one(
     elif where == "dead":
         with fake_agent(path, lambda _: b""):
             pass
-    code, message, hint = refusal(store().adopt)
+    code, message, hint = refusal(store("agent:").adopt)
     assert code == "remote_absent"
     expected = "SSH_AUTH_SOCK is not set" if where in ("unset", "empty") else f"{path}: "
     assert f"cannot be reached: {expected}" in message
     assert "eval $(ssh-agent); ssh-add FILE" in hint
-    assert store().presence(OURS.kid) is Presence.UNAVAILABLE
+    assert store("agent:").presence(OURS.kid) is Presence.UNAVAILABLE
     assert str(path) in refusal(store(f"agent:?socket={path}").adopt)[1]
 
 
@@ -332,7 +317,7 @@ def test_another_number_is_refused(number: bytes) -> None:
 def test_a_blob_is_the_public_key(agent: SshAgent) -> None:
     """Our blob of a key has the fingerprint that OpenSSH prints, and reads back."""
     name = agent.generate("one")
-    key = store().adopt().key
+    key = store("agent:").adopt().key
     assert fingerprint(openssh.blob_of(key)) == name
     assert openssh.key_of(openssh.blob_of(key)) == key
 

@@ -7,7 +7,6 @@ those of botocore's Stubber here, with the error codes of the API reference.
 import hashlib
 import socket
 import sys
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,9 +26,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 from support import kms
+from support.keys import refusal
 
 from polygent_issuer import store_uri
-from polygent_issuer.errors import InvalidStore, IssuerError
+from polygent_issuer.errors import InvalidStore
 from polygent_issuer.keys import awskms_store
 from polygent_issuer.keys.awskms_store import AwsKms, numbers_of
 from polygent_issuer.keys.remote import RemoteStore
@@ -58,15 +58,6 @@ def service(uri: str = f"awskms:{ARN}", seconds: float = 20) -> AwsKms:
 def store(service: AwsKms) -> RemoteStore:
     """Return the store of a service."""
     return RemoteStore(service._place, service, timeout=timedelta(seconds=20))
-
-
-def refusal(call: Callable[[], object]) -> tuple[str, str, str]:
-    """Return the code, the message and the hint of an error."""
-    with pytest.raises(IssuerError) as raised:
-        call()
-    assert raised.value.hint
-    assert raised.value.__cause__ is None
-    return raised.value.code, raised.value.message, str(raised.value.hint)
 
 
 def public_key(private: Any = PRIVATE, **members: str) -> dict[str, Any]:

@@ -1,17 +1,13 @@
 """Keys in a real OpenBao server: its transit engine, its tokens and its TLS."""
 
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.keys import refusal, store
 from support.openbao import POLICY, OpenBao, openbao, without_variables
 
-from polygent_issuer.errors import IssuerError
-from polygent_issuer.home.settings import Settings
-from polygent_issuer.keys.remote import RemoteStore
 from polygent_issuer.keys.signer import Presence
-from polygent_issuer.keys.stores import open_store
 
 pytestmark = pytest.mark.slow
 
@@ -31,22 +27,6 @@ def bao(server: OpenBao, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ope
     without_variables(monkeypatch, tmp_path)
     server.enter(monkeypatch)
     return server
-
-
-def store(uri: str, seconds: float = 20) -> RemoteStore:
-    """Return the store of a URI."""
-    opened = open_store(Settings(keyring_timeout=timedelta(seconds=seconds)), uri)
-    assert isinstance(opened, RemoteStore)
-    return opened
-
-
-def refusal(call: Callable[[], object]) -> tuple[str, str, str]:
-    """Return the code, the message and the hint of an error."""
-    with pytest.raises(IssuerError) as raised:
-        call()
-    assert raised.value.hint
-    assert raised.value.__cause__ is None
-    return raised.value.code, raised.value.message, str(raised.value.hint)
 
 
 def test_a_key_signs(bao: OpenBao) -> None:
