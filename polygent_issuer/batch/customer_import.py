@@ -282,7 +282,7 @@ class _Rows:
     """The rows of a file that are decided already, for comparison with the next one."""
 
     def __init__(self, rows: Sequence[CustomerRow]) -> None:
-        self._taken = {row.slug for row in rows if row.slug is not None}
+        self._given = {row.slug for row in rows if row.slug is not None}
         self._slugs: dict[str, str] = {}
         self._names: dict[str, CustomerRow] = {}
         self._index = NameIndex()
@@ -311,8 +311,7 @@ class _Rows:
             first = self._names[other]
             if row.slug is None or first.slug is None:
                 raise _twice(first.place)
-        slug = row.slug or customers.free_slug(db, name, besides=self._taken)
-        self._taken.add(slug)
+        slug = row.slug or customers.free_slug(db, name, besides=(*self._given, *self._slugs))
         self._require_first(slug, row)
         finding = customer_changes.similar_name_finding(db, name)
         findings = self._similar(row, name, () if finding is None else (finding,))

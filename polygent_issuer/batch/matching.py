@@ -106,13 +106,16 @@ def read_document(row: Row, folder: Path | None) -> "ReceivedDocument | None":
 
 @dataclass(slots=True)
 class NewCustomers:
-    """The new customers of a file by name, each with the number and the place of its first row."""
+    """The new customers of a file by name, each with the number and the place of its first row.
+
+    `_names` has the name of the first row by each other spelling of it, and `_slugs` the name by
+    the slug.
+    """
 
     _first: dict[str, tuple[int, str]] = field(default_factory=dict)
     _names: dict[str, str] = field(default_factory=dict)
     _index: NameIndex = field(default_factory=NameIndex)
     _slugs: dict[str, str] = field(default_factory=dict)
-    _taken: set[str] = field(default_factory=set)
 
     def place(self, name: str) -> str | None:
         """Return the place of the row that adds the customer of this name, if there is one."""
@@ -161,12 +164,11 @@ class NewCustomers:
         self, db: Reading, proposal: Proposal, customer: NewCustomer, name: str
     ) -> Proposal:
         """Give the new customer its name, and the slug of its earlier rows or an unused one."""
-        self._taken.discard(self._slugs.get(name, ""))
         slug = customer.slug
-        if slug in self._taken or name != customer.name:
-            slug = customers.free_slug(db, name, besides=self._taken)
-        self._slugs[name] = slug
-        self._taken.add(slug)
+        if name != customer.name or self._slugs.get(slug, name) != name:
+            others = (each for each, owner in self._slugs.items() if owner != name)
+            slug = customers.free_slug(db, name, besides=others)
+        self._slugs[slug] = name
         if (slug, name) == (customer.slug, customer.name):
             return proposal
         return replace(
