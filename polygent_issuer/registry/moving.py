@@ -49,8 +49,6 @@ SQLITE: Final = "sqlite:"
 """The beginning of the text of a place that is a file."""
 _TEMPORARY: Final = ".polygent-move-"
 _LICENSES: Final = "SELECT count(*) FROM licenses"
-
-
 Fill = Callable[[Writing], Mapping[str, object]]
 
 

@@ -42,8 +42,6 @@ _Source = TypeVar("_Source")
 
 # The errors of reading a column, or of building a record, in a damaged file.
 _UNREADABLE = (ValueError, TypeError, LookupError, OverflowError, RecursionError)
-
-
 SHARED: Final = ("issuer", "upload_window", "default_plan", "features", "require_order_id", "plans")
 """The names of the settings that all homes of a registry share."""
 _SETTINGS: Final = f"""SELECT row_journal.name, team_settings.value, journal.bytes FROM row_journal
