@@ -13,20 +13,6 @@ from typing import Final
 from polygent_issuer.text import Hint, run
 from polygent_issuer.verifier.errors import CheckCode
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Advice:
-    """Advice for one failed check.
-
-    `sees` is what the customer sees, and `do` what to do. `fix` is the operator's command;
-    CUSTOMER, LICENSE and DOMAIN are placeholders.
-    """
-
-    sees: str
-    do: str
-    fix: tuple[str, ...]
-
-
 # What a server without a valid license does, with the API's message.
 _LOCKED: Final = (
     'every page shows the License Expired screen, the API answers 503 "{}", and session and deploy '
@@ -43,9 +29,22 @@ _REFUSED = (
     "current"
 )
 _LOST = f"{_REFUSED}; if this file is the installed license: {_LOCKED.format(_NOT_AUTHENTIC)}"
-
 _REISSUE = ("reissue", "CUSTOMER")
 _EXPORT = ("license", "export", "LICENSE")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Advice:
+    """Advice for one failed check.
+
+    `sees` is what the customer sees, and `do` what to do. `fix` is the operator's command;
+    CUSTOMER, LICENSE and DOMAIN are placeholders.
+    """
+
+    sees: str
+    do: str
+    fix: tuple[str, ...]
+
 
 FOR: Mapping[CheckCode, Advice] = {
     CheckCode.MALFORMED: Advice(

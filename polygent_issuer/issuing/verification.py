@@ -40,6 +40,17 @@ _DOMAIN: Final = _CODES.index(CheckCode.DOMAIN_MISMATCH)
 _MACHINE: Final = _CODES.index(CheckCode.MACHINE_MISMATCH)
 _COMMAND_LINE: Final = "the command line"
 _REGISTRY: Final = "the registry"
+_NO_INSTALLATION: Final = CheckRow(
+    code=CheckCode.STALE_ISSUE_DATE,
+    outcome=Outcome.NOT_CHECKED,
+    message="upload window: use --install to check it",
+)
+_NO_MACHINE: Final = CheckRow(
+    code=CheckCode.MACHINE_MISMATCH,
+    outcome=Outcome.NOT_CHECKED,
+    message="no machine given, and the registry has none for this license",
+    hint="--machine-info FILE or --fingerprint TEXT",
+)
 
 
 class Verdict(StrEnum):
@@ -354,16 +365,3 @@ def _domain_row(
         count = f"{len(outside)} of {len(hosts)} hosts"
         message = f"not in the allowed domain {domain}: {names} ({count})"
     return replace(row, message=message)
-
-
-_NO_INSTALLATION: Final = CheckRow(
-    code=CheckCode.STALE_ISSUE_DATE,
-    outcome=Outcome.NOT_CHECKED,
-    message="upload window: use --install to check it",
-)
-_NO_MACHINE: Final = CheckRow(
-    code=CheckCode.MACHINE_MISMATCH,
-    outcome=Outcome.NOT_CHECKED,
-    message="no machine given, and the registry has none for this license",
-    hint="--machine-info FILE or --fingerprint TEXT",
-)

@@ -16,13 +16,92 @@ from typing import Any, Final, NamedTuple, NoReturn
 from . import hints
 from .errors import LicenseError, malformed
 
+MAX_FILE_BYTES: Final = 16_384
+SIGNATURE_BYTES: Final = 64
+ALGORITHM: Final = "ES256"
+TYPE: Final = "polygent-license+jwt"
 MAX_DEPTH: Final = 8
 MAX_INTEGER: Final = 2**53 - 1
 _MAX_DIGITS: Final = len(str(-MAX_INTEGER))
+_SPACE: Final = b" \t\r\n"
+_HEADER_NAMES: Final = {"alg", "kid", "typ"}
+_SEGMENTS: Final = 3
 
 _STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 _TO_URL = bytes.maketrans(b"+/", b"-_")
 _FROM_URL = bytes.maketrans(b"-_+/=", b"+/***")  # what only base64 has becomes foreign
+
+
+class Token(NamedTuple):
+    """A license file of the right form; nothing in it is authenticated yet.
+
+    Attributes:
+        kid: the key that the header names.
+        header: the three parameters.
+        payload: the decoded bytes of the second segment; not parsed.
+        signature: 64 bytes, R then S.
+        signing_input: the signed bytes, as received.
+    """
+
+    kid: str
+    header: Mapping[str, Any]
+    payload: bytes
+    signature: bytes
+    signing_input: bytes
+
+
+def parse(data: bytes) -> Token:
+    """Parse a license file.
+
+    Args:
+        data: the file as received; one UTF-8 BOM and white space around the token are dropped.
+
+    Raises:
+        LicenseError: (`malformed`) when the file or its header breaks FORMAT §1, or the signature
+            is not 64 bytes. The hint names what the file looks like, where that is clear.
+    """
+    data = bytes(data[: MAX_FILE_BYTES + 1])  # from any kind of buffer
+    try:
+        return _parse_file(data)
+    except LicenseError as error:
+        error.hint = hints.hint(data, _is_token)
+        raise
+
+
+def signing_input(kid: str, payload: bytes, *, typ: str = TYPE) -> bytes:
+    """Return the bytes to sign for a payload with the key `kid` (RFC 7515 §5.1)."""
+    header = f'{{"alg":"{ALGORITHM}","kid":"{kid}","typ":"{typ}"}}'
+    return to_base64url(header.encode()) + b"." + to_base64url(payload)
+
+
+def assemble(signing_input: bytes, signature: bytes) -> bytes:
+    """Return the license file: one line of ASCII and a final newline."""
+    return signing_input + b"." + to_base64url(signature) + b"\n"
+
+
+def parse_token(token: bytes, *, typ: str = TYPE) -> Token:
+    """Parse a token of one type, which has neither white space nor a BOM around it.
+
+    Raises:
+        LicenseError: (`malformed`) as `parse`, without a hint; the size is not checked.
+    """
+    segments = token.split(b".")
+    if len(segments) != _SEGMENTS or not all(segments):
+        raise malformed("the file is not three base64url texts separated by dots")
+    try:
+        payload, signature = map(from_base64url, segments[1:])
+        header = _header(segments[0], typ)
+    except ValueError:
+        raise malformed("the file is not unpadded, canonical base64url") from None
+    if len(signature) != SIGNATURE_BYTES:
+        raise malformed(f"the signature has {len(signature)} bytes, not {SIGNATURE_BYTES}")
+    return Token(
+        kid=header["kid"],
+        header=header,
+        payload=payload,
+        signature=signature,
+        signing_input=token[: token.rindex(b".")],
+    )
 
 
 def to_base64url(data: bytes) -> bytes:
@@ -70,6 +149,37 @@ def loads_object(data: bytes, *, what: str = "the text") -> dict[str, Any]:
     if not isinstance(value, dict):
         raise malformed(f"{what} is not a JSON object")
     return value
+
+
+def _parse_file(data: bytes) -> Token:
+    if len(data) > MAX_FILE_BYTES:
+        raise malformed(f"the file is larger than {MAX_FILE_BYTES} bytes")
+    token = data.removeprefix(BOM_UTF8).strip(_SPACE)
+    if not token:
+        raise malformed("the file is empty")
+    return parse_token(token)
+
+
+@lru_cache(maxsize=16)  # all licenses of one key have the same header
+def _header(segment: bytes, typ: str) -> Mapping[str, Any]:
+    header = loads_object(from_base64url(segment), what="the header")
+    if header.keys() != _HEADER_NAMES:
+        raise malformed("the header must have exactly alg, kid and typ")
+    if header["alg"] != ALGORITHM:
+        raise malformed(f"the header's alg is not {ALGORITHM}")
+    if header["typ"] != typ:
+        raise malformed(f"the header's typ is not {typ}")
+    if not isinstance(header["kid"], str):
+        raise malformed("the header's kid is not a string")
+    return MappingProxyType(header)
+
+
+def _is_token(token: bytes) -> bool:
+    try:
+        parse_token(token)
+    except LicenseError:
+        return False
+    return True
 
 
 class _Refused(Exception):
@@ -124,116 +234,3 @@ _DECODER: Final = json.JSONDecoder(
     parse_float=_no_integer,
     parse_constant=_no_integer,
 )
-
-
-MAX_FILE_BYTES: Final = 16_384
-SIGNATURE_BYTES: Final = 64
-ALGORITHM: Final = "ES256"
-TYPE: Final = "polygent-license+jwt"
-
-_SPACE: Final = b" \t\r\n"
-_HEADER_NAMES: Final = {"alg", "kid", "typ"}
-_SEGMENTS: Final = 3
-
-
-class Token(NamedTuple):
-    """A license file of the right form; nothing in it is authenticated yet.
-
-    Attributes:
-        kid: the key that the header names.
-        header: the three parameters.
-        payload: the decoded bytes of the second segment; not parsed.
-        signature: 64 bytes, R then S.
-        signing_input: the signed bytes, as received.
-    """
-
-    kid: str
-    header: Mapping[str, Any]
-    payload: bytes
-    signature: bytes
-    signing_input: bytes
-
-
-def parse(data: bytes) -> Token:
-    """Parse a license file.
-
-    Args:
-        data: the file as received; one UTF-8 BOM and white space around the token are dropped.
-
-    Raises:
-        LicenseError: (`malformed`) when the file or its header breaks FORMAT §1, or the signature
-            is not 64 bytes. The hint names what the file looks like, where that is clear.
-    """
-    data = bytes(data[: MAX_FILE_BYTES + 1])  # from any kind of buffer
-    try:
-        return _parse_file(data)
-    except LicenseError as error:
-        error.hint = hints.hint(data, _is_token)
-        raise
-
-
-def signing_input(kid: str, payload: bytes, *, typ: str = TYPE) -> bytes:
-    """Return the bytes to sign for a payload with the key `kid` (RFC 7515 §5.1)."""
-    header = f'{{"alg":"{ALGORITHM}","kid":"{kid}","typ":"{typ}"}}'
-    return to_base64url(header.encode()) + b"." + to_base64url(payload)
-
-
-def assemble(signing_input: bytes, signature: bytes) -> bytes:
-    """Return the license file: one line of ASCII and a final newline."""
-    return signing_input + b"." + to_base64url(signature) + b"\n"
-
-
-def _parse_file(data: bytes) -> Token:
-    if len(data) > MAX_FILE_BYTES:
-        raise malformed(f"the file is larger than {MAX_FILE_BYTES} bytes")
-    token = data.removeprefix(BOM_UTF8).strip(_SPACE)
-    if not token:
-        raise malformed("the file is empty")
-    return parse_token(token)
-
-
-def parse_token(token: bytes, *, typ: str = TYPE) -> Token:
-    """Parse a token of one type, which has neither white space nor a BOM around it.
-
-    Raises:
-        LicenseError: (`malformed`) as `parse`, without a hint; the size is not checked.
-    """
-    segments = token.split(b".")
-    if len(segments) != _SEGMENTS or not all(segments):
-        raise malformed("the file is not three base64url texts separated by dots")
-    try:
-        payload, signature = map(from_base64url, segments[1:])
-        header = _header(segments[0], typ)
-    except ValueError:
-        raise malformed("the file is not unpadded, canonical base64url") from None
-    if len(signature) != SIGNATURE_BYTES:
-        raise malformed(f"the signature has {len(signature)} bytes, not {SIGNATURE_BYTES}")
-    return Token(
-        kid=header["kid"],
-        header=header,
-        payload=payload,
-        signature=signature,
-        signing_input=token[: token.rindex(b".")],
-    )
-
-
-@lru_cache(maxsize=16)  # all licenses of one key have the same header
-def _header(segment: bytes, typ: str) -> Mapping[str, Any]:
-    header = loads_object(from_base64url(segment), what="the header")
-    if header.keys() != _HEADER_NAMES:
-        raise malformed("the header must have exactly alg, kid and typ")
-    if header["alg"] != ALGORITHM:
-        raise malformed(f"the header's alg is not {ALGORITHM}")
-    if header["typ"] != typ:
-        raise malformed(f"the header's typ is not {typ}")
-    if not isinstance(header["kid"], str):
-        raise malformed("the header's kid is not a string")
-    return MappingProxyType(header)
-
-
-def _is_token(token: bytes) -> bool:
-    try:
-        parse_token(token)
-    except LicenseError:
-        return False
-    return True

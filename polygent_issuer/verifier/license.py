@@ -22,6 +22,13 @@ MAX_DISPLAY_NAME: Final = 200
 MAX_FEATURE_NAME: Final = 64
 MAX_REPLACES: Final = 100
 MAX_LIMIT: Final = 1_000_000
+_PLAIN = re.compile(r"[!-~](?:[ -~]{0,198}[!-~])?")
+_SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
+_FEATURE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_LICENSE_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_PUNCTUATION = re.compile(r"[^a-z0-9]+")
+_FINGERPRINT = re.compile(r"[!-~]{8,256}")
+_HEXADECIMAL = re.compile(r"(?:[Ss][Hh][Aa]256:)?[0-9A-Fa-f]+")
 
 
 class Tier(StrEnum):
@@ -197,15 +204,8 @@ def _characters(ranges: tuple[tuple[int, int], ...]) -> str:
     return "[" + "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in ranges) + "]"
 
 
-_PLAIN = re.compile(r"[!-~](?:[ -~]{0,198}[!-~])?")
 FORBIDDEN_CHARACTER: Final = re.compile(_characters(FORBIDDEN))
 _EDGE = re.compile(_characters(FORBIDDEN_AT_EDGES))
-_SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
-_FEATURE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-_LICENSE_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_PUNCTUATION = re.compile(r"[^a-z0-9]+")
-_FINGERPRINT = re.compile(r"[!-~]{8,256}")
-_HEXADECIMAL = re.compile(r"(?:[Ss][Hh][Aa]256:)?[0-9A-Fa-f]+")
 
 
 def display_name_problem(text: str, most: int = MAX_DISPLAY_NAME) -> str | None:

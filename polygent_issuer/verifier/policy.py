@@ -20,6 +20,14 @@ SECOND: Final = 1_000_000
 
 SET_BACK: Final = 86_400 * SECOND
 """Microseconds that a clock may be behind the last time seen."""
+SKEW: Final = 300 * SECOND
+"""Microseconds that `iat` may be ahead of the server's clock."""
+_UNITS: Final = (
+    ("days", 86_400 * SECOND),
+    ("hours", 3_600 * SECOND),
+    ("minutes", 60 * SECOND),
+    ("seconds", SECOND),
+)
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -131,17 +139,6 @@ class Report:
         """Return the first row that failed; `verify` refuses the same file with its code."""
         failed = Outcome.FAILED  # looked up once: that takes longer than the comparison
         return next((row for row in self.rows if row.outcome is failed), None)
-
-
-SKEW: Final = 300 * SECOND
-"""Microseconds that `iat` may be ahead of the server's clock."""
-
-_UNITS: Final = (
-    ("days", 86_400 * SECOND),
-    ("hours", 3_600 * SECOND),
-    ("minutes", 60 * SECOND),
-    ("seconds", SECOND),
-)
 
 
 class Circumstances(NamedTuple):
