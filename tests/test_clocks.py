@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from support.cli import PASSPHRASE, Desk, Outcome
+from support.desk_state import tree
 from support.fault_sweep import FULL
 from support.forks import Forks, faketime_environ, open_forks
-from support.keys import tree
 from support.strace import LINK, Fault
 
 from polygent_issuer.errors import ExitCode

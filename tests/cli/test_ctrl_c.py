@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from support.cli import PASSPHRASE, Desk
-from support.keys import tree
+from support.desk_state import tree
 from support.terminal import terminal
 
 pytestmark = pytest.mark.slow

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 from support.cli import Desk, Outcome
-from support.desk_state import litter_in, read_state
+from support.desk_state import litter_in, read_state, tree
 from support.fault_sweep import FULL
 from support.forks import ANY_TIME, NOBODY, Forks, Limits
-from support.keys import tree
 from support.scenarios import SCENARIOS, Scenarios, give_to_nobody, prepare
 
 from polygent_issuer.errors import ExitCode

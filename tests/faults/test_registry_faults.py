@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 from support.cli import Desk
+from support.desk_state import tree
 from support.forks import KILLED, Forks
-from support.keys import tree
 from support.strace import LINK, RENAME, UNLINK, Fault
 
 from polygent_issuer.registry import Registry, journal, journal_check, licenses

@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 from support.cli import Desk
-from support.keys import QUICKLY, opened, tree
+from support.desk_state import tree
+from support.keys import QUICKLY, opened
 from support.secret_search import Watch, forms_of, forms_of_key, places
 from support.secret_service import secret_service
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from support.keys import tree
+from support.desk_state import tree
 from support.registries import ACTOR
 from support.tools import require_tool
 

@@ -1,4 +1,4 @@
-"""State of a desk: registry, settings, and temporary files."""
+"""State of a desk: registry, settings, and files."""
 
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -78,4 +78,13 @@ def _rows(db: Reading) -> Rows:
     return {
         table: tuple(db.execute(f"SELECT * FROM {table} ORDER BY {keys[table]}"))  # noqa: S608
         for table in sorted(keys.keys() - {"outbox", "seals"})
+    }
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Return the content of every file below a folder, by its relative path."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
     }

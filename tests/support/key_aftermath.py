@@ -21,8 +21,8 @@ from polygent_issuer.keys import backups
 from polygent_issuer.verifier.keys import Key
 from support.aftermath import Aftermath
 from support.cli import PASSPHRASE, Outcome
-from support.desk_state import read_state
-from support.keys import kid_of, opened, tree
+from support.desk_state import read_state, tree
+from support.keys import kid_of, opened
 from support.secret_search import forms_of, forms_of_key, places
 
 KEYS, BACKUPS = "keys", "backups"

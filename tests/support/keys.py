@@ -36,15 +36,6 @@ def kid_of(path: Path, passphrase: str = PASSPHRASE) -> str:
     return Key.from_public_key(opened(path, passphrase).public_key()).kid
 
 
-def tree(folder: Path) -> dict[str, bytes]:
-    """Return the content of every file below a folder, by its relative path."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
 def store(uri: str, seconds: float = 20) -> RemoteStore:
     """Return the store of a URI; each call to its service may take some seconds."""
     opened = open_store(Settings(keyring_timeout=timedelta(seconds=seconds)), uri)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import Desk
-from support.keys import tree
+from support.desk_state import tree
 from support.secret_service import secret_service
 from support.strace import Fault, options
 from support.terminal import terminal

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 from support.cli import PASSPHRASE, Desk
-from support.keys import kid_of, tree
+from support.desk_state import tree
+from support.keys import kid_of
 from support.secret_service import SecretService, secret_service
 from support.terminal import terminal
 

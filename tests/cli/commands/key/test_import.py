@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 from support.cli import PASSPHRASE, Desk
-from support.keys import kid_of, tree
+from support.desk_state import tree
+from support.keys import kid_of
 from support.terminal import terminal
 
 from polygent_issuer.home import settings, settings_editing

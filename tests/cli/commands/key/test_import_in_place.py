@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 from support.cli import PASSPHRASE, Desk
-from support.keys import kid_of, tree
+from support.desk_state import tree
+from support.keys import kid_of
 
 CONTAINER = {"DBUS_SESSION_BUS_ADDRESS": ""}
 

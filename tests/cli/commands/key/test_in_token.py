@@ -20,8 +20,9 @@ from joserfc import jws
 from joserfc.jwk import ECKey
 from support import softhsm
 from support.cli import PASSPHRASE, Desk
+from support.desk_state import tree
 from support.forks import ANY_TIME
-from support.keys import kid_of, tree
+from support.keys import kid_of
 from support.softhsm import MODULE, PIN, SoftHsm
 from support.terminal import terminal
 

@@ -17,7 +17,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from support.cli import Desk
-from support.keys import QUICKLY, opened, tree
+from support.desk_state import tree
+from support.keys import QUICKLY, opened
 from support.secret_search import forms_of, forms_of_key, places
 from support.secret_service import secret_service
 from support.tools import require_tool

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from support.cli import Desk
-from support.keys import opened, tree
+from support.desk_state import tree
+from support.keys import opened
 from support.licenses import Books
 from support.secret_search import forms_of_key, places
 

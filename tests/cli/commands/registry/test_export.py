@@ -5,7 +5,7 @@ import tomllib
 from datetime import timedelta
 from pathlib import Path
 
-from support.keys import tree
+from support.desk_state import tree
 from support.licenses import Books
 from support.registries import tampering
 

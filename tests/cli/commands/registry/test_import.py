@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import Desk
-from support.keys import tree
+from support.desk_state import tree
 from support.licenses import Books
 from support.terminal import terminal
 
