@@ -188,7 +188,7 @@ def verify_files(
     files: Sequence[LicenseFile],
     keys: KeySet,
     server: ServerContext,
-    registry: "Registry | None" = None,
+    registry: "Registry | None",
 ) -> list[VerificationResult | UnreadableFile]:
     """Run every check of FORMAT §5 on each file as the server would; results are in their order.
 

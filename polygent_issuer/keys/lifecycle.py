@@ -75,7 +75,7 @@ class NewPassphrase(Passphrase):
         obtain: Callable[[Sequence[Finding], Consent], Consent],
         consent: Consent,
         *,
-        shared: bool = False,
+        shared: bool,
     ) -> None:
         """Store the arguments; `obtain` returns consent to findings or raises `ConsentNeeded`."""
         self._source = source

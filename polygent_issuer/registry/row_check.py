@@ -328,7 +328,7 @@ def customer_queries(slug: str, *, checked: bool = True) -> list[Query]:
     return [*queries, (_ALIASES_OF, (slug,)), journal, *key_queries(checked=checked)]
 
 
-def key_queries(*, checked: bool = True) -> list[Query]:
+def key_queries(*, checked: bool) -> list[Query]:
     """Return the queries of `RowCheck.every_key`."""
     return [(_rows_query("keys", _EVERY, checked), ()), (_ABOUT_KEYS, ())]
 

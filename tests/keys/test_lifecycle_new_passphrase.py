@@ -56,7 +56,7 @@ def test_a_declined_passphrase_is_asked_for_again(monkeypatch: pytest.MonkeyPatc
         declined.extend(findings)
         raise ConsentNeeded(tuple(findings))
 
-    source = NewPassphrase(TerminalPassphrase(), decline, Consent())
+    source = NewPassphrase(TerminalPassphrase(), decline, Consent(), shared=False)
     assert source.get("the new key file", confirm=True) == b"long enough now"
     assert [finding.code for finding in declined] == [FindingCode.WEAK_PASSPHRASE]
     assert source.agreed["accepted"] == ()
