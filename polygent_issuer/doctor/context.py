@@ -22,10 +22,10 @@ from polygent_issuer.home import folder as home_folder
 from polygent_issuer.home import settings, team_settings
 from polygent_issuer.home.settings import Loaded, Settings
 from polygent_issuer.registry import REGISTRY_FILE, KeyRecord, Registry, keys
+from polygent_issuer.registry.database import require_safe
 from polygent_issuer.registry.errors import Place
 from polygent_issuer.registry.postgres.roles import Role
 from polygent_issuer.registry.postgres.server import ServerFacts
-from polygent_issuer.registry.sqlite_file import require_safe
 
 
 class State(StrEnum):

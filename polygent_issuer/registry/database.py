@@ -1,18 +1,22 @@
 """The registry: create it explicitly, open it, begin transactions."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from polygent_issuer.errors import HomeProblem
+from polygent_issuer.files.reading import LOOK_FOR_CHANGES, require_unexposed
 from polygent_issuer.registry import schema
 from polygent_issuer.registry.engine import Connection, Query
 from polygent_issuer.registry.errors import (
     Place,
     RegistryDamaged,
     RegistryFailed,
+    RegistryMissing,
     RegistryMisuse,
     damaged,
     display_place,
@@ -21,8 +25,8 @@ from polygent_issuer.registry.errors import (
 )
 from polygent_issuer.registry.reading import Reading
 from polygent_issuer.registry.records import Actor, as_bytes, json_object
-from polygent_issuer.registry.sqlite import SqliteConnection
-from polygent_issuer.registry.sqlite_file import make_private, migrate_file, require_file
+from polygent_issuer.registry.sqlite import BESIDE, SqliteConnection
+from polygent_issuer.registry.sqlite_file import make_private, migrate_file, unusable
 from polygent_issuer.registry.writing import Writing
 from polygent_issuer.text import Hint, run
 
@@ -341,3 +345,35 @@ def _require_library() -> None:
             hint="install it: pip install 'polygent-issuer[postgres]'",
             code="registry_library_missing",
         ) from None
+
+
+def require_file(path: Path) -> None:
+    """Refuse a missing registry, or one that another user can change, before SQLite opens it."""
+    try:
+        require_safe(path)
+    except FileNotFoundError:
+        raise RegistryMissing(
+            f"the registry {display_place(path)} does not exist",
+            hint=Hint(run("registry", "restore", "BACKUP"), "; in a new home: ", run("init")),
+        ) from None
+    except OSError as error:
+        raise unusable(path, error) from error
+
+
+def require_safe(path: Path) -> None:
+    """Refuse a registry that another user can change.
+
+    The files that SQLite puts next to it count too: a journal that another user left there would
+    be applied to it. So does the folder of a link's target. Otherwise its folder is the home.
+
+    Raises:
+        HomeProblem: (`unsafe_file`) when another user owns one of them or may write to it.
+        OSError: when it cannot be examined.
+    """
+    real = Path(os.path.realpath(path))  # as SQLite does
+    require_unexposed(real, "registry", then=LOOK_FOR_CHANGES)
+    if real.parent != Path(os.path.realpath(path.parent)):  # else it is the home, checked before
+        require_unexposed(real.parent, "registry's folder", then=LOOK_FOR_CHANGES)
+    for suffix in BESIDE:
+        with suppress(FileNotFoundError):
+            require_unexposed(Path(f"{real}{suffix}"), "registry's file")

@@ -28,7 +28,7 @@ from polygent_issuer.files import disk, publication
 from polygent_issuer.findings import Consent, Finding, FindingCode, require
 from polygent_issuer.registry import change, database, journal
 from polygent_issuer.registry.backup import CheckedBackup, stamp
-from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry
+from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry, require_file
 from polygent_issuer.registry.engine import Connection
 from polygent_issuer.registry.errors import Place, RegistryDamaged, RegistryMissing
 from polygent_issuer.registry.journal_check import head_text
@@ -37,7 +37,7 @@ from polygent_issuer.registry.postgres.roles import Role
 from polygent_issuer.registry.reading import Reading
 from polygent_issuer.registry.records import Actor, as_bytes, moment, text
 from polygent_issuer.registry.sqlite import BESIDE, SqliteConnection
-from polygent_issuer.registry.sqlite_file import free_name, require_file
+from polygent_issuer.registry.sqlite_file import free_name
 from polygent_issuer.registry.writing import Writing
 from polygent_issuer.terms import dates
 from polygent_issuer.text import Hint, counted, run

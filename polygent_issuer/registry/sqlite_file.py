@@ -1,18 +1,15 @@
-"""The file of a registry in SQLite: create, check and migrate it."""
+"""The file of a registry in SQLite: create, migrate and rename it."""
 
 import filecmp
 import os
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
 from polygent_issuer.files import disk, publication
-from polygent_issuer.files.reading import LOOK_FOR_CHANGES, require_unexposed
 from polygent_issuer.registry import schema
 from polygent_issuer.registry.customer_names import rows_of_name
-from polygent_issuer.registry.errors import RegistryFailed, RegistryMissing, display_place
-from polygent_issuer.registry.sqlite import BESIDE, SqliteConnection
-from polygent_issuer.text import Hint, run
+from polygent_issuer.registry.errors import RegistryFailed, display_place
+from polygent_issuer.registry.sqlite import SqliteConnection
 
 
 def make_private(path: Path) -> None:
@@ -25,39 +22,7 @@ def make_private(path: Path) -> None:
             if path.is_file() and path.stat().st_size == 0:
                 disk.make_private(path, 0o600)
     except OSError as error:
-        raise _unusable(path, error) from error
-
-
-def require_file(path: Path) -> None:
-    """Refuse a missing registry, or one that another user can change, before SQLite opens it."""
-    try:
-        require_safe(path)
-    except FileNotFoundError:
-        raise RegistryMissing(
-            f"the registry {display_place(path)} does not exist",
-            hint=Hint(run("registry", "restore", "BACKUP"), "; in a new home: ", run("init")),
-        ) from None
-    except OSError as error:
-        raise _unusable(path, error) from error
-
-
-def require_safe(path: Path) -> None:
-    """Refuse a registry that another user can change.
-
-    The files that SQLite puts next to it count too: a journal that another user left there would
-    be applied to it. So does the folder of a link's target. Otherwise its folder is the home.
-
-    Raises:
-        HomeProblem: (`unsafe_file`) when another user owns one of them or may write to it.
-        OSError: when it cannot be examined.
-    """
-    real = Path(os.path.realpath(path))  # as SQLite does
-    require_unexposed(real, "registry", then=LOOK_FOR_CHANGES)
-    if real.parent != Path(os.path.realpath(path.parent)):  # else it is the home, checked before
-        require_unexposed(real.parent, "registry's folder", then=LOOK_FOR_CHANGES)
-    for suffix in BESIDE:
-        with suppress(FileNotFoundError):
-            require_unexposed(Path(f"{real}{suffix}"), "registry's file")
+        raise unusable(path, error) from error
 
 
 def migrate_file(connection: SqliteConnection, *, keep: bool = True) -> None:
@@ -115,7 +80,7 @@ def _keep_copy(path: Path, version: int) -> None:
         prepared.discard()
 
 
-def _unusable(path: Path, error: OSError) -> RegistryFailed:
+def unusable(path: Path, error: OSError) -> RegistryFailed:
     """Return the error for a file that the system cannot create or examine."""
     return RegistryFailed(
         f"cannot open the registry {display_place(path)}: {error.strerror}",
