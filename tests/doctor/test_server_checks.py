@@ -23,7 +23,7 @@ from polygent_issuer.doctor import server_checks
 from polygent_issuer.home.settings_editing import set_value
 from polygent_issuer.registry import Registry
 from polygent_issuer.registry.postgres.roles import sql
-from polygent_issuer.registry.postgres.transactions import LOCK
+from polygent_issuer.registry.postgres.server import LOCK
 
 DURABLE = ("max_connections=30",)
 

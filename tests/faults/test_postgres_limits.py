@@ -30,7 +30,7 @@ from polygent_issuer.registry import (
 )
 from polygent_issuer.registry.errors import RegistryFailed, RegistryLocked
 from polygent_issuer.registry.postgres import transactions
-from polygent_issuer.registry.postgres.transactions import LOCK
+from polygent_issuer.registry.postgres.server import LOCK
 
 pytestmark = pytest.mark.slow
 

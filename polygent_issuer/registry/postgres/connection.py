@@ -21,7 +21,7 @@ import psycopg
 from polygent_issuer.registry import schema
 from polygent_issuer.registry.engine import CHUNK, Change, Connection, Cursor, Params, Query, State
 from polygent_issuer.registry.errors import RegistryFailed, RegistryMisuse, damaged, exists
-from polygent_issuer.registry.postgres import copying, session, tables, transactions
+from polygent_issuer.registry.postgres import copying, server, session, tables, transactions
 from polygent_issuer.registry.postgres.errors import FOREIGN, translate
 from polygent_issuer.registry.postgres.roles import Session
 from polygent_issuer.registry.postgres.server import QUERY, ServerFacts, interpret
@@ -138,7 +138,7 @@ class PostgresConnection(Connection):
             row = self._statements.begin(statements)
         except FOREIGN as error:
             self.roll_back()
-            raise transactions.named(translate(error, self.place), self.first) from error
+            raise server.named(translate(error, self.place), self.first) from error
         self.state = None if self._blank or row is None else State(*row)
 
     def require_current(self) -> None:

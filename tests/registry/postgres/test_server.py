@@ -9,7 +9,7 @@ from support.registries import ACTOR, NOW, REGISTRY_ID
 
 from polygent_issuer.registry import Registry
 from polygent_issuer.registry.errors import RegistryLocked
-from polygent_issuer.registry.postgres.transactions import LOCK
+from polygent_issuer.registry.postgres.server import LOCK
 
 
 def test_the_session_that_holds_the_lock_is_named(postgres: Cluster) -> None:
