@@ -25,7 +25,8 @@ from email.parser import BytesParser
 from email.utils import format_datetime, getaddresses
 from typing import Final
 
-from polygent_issuer.delivery.template import LicenseMail, Template, template_values
+from polygent_issuer.delivery.license_mail import LicenseMail, template_values
+from polygent_issuer.delivery.template import Template
 from polygent_issuer.email_address import ENCODED_WORD, Mailbox
 from polygent_issuer.errors import InternalError
 from polygent_issuer.text import slugify

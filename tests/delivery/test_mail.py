@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.licenses import Books
 
+from polygent_issuer.delivery.license_mail import LicenseMail, license_mail
 from polygent_issuer.delivery.mail import drafts
-from polygent_issuer.delivery.template import DEFAULT, LicenseMail, Template, license_mail
+from polygent_issuer.delivery.template import DEFAULT, Template
 from polygent_issuer.email_address import Mailbox, parse_address
 from polygent_issuer.errors import InternalError
 from polygent_issuer.home.settings import Settings

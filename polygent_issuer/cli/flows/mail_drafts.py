@@ -48,8 +48,8 @@ class Drafter:
         return written
 
     def _write(self, license_id: str) -> tuple[Path, ...]:
+        from polygent_issuer.delivery.license_mail import license_mail
         from polygent_issuer.delivery.mail import drafts
-        from polygent_issuer.delivery.template import license_mail
 
         settings = self.invocation.settings
         with self.invocation.registry.reading() as db:
