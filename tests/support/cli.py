@@ -63,6 +63,14 @@ class Outcome:
         return objects
 
 
+def lines(outcome: Outcome) -> list[dict[str, Any]]:
+    """Return the objects of `json_lines` without their schema."""
+    return [
+        {name: value for name, value in each.items() if name != "schema"}
+        for each in outcome.json_lines
+    ]
+
+
 @dataclass
 class Desk:
     """A home, an output folder and a clock; `run` is one command line without a terminal."""
@@ -117,6 +125,12 @@ class Desk:
         outcome = self.run(*argv, **more)
         assert outcome.code == 0, (argv, outcome)
         return outcome
+
+    def refused(self, *argv: str) -> tuple[int, str, str]:
+        """Run a command that is refused; return exit code, code and hint."""
+        outcome = self.run(*argv, "--json")
+        error = outcome.json["error"]
+        return outcome.code, error["code"], error["hint"]
 
     def set_up(self) -> "Desk":
         """Create the home, the output folder, and one key in an encrypted file."""

@@ -1,24 +1,15 @@
 """`polygent-issue apply`, without a terminal."""
 
 import csv
-import json
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from support.cli import Desk, Outcome
+from support.cli import Desk, lines
 from support.desk_state import litter_in, read_state
 from support.many_customers import add_customers_at, fingerprint
 
 CSV = "customer,users\r\nc1,30\r\nc2,\r\n"
-
-
-def lines(outcome: Outcome) -> list[dict[str, Any]]:
-    """Parse each line of stdout, which must be JSON of our schema."""
-    found = [json.loads(line) for line in outcome.out.splitlines()]
-    assert {each.pop("schema") for each in found} == {"polygent-issue/1"}
-    return found
 
 
 def write(desk: Desk, text: str, name: str = "plan.csv") -> str:

@@ -4,20 +4,12 @@ import csv
 import json
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from support.cli import Desk, Outcome
+from support.cli import Desk, Outcome, lines
 from support.desk_state import litter_in, read_state
 from support.disks import mounted
 from support.many_customers import add_customers_at
-
-
-def lines(outcome: Outcome) -> list[dict[str, Any]]:
-    """Parse each line of stdout, which must be JSON of our schema."""
-    found = [json.loads(line) for line in outcome.out.splitlines()]
-    assert {each.pop("schema") for each in found} == {"polygent-issue/1"}
-    return found
 
 
 def files(desk: Desk) -> list[Path]:

@@ -16,14 +16,6 @@ from polygent_issuer.keys import openssh
 ABSENT = {"DBUS_SESSION_BUS_ADDRESS": ""}
 
 
-@pytest.fixture
-def bare(empty_desk: Desk) -> Desk:
-    """Create a desk with a passphrase in a file and no home."""
-    empty_desk.passphrase_file.write_text(PASSPHRASE)
-    empty_desk.passphrase_file.chmod(0o600)
-    return empty_desk
-
-
 def store(desk: Desk, name: str = "new.key") -> tuple[str, str]:
     """Return the option that stores the key in a file of the desk's folder."""
     return "--store", f"file:{desk.folder / name}"

@@ -27,14 +27,6 @@ FORMATS = {
 }
 
 
-@pytest.fixture
-def bare(empty_desk: Desk) -> Desk:
-    """Create a desk with a passphrase in a file and no home."""
-    empty_desk.passphrase_file.write_text(PASSPHRASE)
-    empty_desk.passphrase_file.chmod(0o600)
-    return empty_desk
-
-
 def foreign(desk: Desk, form: str = "pkcs8", *, passphrase: str | None = None) -> tuple[str, str]:
     """Write a key file of another program; return its path and kid."""
     key = ec.generate_private_key(ec.SECP256R1())

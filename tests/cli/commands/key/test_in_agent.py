@@ -31,26 +31,12 @@ def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SshAgent]
 
 
 @pytest.fixture
-def at_hand(empty_desk: Desk) -> Desk:
-    """Create a desk without a home and without a passphrase."""
-    empty_desk.output.mkdir()
-    return empty_desk
-
-
-@pytest.fixture
 def remote(at_hand: Desk, agent: SshAgent) -> Desk:
     """Create a desk with one key, which stays in the agent."""
     agent.generate("remote")
     at_hand.ok("init", "--issuer", "Polygent Ltd", "--output", str(at_hand.output))
     at_hand.ok("key", "import", "agent:remote")
     return at_hand
-
-
-def error(desk: Desk, *argv: str) -> tuple[int, str, str]:
-    """Return exit code, code and hint of a refusal."""
-    outcome = desk.run(*argv, "--json")
-    refusal = outcome.json["error"]
-    return outcome.code, refusal["code"], refusal["hint"]
 
 
 def test_a_key_of_an_agent_signs_and_renews(at_hand: Desk, agent: SshAgent) -> None:
@@ -108,7 +94,7 @@ def test_no_key_is_put_into_an_agent(desk: Desk) -> None:
         ("key", "generate", "two", "--store", "agent:", "--backup", f"{backup}2"),
         ("key", "import", backup, "--store", "agent:"),
     ):
-        code, name, hint = error(desk, *argv)
+        code, name, hint = desk.refused(*argv)
         assert (code, name) == (6, "store_read_only")
         assert "generate the key there: ssh-keygen -t ecdsa -b 256 -f FILE" in hint
         assert "key import agent:SHA256:FINGERPRINT" in hint
@@ -119,7 +105,7 @@ def test_no_key_is_put_into_an_agent(desk: Desk) -> None:
 @pytest.mark.parametrize("option", ["--store", "--backup"])
 def test_a_key_in_place_takes_no_store_or_backup(at_hand: Desk, option: str) -> None:
     """`--store` and `--backup` are refused for it."""
-    assert error(at_hand, "key", "import", "agent:", option, "x")[:2] == (2, "usage")
+    assert at_hand.refused("key", "import", "agent:", option, "x")[:2] == (2, "usage")
 
 
 def test_a_missing_agent_creates_nothing(
@@ -127,20 +113,20 @@ def test_a_missing_agent_creates_nothing(
 ) -> None:
     """The refusal comes before there is a home."""
     monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "none"))
-    assert error(at_hand, "key", "import", "agent:")[:2] == (6, "remote_absent")
-    assert error(at_hand, "key", "import", "agent:a b")[:2] == (3, "invalid_store")
+    assert at_hand.refused("key", "import", "agent:")[:2] == (6, "remote_absent")
+    assert at_hand.refused("key", "import", "agent:a b")[:2] == (3, "invalid_store")
     assert not at_hand.home.exists()
 
 
 def test_the_key_has_no_backup_and_no_passphrase(remote: Desk, tmp_path: Path) -> None:
     """Both commands name another way."""
-    code, name, hint = error(remote, "key", "backup", "remote", str(tmp_path / "b"))
+    code, name, hint = remote.refused("key", "backup", "remote", str(tmp_path / "b"))
     assert (code, name) == (6, "not_extractable")
     assert "key generate spare --store file:~/polygent-keys/ --backup FILE" in hint
     (tmp_path / "new").write_text("another passphrase")
     change = ("key", "passphrase", "remote", "--new-passphrase-file", str(tmp_path / "new"))
-    assert error(remote, *change)[:2] == (6, "no_passphrase")
-    assert error(remote, *change[:3])[:2] == (6, "no_passphrase")  # not: add a new passphrase
+    assert remote.refused(*change)[:2] == (6, "no_passphrase")
+    assert remote.refused(*change[:3])[:2] == (6, "no_passphrase")  # not: add a new passphrase
     assert look(remote, "key-backup")["message"] == (
         "remote is stored in the SSH agent and cannot be backed up"
     )
@@ -155,7 +141,7 @@ def test_a_key_that_left_the_agent_is_missed(remote: Desk, agent: SshAgent) -> N
     shown = remote.ok("key", "show", "remote")
     assert f"(missing; {FIX})" in shown.text
     assert "if it has a backup" not in shown.text
-    assert error(remote, *ENTERPRISE) == (6, "no_such_key", FIX)
+    assert remote.refused(*ENTERPRISE) == (6, "no_such_key", FIX)
     result = look(remote, "key")
     assert (result["state"], result["mend"]) == ("fail", FIX)
     assert remote.ok("license", "list", "--json").json["licenses"] == []
@@ -176,7 +162,7 @@ def test_an_agent_that_ended_is_unavailable(
     assert remote.ok("key", "show", "remote", "--json").json["key"]["presence"] == "unavailable"
     result = look(remote, "key")
     assert (result["state"], "eval $(ssh-agent)" in result["mend"]) == ("fail", True)
-    assert error(remote, *ENTERPRISE)[:2] == (6, "remote_absent")
+    assert remote.refused(*ENTERPRISE)[:2] == (6, "remote_absent")
 
 
 def test_only_signing_signs(at_hand: Desk, tmp_path: Path) -> None:
@@ -199,7 +185,7 @@ def test_another_key_in_the_agent_is_not_used(at_hand: Desk, tmp_path: Path) -> 
     (tmp_path / "s").unlink()
     at_hand.ok("config", "set", f"stores.{signer.kid}", f"agent:remote?socket={tmp_path}/s")
     with fake_agent(tmp_path / "s", signing(other)) as agent:
-        assert error(at_hand, *ENTERPRISE)[:2] == (6, "key_mismatch")
+        assert at_hand.refused(*ENTERPRISE)[:2] == (6, "key_mismatch")
         assert set(agent.requests) == {LIST}
 
 

@@ -60,13 +60,6 @@ def operations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return requested
 
 
-def error(desk: Desk, *argv: str) -> tuple[int, str, str]:
-    """Return exit code, code and hint of a refusal."""
-    outcome = desk.run(*argv, "--json")
-    refusal = outcome.json["error"]
-    return outcome.code, refusal["code"], refusal["hint"]
-
-
 def test_a_key_of_kms_signs_and_renews(at_hand: Desk, server: KmsServer) -> None:
     """The settings pin the ARN, never a login; the journal names the store, and others verify."""
     arn = server.generate("team/first")
@@ -104,7 +97,7 @@ def test_an_alias_that_moves_does_not_change_the_key(at_hand: Desk, server: KmsS
     ).json
     assert imported["key"]["store"] == stores[1]
     at_hand.ok("config", "set", f"stores.{kid}", stores[1])
-    assert error(at_hand, "renew", "globex", *EARLY)[:2] == (6, "key_mismatch")
+    assert at_hand.refused("renew", "globex", *EARLY)[:2] == (6, "key_mismatch")
 
 
 def test_a_batch_signs_with_one_client(
@@ -161,7 +154,7 @@ def test_another_type_of_key_creates_nothing(
 ) -> None:
     """The hint generates a key that fits."""
     arn = server.generate(spec=spec, usage=usage)
-    code, name, hint = error(at_hand, "key", "import", server.uri(arn))
+    code, name, hint = at_hand.refused("key", "import", server.uri(arn))
     assert (code, name) == (6, "unsupported_key")
     assert "aws kms create-key --key-spec ECC_NIST_P256 --key-usage SIGN_VERIFY" in hint
     assert not at_hand.home.exists()
@@ -189,13 +182,13 @@ def test_a_lost_key_and_a_lost_login_are_reported(
     at_hand.ok("config", "set", f"stores.{kid}", f"{uri.replace('key/', 'key/0', 1)}")
     result = look(at_hand, "key")
     assert (result["state"], "check the region" in result["mend"]) == ("fail", True)
-    assert error(at_hand, *ENTERPRISE)[:2] == (6, "no_such_key")
+    assert at_hand.refused(*ENTERPRISE)[:2] == (6, "no_such_key")
     at_hand.ok("config", "set", f"stores.{kid}", uri)
     kms.isolate(monkeypatch, tmp_path, credentials=False)
     result = look(at_hand, "key")
     assert (result["state"], "aws sso login" in result["mend"]) == ("fail", True)
     assert at_hand.ok("key", "show", "remote", "--json").json["key"]["presence"] == "unavailable"
-    assert error(at_hand, *ENTERPRISE)[:2] == (6, "remote_credentials")
+    assert at_hand.refused(*ENTERPRISE)[:2] == (6, "remote_credentials")
     assert at_hand.ok("license", "list", "--json").json["licenses"] == []
 
 
@@ -208,7 +201,7 @@ def stored(desk: Desk) -> tuple[str, str]:
 def test_no_key_is_put_into_kms(at_hand: Desk, server: KmsServer) -> None:
     """The hint generates it there and imports it."""
     store = ("--store", server.uri("alias/new"))
-    code, name, hint = error(at_hand, "key", "generate", "two", *store, "--no-backup")
+    code, name, hint = at_hand.refused("key", "generate", "two", *store, "--no-backup")
     assert (code, name) == (6, "store_read_only")
     assert "aws kms create-key" in hint
     assert "key import awskms:alias/NAME?region=REGION" in hint.replace("'", "")

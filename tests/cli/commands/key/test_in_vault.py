@@ -41,20 +41,6 @@ def bao(server: OpenBao, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ope
     return server
 
 
-@pytest.fixture
-def at_hand(empty_desk: Desk) -> Desk:
-    """Create a desk without a home and without a passphrase."""
-    empty_desk.output.mkdir()
-    return empty_desk
-
-
-def error(desk: Desk, *argv: str) -> tuple[int, str, str]:
-    """Return exit code, code and hint of a refusal."""
-    outcome = desk.run(*argv, "--json")
-    refusal = outcome.json["error"]
-    return outcome.code, refusal["code"], refusal["hint"]
-
-
 def test_the_commands_of_the_guide(
     at_hand: Desk, bao: OpenBao, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,7 +119,7 @@ def test_doctor_signs_nothing(at_hand: Desk, bao: OpenBao, monkeypatch: pytest.M
     assert look(at_hand, "key")["state"] == "ok"
     assert at_hand.ok("key", "show", "read", "--json").json["key"]["presence"] == "present"
     at_hand.ok(*ENTERPRISE, "--dry-run")
-    code, name, hint = error(at_hand, *ENTERPRISE)
+    code, name, hint = at_hand.refused(*ENTERPRISE)
     assert (code, name) == (6, "remote_refused")
     assert hint.endswith('path "transit/sign/read/sha2-256" { capabilities = ["update"] }')
     assert at_hand.ok("license", "list", "--json").json["licenses"] == []
@@ -147,18 +133,18 @@ def test_problems_of_the_import_create_nothing(
 ) -> None:
     """A key that can be exported, a wrong token, a missing key: no home is created."""
     bao.generate("leaves", exportable=True)
-    assert error(at_hand, "key", "import", "vault:transit/leaves")[:2] == (6, "remote_exportable")
-    assert error(at_hand, "key", "import", "vault:transit/none")[:2] == (6, "no_such_key")
-    assert error(at_hand, "key", "import", "vault:none")[:2] == (3, "invalid_store")
+    assert at_hand.refused("key", "import", "vault:transit/leaves")[:2] == (6, "remote_exportable")
+    assert at_hand.refused("key", "import", "vault:transit/none")[:2] == (6, "no_such_key")
+    assert at_hand.refused("key", "import", "vault:none")[:2] == (3, "invalid_store")
     monkeypatch.setenv("VAULT_TOKEN", "wrong")
-    assert error(at_hand, "key", "import", "vault:transit/x")[:2] == (6, "remote_credentials")
+    assert at_hand.refused("key", "import", "vault:transit/x")[:2] == (6, "remote_credentials")
     assert not at_hand.home.exists()
 
 
 def test_no_key_is_put_into_a_vault(desk: Desk) -> None:
     """The refusal has the commands that generate and import a key there."""
     argv = ("key", "generate", "two", "--store", "vault:transit/two", "--no-backup")
-    code, name, hint = error(desk, *argv)
+    code, name, hint = desk.refused(*argv)
     assert (code, name) == (6, "store_read_only")
     assert "vault write -f transit/keys/KEY type=ecdsa-p256" in hint
     assert "key import 'vault:transit/KEY?address=https://HOST:8200'" in hint

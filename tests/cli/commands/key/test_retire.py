@@ -328,14 +328,6 @@ ACCEPT = ("--accept", "key-rollout", "--reason", "all servers have it")
 CLOCK = ("--accept", "clock-behind")
 
 
-@pytest.fixture
-def two(desk: Desk) -> Desk:
-    """Create a desk with a second key."""
-    key = f"file:{desk.folder / 'second.key'}"
-    desk.ok("key", "generate", "second", "--store", key, "--no-backup")
-    return desk
-
-
 def active(desk: Desk) -> list[str]:
     """Return the labels of the active keys: always one."""
     keys = desk.ok("key", "list", "--json").json["keys"]

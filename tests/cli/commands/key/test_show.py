@@ -238,14 +238,6 @@ def test_a_missing_home_is_not_created(empty_desk: Desk) -> None:
     assert not empty_desk.home.exists()
 
 
-@pytest.fixture
-def two(desk: Desk) -> Desk:
-    """Create a desk with a second key."""
-    key = f"file:{desk.folder / 'second.key'}"
-    desk.ok("key", "generate", "second", "--store", key, "--no-backup")
-    return desk
-
-
 def test_the_active_key_is_exported_as_pem(two: Desk) -> None:
     """Stdout has only the key, which verifies licenses; messages go to stderr."""
     outcome = two.ok("key", "export-public")
