@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -67,9 +67,7 @@ def _keyring(context: DoctorContext) -> Verdict:
     except (NotChecked, IssuerError):
         pass
     needed = may_sign and key_checks.is_needed(settings, usable)
-    return key_checks.keyring(
-        needed=needed, timeout=min(settings.keyring_timeout, context.patience)
-    )
+    return key_checks.keyring(needed=needed, timeout=min(settings.keyring_timeout, PATIENCE))
 
 
 def _home_files(context: DoctorContext) -> Verdicts:
@@ -171,12 +169,7 @@ SLOW: Final = frozenset({"integrity", "journal"})
 
 
 def examine(
-    option: Path | None,
-    environ: Mapping[str, str],
-    *,
-    now: datetime,
-    quick: bool = False,
-    patience: timedelta = PATIENCE,
+    option: Path | None, environ: Mapping[str, str], *, now: datetime, quick: bool = False
 ) -> Examination:
     """Run all checks, without changes and without prompts; no failure stops the run.
 
@@ -185,10 +178,9 @@ def examine(
         environ: the environment variables of the process.
         now: timezone-aware.
         quick: skip the checks that read the whole registry.
-        patience: the time limit for a keyring to answer and for a registry lock to end.
     """
     with ExitStack() as closing:
-        context = DoctorContext(option, environ, now=now, closing=closing, patience=patience)
+        context = DoctorContext(option, environ, now=now, closing=closing)
         rows = tuple(row for name in CHECKS for row in _rows(name, context, quick=quick))
         try:
             chosen = home_checks.chosen(context.loaded)

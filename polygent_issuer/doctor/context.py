@@ -91,7 +91,7 @@ Verdicts = Verdict | tuple[Verdict, ...]
 T = TypeVar("T")
 
 PATIENCE: Final = timedelta(seconds=3)
-"""The default time limit for a keyring to answer and for a registry lock to end."""
+"""The time limit for a keyring to answer and for a registry lock to end."""
 
 
 def _opened(failure: str) -> Callable[[Callable[["DoctorContext"], T]], "cached_property[T]"]:
@@ -122,7 +122,6 @@ class DoctorContext:
     Attributes:
         now: the time of the examination, timezone-aware.
         environ: the environment variables of the process.
-        patience: the time limit for a keyring to answer and for a registry lock to end.
         origin: the source of the home's path: `--home`, the variable, or `the default`.
         failures: the reason for each part that could not be opened.
     """
@@ -134,12 +133,10 @@ class DoctorContext:
         *,
         now: datetime,
         closing: ExitStack,
-        patience: timedelta = PATIENCE,
     ) -> None:
         """Store the arguments; nothing is opened yet. `closing` closes everything at the end."""
         self.now = now
         self.environ = environ
-        self.patience = patience
         otherwise = home_folder.VARIABLE if home_folder.VARIABLE in environ else "the default"
         self.origin = otherwise if option is None else "--home"
         self.failures: dict[object, NotChecked] = {}
@@ -170,7 +167,7 @@ class DoctorContext:
         """The settings in the registry; another check reports one that cannot be read."""
         with (
             suppress(IssuerError, OSError),
-            Registry.open(self.registry_place, busy_timeout=self.patience, migrate=False) as opened,
+            Registry.open(self.registry_place, busy_timeout=PATIENCE, migrate=False) as opened,
         ):
             if opened.is_up_to_date:
                 return team_settings.read(opened)
@@ -189,7 +186,7 @@ class DoctorContext:
     def registry(self) -> Registry:
         """The registry, opened without a migration."""
         return self._closing.enter_context(
-            Registry.open(self.registry_place, busy_timeout=self.patience, migrate=False)
+            Registry.open(self.registry_place, busy_timeout=PATIENCE, migrate=False)
         )
 
     @_opened("the registry cannot be read")
@@ -239,9 +236,9 @@ class DoctorContext:
 
     @property
     def settings(self) -> Settings:
-        """The current settings; the timeout of a keyring is at most `patience`."""
+        """The current settings; the timeout of a keyring is at most `PATIENCE`."""
         loaded = self.loaded.settings
-        return replace(loaded, keyring_timeout=min(loaded.keyring_timeout, self.patience))
+        return replace(loaded, keyring_timeout=min(loaded.keyring_timeout, PATIENCE))
 
     @property
     def home_files(self) -> tuple[Path, ...]:

@@ -94,16 +94,14 @@ def _with_host(app: ASGIApp, *, site: SimulatedServer) -> ASGIApp:
     return with_host
 
 
-def application(
-    site: SimulatedServer, *, hosts: Collection[str], access: Access, tick_every: float = _MINUTE
-) -> Starlette:
-    """Return the ASGI app of a site; the license is checked every `tick_every` seconds."""
+def application(site: SimulatedServer, *, hosts: Collection[str], access: Access) -> Starlette:
+    """Return the ASGI app of a site; the license is checked every minute."""
 
     async def tick() -> None:
         while True:
             with suppress(StoreFailed):  # the next request reports it
                 site.tick()
-            await asyncio.sleep(tick_every)
+            await asyncio.sleep(_MINUTE)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

@@ -17,7 +17,7 @@ from support.doctor_rows import as_nobody, fix, look, row, rows, state
 from support.licenses import Books
 from support.registries import ACTOR, older_tables, tampering
 
-from polygent_issuer.doctor import State, examine
+from polygent_issuer.doctor import State, context, examine
 from polygent_issuer.issuing.signing import seal_journal
 from polygent_issuer.registry import Registry, schema
 
@@ -145,13 +145,12 @@ def test_a_changed_older_registry_is_a_failure(books: Books) -> None:
 
 
 @pytest.mark.sqlite("about the file")
-def test_a_locked_registry_is_reported(books: Books) -> None:
+def test_a_locked_registry_is_reported(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
     """The check waits for a shorter time than other commands."""
+    monkeypatch.setattr(context, "PATIENCE", timedelta(milliseconds=10))
     with closing(sqlite3.connect(books.path, isolation_level=None)) as raw:
         raw.execute("BEGIN EXCLUSIVE")
-        result = examine(
-            books.desk.home, {}, now=NOW, quick=True, patience=timedelta(milliseconds=10)
-        )
+        result = examine(books.desk.home, {}, now=NOW, quick=True)
     registry, tables = (r for r in result.rows if r.name in ("registry", "tables"))
     assert registry.state is State.FAIL
     assert "locked" in registry.message

@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 from support.sandboxes import HOST, Sandbox
 
 from polygent_issuer.enforcement import Refusal
+from polygent_issuer.sandbox import server
 from polygent_issuer.sandbox.server import BriefLog, application, hosts, listen
 
 
@@ -62,15 +63,16 @@ class Queue:
         self.paused.clear()
 
 
-def test_services_pause_at_the_expiry_without_a_request(licensed: Sandbox) -> None:
+def test_services_pause_at_the_expiry_without_a_request(
+    licensed: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The queue pauses at the expiry without any request."""
+    monkeypatch.setattr(server, "_MINUTE", 0.001)
     license_ = licensed.site.standing().license
     assert license_ is not None
     queue = Queue()
     licensed.site.license.listen(queue, licensed.site.now())
-    with TestClient(
-        application(licensed.site, hosts=[HOST], access=licensed.access, tick_every=0.001)
-    ):
+    with TestClient(application(licensed.site, hosts=[HOST], access=licensed.access)):
         licensed.at = license_.expires_at
         assert queue.paused.wait(PATIENCE)
     assert queue.reason is not None
