@@ -39,7 +39,7 @@ from polygent_issuer.batch.bundle import Bundle
 from polygent_issuer.batch.items import Done
 from polygent_issuer.batch.renewals import Renewals
 from polygent_issuer.batch.run import MAX_GROUP_SIZE, BatchRunner
-from polygent_issuer.cli.flows.batch.outputs import outcome_json
+from polygent_issuer.cli.flows.batch.result import outcome_json
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.outbox_delivery import Destination

@@ -10,27 +10,21 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from polygent_issuer.batch.bundle import Bundle
-from polygent_issuer.batch.items import Done, Failed, Kept, Outcome, PreviewItem
+from polygent_issuer.batch.items import Done, Failed, Kept, Outcome
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.flows.batch.result import DECISIONS, DONE, BatchCounts
+from polygent_issuer.cli.flows.batch.result import BatchCounts, outcome_blocks, outcome_json
 from polygent_issuer.cli.flows.mail_drafts import Drafter, drafter
 from polygent_issuer.cli.options.issue import BatchOptions, IssueOptions
 from polygent_issuer.cli.output import result
-from polygent_issuer.cli.output.blocks import Block, Line, at_home
 from polygent_issuer.cli.output.files import write_csv_file
-from polygent_issuer.cli.output.proposal import change_text, days_text, issued_json, proposal_json
-from polygent_issuer.cli.output.result import error_json, json_line
+from polygent_issuer.cli.output.result import json_line
 from polygent_issuer.errors import IssuerError, OutputProblem, SeveralProblems, UsageProblem
 from polygent_issuer.files import publication
-from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.outbox_delivery import Destination, choose_destination
-from polygent_issuer.issuing.proposal import NewCustomer, Proposal
 from polygent_issuer.issuing.signing import choose_key
 from polygent_issuer.keys.stores import require_present
 from polygent_issuer.registry import KeyRecord
-from polygent_issuer.text import Hint, escape, for_shell
-
-Drafts = Mapping[str, tuple[Path, ...]]
+from polygent_issuer.text import escape, for_shell
 
 COLUMNS: Final = (
     *("item", "outcome", "action", "customer", "machine", "license", "last_full_day"),
@@ -40,96 +34,6 @@ COLUMNS: Final = (
 
 _ELSEWHERE: Final = "choose another file with --report"
 _T = TypeVar("_T")
-
-
-def preview_json(item: PreviewItem, settings: Settings) -> dict[str, Any]:
-    """Return the preview for programs.
-
-    `decision` is in `DECISIONS`, or `keep`, `skip` or `refused`.
-    """
-    if item.error is not None:
-        error = error_json(item.error)
-        return {"item": item.job.place, "decision": "refused", "licenses": [], "error": error}
-    words = [DECISIONS[proposal.action] for proposal in item.decision.proposals]
-    return {
-        "item": item.job.place,
-        "decision": words[0] if words else "skip" if item.decision.on_hold else "keep",
-        "licenses": [proposal_json(each, settings) for each in item.decision.proposals],
-        "missing": sorted({str(finding.code) for finding in item.missing}),
-        "note": item.decision.note and at_home(item.decision.note),
-    }
-
-
-def outcome_blocks(
-    outcome: Outcome, drafts: Drafts, archive: Path | None = None
-) -> Iterable[Block]:
-    """Yield one line for each issued license, or for an item with a note.
-
-    Args:
-        drafts: the mail drafts, by the ID of the license.
-        archive: the archive of the batch, if there is one.
-    """
-    if isinstance(outcome, Kept):
-        if outcome.decision.note is not None:
-            note = Hint(f"{outcome.word} {outcome.job.place}: ", outcome.decision.note)
-            yield Line(note, "warn" if outcome.decision.on_hold else "dim")
-        return
-    for each in outcome.issued:
-        word = DONE[each.proposal.action]
-        yield Line(f"{word} {outcome.job.place}: {_change(each.proposal)}", "good")
-        if each.path is not None:
-            where = each.path if archive is None else each.path.name
-            yield Line(f"file: {where}", indent=1)
-        for draft in drafts.get(each.proposal.license.jti, ()):
-            yield Line(f"mail draft: {draft}", indent=1)
-    if isinstance(outcome, Done) and outcome.note is not None:
-        yield Line(outcome.note, "dim", 1)
-
-
-def outcome_json(
-    outcome: Outcome, settings: Settings, drafts: Drafts, archive: Path | None = None
-) -> dict[str, Any]:
-    """Return the outcome for programs; `outcome` is `done`, `kept`, `skipped` or `failed`.
-
-    Args:
-        drafts, archive: as for `outcome_blocks`.
-    """
-    word = outcome.word if isinstance(outcome, Kept) else type(outcome).__name__.lower()
-    members: dict[str, Any] = {"outcome": word, "item": outcome.job.place}
-    if isinstance(outcome, Kept):
-        note = outcome.decision.note
-        return {**members, "licenses": [], "note": note and at_home(note)}
-    members["licenses"] = [
-        issued_json(
-            each,
-            settings,
-            drafts=drafts.get(each.proposal.license.jti, ()),
-            agreed=outcome.job.consent,
-        )
-        | _within_archive(each.path, archive)
-        for each in outcome.issued
-    ]
-    if isinstance(outcome, Failed):
-        members["error"] = error_json(outcome.error)
-    return members
-
-
-def _change(proposal: Proposal) -> str:
-    """Return old → new in one line: the last full day, then other changes."""
-    days, customer = days_text(proposal), proposal.customer
-    day = days if "→" in days else f"until {days}"
-    if isinstance(customer, NewCustomer):
-        return f"NEW customer {customer.name} ({customer.slug}), {proposal.license.tier}, {day}"
-    if not proposal.replaced:
-        return f"{proposal.license.tier}, {day}"
-    return ", ".join((day, *map(change_text, proposal.differences)))
-
-
-def _within_archive(path: Path | None, archive: Path | None) -> dict[str, str]:
-    """Return the archive of a file and its name there; nothing for a file in a folder."""
-    if path is None or archive is None:
-        return {}
-    return {"archive": str(archive), "file": path.name}
 
 
 class ReportFile:
@@ -176,32 +80,6 @@ class ReportFile:
     def _as_csv(self, path: Path) -> None:
         rows = (row for item in map(json.loads, self._items) for row in _rows(item))
         write_csv_file(path, COLUMNS, rows)
-
-
-def _rows(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield a row for each license of an item, or one row for an item without licenses.
-
-    A dry run has decisions in place of outcomes, and its licenses have no ID.
-    """
-    error, missing = item.get("error") or {}, ", ".join(item.get("missing", ()))
-    stopped = f"without consent: {missing}" if missing else None
-    for license_ in item["licenses"] or [{}]:
-        yield {
-            "item": item["item"],
-            "outcome": item.get("outcome") or item["decision"],
-            "action": license_.get("action"),
-            "customer": license_.get("customer"),
-            "machine": license_.get("machine"),
-            "license": license_.get("id") if "outcome" in item else None,
-            "last_full_day": license_.get("last_full_day"),
-            "upload_before": license_.get("upload_before"),
-            "file": license_.get("file"),
-            "code": error.get("code"),
-            "why": error.get("message") or stopped or item.get("note"),
-            "hint": error.get("hint"),
-            "order_id": license_.get("order_id"),
-            "note": license_.get("note"),
-        }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -385,3 +263,29 @@ def _folder(invocation: Invocation, option: str | None) -> Destination:
 def _key(invocation: Invocation, name: str | None) -> KeyRecord:
     with invocation.registry.reading() as db:
         return choose_key(db, name)
+
+
+def _rows(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a row for each license of an item, or one row for an item without licenses.
+
+    A dry run has decisions in place of outcomes, and its licenses have no ID.
+    """
+    error, missing = item.get("error") or {}, ", ".join(item.get("missing", ()))
+    stopped = f"without consent: {missing}" if missing else None
+    for license_ in item["licenses"] or [{}]:
+        yield {
+            "item": item["item"],
+            "outcome": item.get("outcome") or item["decision"],
+            "action": license_.get("action"),
+            "customer": license_.get("customer"),
+            "machine": license_.get("machine"),
+            "license": license_.get("id") if "outcome" in item else None,
+            "last_full_day": license_.get("last_full_day"),
+            "upload_before": license_.get("upload_before"),
+            "file": license_.get("file"),
+            "code": error.get("code"),
+            "why": error.get("message") or stopped or item.get("note"),
+            "hint": error.get("hint"),
+            "order_id": license_.get("order_id"),
+            "note": license_.get("note"),
+        }

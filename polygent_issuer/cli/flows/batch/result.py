@@ -1,26 +1,25 @@
-"""The result of a batch, and its preview on a screen, where what many items share is shown once."""
+"""The results of a batch as text and JSON: of each item, and of the whole with the next step."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final
 
 from polygent_issuer.batch.bundle import Bundle
-from polygent_issuer.batch.items import Failed, Kept, Outcome, Preview, PreviewItem
-from polygent_issuer.cli.output.blocks import Block, Line, Style, Table
-from polygent_issuer.cli.output.proposal import change_text, days_text, upload_before
-from polygent_issuer.cli.output.result import Report, hint_json
-from polygent_issuer.errors import ExitCode
-from polygent_issuer.findings import FindingCode
-from polygent_issuer.home.settings import Settings
-from polygent_issuer.issuing.proposal import (
-    Action,
-    NewCustomer,
-    OldFileNote,
-    Proposal,
-    old_file_notes,
+from polygent_issuer.batch.items import Done, Failed, Kept, Outcome, Preview, PreviewItem
+from polygent_issuer.cli.output.blocks import Block, Line, Table, at_home
+from polygent_issuer.cli.output.proposal import (
+    change_text,
+    days_text,
+    issued_json,
+    proposal_json,
+    upload_before,
 )
+from polygent_issuer.cli.output.result import Report, error_json, hint_json
+from polygent_issuer.errors import ExitCode
+from polygent_issuer.home.settings import Settings
+from polygent_issuer.issuing.proposal import Action, NewCustomer, Proposal
 from polygent_issuer.text import Hint, counted, list_first, run
 
 MOST_FAILURES: Final = 50
@@ -39,9 +38,81 @@ MOST_MISSING_CUSTOMERS: Final = 20
 """The maximum number of customers without an item to name; `--json` has all of them."""
 _NOT_REPEATED: Final = {"--dry-run": 0, "--expect": 1, "--report": 1, "--home": 1}
 """Options that `repeated` leaves out, with the number of their values."""
-HEADERS: Final = ("customer", "machine", "action", "last full day", "users", "changes")
-NEW: Final = "NEW"
-"""The mark of a customer that the batch adds."""
+
+Drafts = Mapping[str, tuple[Path, ...]]
+"""The mail drafts of each license, by its ID."""
+
+
+def preview_json(item: PreviewItem, settings: Settings) -> dict[str, Any]:
+    """Return the preview for programs.
+
+    `decision` is in `DECISIONS`, or `keep`, `skip` or `refused`.
+    """
+    if item.error is not None:
+        error = error_json(item.error)
+        return {"item": item.job.place, "decision": "refused", "licenses": [], "error": error}
+    words = [DECISIONS[proposal.action] for proposal in item.decision.proposals]
+    return {
+        "item": item.job.place,
+        "decision": words[0] if words else "skip" if item.decision.on_hold else "keep",
+        "licenses": [proposal_json(each, settings) for each in item.decision.proposals],
+        "missing": sorted({str(finding.code) for finding in item.missing}),
+        "note": item.decision.note and at_home(item.decision.note),
+    }
+
+
+def outcome_blocks(
+    outcome: Outcome, drafts: Drafts, archive: Path | None = None
+) -> Iterable[Block]:
+    """Yield one line for each issued license, or for an item with a note.
+
+    Args:
+        drafts: the mail drafts, by the ID of the license.
+        archive: the archive of the batch, if there is one.
+    """
+    if isinstance(outcome, Kept):
+        if outcome.decision.note is not None:
+            note = Hint(f"{outcome.word} {outcome.job.place}: ", outcome.decision.note)
+            yield Line(note, "warn" if outcome.decision.on_hold else "dim")
+        return
+    for each in outcome.issued:
+        word = DONE[each.proposal.action]
+        yield Line(f"{word} {outcome.job.place}: {_change(each.proposal)}", "good")
+        if each.path is not None:
+            where = each.path if archive is None else each.path.name
+            yield Line(f"file: {where}", indent=1)
+        for draft in drafts.get(each.proposal.license.jti, ()):
+            yield Line(f"mail draft: {draft}", indent=1)
+    if isinstance(outcome, Done) and outcome.note is not None:
+        yield Line(outcome.note, "dim", 1)
+
+
+def outcome_json(
+    outcome: Outcome, settings: Settings, drafts: Drafts, archive: Path | None = None
+) -> dict[str, Any]:
+    """Return the outcome for programs; `outcome` is `done`, `kept`, `skipped` or `failed`.
+
+    Args:
+        drafts, archive: as for `outcome_blocks`.
+    """
+    word = outcome.word if isinstance(outcome, Kept) else type(outcome).__name__.lower()
+    members: dict[str, Any] = {"outcome": word, "item": outcome.job.place}
+    if isinstance(outcome, Kept):
+        note = outcome.decision.note
+        return {**members, "licenses": [], "note": note and at_home(note)}
+    members["licenses"] = [
+        issued_json(
+            each,
+            settings,
+            drafts=drafts.get(each.proposal.license.jti, ()),
+            agreed=outcome.job.consent,
+        )
+        | _within_archive(each.path, archive)
+        for each in outcome.issued
+    ]
+    if isinstance(outcome, Failed):
+        members["error"] = error_json(outcome.error)
+    return members
 
 
 @dataclass(kw_only=True, slots=True)
@@ -204,10 +275,6 @@ def preview_report(
     )
 
 
-def _report_file(path: Path | None) -> list[Block]:
-    return [] if path is None else [Line(f"report: {path}", "dim")]
-
-
 def repeated(argv: Sequence[str], *more: str) -> Hint:
     """Return a command line again, with other options for the preview.
 
@@ -244,6 +311,10 @@ def _decisions(total: Preview) -> dict[str, int]:
     return {word: count for word, count in counts.items() if count}
 
 
+def _report_file(path: Path | None) -> list[Block]:
+    return [] if path is None else [Line(f"report: {path}", "dim")]
+
+
 def _missing_customers(slugs: tuple[str, ...]) -> Iterable[Block]:
     if slugs:
         first = list_first(slugs, most=MOST_MISSING_CUSTOMERS)
@@ -255,114 +326,19 @@ def _first_of(places: list[str]) -> str:
     return f"{places[0]} and {more:,} more" if more else places[0]
 
 
-class _Message(NamedTuple):
-    place: str
-    text: str
-    hint: str | None = None
-
-
-@dataclass(kw_only=True, slots=True)
-class PreviewText:
-    """The texts of the items of a preview.
-
-    Attributes:
-        most: the number of rows, and of messages of each kind, to show; None for all of them.
-    """
-
-    most: int | None = None
-    _rows: list[tuple[str, ...]] = field(default_factory=list)
-    _old_files: list[OldFileNote] = field(default_factory=list)
-    _notes: list[_Message] = field(default_factory=list)
-    _kept: list[_Message] = field(default_factory=list)
-    _on_hold: list[_Message] = field(default_factory=list)
-    _refused: list[_Message] = field(default_factory=list)
-    _findings: dict[tuple[FindingCode, bool], list[_Message]] = field(default_factory=dict)
-    _own: set[str] = field(default_factory=set)
-
-    def add(self, item: PreviewItem) -> None:
-        """Add the texts of one item."""
-        place, note = item.job.place, item.decision.note
-        if item.error is not None:
-            self._refused.append(_Message(place, item.error.message, item.error.hint))
-        elif note is not None:
-            kept = self._on_hold if item.decision.on_hold else self._kept
-            (self._notes if item.decision.proposals else kept).append(_Message(place, note))
-        missing = {finding.code for finding in item.missing}
-        for proposal in item.decision.proposals:
-            self._rows.append(_row(proposal))
-            for each in proposal.notes:
-                if isinstance(each, OldFileNote):
-                    self._old_files.append(each)
-                else:
-                    self._notes.append(_Message(place, each))
-            for finding in proposal.findings:
-                key = finding.code, finding.code in missing
-                self._findings.setdefault(key, []).append(_Message(place, finding.message))
-                if finding.code in missing & item.job.own.accepted:
-                    self._own.add(place)
-
-    def blocks(self) -> Iterator[Block]:
-        """Yield the table by customer and machine, the notes, the findings and refused items."""
-        rows = sorted(self._rows)
-        if shown := rows[: self.most]:
-            yield Table(HEADERS, shown).without_repeated("changes")
-        yield from self._more(len(rows))
-        yield from (Line(text, "dim") for text in old_file_notes(self._old_files))
-        yield from self._messages(self._notes, "dim", "{places}: ")
-        yield from self._messages(self._kept, "dim", "keep {places}: ")
-        yield from self._messages(self._on_hold, "warn", "skip {places}: ")
-        for (code, is_missing), messages in sorted(self._findings.items()):
-            accepted = "" if is_missing else " (accepted)"
-            form = f"{code}{accepted} for {{places}}: "
-            yield from self._messages(messages, "warn", form)
-        if self._own:
-            places = _list_places(self._own)
-            flags = "--expect or --accept-from-file"
-            yield Line(f"{places}: the row accepts it; to honour that: {flags}", "dim")
-        yield from self._messages(self._refused, "bad", "refused {places}: ")
-
-    def _messages(self, messages: Sequence[_Message], style: Style, form: str) -> Iterator[Block]:
-        """Yield each text once with the items that it is about, and each hint once."""
-        places: dict[tuple[str, str | None], list[str]] = {}
-        for place, text, hint in messages:
-            places.setdefault((text, hint), []).append(place)
-        named = list(places.items())
-        hinted: set[str] = set()
-        for (text, hint), items in named[: self.most]:
-            first = _list_places(items)
-            yield Line(Hint(form.format(places=first), text), style)
-            if hint and hint not in hinted:
-                hinted.add(hint)
-                yield Line(Hint("hint: ", hint), indent=1)
-        yield from self._more(len(named))
-
-    def _more(self, count: int) -> Iterator[Block]:
-        if self.most is not None and count > self.most:
-            yield Line(f"and {count - self.most:,} more: --dry-run shows all", "dim")
-
-
-def _list_places(places: Iterable[str]) -> str:
-    """List the first places of some, with semicolons, since a place may have a comma."""
-    return list_first(sorted(set(places)), separator="; ")
-
-
-def _row(proposal: Proposal) -> tuple[str, ...]:
-    customer, users = proposal.license.sub, str(proposal.license.limits.users)
-    changes = []
-    for each in proposal.differences if proposal.replaced else ():
-        if each.key == "users":
-            users = f"{each.old} → {each.new}"
-        else:
-            changes.append(change_text(each))
-    if isinstance(proposal.customer, NewCustomer):
-        changes.append(proposal.customer.name)
+def _change(proposal: Proposal) -> str:
+    """Return old → new in one line: the last full day, then other changes."""
+    days, customer = days_text(proposal), proposal.customer
+    day = days if "→" in days else f"until {days}"
+    if isinstance(customer, NewCustomer):
+        return f"NEW customer {customer.name} ({customer.slug}), {proposal.license.tier}, {day}"
     if not proposal.replaced:
-        changes.append(str(proposal.license.tier))
-    return (
-        f"{customer} {NEW}" if isinstance(proposal.customer, NewCustomer) else customer,
-        proposal.machine.label if proposal.machine else "any",
-        DECISIONS[proposal.action],
-        days_text(proposal),
-        users,
-        ", ".join(changes),
-    )
+        return f"{proposal.license.tier}, {day}"
+    return ", ".join((day, *map(change_text, proposal.differences)))
+
+
+def _within_archive(path: Path | None, archive: Path | None) -> dict[str, str]:
+    """Return the archive of a file and its name there; nothing for a file in a folder."""
+    if path is None or archive is None:
+        return {}
+    return {"archive": str(archive), "file": path.name}

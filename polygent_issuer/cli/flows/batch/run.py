@@ -20,11 +20,11 @@ from polygent_issuer.cli.flows.batch.outputs import (
     Problems,
     check_outputs,
     check_signing,
-    preview_json,
 )
+from polygent_issuer.cli.flows.batch.preview_text import PreviewText
 from polygent_issuer.cli.flows.batch.result import (
-    PreviewText,
     batch_report,
+    preview_json,
     preview_report,
     repeated,
     total_blocks,

@@ -10,7 +10,8 @@ from support.desk_state import read_state
 from support.many_customers import add_customers_at
 
 from polygent_issuer.batch.items import Decision, Failed, Job, Kept
-from polygent_issuer.cli.flows.batch.outputs import COLUMNS, ReportFile, outcome_json
+from polygent_issuer.cli.flows.batch.outputs import COLUMNS, ReportFile
+from polygent_issuer.cli.flows.batch.result import outcome_json
 from polygent_issuer.errors import NotFound, OutputExists, OutputProblem, UsageProblem
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings

@@ -4,7 +4,7 @@ import pytest
 from support.cli import Desk
 from support.many_customers import add_customers_at, old_id
 
-from polygent_issuer.cli.flows.batch.result import PreviewText
+from polygent_issuer.cli.flows.batch.preview_text import PreviewText
 from polygent_issuer.cli.output.blocks import Line, Table
 
 
