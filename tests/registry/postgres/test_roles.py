@@ -27,7 +27,6 @@ from polygent_issuer.registry.postgres.tables import CREATION
 ISSUERS = ("issuer", "manager")
 WRITERS = (*ISSUERS, "key_admin")
 USERS = ("auditor", "issuer", "key_admin", "manager")
-NEXT = "SELECT max(seq) + 1 FROM journal"
 NEXT_ROW = "SELECT seq + 1, hash, bytes, sha256(hash || bytes)"
 LAST = "FROM journal ORDER BY seq DESC LIMIT 1"
 

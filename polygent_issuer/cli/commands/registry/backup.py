@@ -7,7 +7,7 @@ from pathlib import Path
 
 from polygent_issuer.cli import prompts
 from polygent_issuer.cli.context import Invocation, actor
-from polygent_issuer.cli.flows import home_setup
+from polygent_issuer.cli.flows import settings_restore
 from polygent_issuer.cli.options.common import (
     AgainstOption,
     ConsentOptions,
@@ -81,7 +81,7 @@ def restore(
     source: Path = argument("FILE", "Restore this backup."),
     *,
     against: AgainstOption = None,
-    settings: home_setup.SettingsOption = None,
+    settings: settings_restore.SettingsOption = None,
     consents: ConsentOptions,
     yes: YesButFindings = False,
 ) -> Report:
@@ -97,12 +97,12 @@ def restore(
     unless --settings restore is given. --settings only leaves the registry as it is.
     """
     heads, typed = noted_heads(against), consents.parse()
-    if settings is home_setup.Choice.ONLY:
+    if settings is settings_restore.Choice.ONLY:
         with open_backup(source, invocation.home, against=heads) as backup:
-            offer = home_setup.decide_settings(
+            offer = settings_restore.decide_settings(
                 invocation, invocation.home, backup, settings, yes=yes
             )
-        members, text = home_setup.restore_settings(invocation, invocation.home, offer)
+        members, text = settings_restore.restore_settings(invocation, invocation.home, offer)
         return Report(_members(backup, None, None, []) | members, text)
     with _folder(invocation) as folder, open_backup(source, folder, against=heads) as backup:
         place = registry_place(folder)
@@ -117,7 +117,7 @@ def restore(
         agreed = prompts.obtain_consent(invocation, findings, typed)
         if present is not None:
             prompts.confirm_or_cancel(invocation, "replace the registry with the backup?", yes=yes)
-        offer = home_setup.decide_settings(invocation, folder, backup, settings, yes=yes)
+        offer = settings_restore.decide_settings(invocation, folder, backup, settings, yes=yes)
         create.write_default_settings(folder)
         loaded = load(folder, invocation.environ).settings
         set_aside = restoring.restore(
@@ -129,7 +129,7 @@ def restore(
             now=invocation.now,
             actor=actor(loaded.operator),
         )
-    members, text = home_setup.restore_settings(invocation, folder, offer)
+    members, text = settings_restore.restore_settings(invocation, folder, offer)
     missing = [label for kid, label in labels.items() if kid not in loaded.stores]
     return Report(
         _members(backup, present, set_aside, missing) | members,

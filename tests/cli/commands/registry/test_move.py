@@ -29,7 +29,6 @@ from polygent_issuer.registry.sqlite import SqliteConnection
 pytestmark = pytest.mark.sqlite("moves both ways itself")
 
 OF_MOVE = ["registry-closed", "registry-moved"]
-YES = ("--accept", "clock-behind", "--reason", "the desk has another clock")
 
 
 @pytest.fixture
