@@ -242,13 +242,13 @@ def _check_options(
 ) -> None:
     given = (bool(license_ids), bundle is not None, every)
     if given.count(True) != 1:
+        sent = ("license", "sent", "--undo") if undo else ("license", "sent")
+        others = ("--bundle", "FILE") if undo else ("--all",)
         raise UsageProblem(
             "LICENSE, --bundle and --all are mutually exclusive"
             if any(given)
             else "no licenses given",
-            hint=Hint(
-                run("license", "sent", "LICENSE..."), ", or ", run("license", "sent", "--all")
-            ),
+            hint=Hint(run(*sent, "LICENSE..."), ", or ", run(*sent, *others)),
         )
     if every and undo:
         raise UsageProblem(

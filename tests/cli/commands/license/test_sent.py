@@ -186,6 +186,13 @@ def test_a_file_without_a_manifest_is_refused(two: Books, content: bytes | None)
     assert len(unsent(two)) == 2
 
 
+def test_the_hint_of_undo_without_licenses_marks_none(two: Books) -> None:
+    """It suggests commands that clear marks; `license sent --all` would set all of them."""
+    outcome = two.desk.run("license", "sent", "--undo")
+    sent = "polygent-issue license sent --undo"
+    assert outcome.err.endswith(f"hint: {sent} LICENSE..., or {sent} --bundle FILE\n")
+
+
 def test_a_large_manifest_is_refused(two: Books, monkeypatch: pytest.MonkeyPatch) -> None:
     """A manifest above the limit is not read into memory."""
     archive = two.desk.folder / "all.zip"
