@@ -14,7 +14,7 @@ from typing import Final, Self
 
 from polygent_issuer.errors import InvalidTerms
 from polygent_issuer.terms.dates import TOO_LATE, Term, midnight, to_seconds
-from polygent_issuer.text import Hint, did_you_mean, escape, escape_short, nfc, option, run
+from polygent_issuer.text import did_you_mean, escape, escape_short, nfc, run
 from polygent_issuer.verifier.domain import AllowedDomain
 from polygent_issuer.verifier.errors import InvalidDomain
 from polygent_issuer.verifier.license import (
@@ -209,7 +209,7 @@ def check_limit(name: str, value: int) -> None:
     if not lowest <= value <= MAX_LIMIT:
         raise InvalidTerms(
             f"{name.replace('_', ' ')} must be {lowest} to {MAX_LIMIT:,}, not {value}",
-            hint=Hint(option(f"--{name.replace('_', '-')}", "N"), " within that range"),
+            hint="choose a number within that range",
         )
 
 

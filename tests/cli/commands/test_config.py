@@ -126,6 +126,13 @@ def test_a_refusal_gives_an_example(books: Books, key: str, value: str, example:
     books.desk.ok("config", "set", *shlex.split(example))
 
 
+def test_a_limit_of_a_plan_is_not_refused_with_an_option(books: Books) -> None:
+    """`config set` has no option `--users`, so its hint names none."""
+    err = books.desk.run("config", "set", "plans.trial.users", "0").err
+    example = "for example polygent-issue config set plans.trial.users 25"
+    assert err.endswith(f"\nhint: choose a number within that range; {example}\n")
+
+
 def test_an_error_elsewhere_gets_no_example(books: Books) -> None:
     """If the value is valid or the setting unknown, no example is given."""
     assert "for example" not in books.desk.run("config", "set", "not_deu", "30d").err
