@@ -158,6 +158,16 @@ def test_a_secret_file_that_others_can_read_is_a_warning(desk: Desk) -> None:
     assert f"other users can read the private key {desk.folder}/main.key: chmod 600" in imported.err
 
 
+def test_a_file_without_a_private_key_is_not_called_one(desk: Desk) -> None:
+    """The warning about the rights of a private key is for a file that contains one."""
+    path = desk.folder / "notes.txt"
+    path.write_text("no key")
+    path.chmod(0o644)
+    outcome = desk.run("key", "import", str(path), "--no-backup")
+    assert outcome.code == 6
+    assert outcome.err.startswith("error: no readable private key in this file\n")
+
+
 def sealed_as_before(desk: Desk, written: bytes) -> None:
     """Write a passphrase file, and encrypt the key with it as an earlier version did."""
     desk.passphrase_file.write_bytes(written)

@@ -130,10 +130,10 @@ def import_private(
     )
     key_storage.require_backup(retry)
     data = reading.read_unmarked(key_file, limit=_LIMIT, what="private key")
-    if warning := reading.secret_warning(key_file, what="private key"):
-        invocation.warn(warning)
     known = key_storage.known_keys(invocation)
     imported = read_private_key(data, passphrase)
+    if warning := reading.secret_warning(key_file, what="private key"):
+        invocation.warn(warning)
     name = check_importable(imported.kid, label, known)
     store = storage.store or place_of(settings, imported.kid)
     key_storage.require_store(settings, store, retry)
