@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from support.cli import Desk
 
 from polygent_issuer.cli.commands import COMMANDS, Entry
 from polygent_issuer.cli.main import load
@@ -115,3 +116,9 @@ def test_each_option_has_a_sentence_that_begins_with_a_verb(path: str) -> None:
         if (found := _problems(text, OPTION))
     }
     assert problems == {}
+
+
+def test_a_default_is_shown_without_the_range(empty_desk: Desk) -> None:
+    """The range of a number is in the error, not as an expression behind the default."""
+    text = " ".join(empty_desk.ok("sandbox", "--help").text.split())
+    assert "Listen on this port (0 for a free one). [default: 8321] --" in text

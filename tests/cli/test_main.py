@@ -163,6 +163,10 @@ def _usage(outcome: Outcome) -> dict[str, Any]:
         (("license", "list", "--status=curent"), "'curent'", "did you mean current? or "),
         (("license", "show"), "missing argument 'LICENSE'", "license show --help"),
         (("xyzzy",), "no such command 'xyzzy'", "polygent-issue --help"),
+        (("sandbox", "--port", "x"), "'--port': not a whole number: x", "sandbox --help"),
+        (("sandbox", "--port", "65536"), "must be 0 to 65535, not 65536", "sandbox --help"),
+        (("journal", "show", "--after", "-1"), "must be 0 or more, not -1", "journal show --help"),
+        (("sign", "--passphrase-fd", "x"), "not a whole number: x", "sign --help"),
     ],
 )
 @pytest.mark.parametrize("before", [True, False])

@@ -14,6 +14,7 @@ from polygent_issuer.cli.options.common import (
     noted_heads,
     option,
     period,
+    whole_number,
 )
 from polygent_issuer.cli.output.blocks import Block, Fields, Line
 from polygent_issuer.cli.output.files import CsvOptions
@@ -53,7 +54,11 @@ def show(
     ),
     *,
     after: int = option(
-        "--after", "SEQ", "Show only rows after the one with this number.", min=0, default=0
+        "--after",
+        "SEQ",
+        "Show only rows after the one with this number.",
+        parser=whole_number(0),
+        default=0,
     ),
     ndjson: bool = flag("--ndjson", "Write each row as a JSON object on a line of its own."),
     form: CsvOptions,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import option, read_public_keys
+from polygent_issuer.cli.options.common import option, read_public_keys, whole_number
 from polygent_issuer.cli.output.blocks import Line
 from polygent_issuer.cli.output.result import Report, write_blocks_now, write_json_now
 from polygent_issuer.errors import UsageProblem
@@ -36,7 +36,11 @@ def sandbox(
         readable=False,
     ),
     port: int = option(
-        "--port", "N", "Listen on this port (0 for a free one).", min=0, max=65535, default=_PORT
+        "--port",
+        "N",
+        "Listen on this port (0 for a free one).",
+        parser=whole_number(0, 65535),
+        default=_PORT,
     ),
 ) -> Report:
     """Try a license in a simulated server.

@@ -23,7 +23,7 @@ import typer
 
 from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.errors import InputRefused, UsageProblem
+from polygent_issuer.errors import InputRefused, InvalidTerms, UsageProblem
 from polygent_issuer.text import Hint, did_you_mean, escape, run
 
 if TYPE_CHECKING:
@@ -79,6 +79,27 @@ def argument(
     """Return an argument; `complete` yields the values that completion offers."""
     info = typer.Argument(metavar=metavar, help=text, autocompletion=complete)
     return field(default=default, metadata={_INFO: info})
+
+
+def whole_number(lowest: int | None = None, highest: int | None = None) -> Callable[[Any], int]:
+    """Return the parser of an option whose value is a whole number, or an integer as default."""
+
+    def parse(value: str | int) -> int:
+        if isinstance(value, int):
+            return value
+        from polygent_issuer.terms.parsing import parse_count
+
+        try:
+            number = parse_count(value)
+        except InvalidTerms as refused:
+            raise typer.BadParameter(refused.message) from None
+        too_high = highest is not None and number > highest
+        if too_high or (lowest is not None and number < lowest):
+            allowed = f"{lowest} or more" if highest is None else f"{lowest} to {highest}"
+            raise typer.BadParameter(f"must be {allowed}, not {number}")
+        return number
+
+    return parse
 
 
 CustomerName = Annotated[
@@ -271,7 +292,7 @@ class PassphraseOptions(OptionGroup):
     """The three sources of a passphrase, which are mutually exclusive."""
 
     passphrase_fd: int | None = _option(
-        "--passphrase-fd", "N", "Read the passphrase from a file descriptor."
+        "--passphrase-fd", "N", "Read the passphrase from a file descriptor.", parser=whole_number()
     )
     passphrase_file: Path | None = _option(
         "--passphrase-file", "FILE", "Read the passphrase from a file."

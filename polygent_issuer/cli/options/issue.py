@@ -6,8 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from polygent_issuer.cli import candidates
 from polygent_issuer.cli.options.common import (
     ConsentOptions,
@@ -17,6 +15,7 @@ from polygent_issuer.cli.options.common import (
     YesButFindings,
     flag,
     option,
+    whole_number,
 )
 from polygent_issuer.errors import InvalidTerms, UsageProblem
 from polygent_issuer.text import did_you_mean
@@ -30,17 +29,8 @@ if TYPE_CHECKING:
     from polygent_issuer.verifier import Tier
 
 
-def _count(text: str) -> int:
-    from polygent_issuer.terms.parsing import parse_count
-
-    try:
-        return parse_count(text)
-    except InvalidTerms as refused:
-        raise typer.BadParameter(refused.message) from None
-
-
 _option = partial(option, rich_help_panel="Terms")
-_limit = partial(_option, metavar="N", parser=_count)
+_limit = partial(_option, metavar="N", parser=whole_number())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
