@@ -26,9 +26,14 @@ def line(question: str) -> str:
 
     Typer's own prompts write a space to stdout, which may be the output of the license.
     """
-    sys.stderr.write(f"{escape(question)}: ")
-    sys.stderr.flush()
-    answer = sys.stdin.readline()
+    prompt = f"{escape(question)}: "
+    try:
+        sys.stderr.write(prompt)
+        sys.stderr.flush()
+        answer = sys.stdin.readline()
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        raise
     if not answer:
         sys.stderr.write("\n")
         raise typer.Abort

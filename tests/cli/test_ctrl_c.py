@@ -91,7 +91,7 @@ def test_ctrl_c_at_a_prompt_changes_nothing(today: Desk, command: str, at: int) 
         person.sees(question)
         person.presses_ctrl_c(unseen=answer == PASSPHRASE)
         assert person.ends() == 130
-    assert "error: interrupted" in person.screen
+    assert "\nerror: interrupted" in person.screen
     assert "Traceback" not in person.screen
     assert PASSPHRASE not in person.screen
     assert tree(today.folder) == before
