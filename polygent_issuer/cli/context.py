@@ -259,10 +259,16 @@ class Invocation:
             self.registry, kid, signer, now=self.now, actor=self.actor, judge=judge
         )
         if sealed is not None and sealed.is_late:  # also with --quiet: the new seal hides it
+            from polygent_issuer.keys.signing import place_of
+            from polygent_issuer.store_uri import stays, where
+
+            innocent = "an earlier version of this tool wrote the journal"
+            if stays(place := place_of(self.settings, kid)):
+                only = f"with a key in {where(place)} only journal seal makes one"
+                innocent = f"this is its first seal ({only})"
             text = (
                 f"the key {kid} signed licenses before, but the journal had no seal of it: either "
-                "an earlier version of this tool wrote the journal, or somebody removed the seal; "
-                "to check: "
+                f"{innocent}, or somebody removed the seal; to check: "
             )
             note("warning", Hint(text, run("journal", "verify")))
         return sealed
