@@ -259,7 +259,7 @@ class Invocation:
             self.registry, kid, signer, now=self.now, actor=self.actor, judge=judge
         )
         if sealed is not None and sealed.is_late:  # also with --quiet: the new seal hides it
-            from polygent_issuer.keys.signing import place_of
+            from polygent_issuer.keys.stores import place_of
             from polygent_issuer.store_uri import stays, where
 
             innocent = "an earlier version of this tool wrote the journal"
