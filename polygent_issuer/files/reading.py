@@ -62,14 +62,11 @@ class NotUtf8(UnreadableInput):
     """A text file in another encoding than UTF-8."""
 
 
-def read_bounded(
-    source: str, *, limit: int, what: str, stdin: BinaryIO | None = None, trusted: bool = False
-) -> bytes:
+def read_bounded(source: str, *, limit: int, what: str, trusted: bool = False) -> bytes:
     """Read a file that the operator named (`-`: stdin), of at most `limit` bytes.
 
     Args:
         what: the kind of file, for messages: `license file`.
-        stdin: the stream for `-`; default: stdin of the process.
         trusted: refuse a path that another user may change (`unsafe_file`), as for a file that
             decides what is signed.
 
@@ -77,7 +74,7 @@ def read_bounded(
         UnreadableInput: (`unreadable_input`) when it cannot be read, is not a regular file, or is
             larger.
     """
-    data = read_beginning(source, count=limit + 1, what=what, stdin=stdin, trusted=trusted)
+    data = read_beginning(source, count=limit + 1, what=what, trusted=trusted)
     if len(data) > limit:
         raise UnreadableInput(
             f"{_named(source, what)} is larger than {limit} bytes",
@@ -86,14 +83,12 @@ def read_bounded(
     return data
 
 
-def read_beginning(
-    source: str, *, count: int, what: str, stdin: BinaryIO | None = None, trusted: bool = False
-) -> bytes:
+def read_beginning(source: str, *, count: int, what: str, trusted: bool = False) -> bytes:
     """Read the first `count` bytes of a file of any size, as `read_bounded` does."""
     hint = "check the path and its permissions; - reads stdin"
     try:
         if source == "-":
-            return read_stream(stdin or _stdin(), count)
+            return read_stream(_stdin(), count)
         descriptor = _open(source)
         try:
             if trusted:

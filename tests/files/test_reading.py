@@ -9,9 +9,9 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
+from support.cli import streams
 
 from polygent_issuer.errors import UnreadableInput
 from polygent_issuer.files.reading import (
@@ -42,10 +42,10 @@ def python(code: str, *argv: str, stdin: bytes = b"") -> "subprocess.CompletedPr
     return subprocess.run(command, input=stdin, capture_output=True, check=False, timeout=60)
 
 
-def refused(source: str, *, limit: int = 10, stdin: BinaryIO | None = None) -> UnreadableInput:
+def refused(source: str, *, limit: int = 10) -> UnreadableInput:
     """Read an unreadable file; return the error."""
     with pytest.raises(UnreadableInput) as caught:
-        read_bounded(source, limit=limit, what="license file", stdin=stdin)
+        read_bounded(source, limit=limit, what="license file")
     assert caught.value.hint
     assert caught.value.message.isprintable()
     return caught.value
@@ -105,15 +105,15 @@ def test_a_pipe_that_replaces_a_file_is_refused(
 
 
 def test_dash_is_stdin() -> None:
-    """`-` reads the given stream with the same limit."""
-    stream = io.BytesIO(b"0123456789")
-    assert read_bounded("-", limit=10, what="license file", stdin=stream) == b"0123456789"
-    with pytest.raises(UnreadableInput, match="the license file from stdin is larger"):
-        read_bounded("-", limit=9, what="license file", stdin=io.BytesIO(b"0123456789"))
+    """`-` reads stdin with the same limit."""
+    with streams(b"0123456789"):
+        assert read_bounded("-", limit=10, what="license file") == b"0123456789"
+    with streams(b"0123456789"):
+        assert "the license file from stdin is larger" in refused("-", limit=9).message
 
 
 def test_dash_is_the_processs_stdin() -> None:
-    """Without a stream `-` reads the bytes of stdin."""
+    """`-` reads the bytes of stdin, unchanged."""
     done = python(READ, "-", stdin=b"\xff\x00\r\n")
     assert done.stdout == b"\xff\x00\r\n"
 
@@ -154,7 +154,7 @@ def test_a_pipe_of_many_parts_is_read_in_full() -> None:
     assert data == sent
 
 
-def test_a_descriptor_that_cannot_be_read() -> None:
+def test_a_descriptor_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """A closed descriptor, and a non-blocking one without data, are refused."""
     assert refused("/dev/fd/999999").message.endswith("bad file descriptor")
     reading, writing = os.pipe()
@@ -162,10 +162,9 @@ def test_a_descriptor_that_cannot_be_read() -> None:
     try:
         os.write(writing, b"x")
         message = refused(f"/dev/fd/{reading}").message
-        with open(reading, "rb", closefd=False) as stream:
-            assert refused("-", stdin=stream).message.startswith(
-                "cannot read the license file from"
-            )
+        with open(reading, encoding="ascii", closefd=False) as stream:
+            monkeypatch.setattr(sys, "stdin", stream)
+            assert refused("-").message.startswith("cannot read the license file from")
     finally:
         os.close(reading)
         os.close(writing)
