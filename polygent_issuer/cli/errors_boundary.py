@@ -1,4 +1,4 @@
-"""Convert every exception that ends a command to an `IssuerError`, and print it; `--debug`."""
+"""The end of a failed command: its exception as an `IssuerError`, and the report of `--debug`."""
 
 import errno
 import platform

@@ -1,4 +1,4 @@
-"""The home folder: the operator's settings and plans, the lock, and the creation of a home.
+"""The home: its folder, its settings with plans, those that a team shares, and its creation.
 
 This package imports nothing; each noun has its own module.
 """

@@ -1,4 +1,4 @@
-"""The types of settings: read, check and write their values; plans.
+"""The types of settings: read, check and write their values, also those of a plan.
 
 Folders and key stores are always absolute paths, so that they do not depend on the current folder.
 """

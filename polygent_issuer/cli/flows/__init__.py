@@ -1,1 +1,1 @@
-"""Flows that several commands share: issue, renew, batches, mail drafts, key storage."""
+"""Flows of commands, from their options to their report; several commands share most of them."""
