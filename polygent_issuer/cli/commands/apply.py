@@ -12,12 +12,12 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.batch.run import Batch, run_batch
 from polygent_issuer.cli.options.common import (
     ConsentOptions,
+    PassphraseOptions,
     argument,
     flag,
     option,
 )
 from polygent_issuer.cli.options.issue import BatchOptions, IssueOptions
-from polygent_issuer.cli.options.passphrase import PassphraseOptions
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.findings import Consent
 from polygent_issuer.issuing.signing import choose_key

@@ -7,15 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import (
-    AgainstOption,
-    flag,
-    noted_heads,
-    option,
-    period,
-    whole_number,
-)
-from polygent_issuer.cli.options.passphrase import PassphraseOptions
+from polygent_issuer.cli.options.common import PassphraseOptions, flag, option, whole_number
+from polygent_issuer.cli.options.journal import AgainstOption, noted_heads, period
 from polygent_issuer.cli.output.blocks import Block, Fields, Line
 from polygent_issuer.cli.output.files import CsvOptions
 from polygent_issuer.cli.output.records import JOURNAL_COLUMNS, journal_json, journal_table

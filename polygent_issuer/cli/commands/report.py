@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import option, period
+from polygent_issuer.cli.options.common import option
+from polygent_issuer.cli.options.journal import period
 from polygent_issuer.cli.output.blocks import Block, Fields, Line, Style, Table
 from polygent_issuer.cli.output.files import BOM, STDOUT, OutputFile, new_file, write_csv
 from polygent_issuer.cli.output.records import details_json

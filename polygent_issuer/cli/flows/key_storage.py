@@ -16,10 +16,10 @@ from polygent_issuer.cli.flows.home_setup import ensure_home
 from polygent_issuer.cli.options.common import (
     ConsentOptions,
     OptionGroup,
+    PassphraseOptions,
     flag,
     option,
 )
-from polygent_issuer.cli.options.passphrase import PassphraseOptions
 from polygent_issuer.cli.output.blocks import Block, Fields, Line
 from polygent_issuer.cli.output.key import EXPORT_ALL, backup_state, key_json
 from polygent_issuer.cli.output.result import Report, note

@@ -1,4 +1,4 @@
-"""Options that many commands share, and what they name: consent, files, periods.
+"""Options that many commands share, and what they name: consent, passphrases, files.
 
 Global options work before and after the command. They are added to the signature of every command
 and group, and their callbacks store the values in the `Invocation` that Typer passes as `ctx.obj`.
@@ -10,11 +10,8 @@ a group, too.
 
 import functools
 import inspect
-import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, field, fields
-from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
@@ -24,18 +21,16 @@ import typer
 from polygent_issuer.cli import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.errors import InputRefused, InvalidTerms, UsageProblem
-from polygent_issuer.text import Hint, did_you_mean, escape, run
+from polygent_issuer.text import did_you_mean, escape
 
 if TYPE_CHECKING:
     from polygent_issuer.findings import Consent
+    from polygent_issuer.keys.passphrases import Passphrase
     from polygent_issuer.machine_info.document import ReceivedDocument
-    from polygent_issuer.registry.journal_check import JournalHead
     from polygent_issuer.verifier import KeySet
 
 _INFO: Final = "typer"
-_DATE_LENGTH: Final = len("2026-11-30")
 _PUBLIC_KEY_LIMIT: Final = 64 * 1024
-_HEADS_LIMIT: Final = 16 * 1024 * 1024
 
 
 class OptionGroup:
@@ -149,11 +144,6 @@ PublicKeyFiles = Annotated[
         "Trust this PEM or JWKS file instead of the registry's keys (repeatable).",
         readable=False,  # reading the file gives a better message
     ),
-]
-
-AgainstOption = Annotated[
-    str | None,
-    option("--against", "HEAD|FILE", "Compare with a saved head or a file of heads (- for stdin)."),
 ]
 
 Recursive = Annotated[bool, flag("--recursive", "Include subfolders.", short="-r")]
@@ -282,24 +272,48 @@ def parse_reason(reason: str | None) -> str | None:
     return reason or None
 
 
-def period(since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:
-    """Return the first instant of a period and the one after it; None where it has no bound.
-
-    Raises:
-        InvalidTerms: (`invalid_terms`) not a date or an instant.
-    """
-    start = None if since is None else _instant(since)
-    end = None if until is None else _instant(until)
-    if end is not None and len(until or "") == _DATE_LENGTH:
-        with suppress(OverflowError):  # nothing can be later than the last day of 9999
-            end += timedelta(days=1)
-    return start, end
+# access(2) would refuse a file that the shell opened for another user: `… | sudo -u ada …`.
+_option = partial(option, rich_help_panel="Passphrase", readable=False)
 
 
-def _instant(text: str) -> datetime:
-    from polygent_issuer.terms.parsing import parse_date_or_instant  # its import takes 30 ms
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PassphraseOptions(OptionGroup):
+    """The three sources of a passphrase, which are mutually exclusive."""
 
-    return parse_date_or_instant(text)
+    passphrase_fd: int | None = _option(
+        "--passphrase-fd", "N", "Read the passphrase from a file descriptor.", parser=whole_number()
+    )
+    passphrase_file: Path | None = _option(
+        "--passphrase-file", "FILE", "Read the passphrase from a file."
+    )
+    passphrase_command: str | None = _option(
+        "--passphrase-command", "COMMAND", "Read the passphrase from a command."
+    )
+
+    def source(self, invocation: Invocation) -> "Passphrase":
+        """Return the source of the passphrase: an option, the environment's file, or the terminal.
+
+        Raises:
+            UsageProblem: (`usage`) several options are given.
+        """
+        from polygent_issuer.keys import passphrases
+
+        fd, command = self.passphrase_fd, self.passphrase_command
+        if sum(option is not None for option in (fd, self.passphrase_file, command)) > 1:
+            names = "--passphrase-fd, --passphrase-file and --passphrase-command"
+            raise UsageProblem(f"{names} are mutually exclusive", hint="give one of them")
+        if fd is not None:
+            return passphrases.from_fd(fd, warn=invocation.warn)
+        if command is not None:
+            return passphrases.from_command(command, warn=invocation.warn)
+        path = self.passphrase_file or invocation.environ.get(passphrases.VARIABLE)
+        if path:
+            return passphrases.from_file(Path(path), warn=invocation.warn)
+        return (
+            passphrases.TerminalPassphrase()
+            if invocation.interactive
+            else passphrases.NoPassphrase()
+        )
 
 
 def read_document(source: str | None) -> "ReceivedDocument | None":
@@ -338,29 +352,3 @@ def read_public_keys(invocation: Invocation, paths: list[Path]) -> "KeySet":
             "this is the example key: its private key is published, so its signatures prove nothing"
         )
     return KeySet.of(*keys.values(), allow_example=True)
-
-
-def noted_heads(against: str | None) -> "tuple[JournalHead, ...]":
-    """Return the heads of `--against`; none without the option.
-
-    Raises:
-        InputRefused: (`input_refused`) it is neither a head nor a file, or a line of the file has
-            no head.
-        UnreadableInput: (`unreadable_input`) the file cannot be read.
-    """
-    if against is None:
-        return ()
-    from polygent_issuer.files import reading
-    from polygent_issuer.registry.journal_check import parse_head, parse_noted
-
-    head = parse_head(against)
-    if head is not None:
-        return (head,)
-    if against != "-" and not os.path.lexists(against):
-        raise InputRefused(
-            f"{escape(against)} is neither a head (SIZE:HASH) nor a file of heads",
-            hint=Hint("copy a head from an earlier ", run("journal", "verify")),
-        )
-    data = reading.read_unmarked(against, limit=_HEADS_LIMIT, what="file of heads")
-    name = "stdin" if against == "-" else escape(against)
-    return parse_noted(data.decode("utf-8", "replace"), name)

@@ -11,12 +11,12 @@ from polygent_issuer.cli.options.common import (
     ConsentOptions,
     MachineInfoFile,
     OptionGroup,
+    PassphraseOptions,
     YesButFindings,
     flag,
     option,
     whole_number,
 )
-from polygent_issuer.cli.options.passphrase import PassphraseOptions
 from polygent_issuer.errors import InvalidTerms, UsageProblem
 from polygent_issuer.text import did_you_mean
 

@@ -10,11 +10,11 @@ from polygent_issuer.cli.flows.key_storage import backup_file, location, of_exis
 from polygent_issuer.cli.options.common import (
     ConsentOptions,
     KeyName,
+    PassphraseOptions,
     argument,
     flag,
     option,
 )
-from polygent_issuer.cli.options.passphrase import PassphraseOptions
 from polygent_issuer.cli.output.blocks import Block, Fields, Line
 from polygent_issuer.cli.output.key import backup_json, backup_lines, key_json
 from polygent_issuer.cli.output.result import Report

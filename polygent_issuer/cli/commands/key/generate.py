@@ -5,12 +5,7 @@ import os
 from polygent_issuer import store_uri
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows import key_storage
-from polygent_issuer.cli.options.common import (
-    ConsentOptions,
-    argument,
-    option,
-)
-from polygent_issuer.cli.options.passphrase import PassphraseOptions
+from polygent_issuer.cli.options.common import ConsentOptions, PassphraseOptions, argument, option
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.files import reading

@@ -8,13 +8,8 @@ from pathlib import Path
 from polygent_issuer.cli import prompts
 from polygent_issuer.cli.context import Invocation, actor
 from polygent_issuer.cli.flows import settings_restore
-from polygent_issuer.cli.options.common import (
-    AgainstOption,
-    ConsentOptions,
-    YesButFindings,
-    argument,
-    noted_heads,
-)
+from polygent_issuer.cli.options.common import ConsentOptions, YesButFindings, argument
+from polygent_issuer.cli.options.journal import AgainstOption, noted_heads
 from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.blocks import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report
