@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from polygent_issuer.keys.signer import Signer
     from polygent_issuer.registry import Actor, Customer, KeyRecord, Reading, Registry
     from polygent_issuer.registry.change import Decided
-    from polygent_issuer.registry.errors import Place
+    from polygent_issuer.registry.errors import Place, RegistryDamaged
 
 
 _Decision = TypeVar("_Decision")
@@ -61,6 +61,7 @@ class Invocation:
         self.problem: OSError | KeyboardInterrupt | None = None
         self.closing = ExitStack()
         self._team_rows: Mapping[str, str] | None = None
+        self._damage: RegistryDamaged | None = None
 
     @property
     def as_json(self) -> bool:
@@ -132,12 +133,12 @@ class Invocation:
             registry = self.registry
         except RegistryMissing:
             return None
-        if self._team_rows == {}:  # as in most homes, which then import no editing of settings
+        if self._team_rows is None and self._damage is not None:
+            raise self._damage  # not read once more: a command may have its own snapshot open
+        if not self._team_rows:  # as in most homes, which then import no editing of settings
             return None
         from polygent_issuer.home import team_settings
 
-        if self._team_rows is None:
-            return team_settings.read(registry)
         return team_settings.team_of(self._team_rows, registry.place)
 
     @property
@@ -182,6 +183,7 @@ class Invocation:
             if not all_delivered:
                 self._warn_of_undelivered(registry)
         except RegistryDamaged as damage:  # backup and journal still work; others fail on their own
+            self._damage = damage
             self.warn(damage.message)
         return registry
 

@@ -96,3 +96,12 @@ def test_reading_commands_work_with_a_changed_schema(desk: Desk) -> None:
     outcome = desk.run("journal", "verify")
     assert outcome.code == 7
     assert "evil" in outcome.err + outcome.text
+
+
+@pytest.mark.parametrize("argv", ["key list", "key list --json", "key show main", "expiring"])
+def test_a_setting_that_was_added_by_an_edit_is_refused(desk: Desk, argv: str) -> None:
+    """The error names its row, also where a command asks for the settings within a snapshot."""
+    change(desk, "INSERT INTO team_settings VALUES ('issuer', '\"Mallory\"')")
+    outcome = desk.run(*argv.split())
+    assert outcome.code == 7, outcome
+    assert "team_settings/issuer" in outcome.err + outcome.text
