@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 
 from polygent_issuer import store_uri
 from polygent_issuer.delivery import template
-from polygent_issuer.errors import ExitCode, IssuerError
+from polygent_issuer.errors import ExitCode, HomeMissing, IssuerError
 from polygent_issuer.files.reading import require_unexposed
 from polygent_issuer.home import folder as home_folder
 from polygent_issuer.home import settings, team_settings
@@ -94,8 +94,13 @@ PATIENCE: Final = timedelta(seconds=3)
 """The time limit for a keyring to answer and for a registry lock to end."""
 
 
-def _opened(failure: str) -> Callable[[Callable[["DoctorContext"], T]], "cached_property[T]"]:
-    """Make a cached property that raises its error once, and then `NotChecked` with `failure`."""
+def _opened(
+    failure: str, *, missing: str | None = None
+) -> Callable[[Callable[["DoctorContext"], T]], "cached_property[T]"]:
+    """Make a cached property that raises its error once, and then `NotChecked` with `failure`.
+
+    After `HomeMissing` its text is `missing`.
+    """
 
     def decorate(open_it: Callable[["DoctorContext"], T]) -> "cached_property[T]":
         def get(context: "DoctorContext") -> T:
@@ -103,8 +108,11 @@ def _opened(failure: str) -> Callable[[Callable[["DoctorContext"], T]], "cached_
                 raise context.failures[open_it]
             try:
                 return open_it(context)
-            except IssuerError:
-                context.failures[open_it] = NotChecked(failure)
+            except IssuerError as error:
+                is_missing = isinstance(error, HomeMissing)
+                context.failures[open_it] = NotChecked(
+                    missing if missing and is_missing else failure
+                )
                 raise
             except NotChecked as earlier:
                 context.failures[open_it] = earlier
@@ -144,7 +152,7 @@ class DoctorContext:
         self._place = partial(home_folder.locate, option, environ)
         self._closing = closing
 
-    @_opened("the home does not exist")
+    @_opened("the home cannot be opened", missing="the home does not exist")
     def folder(self) -> Path:
         """The home's folder, even if other users may write to it."""
         place = self._place()

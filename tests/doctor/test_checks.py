@@ -118,6 +118,16 @@ def test_a_missing_home_is_not_created(tmp_path: Path) -> None:
     assert later == ["not checked: the home does not exist"] * 3
 
 
+def test_a_file_in_place_of_the_home_is_not_called_missing(tmp_path: Path) -> None:
+    """The checks that need the home do not report another reason than the check of the home."""
+    desk = Desk(tmp_path)
+    desk.home.write_text("")
+    outcome = desk.run("doctor", "--json")
+    assert outcome.code == 7
+    assert row(outcome, "home")["message"].endswith(" is not a folder")
+    assert row(outcome, "settings")["message"] == "not checked: the home cannot be opened"
+
+
 @pytest.mark.parametrize("name", ["polygent-issue home", "Ada's polygent-issue home"])
 def test_a_home_may_have_the_name_of_the_tool(tmp_path: Path, name: str) -> None:
     """`--home` is added to the commands, and no path is changed."""
@@ -146,7 +156,7 @@ def test_a_path_that_cannot_be_a_home_is_reported() -> None:
     assert by_name["home"].message == "POLYGENT_ISSUER_HOME is empty"
     assert by_name["sqlite"].state is State.OK
     assert by_name["keyring"].state is not State.NOT_CHECKED
-    assert by_name["settings"].message == "not checked: the home does not exist"
+    assert by_name["settings"].message == "not checked: the home cannot be opened"
 
 
 def test_every_check_has_its_rows_in_the_order_of_the_table(desk: Desk) -> None:
