@@ -97,10 +97,14 @@ def test_a_wrong_password(team: Desk, postgres: Cluster, monkeypatch: pytest.Mon
             "as the server's certificate does",
         ),
         ('root certificate file "/x" does not exist', "sslrootcert=FILE"),
+        (
+            "server does not support SSL, but SSL was required",
+            "administrator can set ssl = on",
+        ),
         ("SSL error: certificate verify failed", "sslrootcert=FILE"),
         ("Connection refused", "(polygent-issue doctor), then run the command again"),
     ],
-    ids=["connect", "rules", "host", "root", "authority", "network"],
+    ids=["connect", "rules", "host", "root", "tls", "authority", "network"],
 )
 def test_the_hint_for_a_refused_connection(reason: str, hint: str) -> None:
     """It names what puts this reason right, not what another reason with the same word needs."""

@@ -68,6 +68,10 @@ _REFUSED: Final = (
     ("pg_hba", _ALLOWED),
     ("does not match host name", "name the host in the URI as the server's certificate does"),
     ("certificate", _AUTHORITY),
+    (
+        "does not support SSL",
+        "the administrator can set ssl = on; for a local server name its socket: ?host=/FOLDER",
+    ),
     ("too many", _FREE),
     ("connection slots", _FREE),
     ("database ", _NAME),
