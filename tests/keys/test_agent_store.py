@@ -139,14 +139,15 @@ def test_each_signature_may_need_a_confirmation(agent: SshAgent) -> None:
 
 def test_an_unanswered_confirmation_ends_at_the_deadline(agent: SshAgent, tmp_path: Path) -> None:
     """The command does not wait for a person who is away."""
-    confirm, answered = agent.socket.with_name("confirm"), tmp_path / "answered"
-    confirm.write_text(f"#!/bin/sh\nuntil test -e {answered}; do sleep 0.01; done\n")
+    confirm, away = agent.socket.with_name("confirm"), tmp_path / "away"
+    away.touch()  # a folder that is deleted ends the waiting, too
+    confirm.write_text(f"#!/bin/sh\nwhile test -e {away}; do sleep 0.01; done\n")
     confirm.chmod(0o700)
     agent.generate("asking", "-c")
     code, message, hint = refusal(store("agent:", seconds=0.1).adopt)
     assert (code, message) == ("remote_timeout", "the SSH agent did not answer within 0.1 s")
     assert "answer its prompt" in hint
-    answered.touch()
+    away.unlink()
 
 
 def test_a_restricted_key_does_not_sign_licenses(agent: SshAgent, tmp_path: Path) -> None:
