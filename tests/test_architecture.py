@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from support.sources import tree
+from support.sources import nodes, tree
 
 import polygent_issuer
 
@@ -168,7 +168,7 @@ class Module:
 
     def imports(self) -> Iterator[str]:
         """Yield every imported module as an absolute dotted name; `from a import b` gives `a.b`."""
-        for node in ast.walk(self.tree):
+        for node in nodes(self.tree):
             if isinstance(node, ast.Import):
                 yield from (alias.name for alias in node.names)
             elif isinstance(node, ast.ImportFrom):
@@ -185,14 +185,14 @@ class Module:
     def calls(self) -> Iterator[str]:
         """Yield every called name, with local names replaced by what they import."""
         names = dict(self._local_names())
-        for node in ast.walk(self.tree):
+        for node in nodes(self.tree):
             if isinstance(node, ast.Call):
                 called = _dotted(node.func)
                 head, _, rest = called.partition(".")
                 yield names.get(head, head) + (f".{rest}" if rest else "")
 
     def _local_names(self) -> Iterator[tuple[str, str]]:
-        for node in ast.walk(self.tree):
+        for node in nodes(self.tree):
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     yield (
@@ -275,7 +275,7 @@ def strangers_in_the_verifier(root: Path) -> list[str]:
     for module in modules(root):
         if module.room != "verifier":
             continue
-        for node in ast.walk(module.tree):
+        for node in nodes(module.tree):
             if isinstance(node, ast.ImportFrom) and node.level:
                 if not module._absolute(node).startswith(f"{PACKAGE}.verifier"):
                     problems.append(f"{module.name} reaches outside its folder")
@@ -304,7 +304,7 @@ def strangers_in_enforcement(root: Path) -> list[str]:
     for module in modules(root):
         if module.room != "enforcement":
             continue
-        for node in ast.walk(module.tree):
+        for node in nodes(module.tree):
             if isinstance(node, ast.ImportFrom) and node.level:
                 imported = module._absolute(node).split(".")
                 if imported[:2] not in ([PACKAGE, "enforcement"], [PACKAGE, "verifier"]):

@@ -9,7 +9,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from support.sources import tree
+from support.sources import nodes, tree
 
 import polygent_issuer
 from polygent_issuer.cli.commands import COMMANDS
@@ -96,7 +96,7 @@ IN_FILES = {"batch/export.py", "home/settings_editing.py", "registry/postgres/ro
 
 def docstrings(module: ast.Module) -> set[ast.expr]:
     """Return the texts that are a statement: docstrings, and the help of commands."""
-    return {node.value for node in ast.walk(module) if isinstance(node, ast.Expr)}
+    return {node.value for node in nodes(module) if isinstance(node, ast.Expr)}
 
 
 @pytest.mark.parametrize("name", sorted(SOURCES.keys() - IN_FILES))
@@ -104,7 +104,7 @@ def test_each_command_in_a_text_is_made_by_run(name: str) -> None:
     """No text has a command in it, so that `at_home` can add the home to each."""
     texts = {
         node.value: node.lineno
-        for node in set(ast.walk(tree(SOURCES[name]))) - docstrings(tree(SOURCES[name]))
+        for node in set(nodes(tree(SOURCES[name]))) - docstrings(tree(SOURCES[name]))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
     assert not [f"{name}:{line}" for text, line in texts.items() if COMMAND.search(text)]
@@ -115,7 +115,7 @@ def test_no_hint_is_formatted_into_a_text() -> None:
     functions = [
         node
         for path in SOURCES.values()
-        for node in ast.walk(tree(path))
+        for node in nodes(tree(path))
         if isinstance(node, ast.FunctionDef) and node.returns is not None
     ]
     makers = {each.name for each in functions if ast.unparse(each.returns or each) == "Hint"}
@@ -123,7 +123,7 @@ def test_no_hint_is_formatted_into_a_text() -> None:
     formatted = [
         f"{name}:{node.lineno}"
         for name, path in SOURCES.items()
-        for node in ast.walk(tree(path))
+        for node in nodes(tree(path))
         if isinstance(node, ast.FormattedValue) and isinstance(node.value, ast.Call)
         if ast.unparse(node.value.func) in makers
     ]
