@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 from botocore import exceptions as of_aws
+from botocore import session
+from botocore.loaders import Loader, create_loader
 from botocore.stub import Stubber
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import (
@@ -44,10 +46,17 @@ MULTI_REGION = "arn:aws-us-gov:kms:us-gov-west-1:111122223333:key/mrk-1234abcd12
 ALIAS_ARN = "arn:aws:kms:eu-central-1:111122223333:alias/team/licensing"
 
 
+@pytest.fixture(scope="module")
+def loader() -> Loader:
+    """Botocore's descriptions of services, which a client reads from many files."""
+    return create_loader()
+
+
 @pytest.fixture(autouse=True)
-def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Use dummy credentials."""
+def isolated(loader: Loader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use dummy credentials, and read the descriptions of services once."""
     kms.isolate(monkeypatch, tmp_path)
+    monkeypatch.setattr(session, "create_loader", lambda _folders: loader)
 
 
 def service(uri: str = f"awskms:{ARN}", seconds: float = 20) -> AwsKms:
