@@ -10,6 +10,7 @@ from datetime import timedelta
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -126,6 +127,7 @@ def _make_hurry(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(file_store, "ROUNDS", 1)
     derive = cache(getattr(ssh, "_bcrypt_kdf"))  # noqa: B009 - mypy does not know the private name
     patch.setattr(ssh, "_bcrypt_kdf", derive)  # most tests copy one of a few key files
+    patch.setattr(ssh, "os", SimpleNamespace(urandom=bytes))  # one salt: a round takes 6 ms
     patch.setattr(main, "build_group", cache(main.build_group))
     patch.setattr(main, "load", _once_for_each_body(main.load))
     durable, unsynced = sqlite.pragmas, "PRAGMA synchronous = OFF"
