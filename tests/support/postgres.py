@@ -20,7 +20,8 @@ from support.disks import disk_in_memory, mounted
 # Debian keeps the programs of each version in a folder of its own.
 _INITDB = max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), default=Path("/usr/bin/initdb"))
 PROGRAMS = _INITDB.parent
-_FAST = ("max_wal_size=128MB",)
+# Large buffers make new databases slow, and a vacuum opens each of dozens of small ones in turn.
+_FAST = ("max_wal_size=128MB", "shared_buffers=16MB", "autovacuum=off")
 
 
 @dataclass
