@@ -175,9 +175,13 @@ def tampering(place: Path | str) -> Iterator[Tampering]:
     with closing(sqlite3.connect(place)) as raw:
         sql = "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'"
         triggers = raw.execute(sql).fetchall()
+        raw.execute("BEGIN")  # one transaction takes a third of the time of one for each trigger
         for name, _ in triggers:
             raw.execute(f"DROP TRIGGER {name}")
+        raw.commit()
         yield raw
+        raw.commit()
+        raw.execute("BEGIN")
         for _, statement in triggers:
             raw.execute(statement)
         raw.commit()
