@@ -227,12 +227,17 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Databases | None]:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that uses a registry on both engines; PostgreSQL mainly in the slow lane."""
+    if "engine" not in metafunc.fixturenames:
+        return
     folder = metafunc.definition.path.relative_to(Path(__file__).parent).parts[0]
     of_file = metafunc.definition.get_closest_marker("sqlite") or "path" in metafunc.fixturenames
-    if "engine" in metafunc.fixturenames and folder in BOTH_ENGINES and not of_file:
-        marks = [] if metafunc.definition.get_closest_marker("both") else [pytest.mark.slow]
-        other = pytest.param("postgres", marks=marks)
-        metafunc.parametrize("engine", [SQLITE, other], indirect=True)
+    if folder in BOTH_ENGINES and not of_file:
+        engines = [SQLITE, pytest.param("postgres", marks=pytest.mark.slow)]
+        if metafunc.definition.get_closest_marker("both"):
+            engines = [SQLITE, "postgres"]
+        elif metafunc.config.option.markexpr == "not slow":
+            engines = [SQLITE]  # no process collects thousands of tests only to deselect them
+        metafunc.parametrize("engine", engines, indirect=True)
 
 
 @pytest.fixture
