@@ -40,6 +40,8 @@ _NARROW: Final = 540
 _ROW: Final = 36
 """The height of a horizontal bar, in pixels as the others."""
 _MOST_BARS: Final = 12
+_BUFFERED: Final = 1000
+"""The number of pieces that become one text: a license has some thirty, of few characters each."""
 _SHOWN: Final = ("svg", "g", "rect", "path", "text", "title")
 """The elements of a chart that a reader sees: no script, no style, no tooltip."""
 _PLAIN: Final[dict[str, Any]] = {
@@ -55,7 +57,7 @@ _PLAIN: Final[dict[str, Any]] = {
 def page(report: LicenseReport, *, issuer: str) -> str:
     """Return the page as text in HTML."""
     style = Markup((_HERE / "templates" / "report.css").read_text(encoding="utf-8"))  # noqa: S704
-    return _TEMPLATES.get_template("report.html").render(
+    pieces = _TEMPLATES.get_template("report.html").stream(
         report=report,
         issuer=issuer,
         style=style,
@@ -64,6 +66,8 @@ def page(report: LicenseReport, *, issuer: str) -> str:
         plans=_bars(report.by_plan, "Users by plan"),
         tiers=_bars(report.by_tier, "Users by tier"),
     )
+    pieces.enable_buffering(_BUFFERED)
+    return "".join(pieces)
 
 
 def _columns(months: Iterable[Total]) -> Markup:
