@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import select
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,8 @@ _INITDB = max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), default=Path("/u
 PROGRAMS = _INITDB.parent
 # Large buffers make new databases slow, and a vacuum opens each of dozens of small ones in turn.
 _FAST = ("max_wal_size=128MB", "shared_buffers=16MB", "autovacuum=off")
+_GONE = 30.0
+"""The most seconds that a killed process takes to end."""
 
 
 @dataclass
@@ -100,12 +103,22 @@ class Cluster:
             self.stop("immediate")
 
     def crash(self) -> None:
-        """Kill the server (-9) with all its processes."""
+        """Kill the server (-9) with all its processes, and wait until they are gone.
+
+        A new server refuses to start while one of them still has the old shared memory.
+        """
         pid = int((self.data / "postmaster.pid").read_text().split()[0])
+        os.kill(pid, signal.SIGSTOP)  # it starts no more processes
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        for each in (pid, *map(int, children)):
-            with suppress(ProcessLookupError):
-                os.kill(each, signal.SIGKILL)
+        with ExitStack() as closing:
+            ends = []
+            for each in (pid, *map(int, children)):
+                with suppress(ProcessLookupError):
+                    ends.append(os.pidfd_open(each))
+                    closing.callback(os.close, ends[-1])
+                    os.kill(each, signal.SIGKILL)
+            for end in ends:
+                assert select.select([end], [], [], _GONE)[0], "a process of the server is not gone"
         (self.data / "postmaster.pid").unlink()
         (self.folder / ".s.PGSQL.5432.lock").unlink()
 
