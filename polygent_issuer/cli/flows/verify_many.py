@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from itertools import starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -37,8 +38,8 @@ MANY: Final[dict[processes.Method, int]] = {"fork": 1_000, "spawn": 5_000}
 Measured: a file takes 0.13 ms, and a second core saves half of that. A start costs some 40 ms by
 fork and some 250 ms by spawn. Twice the break-even also pays on a busy machine.
 """
-FileLine = tuple[Verdict, str, Style]
-"""A file's verdict, and its line."""
+Lines = tuple[Counter[Verdict], list[tuple[str, str]]]
+"""The number of files with each verdict; each file's JSON in two parts, or its text and style."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,10 +59,9 @@ class VerificationJob:
     as_json: bool
 
     @contextmanager
-    def begin(self) -> Iterator[Callable[[Sequence[str | LicenseFile]], list[FileLine]]]:
+    def begin(self) -> Iterator[Callable[[Sequence[str | LicenseFile]], Lines]]:
         """Open the registry, and yield the function that reads and verifies a chunk of files."""
         keys = KeySet.of(*map(Key, self.points), allow_example=True)
-        line = self._json_line if self.as_json else _text_line
         with ExitStack() as opened:
             registry = None
             if self.registry is not None:
@@ -69,14 +69,18 @@ class VerificationJob:
 
                 registry = opened.enter_context(Registry.open(self.registry))
 
-            def verify_chunk(names: Sequence[str | LicenseFile]) -> list[FileLine]:
+            def verify_chunk(names: Sequence[str | LicenseFile]) -> Lines:
                 files = list(map(read_file, names))
-                return list(map(line, verify_files(files, keys, self.server, registry)))
+                results = verify_files(files, keys, self.server, registry)
+                return Counter(result.verdict for result in results), list(map(self._line, results))
 
             yield verify_chunk
 
-    def _json_line(self, result: VerificationResult | UnreadableFile) -> FileLine:
-        return result.verdict, verification.file_json_line(result, self.window), "plain"
+    def _line(self, result: VerificationResult | UnreadableFile) -> tuple[str, str]:
+        if self.as_json:
+            return verification.file_json_line(result, self.window)
+        style: Style = "good" if result.verdict is Verdict.ACCEPTED else "bad"
+        return verification.file_line(result), style
 
 
 def verify_many(job: VerificationJob, listing: Listing) -> OwnFormat:
@@ -87,13 +91,13 @@ def verify_many(job: VerificationJob, listing: Listing) -> OwnFormat:
         files = listing.sources
         count = processes.cores() if len(files) >= MANY[start] else 1
         with closing(processes.in_order(job, files, processes=count, start=start)) as chunks:
-            for chunk in chunks:
-                counts.update(verdict for verdict, _, _ in chunk)
+            for verdicts, lines in chunks:
+                counts.update(verdicts)
                 if job.as_json:
-                    stream.writelines(text + "\n" for _, text, _ in chunk)
+                    stream.writelines(own + end for own, end in lines)
                     stream.flush()
                 else:
-                    write_blocks((Line(text, style) for _, text, style in chunk), stream)
+                    write_blocks(starmap(Line, lines), stream)
         _write_summary(stream, job, listing, counts)
         return verification.worst_exit(counts)
 
@@ -118,11 +122,6 @@ def _write_summary(
     write_blocks(verification.skipped_blocks(listing.skipped), stream)
     files = counted(counts.total(), "file")
     write_blocks([Line(f"{files}: {', '.join(words)}", "title")], stream)
-
-
-def _text_line(result: VerificationResult | UnreadableFile) -> FileLine:
-    style: Style = "good" if result.verdict is Verdict.ACCEPTED else "bad"
-    return result.verdict, verification.file_line(result), style
 
 
 def listing_of(names: Iterable[str], *, recursive: bool, registry: Path | None) -> Listing:

@@ -247,18 +247,11 @@ def json_document(members: Mapping[str, Any]) -> str:
     return json.dumps({"schema": SCHEMA, **members, **arrays}, indent=2) + "\n"
 
 
-def json_line(members: Mapping[str, Any], encoded: Mapping[str, str] | None = None) -> str:
-    """Return an object on one line, without its end; `encoded` are more members, as JSON."""
-    text = json_value({"schema": SCHEMA, **members})
-    more = (f', "{name}": {value}' for name, value in (encoded or {}).items())
-    return f"{text[:-1]}{''.join(more)}}}" if encoded else text
-
-
-def json_value(value: object) -> str:
-    """Return a value as JSON on one line."""
+def json_line(members: Mapping[str, Any]) -> str:
+    """Return an object on one line, without its end."""
     import json
 
-    return json.dumps(value)
+    return json.dumps({"schema": SCHEMA, **members})
 
 
 def hint_json(hint: str | None, name: str = "hint") -> dict[str, Any]:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from polygent_issuer.cli.output.blocks import Block, Fields, Line, Style, at_home
-from polygent_issuer.cli.output.result import error_json, hint_json, json_line, json_value
+from polygent_issuer.cli.output.result import error_json, hint_json, json_line
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.issuing import remedies
 from polygent_issuer.issuing.verification import (
@@ -183,16 +183,19 @@ def file_json(
     }
 
 
-def file_json_line(result: VerificationResult | UnreadableFile, window: UploadWindow) -> str:
-    """Return `file_json` on one line; what the accepted files of a batch share is encoded once."""
+def file_json_line(
+    result: VerificationResult | UnreadableFile, window: UploadWindow
+) -> tuple[str, str]:
+    """Return `file_json` on one line, in two parts.
+
+    The second is one object for the accepted files of a batch: it is encoded once, and a chunk of
+    results has it once.
+    """
     if isinstance(result, UnreadableFile) or result.license is None or result.failure is not None:
-        return json_line(file_json(result, window))
-    shared = {
-        "checks": _checks_text(result.report.rows),
-        "timeline": _timeline_text(result.license.issued_at, result.license.expires_at, window),
-        "error": "null",
-    }
-    return json_line(_own_json(result), shared)
+        return json_line(file_json(result, window)), "\n"
+    issued_at, expires_at = result.license.issued_at, result.license.expires_at
+    own = json_line(_own_json(result))
+    return own[:-1], _end_of_line(result.report.rows, issued_at, expires_at, window)
 
 
 def _own_json(result: VerificationResult) -> dict[str, Any]:
@@ -226,14 +229,18 @@ def _row_json(row: CheckRow) -> dict[str, Any]:
     return {"code": row.code, "outcome": row.outcome, "message": row.message, "hint": row.hint}
 
 
-@lru_cache(maxsize=16)
-def _checks_text(rows: tuple[CheckRow, ...]) -> str:
-    return json_value(list(map(_row_json, rows)))
-
-
 @lru_cache(maxsize=128)  # the licenses of a batch were issued and expire together
-def _timeline_text(issued_at: datetime, expires_at: datetime, window: UploadWindow) -> str:
-    return json_value(_timeline_json(issued_at, expires_at, window))
+def _end_of_line(
+    rows: tuple[CheckRow, ...], issued_at: datetime, expires_at: datetime, window: UploadWindow
+) -> str:
+    import json
+
+    members = {
+        "checks": list(map(_row_json, rows)),
+        "timeline": _timeline_json(issued_at, expires_at, window),
+        "error": None,
+    }
+    return f", {json.dumps(members)[1:]}\n"
 
 
 def _timeline_json(
