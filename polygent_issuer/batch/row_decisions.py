@@ -160,7 +160,7 @@ class RowDecider:
     ) -> tuple[Action | None, str | None]:
         """Return the action of steps 2 to 4, None to keep the license, and a note."""
         settings, now = self.settings, self.now
-        record = replace(record, expires_at=old.expires_at)
+        record = record._replace(expires_at=old.expires_at)
         unless_due = Action.REISSUE if differs else None
         if row.expires is not None:
             if row.expires == old.expires_at:

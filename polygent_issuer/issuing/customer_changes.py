@@ -1,7 +1,7 @@
 """Add, edit and merge customers, whose running licenses may keep an old name or slug."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -278,12 +278,12 @@ def merge(decided: Decided[MergePlan], *, reason: str, consent: Consent) -> Cust
 
 def _relabelled(db: Reading, record: LicenseRecord, labels: dict[int, str]) -> LicenseRecord:
     if record.machine_id is None:
-        return replace(record, machine_label=None)
+        return record._replace(machine_label=None)
     if record.machine_id not in labels:
         raise db.damaged(
             f"has license {record.id}, which is bound to a machine of another customer"
         )
-    return replace(record, machine_label=labels[record.machine_id])
+    return record._replace(machine_label=labels[record.machine_id])
 
 
 def _rivals(

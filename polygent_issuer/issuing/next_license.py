@@ -204,7 +204,7 @@ def propose_renewal(
     records = tuple(
         record
         if record.expires_at == license_.expires_at
-        else replace(record, expires_at=license_.expires_at)
+        else record._replace(expires_at=license_.expires_at)
         for record, license_ in zip(records, old, strict=True)
     )
     action, changes = request.action, request.changes

@@ -30,7 +30,7 @@ RowKey = str | int
 """The value of a row's primary key."""
 
 _Kind = TypeVar("_Kind")
-_Record = TypeVar("_Record")
+_Record = TypeVar("_Record", bound=NamedTuple)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND: Final = timedelta(seconds=1)
 _encode: Final = json.JSONEncoder(
@@ -178,7 +178,7 @@ def reader(
     """Return a function that makes records of rows; each field is read from its column.
 
     Args:
-        record: a dataclass or a named tuple; the types of its fields select the readers.
+        record: a named tuple; the types of its fields select the readers.
         others: other readers, by column.
     """
     columns = [
@@ -189,11 +189,11 @@ def reader(
     ]
 
     def build(row: Fields) -> _Record:
-        return record(
-            **{
-                name: value if isinstance(value := row[name], as_it_is) else read(value)
+        return record._make(
+            [
+                value if isinstance(value := row[name], as_it_is) else read(value)
                 for name, as_it_is, read in columns
-            }
+            ]
         )
 
     return build
@@ -213,8 +213,7 @@ class Actor:
     home: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Customer:
+class Customer(NamedTuple):
     """A customer; `slug` is the `sub` of its licenses, `aliases` are slugs of merged customers."""
 
     id: int
@@ -232,8 +231,7 @@ class Customer:
     aliases: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Machine:
+class Machine(NamedTuple):
     """A customer's machine with its current identity, valid since `since`."""
 
     id: int
@@ -268,8 +266,7 @@ class Identity(NamedTuple):
     document_id: int | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LicenseRecord:
+class LicenseRecord(NamedTuple):
     """An issued license: `id` is its `jti`, `file` has the exact bytes of its `.lic`.
 
     `term` and `plan` are the defaults of the next renewal. The hold is that of the customer.
@@ -311,8 +308,7 @@ class LicenseRecord:
         return self.status is LicenseStatus.CURRENT
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class KeyRecord:
+class KeyRecord(NamedTuple):
     """The pinned public key of a signing key; `kid` is its RFC 7638 thumbprint."""
 
     kid: str

@@ -44,7 +44,7 @@ def read(data: bytes) -> EmailMessage:
 
 def to(contact: str, letter: LicenseMail) -> LicenseMail:
     """Return the same mail to one contact."""
-    return replace(letter, customer=replace(letter.customer, contacts=(contact,)))
+    return replace(letter, customer=letter.customer._replace(contacts=(contact,)))
 
 
 def addresses(data: bytes, header: str) -> list[tuple[str, str]]:
@@ -143,7 +143,7 @@ def test_without_an_address_a_draft_has_no_recipient(letter: LicenseMail) -> Non
 def test_two_similar_contacts_have_two_files(letter: LicenseMail) -> None:
     """Addresses that give the same file name get different files."""
     several = ("a.b@acme.example", "a-b@acme.example", "a+b@acme.example")
-    alike = replace(letter, customer=replace(letter.customer, contacts=several))
+    alike = replace(letter, customer=letter.customer._replace(contacts=several))
     names = [draft.name for draft in drafts(alike, SHIPS, None)]
     assert len(set(names)) == 3
     assert names[1].endswith("-a-b-acme-example_2.eml")

@@ -7,7 +7,6 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from socket import AF_UNIX, socket
@@ -331,7 +330,7 @@ def _record(kid: str, **more: object) -> KeyRecord:
         compromised=False,
         backed_up_at=None,
     )
-    return replace(made, **more)  # type: ignore[arg-type] # as the test has it
+    return made._replace(**more)  # type: ignore[arg-type] # as the test has it
 
 
 @pytest.mark.parametrize(
@@ -507,7 +506,7 @@ def test_a_missing_token_of_an_inactive_key_is_a_warning() -> None:
 def test_the_example_key_is_exit_6(books: Books) -> None:
     """The example key, which was written into the registry by force, is a failure."""
     key = the_key(books)
-    (verdict,) = key_checks.private_keys((replace(key, kid=EXAMPLE_KID),), Settings())
+    (verdict,) = key_checks.private_keys((key._replace(kid=EXAMPLE_KID),), Settings())
     assert verdict.state is State.FAIL
     assert verdict.exit_code == 6
     assert "the example key" in verdict.message
@@ -573,7 +572,7 @@ def test_current_licenses_under_a_compromised_key_are_exit_6(books: Books) -> No
 def test_an_agent_that_hangs_is_asked_once(tmp_path: Path) -> None:
     """Each of its keys is reported, but the check waits for one deadline only; others are asked."""
     known = [
-        replace(key(signer.kid), public_pem=signer.public_key.to_pem())
+        key(signer.kid)._replace(public_pem=signer.public_key.to_pem())
         for signer in (SoftwareSigner(generate_private_key()) for _ in range(3))
     ]
     with ExitStack() as closing:

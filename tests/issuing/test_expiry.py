@@ -1,6 +1,5 @@
 """Expiry: options, recorded terms, and the basis from which they count."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -47,10 +46,10 @@ def test_a_renewal_counts_from_the_old_expiry_or_from_now(
 
 def test_a_license_without_a_known_term_needs_one(record: LicenseRecord) -> None:
     """An imported license has no term, and its plan may be missing from the settings."""
-    bare = replace(record, term=None, plan="gone")
+    bare = record._replace(term=None, plan="gone")
     with pytest.raises(MissingInput, match="no term is known"):
         expiry.next_expiry(Action.RENEW, Changes(), (bare,), SETTINGS, NOW)
-    by_plan = replace(record, term=None)
+    by_plan = record._replace(term=None)
     assert expiry.next_expiry(Action.RENEW, Changes(), (by_plan,), SETTINGS, NOW).year == 2028
 
 
@@ -78,4 +77,4 @@ def test_a_trial_is_not_renewable(
     record: LicenseRecord, plan: str | None, *, renewable: bool
 ) -> None:
     """A license without a plan, or with one missing from the settings, is renewable."""
-    assert expiry.renewable(replace(record, plan=plan), SETTINGS) is renewable
+    assert expiry.renewable(record._replace(plan=plan), SETTINGS) is renewable

@@ -137,9 +137,9 @@ def test_a_file_that_was_not_issued_is_damage(office: Office) -> None:
     with office.registry.reading() as db:
         record = licenses.get(db, first.proposal.license.jti)
         wrong = (
-            replace(record, file=second.file),
-            replace(record, file=flipped),
-            replace(record, kid=other.kid),
+            record._replace(file=second.file),
+            record._replace(file=flipped),
+            record._replace(kid=other.kid),
         )
         for each in wrong:
             with pytest.raises(RegistryDamaged, match=record.id) as damaged:

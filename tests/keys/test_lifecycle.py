@@ -306,7 +306,7 @@ def test_a_compromised_key_is_not_imported_again(
     made = key_lifecycle.generate(
         label="Main", store_uri=f"file:{tmp_path}/main.key", backup=tmp_path / "backup.key"
     )
-    marked = dataclasses.replace(made.key, compromised=True)
+    marked = made.key._replace(compromised=True)
     monkeypatch.setattr(keys, "every", lambda _db: (marked,))
     with pytest.raises(KeyUnavailable) as raised:
         key_lifecycle.import_key(

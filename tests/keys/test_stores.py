@@ -1,6 +1,5 @@
 """The key stores of pinned keys."""
 
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -63,7 +62,7 @@ def test_a_retired_or_compromised_key_is_refused(
 ) -> None:
     """The key is refused before the passphrase prompt."""
     passphrase.asked.clear()
-    marked = dataclasses.replace(stored.key, **change)  # type: ignore[arg-type]
+    marked = stored.key._replace(**change)  # type: ignore[arg-type]
     with pytest.raises(KeyUnavailable) as raised:
         signer_for(Settings(store=stored.uri), marked, passphrase=passphrase, warn=pytest.fail)
     assert raised.value.code == code

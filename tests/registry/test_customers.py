@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -288,7 +287,7 @@ def test_a_free_slug_of_a_long_name_stays_a_slug(db: Writing) -> None:
 
 def test_a_missing_customer_is_damage(db: Writing) -> None:
     """Customers are never deleted, so a row id without a row is damage."""
-    gone = replace(customers.get(db, "acme"), id=99)
+    gone = customers.get(db, "acme")._replace(id=99)
     with pytest.raises(RegistryDamaged, match="lacks the customer 99"):
         customers.edit(db, gone, crm="1")
 

@@ -1,6 +1,5 @@
 """Holds of customers: their end, and the hold of merged customers."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 from support.registries import NOW, writing
@@ -30,11 +29,11 @@ def test_the_hold_of_merged_customers(registry: Registry) -> None:
     with writing(registry) as db:
         acme = customers.add(db, slug="acme", name="Acme")
         db.record("customer-added", customer="acme")
-    one = replace(acme, held_at=NOW, held_until=NOW + 2 * DAY, held_reason="a")
-    other = replace(acme, held_at=NOW - DAY, held_until=NOW + DAY, held_reason="b")
+    one = acme._replace(held_at=NOW, held_until=NOW + 2 * DAY, held_reason="a")
+    other = acme._replace(held_at=NOW - DAY, held_until=NOW + DAY, held_reason="b")
     both = Hold(since=NOW - DAY, until=NOW + 2 * DAY, reason="a; b")
     assert merged_hold((one, other), NOW) == both
-    assert merged_hold((one, replace(other, held_until=None)), NOW) == both._replace(until=None)
+    assert merged_hold((one, other._replace(held_until=None)), NOW) == both._replace(until=None)
     assert merged_hold((one, other), NOW + DAY) == hold_of(one, NOW)
     assert merged_hold((one, one), NOW) == hold_of(one, NOW)
     assert merged_hold((acme, acme), NOW) is None

@@ -1,7 +1,6 @@
 """Licenses: store them permanently, replace, retire, find and list them."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -302,5 +301,5 @@ def test_a_status_is_one_of_three(db: Writing, acme: Customer, kid: str) -> None
     """A record is current, replaced or retired."""
     record = add_license(db, 1, acme, kid)
     moment: datetime = NOW
-    assert replace(record, replaced_by=SECOND).status is LicenseStatus.REPLACED
-    assert replace(record, retired_at=moment).status is LicenseStatus.RETIRED
+    assert record._replace(replaced_by=SECOND).status is LicenseStatus.REPLACED
+    assert record._replace(retired_at=moment).status is LicenseStatus.RETIRED

@@ -1,7 +1,7 @@
 """`polygent-issue license edit`, `retire` and `sent`: change what the registry has of a license."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -260,7 +260,7 @@ def _check_options(
 def _chosen(db: Reading, typed: Iterable[str]) -> _Chosen:
     """Return the selected licenses and their keys; an earlier sent mark is ignored."""
     records = (licenses.find(db, each) for each in typed)
-    chosen = {record.id: replace(record, sent_at=None) for record in records}
+    chosen = {record.id: record._replace(sent_at=None) for record in records}
     return tuple((record, keys.pinned(db, record.kid)) for record in chosen.values())
 
 
