@@ -15,6 +15,7 @@ KiB.
 """
 
 import ctypes
+import gc
 import json
 import os
 import resource
@@ -296,6 +297,7 @@ def ratios(made: Path, count: int) -> tuple[float, ...]:
 
 def main() -> None:
     """Measure, and print the ratios."""
+    gc.set_threshold(100_000)  # as the command does
     with tempfile.TemporaryDirectory() as name:
         made = Path(name) / "made"
         made.mkdir()
