@@ -138,7 +138,10 @@ class Report:
     def failure(self) -> CheckRow | None:
         """Return the first row that failed; `verify` refuses the same file with its code."""
         failed = Outcome.FAILED  # looked up once: that takes longer than the comparison
-        return next((row for row in self.rows if row.outcome is failed), None)
+        for row in self.rows:
+            if row.outcome is failed:
+                return row
+        return None
 
 
 class Circumstances(NamedTuple):
