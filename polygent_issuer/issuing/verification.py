@@ -259,9 +259,7 @@ class _Judge(NamedTuple):
             if at.fingerprint is None:
                 fingerprint = None if stored is None else stored.fingerprint
                 source = None if fingerprint is None else _REGISTRY
-                at = policy.Circumstances(
-                    at.now, fingerprint, at.host, at.freshness_window, at.clock_tampered
-                )
+                at = at._replace(fingerprint=fingerprint)
         outside, hosts = _outside(license_.allowed_domain, self.server.hosts), self.server.hosts
         if outside:
             at = at._replace(host=outside[0])
