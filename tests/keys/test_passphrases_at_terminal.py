@@ -5,7 +5,7 @@ import sys
 
 import pexpect
 import pytest
-from support.pty import spawn
+from support.pty import press_ctrl_c, spawn
 
 CODE = """
 import sys
@@ -75,7 +75,7 @@ def test_an_interruption_leaves_the_echo_on(child: "pexpect.spawn[str]") -> None
     """After Ctrl-C at the prompt the echo of the terminal is on again."""
     child.expect_exact("passphrase for the key: ")
     assert child.waitnoecho(timeout=30)
-    child.sendintr()
+    press_ctrl_c(child)
     child.expect_exact("interrupted")
     assert child.getecho()
     child.close(force=True)

@@ -14,6 +14,8 @@ from typing import Any
 import pexpect
 import ptyprocess
 
+from support.waiting import eventually
+
 SECONDS = 60
 """How long output may take on a slow machine."""
 TESTS = Path(__file__).parents[1]
@@ -45,6 +47,17 @@ def spawn_tool(
         child.modes = termios.tcgetattr(child.fileno())
         return child
     return spawn(sys.executable, list(argv), of=_Tool, **options)
+
+
+def press_ctrl_c(child: "pexpect.spawn[str]") -> None:
+    """Interrupt a program that asked, once it waits for the answer.
+
+    A signal between Python's last look for one and the call that reads interrupts nothing. A person
+    is too slow for that, and a test on a busy machine is not.
+    """
+    stat = Path(f"/proc/{child.pid}/stat")
+    assert eventually(lambda: stat.read_text().rpartition(")")[2].split()[0] == "S")
+    child.sendintr()
 
 
 def end(child: "pexpect.spawn[str]") -> int:

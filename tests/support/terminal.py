@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pexpect
 
 from support.cli import Desk
-from support.pty import SECONDS, end, spawn_tool
+from support.pty import SECONDS, end, press_ctrl_c, spawn_tool
 
 
 class Terminal:
@@ -33,9 +33,9 @@ class Terminal:
         self.types(line)
 
     def presses_ctrl_c(self, *, unseen: bool = False) -> None:
-        """Interrupt it; `unseen` once the terminal no longer echoes."""
+        """Interrupt it at a prompt; `unseen` once the terminal no longer echoes."""
         assert not unseen or self._child.waitnoecho(timeout=SECONDS)
-        self._child.sendintr()
+        press_ctrl_c(self._child)
 
     def ends(self) -> int:
         """Wait for the end, which leaves the terminal as it was; the exit code."""

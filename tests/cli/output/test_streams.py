@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from support.licenses import Books
-from support.pty import spawn
+from support.pty import press_ctrl_c, spawn
 from support.screen import at_terminal, finish
 
 from polygent_issuer.registry import customer_names
@@ -145,7 +145,7 @@ def test_ctrl_c_at_a_question_is_exit_130(books: Books) -> None:
         books.desk.home, "license", "retire", record.id, "--reason", "x", "--accept", "clock-behind"
     )
     terminal.expect("retire license")
-    terminal.sendintr()
+    press_ctrl_c(terminal)
     code, screen = finish(terminal)
     assert code == 130
     assert "interrupted" in screen

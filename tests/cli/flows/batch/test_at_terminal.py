@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from support.cli import PASSPHRASE, Desk
 from support.many_customers import add_customers_at
+from support.pty import press_ctrl_c
 from support.screen import at_terminal, finish, left_on
 
 from polygent_issuer.batch.run import MAX_GROUP_SIZE
@@ -208,7 +209,7 @@ def test_ctrl_c_at_the_prompt_issues_nothing(today: Desk) -> None:
     """Exit 130."""
     terminal = begin(today, "renew", "--due-within", "30d")
     terminal.expect_exact(QUESTION)
-    terminal.sendintr()
+    press_ctrl_c(terminal)
     code, screen = finish(terminal)
     assert code == 130
     assert "Traceback" not in screen
