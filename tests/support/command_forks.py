@@ -10,6 +10,7 @@ byte from the descriptor GATE before it does anything.
 """
 
 import ctypes
+import gc
 import json
 import os
 import resource
@@ -42,6 +43,7 @@ def main(gate: int) -> None:
 def _start(order: Order, gate: int) -> int:
     """Fork a command; return its process ID when it waits at the gate."""
     ready, signal_ready = os.pipe()
+    gc.freeze()  # so that a fork shares its memory
     pid = os.fork()
     if pid == 0:
         os.close(ready)

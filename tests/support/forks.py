@@ -13,7 +13,7 @@ from typing import Any
 
 from support.cli import Desk, Outcome
 from support.strace import Fault, attached, await_stop, called, has_struck
-from support.tools import require_tool
+from support.tools import require_tool, unmeasured
 
 TESTS = Path(__file__).parents[1]
 KILLED = -9
@@ -217,7 +217,8 @@ def open_forks(folder: Path, *, clocked: bool = False) -> Iterator[Forks]:
             in the time zone of the desk's environment.
     """
     waiting, gate = os.pipe()
-    environ = {**os.environ, "PYTHONPATH": str(TESTS), "PYTHONDONTWRITEBYTECODE": "1"}
+    # A fork ends without an exit of Python, so nothing that coverage measured would be kept.
+    environ = {**unmeasured(), "PYTHONPATH": str(TESTS), "PYTHONDONTWRITEBYTECODE": "1"}
     if clocked:
         environ |= faketime_environ() | {"FAKETIME": "0"}
     with subprocess.Popen(
