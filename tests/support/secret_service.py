@@ -56,6 +56,7 @@ class SecretService:
     def __init__(self, folder: Path) -> None:
         """Create the folders; `start` starts the processes."""
         self._folder = folder
+        self._log = folder / "daemon.log"
         self._processes: list[subprocess.Popen[bytes]] = []
         self._open = ExitStack()
         for name in ("home", "run"):
@@ -136,13 +137,14 @@ class SecretService:
         for name in ("DISPLAY", "WAYLAND_DISPLAY"):
             environ.pop(name, None)
         command = [tool, "--foreground", "--components=secrets"]
-        process = subprocess.Popen(
-            [*command, "--unlock"] if unlocked else command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=environ,
-        )
+        with self._log.open("wb") as log:
+            process = subprocess.Popen(
+                [*command, "--unlock"] if unlocked else command,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env=environ,
+            )
         self._processes.append(process)
         assert process.stdin is not None
         process.stdin.write(PASSWORD)
@@ -163,7 +165,10 @@ class SecretService:
         end = time.monotonic() + START_SECONDS
         while not ready():
             if time.monotonic() > end:
-                pytest.fail("the Secret Service did not start")
+                code, log = self._processes[1].poll(), self._log.read_text(errors="replace")
+                pytest.fail(
+                    f"the Secret Service did not start; exit code {code}; its output: {log}"
+                )
             time.sleep(0.002)
 
     def _ask(self, message: Message) -> tuple[Any, ...]:
