@@ -22,6 +22,7 @@ ALERT_DAYS: Final = (1, 7, 14, 30)
 TOO_LATE: Final = "licenses cannot contain dates after the year 9999"
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 _SECOND: Final = timedelta(seconds=1)
 _DAY: Final = timedelta(days=1)
 _MONTHS: Final = 12
@@ -154,11 +155,12 @@ def days(number: int) -> str:
 
 
 def upload_deadline(issued_at: datetime, window: timedelta) -> datetime:
-    """Return the last instant at which a server accepts the file: issued at plus its window."""
-    try:
-        return in_utc(issued_at) + window
-    except OverflowError:
-        raise InvalidTerms(f"the upload window is too long: {TOO_LATE}") from None
+    """Return the last instant at which a server accepts the file: issued at plus its window.
+
+    It is at most the latest `exp` of FORMAT §1, since no file is accepted after that.
+    """
+    issued = in_utc(issued_at)
+    return issued + min(window, _LAST - issued)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

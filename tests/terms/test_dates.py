@@ -360,11 +360,14 @@ def test_end_of_time_in_an_eastern_zone() -> None:
 
 
 def test_upload_deadline() -> None:
-    """The deadline is the issue plus the window, in UTC; after 9999 it is `invalid_terms`."""
+    """The deadline is the issue plus the window, in UTC; it is not after the latest `exp`."""
     issued = datetime(2026, 11, 23, 11, tzinfo=timezone(timedelta(hours=2)))
     assert instant(upload_deadline(issued, timedelta(days=7))) == "2026-11-30T09:00:00Z"
-    with pytest.raises(InvalidTerms, match="9999"):
-        upload_deadline(issued, timedelta(days=3_000_000))
+    last = datetime.fromtimestamp(MAX_EXP, UTC)
+    assert upload_deadline(issued, timedelta(days=3_000_000)) == last
+    for seconds, deadline in ((1, last), (0, last), (-1, last - timedelta(seconds=1))):
+        issued = last - timedelta(days=7) + timedelta(seconds=seconds)
+        assert upload_deadline(issued, timedelta(days=7)) == deadline
 
 
 def test_an_instant_in_a_zone() -> None:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.cli import Desk
+from support.lic_files import Issuer, license_id
 from support.licenses import Books
 from support.pty import SECONDS
 from support.screen import at_terminal, finish
 
 from polygent_issuer.cli.flows import verify_many
+from polygent_issuer.verifier.license import MAX_EXP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,6 +110,22 @@ def test_json_is_a_line_for_each_file_and_a_summary(books: Books, folder: Path) 
     alone = books.desk.ok("verify", f"{folder}/a.lic", *argv).json["files"]
     assert [{"schema": "polygent-issue/1", **alone[0]}] == files[:1]
     assert files[0].keys() == files[4].keys()
+
+
+def test_a_license_of_the_last_minute_of_9999(books: Books, folder: Path) -> None:
+    """Its upload deadline is the end of the calendar, and it does not end the run."""
+    far = Issuer(books.signer).file(1, iat=MAX_EXP - 60, exp=MAX_EXP)
+    (folder / "aa.lic").write_bytes(far)
+    *files, last = books.desk.run("verify", str(folder), "--json").json_lines
+    assert [each["failure"] for each in files[:3]] == [None, "not_yet_valid", None]
+    assert files[1]["timeline"]["upload_before"] == "9999-12-31T23:59:59Z"
+    assert last["summary"]["files"] == 6
+    alone = books.desk.run("verify", f"{folder}/aa.lic")
+    assert alone.code == 11
+    assert "9999-12-31T23:59:59Z" in alone.text
+    books.desk.ok("registry", "import", f"{folder}/aa.lic")
+    books.desk.ok("license", "export", license_id(1), "--output", f"{folder}/exported.lic")
+    assert (folder / "exported.lic").read_bytes() == far
 
 
 def test_the_worst_verdict_is_the_exit_code(books: Books, folder: Path) -> None:
